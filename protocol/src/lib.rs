@@ -1,1 +1,16 @@
-//! (under construction)
+//! What crosses a boundary in Tercet: the survey and its rules, submissions, log entries, results, API bodies,
+//! and the WIT interface of the sandboxed engine (`wit/`).
+//!
+//! Owns every encoding and every signed message. Never does I/O and never computes on shares.
+
+pub mod api;
+pub mod codec;
+pub mod ids;
+pub mod keys;
+pub mod log;
+pub mod operator;
+pub mod policy;
+pub mod result;
+pub mod statistic;
+pub mod submission;
+pub mod survey;

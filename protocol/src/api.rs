@@ -1,0 +1,324 @@
+//! JSON bodies of the coordinator's and the parties' APIs, and problem details (RFC 9457).
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EngineDigest, EntryHash, PublicKey, QueryId, SubmissionId, SurveyId};
+use crate::operator::OperatorManifest;
+use crate::result::SignedResult;
+use crate::submission::{Receipt, Ticket};
+
+/// Media type of problem details.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $variant:ident = $slug:literal, $status:literal, $title:literal;)*) => {
+        /// Every kind of refusal, with a stable type URN, status and title. `docs/problems.md` says what to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ProblemKind { $($(#[$doc])* $variant,)* }
+
+        impl ProblemKind {
+            /// All kinds.
+            pub const ALL: &'static [ProblemKind] = &[$(ProblemKind::$variant,)*];
+
+            /// The last part of the type URN.
+            pub fn slug(self) -> &'static str {
+                match self { $(ProblemKind::$variant => $slug,)* }
+            }
+
+            /// The HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(ProblemKind::$variant => $status,)* }
+            }
+
+            /// The title.
+            pub fn title(self) -> &'static str {
+                match self { $(ProblemKind::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+problems! {
+    /// The body or a parameter does not parse.
+    Malformed = "malformed", 400, "The request cannot be read";
+    /// Unknown path or id.
+    NotFound = "not-found", 404, "Nothing has this address";
+    /// The method is not allowed here.
+    MethodNotAllowed = "method-not-allowed", 405, "This address does not take this method";
+    /// The body is larger than allowed.
+    TooLarge = "too-large", 413, "The body is too large";
+    /// The presentation does not verify.
+    PresentationInvalid = "presentation-invalid", 422, "The presentation does not verify";
+    /// The presentation verifies but breaks the survey's source policy.
+    PolicyViolated = "policy-violated", 422, "The presentation does not fit the survey";
+    /// The identity has an accepted submission.
+    IdentityUsed = "identity-used", 409, "This identity has already taken part";
+    /// The identity has another submission under way.
+    IdentityPending = "identity-pending", 409, "This identity has a submission under way";
+    /// The ticket is not the coordinator's, is expired or is for another submission.
+    TicketInvalid = "ticket-invalid", 403, "The ticket is not valid";
+    /// The sealed part does not open or does not decode.
+    ShareInvalid = "share-invalid", 422, "The share cannot be used";
+    /// A share is not the one whose hash everybody saw.
+    ShareMismatch = "share-mismatch", 422, "The share differs from its published hash";
+    /// The proof is wrong: the value is not what the notary attested or breaks the column's format or range.
+    ProofInvalid = "proof-invalid", 422, "The proof does not hold";
+    /// Not all parties received their part before the ticket ran out.
+    Incomplete = "incomplete", 422, "Not every party received its part in time";
+    /// The survey does not release this statistic.
+    StatisticNotPermitted = "statistic-not-permitted", 403, "The survey does not release this statistic";
+    /// Fewer submissions than the minimum cohort.
+    CohortTooSmall = "cohort-too-small", 403, "Too few submissions for a release";
+    /// Too few new submissions since the last release.
+    TooFewNew = "too-few-new", 403, "Too few new submissions since the last release";
+    /// Rate limited.
+    RateLimited = "rate-limited", 429, "Too many requests";
+    /// Too much work under way.
+    Busy = "busy", 503, "Too much work under way";
+    /// A party cannot be reached or is behind.
+    PartyUnavailable = "party-unavailable", 503, "A party is not available";
+    /// The parties stopped a computation because one of them misbehaved or vanished.
+    Aborted = "aborted", 502, "The parties stopped the computation";
+    /// Something broke inside.
+    Internal = "internal", 500, "Something failed inside";
+}
+
+impl ProblemKind {
+    /// The type URN.
+    pub fn urn(self) -> String {
+        format!("urn:tercet:problem:{}", self.slug())
+    }
+
+    /// The kind with this type URN.
+    pub fn from_urn(urn: &str) -> Option<Self> {
+        let slug = urn.strip_prefix("urn:tercet:problem:")?;
+        Self::ALL.iter().copied().find(|k| k.slug() == slug)
+    }
+}
+
+/// Problem details (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable type URN ([`ProblemKind::urn`]).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What kind of problem, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened here and what to do.
+    pub detail: String,
+    /// Stable code of the failing rule, where the kind has several (a policy rule, a verification error).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The party that refused, where it was a party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<u8>,
+    /// Seconds to wait before trying again, where trying again can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind: kind.urn(),
+            title: kind.title().into(),
+            status: kind.status(),
+            detail: detail.into(),
+            rule: None,
+            party: None,
+            retry_after: None,
+        }
+    }
+
+    /// With the failing rule's code.
+    pub fn rule(mut self, rule: impl Into<String>) -> Self {
+        self.rule = Some(rule.into());
+        self
+    }
+
+    /// With the refusing party.
+    pub fn party(mut self, party: u8) -> Self {
+        self.party = Some(party);
+        self
+    }
+
+    /// With a waiting time in seconds.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The kind, if this version knows it.
+    pub fn known(&self) -> Option<ProblemKind> {
+        ProblemKind::from_urn(&self.kind)
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        use ProblemKind::{Aborted, Busy, Internal, PartyUnavailable, RateLimited};
+        match self.known() {
+            Some(k) => matches!(k, RateLimited | Busy | PartyUnavailable | Aborted | Internal),
+            None => self.status >= 500,
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+/// Where a submission stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum SubmissionState {
+    /// Admitted or uploaded, not decided yet.
+    Pending,
+    /// In the log for good.
+    Accepted {
+        /// At a party: its own receipt. At the coordinator: all three.
+        receipts: Vec<Receipt>,
+    },
+    /// Refused for good.
+    Rejected {
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// `GET /v1/submissions/{id}` at the coordinator and at a party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmissionStatus {
+    /// The submission.
+    pub submission: SubmissionId,
+    /// The survey.
+    pub survey: SurveyId,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: SubmissionState,
+}
+
+/// Answer to `POST /v1/surveys/{id}/submissions` at the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The submission.
+    pub submission: SubmissionId,
+    /// To be shown to the parties.
+    pub ticket: Ticket,
+}
+
+/// Body of `POST /v1/surveys/{id}/queries` at the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryRequest {
+    /// Names of the statistics wanted; none: all that the survey permits.
+    #[serde(default)]
+    pub statistics: Vec<String>,
+}
+
+/// Body of `PUT /v1/queries/{id}` at a party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartyQuery {
+    /// The survey.
+    pub survey: SurveyId,
+    /// Names of the statistics wanted; never empty.
+    pub statistics: Vec<String>,
+}
+
+/// Where a query stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum QueryState {
+    /// The parties are computing.
+    Running,
+    /// Released.
+    Done {
+        /// The signed result.
+        result: SignedResult,
+    },
+    /// Refused or stopped.
+    Refused {
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// `GET /v1/queries/{id}` at the coordinator and at a party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryStatus {
+    /// The query.
+    pub query: QueryId,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: QueryState,
+}
+
+/// One line of `GET /v1/surveys` at the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurveySummary {
+    /// The survey's id; `GET /v1/surveys/{id}` gives the descriptor's exact bytes.
+    pub id: SurveyId,
+    /// Its short name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// `GET /v1/surveys/{id}` at a party: how far its log is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartySurveyStatus {
+    /// The survey.
+    pub survey: SurveyId,
+    /// The log's height; 0 when empty.
+    pub height: u64,
+    /// Hash of the head entry; zero when empty.
+    pub head: EntryHash,
+    /// Submissions that count now.
+    pub submissions: u64,
+    /// This party's index in the survey.
+    pub party: u8,
+    /// The engine it runs.
+    pub engine: EngineDigest,
+}
+
+/// `GET /v1/federation` at the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FederationInfo {
+    /// The key that signs tickets.
+    pub coordinator_key: PublicKey,
+    /// The operators' signed manifests.
+    pub operators: Vec<OperatorManifest>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_kinds_are_stable_and_distinct() {
+        let mut seen = std::collections::BTreeSet::new();
+        for &k in ProblemKind::ALL {
+            assert!(seen.insert(k.slug()), "{} twice", k.slug());
+            assert_eq!(ProblemKind::from_urn(&k.urn()), Some(k));
+            assert!((400..600).contains(&k.status()));
+        }
+    }
+
+    #[test]
+    fn states_have_the_documented_json_form() {
+        let status = SubmissionStatus {
+            submission: SubmissionId([1; 32]),
+            survey: SurveyId([2; 32]),
+            state: SubmissionState::Rejected { problem: Problem::new(ProblemKind::ProofInvalid, "no") },
+        };
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["state"], "rejected");
+        assert_eq!(json["problem"]["type"], "urn:tercet:problem:proof-invalid");
+        assert_eq!(serde_json::from_value::<SubmissionStatus>(json).unwrap(), status);
+    }
+}

@@ -1,0 +1,274 @@
+//! Source policy: what makes a revealed transcript mean something.
+//!
+//! A valid presentation proves that a server sent certain bytes. This module decides whether those bytes answer
+//! the survey's question: the right server and request, exactly one complete response, and the hidden value in
+//! the one place that the survey names. Coordinator, parties and client all run it; each party decides for
+//! itself. Bytes outside the columns must be revealed: hiding context would let a provider choose it.
+
+mod http;
+mod statement;
+mod verifier;
+
+use std::ops::Range;
+
+use tlsn_verifier::HashAlg;
+
+use crate::codec::Writer;
+use crate::ids::{Nullifier, SurveyId, sha256};
+use crate::survey::SurveyManifest;
+
+pub use verifier::{Denied, SurveyVerifier};
+
+/// Longest committed value, in bytes.
+pub const MAX_VALUE: usize = 64;
+/// Longest identity, in bytes.
+pub const MAX_IDENTITY: usize = 256;
+
+/// One direction of a transcript. Hidden bytes read as zero.
+#[derive(Debug, Clone, Copy)]
+pub struct Revealed<'a> {
+    /// All bytes of the direction.
+    pub bytes: &'a [u8],
+    /// Hidden ranges: sorted, disjoint, not empty.
+    pub hidden: &'a [Range<usize>],
+}
+
+impl Revealed<'_> {
+    fn is_revealed(&self, range: Range<usize>) -> bool {
+        self.hidden.iter().all(|h| h.end <= range.start || range.end <= h.start)
+    }
+}
+
+/// A hash commitment to received bytes that was not opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commitment {
+    /// The committed ranges of the received data.
+    pub ranges: Vec<Range<usize>>,
+    /// Hash function over bytes and blinder.
+    pub algorithm: HashAlg,
+    /// The hash.
+    pub digest: [u8; 32],
+}
+
+/// What a verified presentation says, as far as policy looks at it.
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    /// The server's name, canonical.
+    pub server_name: &'a str,
+    /// Attested connection time, Unix seconds.
+    pub time: u64,
+    /// What is unique to the TLS session: the attestation's root.
+    pub session: &'a [u8],
+    /// Sent data.
+    pub sent: Revealed<'a>,
+    /// Received data.
+    pub received: Revealed<'a>,
+    /// Unopened commitments to received data.
+    pub commitments: &'a [Commitment],
+}
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident = $slug:literal;)*) => {
+        /// A rule of the source policy.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Rule { $($(#[$doc])* $variant,)* }
+        impl Rule {
+            /// The rule's stable code.
+            pub fn code(self) -> &'static str {
+                match self { $(Rule::$variant => $slug,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The server is the survey's.
+    ServerName = "server-name";
+    /// The connection time is within the survey's window.
+    Time = "time";
+    /// The request is one well-formed request, with nothing but header values hidden.
+    Request = "request";
+    /// Method and path are the survey's.
+    RequestTarget = "request-target";
+    /// The required query parameters are there, once each.
+    RequestQuery = "request-query";
+    /// `Host` is the server's name.
+    RequestHost = "request-host";
+    /// The response is exactly one complete response of status 200.
+    Response = "response";
+    /// Only the columns' values are hidden.
+    Hidden = "hidden";
+    /// A column's literals stand once, around a hidden value.
+    Column = "column";
+    /// A column has exactly one usable commitment.
+    Commitment = "commitment";
+    /// The identity stands once, revealed.
+    Identity = "identity";
+}
+
+/// Why a presentation does not fit a survey.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// The failing rule.
+    pub rule: Rule,
+    /// What is wrong, for people.
+    pub detail: String,
+}
+
+fn refuse<T>(rule: Rule, detail: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { rule, detail: detail.into() })
+}
+
+/// A presentation that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Admits the identity once.
+    pub nullifier: Nullifier,
+    /// The columns' commitments, in the survey's order.
+    pub columns: Vec<AdmittedColumn>,
+}
+
+/// A column's commitment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedColumn {
+    /// Where the value stands in the received data; its length is public.
+    pub range: Range<usize>,
+    /// Hash function of the commitment.
+    pub algorithm: HashAlg,
+    /// `hash(value bytes || blinder)`.
+    pub digest: [u8; 32],
+}
+
+/// Applies the survey's policy to a verified presentation.
+pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> Result<Admitted, Refusal> {
+    let source = &survey.source;
+    if evidence.server_name != source.server_name {
+        let (got, want) = (evidence.server_name, &source.server_name);
+        return refuse(Rule::ServerName, format!("the data is from {got}, the survey is about {want}"));
+    }
+    let (opens, closes) = (survey.survey.opens.unix_timestamp(), survey.survey.closes.unix_timestamp());
+    if !i64::try_from(evidence.time).is_ok_and(|t| (opens..=closes).contains(&t)) {
+        return refuse(Rule::Time, "the data was fetched outside the survey's opening times");
+    }
+    http::check_request(source, evidence.sent)?;
+    let body = http::response_body(evidence.received)?;
+
+    let mut claimed = Vec::with_capacity(survey.columns.len());
+    let mut columns = Vec::with_capacity(survey.columns.len());
+    for column in &survey.columns {
+        let name = &column.name;
+        let start = find_once(
+            &body.bytes,
+            column.prefix.as_bytes(),
+            Rule::Column,
+            &format!("column {name}: the prefix"),
+        )?;
+        let raw_start = body.raw_after(start);
+        let Some(range) = evidence.received.hidden.iter().find(|h| Some(h.start) == raw_start).cloned()
+        else {
+            return refuse(
+                Rule::Column,
+                format!("column {name}: no hidden value begins right after the prefix"),
+            );
+        };
+        if range.len() > MAX_VALUE {
+            return refuse(
+                Rule::Column,
+                format!("column {name}: the value has {} bytes, more than {MAX_VALUE}", range.len()),
+            );
+        }
+        let end = start + range.len();
+        // Contiguous in the body as well as on the wire: a value split over chunks is not one value.
+        if body.raw.get(end - 1) != Some(&(range.end - 1)) {
+            return refuse(Rule::Column, format!("column {name}: the value is split over chunks"));
+        }
+        if !body.bytes[end..].starts_with(column.suffix.as_bytes()) {
+            return refuse(
+                Rule::Column,
+                format!("column {name}: the suffix does not follow the hidden value"),
+            );
+        }
+        let mut usable =
+            evidence.commitments.iter().filter(|c| c.ranges.as_slice() == std::slice::from_ref(&range));
+        let commitment = match (usable.next(), usable.next()) {
+            (Some(c), None) => c,
+            (None, _) => {
+                return refuse(
+                    Rule::Commitment,
+                    format!(
+                        "column {name}: the attestation has no hash commitment to exactly the hidden value"
+                    ),
+                );
+            }
+            (Some(_), Some(_)) => {
+                return refuse(
+                    Rule::Commitment,
+                    format!("column {name}: several commitments to the value; there must be one"),
+                );
+            }
+        };
+        claimed.push(range.clone());
+        columns.push(AdmittedColumn { range, algorithm: commitment.algorithm, digest: commitment.digest });
+    }
+    if let Some(h) = evidence.received.hidden.iter().find(|h| !claimed.contains(h)) {
+        return refuse(
+            Rule::Hidden,
+            format!(
+                "received bytes {}..{} are hidden but are no column's value: reveal them",
+                h.start, h.end
+            ),
+        );
+    }
+    claimed.sort_by_key(|r| r.start);
+    if claimed.windows(2).any(|w| w[0].end > w[1].start) {
+        return refuse(Rule::Column, "two columns name the same value");
+    }
+    Ok(Admitted { nullifier: nullifier(id, survey, evidence, &body)?, columns })
+}
+
+fn nullifier(
+    id: SurveyId,
+    survey: &SurveyManifest,
+    evidence: &Evidence<'_>,
+    body: &http::Body,
+) -> Result<Nullifier, Refusal> {
+    let mut w = Writer::tagged("tercet nullifier v1");
+    w.array(id.as_ref());
+    match &survey.identity {
+        None => w.u8(0).bytes(evidence.session),
+        Some(section) => {
+            let start =
+                find_once(&body.bytes, section.prefix.as_bytes(), Rule::Identity, "the identity's prefix")?;
+            let rest = &body.bytes[start..];
+            let Some(len) = find(rest, section.suffix.as_bytes()) else {
+                return refuse(Rule::Identity, "the identity's suffix does not follow its prefix");
+            };
+            let identity = &rest[..len];
+            // Hidden bytes read as zero, so this also refuses a hidden identity.
+            if identity.is_empty() || len > MAX_IDENTITY || identity.iter().any(u8::is_ascii_control) {
+                return refuse(
+                    Rule::Identity,
+                    format!("the identity must be 1 to {MAX_IDENTITY} revealed, printable bytes"),
+                );
+            }
+            w.u8(1).bytes(identity)
+        }
+    };
+    Ok(Nullifier(sha256(&[&w.finish()])))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}
+
+/// The position right after the only occurrence of `needle`.
+fn find_once(haystack: &[u8], needle: &[u8], rule: Rule, what: &str) -> Result<usize, Refusal> {
+    let Some(first) = find(haystack, needle) else {
+        return refuse(rule, format!("{what} does not stand in the response"));
+    };
+    if find(&haystack[first + 1..], needle).is_some() {
+        return refuse(rule, format!("{what} stands more than once in the response: it must be unique"));
+    }
+    Ok(first + needle.len())
+}

@@ -1,0 +1,55 @@
+//! From a survey and an admitted presentation to the statement that the provider proves.
+
+use tercet_mpc::decimal::Excess;
+use tercet_mpc::statement::{Column, HashAlg as Commitment, Lane, Output, Statement, StatementError};
+use tlsn_verifier::HashAlg;
+
+use super::Admitted;
+use crate::survey::{ExcessDigits, SurveyManifest};
+
+impl SurveyManifest {
+    /// The numbers that every provider shares: each column's value, and its square where a statistic needs it.
+    pub fn outputs(&self) -> Vec<Output> {
+        let squares = self.statistics().iter().any(|s| s.needs_squares());
+        // At most MAX_COLUMNS columns.
+        (0..self.columns.len() as u8)
+            .flat_map(|c| std::iter::once(Output::Value(c)).chain(squares.then_some(Output::Square(c))))
+            .collect()
+    }
+
+    /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
+    pub fn lanes(&self) -> Vec<Lane> {
+        let columns = self.columns.iter().map(|c| column(c, Commitment::Sha256, 1, [0; 32])).collect();
+        // A valid manifest's columns are within the engine's limits, so its shape is a valid statement.
+        Statement::new(columns, self.outputs()).map(|s| s.lanes()).unwrap_or_default()
+    }
+}
+
+fn column(
+    section: &crate::survey::ColumnSection,
+    alg: Commitment,
+    length: u8,
+    commitment: [u8; 32],
+) -> Column {
+    let excess = match section.excess_digits {
+        ExcessDigits::Reject => Excess::Reject,
+        ExcessDigits::Truncate => Excess::Truncate,
+    };
+    Column { alg, length, scale: section.scale, bits: section.bits, excess, commitment }
+}
+
+impl Admitted {
+    /// The statement about this presentation's commitments.
+    pub fn statement(&self, survey: &SurveyManifest) -> Result<Statement, StatementError> {
+        let columns = survey.columns.iter().zip(&self.columns).map(|(section, c)| {
+            let alg = match c.algorithm {
+                HashAlg::Sha256 => Commitment::Sha256,
+                HashAlg::Blake3 => Commitment::Blake3,
+                HashAlg::Keccak256 => Commitment::Keccak256,
+            };
+            // At most MAX_VALUE bytes, by admission.
+            column(section, alg, c.range.len().min(255) as u8, c.digest)
+        });
+        Statement::new(columns.collect(), survey.outputs())
+    }
+}

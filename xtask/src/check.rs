@@ -1,0 +1,88 @@
+//! `cargo xtask test`: everything that CI runs.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command::{self, cargo, exists, root};
+use crate::engine;
+
+/// What to run.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Fails where an optional tool is missing, instead of saying so and going on. On in CI.
+    #[arg(long, env = "CI", value_parser = clap::builder::FalseyValueParser::new())]
+    strict: bool,
+}
+
+type Step = (&'static str, fn(&mut Report) -> Result<()>);
+
+/// What was left out, to be said again at the end.
+struct Report {
+    strict: bool,
+    skipped: Vec<String>,
+}
+
+impl Report {
+    fn skip(&mut self, what: &str, missing: &str) -> Result<()> {
+        if self.strict {
+            bail!("{what}: {missing} is not installed, and this run must not leave anything out");
+        }
+        self.skipped.push(format!("{what}: {missing} is not installed"));
+        Ok(())
+    }
+}
+
+const STEPS: &[Step] = &[
+    ("formatting", |_| command::run(cargo().args(["fmt", "--all", "--check"]))),
+    ("engine", |_| engine::build().map(|e| println!("engine {}", e.digest))),
+    ("engine lints", |_| {
+        command::run(engine::cargo_wasm("clippy").args(["--quiet", "--", "-D", "warnings"]))
+    }),
+    ("lints", |_| {
+        command::run(cargo().args([
+            "clippy",
+            "--quiet",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    }),
+    ("upstream's npm build", npm),
+    ("tests", |_| {
+        command::run(
+            cargo()
+                .args(["test", "--all-features", "--no-fail-fast"])
+                .env("TERCET_ENGINE", engine::build()?.path),
+        )
+    }),
+];
+
+/// Runs all steps.
+pub fn run(options: &Options) -> Result<()> {
+    let mut report = Report { strict: options.strict, skipped: Vec::new() };
+    for (name, step) in STEPS {
+        let start = std::time::Instant::now();
+        eprintln!("== {name}");
+        step(&mut report)?;
+        eprintln!("== {name}: done in {} s", start.elapsed().as_secs());
+    }
+    for s in &report.skipped {
+        eprintln!("NOT RUN: {s}");
+    }
+    Ok(())
+}
+
+/// Installs upstream's own verifier, which a test of `tlsn-verifier` uses as a second opinion.
+fn npm(report: &mut Report) -> Result<()> {
+    if !exists("node") || !exists("npm") {
+        return report.skip("second opinion of upstream's verifier", "Node.js with npm");
+    }
+    command::run(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--silent"])
+            .current_dir(root().join("tlsn-verifier/tests/npm")),
+    )
+}

@@ -1,0 +1,67 @@
+//! Building the sandboxed engine: `party-wasm` as a component, the same bytes from the same source wherever it
+//! is built.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{cargo, root, run, target_dir};
+
+/// The engine's target.
+pub const TARGET: &str = "wasm32-wasip2";
+
+/// A built engine.
+pub struct Engine {
+    /// The component's file.
+    pub path: PathBuf,
+    /// Its SHA-256: the engine digest that surveys pin.
+    pub digest: String,
+}
+
+/// Compiler flags of the engine. Paths are remapped: they would otherwise get into panic messages and so into
+/// the digest.
+fn flags() -> String {
+    let home = std::env::var("CARGO_HOME")
+        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
+    format!(
+        "-Ctarget-feature=+simd128,+wide-arithmetic --remap-path-prefix={home}=/cargo --remap-path-prefix={}=/tercet",
+        root().display()
+    )
+}
+
+/// A cargo command whose wasm builds get the engine's flags.
+pub fn cargo_wasm(subcommand: &str) -> Command {
+    let mut c = cargo();
+    c.args([subcommand, "-p", "party-wasm", "--target", TARGET, "--profile", "engine"])
+        .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", flags())
+        // Flags meant for the machine's own builds must not change the engine.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    c
+}
+
+/// Installs the target if it is missing.
+pub fn install_target() -> Result<()> {
+    let installed =
+        Command::new("rustup").args(["target", "list", "--installed"]).stderr(Stdio::null()).output();
+    if installed.as_ref().is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|l| l == TARGET)) {
+        return Ok(());
+    }
+    run(Command::new("rustup").args(["target", "add", TARGET])).with_context(|| {
+        format!("the engine is built for {TARGET}: install that target of your Rust toolchain")
+    })
+}
+
+/// Builds the engine.
+pub fn build() -> Result<Engine> {
+    install_target()?;
+    run(cargo_wasm("build").arg("--quiet"))?;
+    let path = target_dir().join(TARGET).join("engine").join("party_wasm.wasm");
+    let output = Command::new("sha256sum").arg(&path).output().context("cannot run sha256sum")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.split_whitespace().next() {
+        Some(digest) if output.status.success() => Ok(Engine { path, digest: digest.into() }),
+        _ => bail!("cannot read the built engine {}", path.display()),
+    }
+}
