@@ -1,1 +1,22 @@
-//! (under construction)
+//! The cloud on one machine: the services around Tercet as loopback servers, without an account, Docker or
+//! anything to install.
+//!
+//! | Module | What it stands in for | How real |
+//! |---|---|---|
+//! | [`s3`] | Amazon S3 | its API (through `s3s`): signatures, conditional writes, ranges, paged lists |
+//! | [`dynamodb`] | Amazon DynamoDB | its API (`dynoxide` over SQLite): conditions, transactions, paging, TTL |
+//! | [`exchange`] | the website whose data is proven | TLS 1.2, its own CA, invented accounts |
+//!
+//! Each has a `serve` function that starts it on the current Tokio runtime and returns a [`Server`] to stop it
+//! with; the binary `tercet-embedded` runs one of them as a process. None of them ever listens on anything but
+//! loopback: they are for demonstrations, development and tests, and hold no production data.
+
+pub mod dynamodb;
+mod error;
+pub mod exchange;
+mod files;
+pub mod s3;
+mod server;
+
+pub use error::Error;
+pub use server::Server;

@@ -1,0 +1,7 @@
+//! The services as their users see them: through the AWS SDKs, a TLS client and the binary.
+
+mod dynamodb;
+mod exchange;
+mod process;
+mod s3;
+mod support;
