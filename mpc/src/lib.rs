@@ -1,1 +1,34 @@
-//! (under construction)
+//! Tercet's MPC engine: sharing among three parties, the provider's proof, statistics.
+//!
+//! Owns everything that is computed on shares, and the proof that shares belong to a notarized value. Must never do
+//! input or output, read a clock or draw randomness: it talks through [`net::Transport`] and takes its seeds as
+//! arguments. It depends on nothing of ours. `docs/protocol.md` holds the security argument.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod batch;
+pub mod bits;
+pub mod circuit;
+pub mod decimal;
+pub mod field;
+pub mod net;
+mod party;
+pub mod proof;
+pub mod prss;
+pub mod sharing;
+pub mod statement;
+pub mod statistics;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
+
+pub use batch::{Accepted, Item, Verdict, verify_batch};
+pub use net::{Abort, Peer, Session, Step, Transport};
+pub use party::PartyId;
+pub use proof::{ColumnWitness, Progress, ProveError, Proven, Reject, ShareHashes, prove};
+pub use sharing::{RingShare, open_sums, sum_rows};
+pub use statement::{Column, HashAlg, Output, Statement};
+
+/// The version of everything here that two machines must agree on: circuits, encodings, transcripts, frames.
+pub const PROTOCOL_VERSION: u16 = 1;

@@ -1,0 +1,212 @@
+//! The three ways to evaluate a circuit.
+
+use alloc::vec::Vec;
+
+use super::{Backend, Wide};
+use crate::bits::{BitReader, BitWriter, Bits, Words, mask};
+
+/// Counts gates and checked wires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counter {
+    /// AND gates.
+    pub gates: usize,
+    /// Wires that must be zero.
+    pub zeros: usize,
+}
+
+impl Backend for Counter {
+    type W = Words<0>;
+
+    fn constant(&mut self, _: u64) -> Words<0> {
+        Words([])
+    }
+    fn input(&mut self, _: u32) -> Words<0> {
+        Words([])
+    }
+    fn lane(&mut self) -> [Wide<Words<0>>; 3] {
+        Default::default()
+    }
+    fn and(&mut self, _: Words<0>, _: Words<0>, width: u32) -> Words<0> {
+        self.gates += width as usize;
+        Words([])
+    }
+    fn carry(&mut self, _: Words<0>, _: Words<0>, _: Words<0>, gates: u32) -> (Words<0>, Words<0>) {
+        self.gates += gates as usize;
+        (Words([]), Words([]))
+    }
+    fn zero(&mut self, _: Words<0>, width: u32) {
+        self.zeros += width as usize;
+    }
+}
+
+/// What an evaluation leaves behind, bit-tight, in gate order.
+#[derive(Clone, Default)]
+pub struct Streams<W> {
+    /// Left inputs of the gates.
+    pub left: Vec<W>,
+    /// Right inputs.
+    pub right: Vec<W>,
+    /// Outputs (only [`Plain`] fills it; the others read it).
+    pub out: Vec<W>,
+    /// Wires that must be zero.
+    pub zeros: Vec<W>,
+}
+
+/// Evaluates plain values and records every gate.
+pub struct Plain<'a> {
+    inputs: BitReader<'a, Words<1>>,
+    lanes: core::slice::Iter<'a, [u128; 3]>,
+    left: BitWriter<Words<1>>,
+    right: BitWriter<Words<1>>,
+    out: BitWriter<Words<1>>,
+    zeros: BitWriter<Words<1>>,
+}
+
+impl<'a> Plain<'a> {
+    /// `inputs`: values and blinders, bit-tight; `lanes`: the three arithmetic shares of each lane;
+    /// `gates`: how many gates to expect.
+    pub fn new(inputs: &'a [Words<1>], lanes: &'a [[u128; 3]], gates: usize) -> Self {
+        Self {
+            inputs: BitReader::new(inputs),
+            lanes: lanes.iter(),
+            left: BitWriter::with_capacity(gates),
+            right: BitWriter::with_capacity(gates),
+            out: BitWriter::with_capacity(gates),
+            zeros: BitWriter::with_capacity(1024),
+        }
+    }
+
+    /// What was recorded.
+    pub fn finish(self) -> Streams<Words<1>> {
+        Streams {
+            left: self.left.finish(),
+            right: self.right.finish(),
+            out: self.out.finish(),
+            zeros: self.zeros.finish(),
+        }
+    }
+}
+
+impl Backend for Plain<'_> {
+    type W = Words<1>;
+
+    fn constant(&mut self, value: u64) -> Words<1> {
+        Words([value])
+    }
+
+    fn input(&mut self, width: u32) -> Words<1> {
+        self.inputs.read(width)
+    }
+
+    fn lane(&mut self) -> [Wide<Words<1>>; 3] {
+        let shares = self.lanes.next().copied().unwrap_or_default();
+        shares.map(|x| [Words([x as u64]), Words([(x >> 64) as u64])])
+    }
+
+    #[inline]
+    fn and(&mut self, a: Words<1>, b: Words<1>, width: u32) -> Words<1> {
+        let out = Words([a.0[0] & b.0[0]]);
+        self.left.push(a, width);
+        self.right.push(b, width);
+        self.out.push(out, width);
+        out
+    }
+
+    #[inline]
+    fn carry(&mut self, a: Words<1>, b: Words<1>, carry_in: Words<1>, gates: u32) -> (Words<1>, Words<1>) {
+        let ([x], [y], [z]) = (a.0, b.0, carry_in.0);
+        let carries = (u128::from(x) + u128::from(y) + u128::from(z)) ^ u128::from(x) ^ u128::from(y);
+        let c = Words([carries as u64]);
+        let (left, right) = ((a ^ c) & mask(gates), (b ^ c) & mask(gates));
+        self.left.push(left, gates);
+        self.right.push(right, gates);
+        self.out.push(Words([left.0[0] & right.0[0]]), gates);
+        (c, Words([(carries >> gates) as u64 & 1]))
+    }
+
+    fn zero(&mut self, word: Words<1>, width: u32) {
+        self.zeros.push(word, width);
+    }
+}
+
+/// Evaluates N XOR shares side by side: linear, because AND outputs are read from the witness.
+pub struct Shares<'a, const N: usize> {
+    /// All ones for the share that carries constants, zero for others.
+    ones: Words<N>,
+    inputs: BitReader<'a, Words<N>>,
+    lanes: core::slice::Iter<'a, [Wide<Words<N>>; 3]>,
+    out: BitReader<'a, Words<N>>,
+    left: BitWriter<Words<N>>,
+    right: BitWriter<Words<N>>,
+    zeros: BitWriter<Words<N>>,
+}
+
+impl<'a, const N: usize> Shares<'a, N> {
+    /// `indices`: which share each lane of the words is; constants count on share 0. `inputs`, `out`: the
+    /// shares' bits, interleaved; `lanes`: for each lane its three arithmetic shares, zero where a share of the
+    /// witness does not carry them; `gates`: how many gates to expect.
+    pub fn new(
+        indices: [usize; N],
+        inputs: &'a [Words<N>],
+        lanes: &'a [[Wide<Words<N>>; 3]],
+        out: &'a [Words<N>],
+        gates: usize,
+    ) -> Self {
+        Self {
+            ones: Words(indices.map(|i| if i == 0 { u64::MAX } else { 0 })),
+            inputs: BitReader::new(inputs),
+            lanes: lanes.iter(),
+            out: BitReader::new(out),
+            left: BitWriter::with_capacity(gates),
+            right: BitWriter::with_capacity(gates),
+            zeros: BitWriter::with_capacity(1024),
+        }
+    }
+
+    /// What was recorded; `out` stays empty.
+    pub fn finish(self) -> Streams<Words<N>> {
+        Streams {
+            left: self.left.finish(),
+            right: self.right.finish(),
+            out: Vec::new(),
+            zeros: self.zeros.finish(),
+        }
+    }
+}
+
+impl<const N: usize> Backend for Shares<'_, N> {
+    type W = Words<N>;
+
+    fn constant(&mut self, value: u64) -> Words<N> {
+        self.ones & value
+    }
+
+    fn input(&mut self, width: u32) -> Words<N> {
+        self.inputs.read(width)
+    }
+
+    fn lane(&mut self) -> [Wide<Words<N>>; 3] {
+        self.lanes.next().copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn and(&mut self, a: Words<N>, b: Words<N>, width: u32) -> Words<N> {
+        self.left.push(a, width);
+        self.right.push(b, width);
+        self.out.read(width)
+    }
+
+    #[inline]
+    fn carry(&mut self, a: Words<N>, b: Words<N>, carry_in: Words<N>, gates: u32) -> (Words<N>, Words<N>) {
+        // The carry into bit i + 1 is the carry into bit i XOR gate i's output.
+        let toggles = self.out.read(gates).prefix_xor();
+        let c = (toggles << 1) ^ carry_in.splat();
+        self.left.push((a ^ c) & mask(gates), gates);
+        self.right.push((b ^ c) & mask(gates), gates);
+        (c, ((toggles >> (gates - 1)) & 1) ^ carry_in)
+    }
+
+    fn zero(&mut self, word: Words<N>, width: u32) {
+        self.zeros.push(word, width);
+    }
+}

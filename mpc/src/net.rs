@@ -1,0 +1,237 @@
+//! Steps, frames and sessions: what one party says to another, and why a session stops.
+//!
+//! A session is one sequence of exchanges among the three parties, each with a number. Every frame carries the
+//! protocol version, the session's id, the exchange's number, its step and its sender; a frame that is not
+//! exactly the expected one aborts the session, and an aborted session releases nothing and is never resumed.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::proof::Reject;
+use crate::{PROTOCOL_VERSION, PartyId};
+
+/// A neighbour of the party that speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// Party i + 1.
+    Next,
+    /// Party i - 1.
+    Prev,
+}
+
+impl Peer {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Next, Self::Prev];
+
+    /// Who that is.
+    pub const fn of(self, party: PartyId) -> PartyId {
+        match self {
+            Self::Next => party.next(),
+            Self::Prev => party.prev(),
+        }
+    }
+}
+
+/// What an exchange is for: trace label, domain of its hashes and randomness, place in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Step {
+    /// Openings of a batch of provider proofs.
+    ProofOpening = 1,
+    /// Sums of stored lanes.
+    OpenSums = 2,
+}
+
+impl Step {
+    /// All steps.
+    pub const ALL: [Self; 2] = [Self::ProofOpening, Self::OpenSums];
+
+    /// Stable name for traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProofOpening => "proof-opening",
+            Self::OpenSums => "open-sums",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a session stopped. Nothing of it is released; the same work may be tried in a fresh session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Abort {
+    /// A frame could not be sent or did not come.
+    #[error("{step}: no connection to {peer}: {reason}")]
+    Transport {
+        /// The other end.
+        peer: PartyId,
+        /// In which step.
+        step: Step,
+        /// What the transport says.
+        reason: &'static str,
+    },
+    /// A frame is not of this session, exchange, step or sender, or of another protocol version.
+    #[error("{step}: {peer} sent a frame of another session, step, sender or protocol version")]
+    WrongFrame {
+        /// The other end.
+        peer: PartyId,
+        /// In which step.
+        step: Step,
+    },
+    /// A frame's content cannot be read.
+    #[error("{step}: {peer} sent a malformed frame")]
+    Malformed {
+        /// The other end.
+        peer: PartyId,
+        /// In which step.
+        step: Step,
+    },
+    /// The parties do not work on the same input.
+    #[error(
+        "{step}: {peer} works on different input; compare heights, manifests and the batch before trying again"
+    )]
+    Disagreement {
+        /// The other end.
+        peer: PartyId,
+        /// In which step.
+        step: Step,
+    },
+    /// The two holders of a share said different things about it: one of them cheats.
+    #[error("{step}: the two other parties disagree about item {item}: one of them is faulty or cheats")]
+    Inconsistent {
+        /// In which step.
+        step: Step,
+        /// Which item of the exchange.
+        item: usize,
+    },
+    /// The session is over: a step of it failed before.
+    #[error("{step}: the session was aborted before; open a new one")]
+    Closed {
+        /// The step that was asked for.
+        step: Step,
+    },
+}
+
+/// Frames to and from the two peers, in order per pair. Implementations bind them to authenticated channels.
+pub trait Transport {
+    /// Hands a frame over; may return before it has been delivered.
+    fn send(&mut self, to: Peer, step: Step, frame: Vec<u8>) -> Result<(), Abort>;
+
+    /// The next frame from that peer; waits for it.
+    fn recv(&mut self, from: Peer, step: Step) -> Result<Vec<u8>, Abort>;
+}
+
+/// One party's end of a session. Its id is fresh and agreed among the three (the handshake derives it from three
+/// nonces); both are the caller's work.
+#[derive(Debug)]
+pub struct Session {
+    party: PartyId,
+    id: [u8; 32],
+    exchanges: u64,
+    closed: bool,
+}
+
+/// Bytes before a frame's content.
+pub const FRAME_HEADER_BYTES: usize = 2 + 32 + 8 + 1 + 1;
+
+impl Session {
+    /// A new session; `id` must never have been used before.
+    pub fn new(party: PartyId, id: [u8; 32]) -> Self {
+        Self { party, id, exchanges: 0, closed: false }
+    }
+
+    /// Which party this is.
+    pub fn party(&self) -> PartyId {
+        self.party
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// Begins the next exchange. Until it has succeeded the session counts as closed.
+    pub(crate) fn begin(&mut self, step: Step) -> Result<Round, Abort> {
+        if self.closed {
+            return Err(Abort::Closed { step });
+        }
+        self.closed = true;
+        let round = Round { session: self.id, number: self.exchanges, step };
+        self.exchanges += 1;
+        Ok(round)
+    }
+
+    /// One message to each peer, one from each; returns what the next and the previous party sent. The session stays
+    /// closed until [`Self::complete`].
+    pub(crate) fn exchange(
+        &mut self,
+        net: &mut impl Transport,
+        round: &Round,
+        to_next: &[u8],
+        to_prev: &[u8],
+    ) -> Result<[Vec<u8>; 2], Abort> {
+        let step = round.step;
+        for (peer, content) in [(Peer::Next, to_next), (Peer::Prev, to_prev)] {
+            let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + content.len());
+            frame.extend(round.header(self.party));
+            frame.extend(content);
+            net.send(peer, step, frame)?;
+        }
+        let mut receive = |peer: Peer| {
+            let mut frame = net.recv(peer, step)?;
+            let sender = peer.of(self.party);
+            match frame.first_chunk() {
+                Some(header) if *header == round.header(sender) => {
+                    frame.drain(..FRAME_HEADER_BYTES);
+                    Ok(frame)
+                }
+                _ => Err(Abort::WrongFrame { peer: sender, step }),
+            }
+        };
+        Ok([receive(Peer::Next)?, receive(Peer::Prev)?])
+    }
+
+    /// The content of the exchange was fine: the session may go on.
+    pub(crate) fn complete(&mut self, round: Round) {
+        debug_assert_eq!(round.number + 1, self.exchanges);
+        self.closed = false;
+    }
+}
+
+/// One exchange of a session.
+pub(crate) struct Round {
+    session: [u8; 32],
+    number: u64,
+    step: Step,
+}
+
+impl Round {
+    fn header(&self, sender: PartyId) -> [u8; FRAME_HEADER_BYTES] {
+        let mut header = [0; FRAME_HEADER_BYTES];
+        header[..2].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        header[2..34].copy_from_slice(&self.session);
+        header[34..42].copy_from_slice(&self.number.to_le_bytes());
+        header[42] = self.step as u8;
+        header[43] = sender as u8;
+        header
+    }
+
+    /// The hash of one item that both holders of a share give, bound to session, exchange, step, position and share.
+    pub fn item_hash(&self, item: usize, share: usize, data: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.session);
+        hasher.update(b"tercet-mpc v1 item");
+        hasher.update(&self.number.to_le_bytes());
+        hasher.update(&[self.step as u8, share as u8]);
+        hasher.update(&(item as u64).to_le_bytes());
+        *hasher.update(data).finalize().as_bytes()
+    }
+}
+
+/// A status in a frame: 0 is fine, anything else a reason.
+pub(crate) fn status_byte(status: Option<Reject>) -> u8 {
+    status.map_or(0, |r| r as u8)
+}

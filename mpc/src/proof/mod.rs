@@ -1,0 +1,16 @@
+//! The provider's proof: a fully linear proof over GF(2^128) that three shares belong to a committed, well-formed
+//! value (Boneh, Boyle, Corrigan-Gibbs, Gilboa, Ishai, CRYPTO 2019), with points that form subspaces.
+//!
+//! `docs/protocol.md` has the protocol, its soundness and its zero knowledge.
+
+mod points;
+mod prover;
+mod share;
+mod transcript;
+mod verifier;
+
+pub use prover::{ColumnWitness, Phase, Progress, ProveError, Proven, prove};
+pub use share::{PRIVATE_MAX_BYTES, PrivatePart, Reject, Share, ShareHashes};
+pub(crate) use transcript::Transcript;
+pub use transcript::{Challenges, challenges};
+pub use verifier::{Opening, check, open};

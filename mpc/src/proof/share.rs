@@ -1,0 +1,289 @@
+//! Shares of witness and proof: expansion from seeds, the explicit third share, encodings, commitments.
+
+use alloc::vec::Vec;
+use core::fmt;
+use zeroize::Zeroizing;
+
+use super::transcript::commitments;
+use crate::PartyId;
+use crate::statement::Layout;
+
+/// Largest private part of any statement within the caps, in bytes: what a decoder may be asked to hold.
+pub const PRIVATE_MAX_BYTES: usize = 512 * 1024;
+
+const PRIVATE_VERSION: u8 = 1;
+const HEADER_BYTES: usize = 2;
+const BLIND_BYTES: usize = 32;
+
+/// Why a party rejects a submission on its own, or all do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[repr(u8)]
+pub enum Reject {
+    /// No private part came, or it did not open.
+    #[error("the party has no readable private part; send the submission again")]
+    MissingPrivate = 1,
+    /// The private part is not of this party, version or statement.
+    #[error("the private part is malformed or does not have the statement's length")]
+    MalformedPrivate = 2,
+    /// A seed is not the committed one.
+    #[error("a share's seed does not match its public hash")]
+    SeedHash = 3,
+    /// The explicit share's witness is not the committed one.
+    #[error("the explicit share of the witness does not match its public hash")]
+    WitnessHash = 4,
+    /// The explicit share's proof is not the committed one.
+    #[error("the explicit share of the proof does not match its public hash")]
+    ProofHash = 5,
+    /// A checked wire is not zero: the value is not the committed one, not well-formed, out of range, or the
+    /// arithmetic shares do not add up.
+    #[error("the shares do not satisfy the statement (commitment, format, range or arithmetic shares)")]
+    Unsatisfied = 6,
+    /// The polynomial identity fails.
+    #[error("the proof is invalid")]
+    InvalidProof = 7,
+}
+
+impl Reject {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::MissingPrivate,
+        Self::MalformedPrivate,
+        Self::SeedHash,
+        Self::WitnessHash,
+        Self::ProofHash,
+        Self::Unsatisfied,
+        Self::InvalidProof,
+    ];
+
+    /// Stable name for interfaces and logs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::MissingPrivate => "missing-private-part",
+            Self::MalformedPrivate => "malformed-private-part",
+            Self::SeedHash => "seed-hash-mismatch",
+            Self::WitnessHash => "witness-hash-mismatch",
+            Self::ProofHash => "proof-hash-mismatch",
+            Self::Unsatisfied => "statement-not-satisfied",
+            Self::InvalidProof => "invalid-proof",
+        }
+    }
+
+    /// From the number in a frame.
+    pub(crate) fn from_u8(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| *r as u8 == code)
+    }
+}
+
+/// The commitments to the shares: the public part of a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareHashes {
+    /// To the seeds of shares 0 and 1, from which their witness and proof follow.
+    pub seeds: [[u8; 32]; 2],
+    /// To the witness in share 2.
+    pub witness: [u8; 32],
+    /// To the proof in share 2.
+    pub proof: [u8; 32],
+}
+
+impl ShareHashes {
+    /// Bytes of the encoding.
+    pub const BYTES: usize = 128;
+
+    /// The four hashes, in the order of the fields.
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut out = [0; Self::BYTES];
+        let fields = [self.seeds[0], self.seeds[1], self.witness, self.proof];
+        for (to, from) in out.as_chunks_mut::<32>().0.iter_mut().zip(fields) {
+            *to = from;
+        }
+        out
+    }
+
+    /// Reads [`Self::encode`]'s bytes; `None` unless there are exactly [`Self::BYTES`].
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes.as_chunks::<32>() {
+            (&[a, b, witness, proof], []) => Some(Self { seeds: [a, b], witness, proof }),
+            _ => None,
+        }
+    }
+}
+
+/// One XOR share of the witness and of the proof, as bytes.
+///
+/// Witness: values and blinders; for each lane the arithmetic share of the same index (the two others are zero in
+/// this share by construction: they have no place in it); one bit a gate. Proof: for each column of gates the masks
+/// u and v, the values on the coset, the top coefficient.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Share {
+    /// 0, 1 or 2.
+    pub(super) index: usize,
+    pub(super) witness: Zeroizing<Vec<u8>>,
+    pub(super) proof: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Share({}, ..)", self.index)
+    }
+}
+
+impl Share {
+    /// Share 0 or 1, from its seed.
+    pub(super) fn expand(index: usize, seed: &[u8; 32], layout: &Layout) -> Self {
+        let mut stream = blake3::Hasher::new_keyed(seed)
+            .update(b"tercet-mpc v1 share")
+            .update(&[index as u8])
+            .finalize_xof();
+        let mut fill = |len: usize| {
+            let mut bytes = Zeroizing::new(alloc::vec![0; len]);
+            stream.fill(&mut bytes);
+            bytes
+        };
+        let mut witness = fill(layout.witness_bytes());
+        let proof = fill(16 * layout.proof_elements());
+        if let Some(last) = witness.last_mut() {
+            *last &= last_byte_mask(layout);
+        }
+        Self { index, witness, proof }
+    }
+
+    /// Values and blinders.
+    pub(super) fn inputs(&self, layout: &Layout) -> &[u8] {
+        &self.witness[..layout.input_bytes]
+    }
+
+    /// The arithmetic shares of all lanes.
+    pub(crate) fn lanes(&self, layout: &Layout) -> impl Iterator<Item = u128> + '_ {
+        let bytes = &self.witness[layout.input_bytes..layout.input_bytes + 16 * layout.lanes];
+        bytes.as_chunks::<16>().0.iter().map(|c| u128::from_le_bytes(*c))
+    }
+
+    /// The gates' outputs.
+    pub(super) fn gates(&self, layout: &Layout) -> &[u8] {
+        &self.witness[layout.input_bytes + 16 * layout.lanes..]
+    }
+
+    /// The elements of the proof.
+    pub(super) fn elements(&self) -> &[[u8; 16]] {
+        self.proof.as_chunks::<16>().0
+    }
+}
+
+/// Bits of the witness's last byte that are gates.
+fn last_byte_mask(layout: &Layout) -> u8 {
+    match layout.gates % 8 {
+        0 => 0xff,
+        used => (1 << used) - 1,
+    }
+}
+
+/// The explicit share with the blind of its commitments.
+#[derive(Clone)]
+pub(super) struct Explicit {
+    pub blind: Zeroizing<[u8; 32]>,
+    pub share: Share,
+}
+
+/// What one party gets: two seeds (party 0), or one seed and the explicit share.
+pub struct PrivatePart {
+    party: PartyId,
+    seeds: Vec<(usize, Zeroizing<[u8; 32]>)>,
+    explicit: Option<Explicit>,
+}
+
+impl fmt::Debug for PrivatePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivatePart({:?}, ..)", self.party)
+    }
+}
+
+impl PrivatePart {
+    pub(super) fn new(party: PartyId, seeds: &[Zeroizing<[u8; 32]>; 2], explicit: &Explicit) -> Self {
+        let shares = [party.index(), party.next().index()];
+        Self {
+            party,
+            seeds: shares.iter().filter_map(|i| Some((*i, seeds.get(*i)?.clone()))).collect(),
+            explicit: shares.contains(&2).then(|| explicit.clone()),
+        }
+    }
+
+    /// Bytes of the encoding for a party.
+    pub fn encoded_bytes(party: PartyId, layout: &Layout) -> usize {
+        let explicit = BLIND_BYTES + layout.witness_bytes() + 16 * layout.proof_elements();
+        HEADER_BYTES + if party == PartyId::P0 { 2 * 32 } else { 32 + explicit }
+    }
+
+    /// Version, party, seeds in the order of their shares, then blind, witness and proof of the explicit share.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let explicit =
+            self.explicit.as_ref().map_or(0, |e| BLIND_BYTES + e.share.witness.len() + e.share.proof.len());
+        // The exact size: a growing vector would leave secrets behind in freed memory.
+        let mut out = Zeroizing::new(Vec::with_capacity(HEADER_BYTES + 32 * self.seeds.len() + explicit));
+        out.extend([PRIVATE_VERSION, self.party.index() as u8]);
+        self.seeds.iter().for_each(|(_, seed)| out.extend_from_slice(&seed[..]));
+        if let Some(e) = &self.explicit {
+            out.extend_from_slice(&e.blind[..]);
+            out.extend_from_slice(&e.share.witness);
+            out.extend_from_slice(&e.share.proof);
+        }
+        out
+    }
+
+    /// Reads [`Self::encode`]'s bytes for this party and layout, all of them; `None` for anything else, unused bits
+    /// of the last byte included.
+    pub fn decode(party: PartyId, layout: &Layout, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != Self::encoded_bytes(party, layout) {
+            return None;
+        }
+        let (&[version, index], rest) = bytes.split_first_chunk()?;
+        if version != PRIVATE_VERSION || usize::from(index) != party.index() {
+            return None;
+        }
+        let (first, rest) = rest.split_first_chunk::<32>()?;
+        let first = Zeroizing::new(*first);
+        if party == PartyId::P0 {
+            let second = Zeroizing::new(*rest.first_chunk::<32>()?);
+            return Some(Self { party, seeds: alloc::vec![(0, first), (1, second)], explicit: None });
+        }
+        let (blind, rest) = rest.split_first_chunk::<32>()?;
+        let (witness, proof) = rest.split_at_checked(layout.witness_bytes())?;
+        if witness.last().is_some_and(|last| last & !last_byte_mask(layout) != 0) {
+            return None;
+        }
+        let share = Share {
+            index: 2,
+            witness: Zeroizing::new(witness.to_vec()),
+            proof: Zeroizing::new(proof.to_vec()),
+        };
+        let seed_index = if party == PartyId::P1 { 1 } else { 0 };
+        Some(Self {
+            party,
+            seeds: alloc::vec![(seed_index, first)],
+            explicit: Some(Explicit { blind: Zeroizing::new(*blind), share }),
+        })
+    }
+
+    /// Checks the commitments and gives the party's two shares: that of its own index, then the next.
+    pub fn shares(self, layout: &Layout, hashes: &ShareHashes) -> Result<[Share; 2], Reject> {
+        let mut shares: Vec<Share> = Vec::with_capacity(2);
+        for (index, seed) in &self.seeds {
+            if commitments::seed(*index, seed) != hashes.seeds[*index] {
+                return Err(Reject::SeedHash);
+            }
+            shares.push(Share::expand(*index, seed, layout));
+        }
+        if let Some(Explicit { blind, share }) = self.explicit {
+            if commitments::witness(&blind, &share.witness) != hashes.witness {
+                return Err(Reject::WitnessHash);
+            }
+            if commitments::proof(&blind, &share.proof) != hashes.proof {
+                return Err(Reject::ProofHash);
+            }
+            shares.push(share);
+        }
+        if self.party == PartyId::P2 {
+            shares.reverse();
+        }
+        shares.try_into().map_err(|_| Reject::MalformedPrivate)
+    }
+}

@@ -1,0 +1,167 @@
+//! The parties' side: what a share opens to at the challenge, and the check of the sum of three openings.
+
+use alloc::vec::Vec;
+
+use super::points::Subspace;
+use super::share::Share;
+use super::transcript::Challenges;
+use crate::bits::Words;
+use crate::circuit::{self, Shares, Wide};
+use crate::field::{Gf128, horner};
+use crate::proof::Reject;
+use crate::statement::{Layout, Statement};
+
+/// One share's linear functions at the challenge point r, or their sum over the three shares.
+///
+/// `f_l` and `g_l` stand divided by Z(r), which saves a product each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    f: Vec<Gf128>,
+    g: Vec<Gf128>,
+    p: Gf128,
+    zero: Gf128,
+}
+
+impl Opening {
+    /// Bytes of the encoding.
+    pub const fn bytes(layout: &Layout) -> usize {
+        16 * layout.opened_elements()
+    }
+
+    /// All elements, 16 bytes each.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let all = self.f.iter().chain(&self.g).chain([&self.p, &self.zero]);
+        all.for_each(|x| out.extend(x.to_bytes()));
+    }
+
+    /// Reads [`Self::encode`]'s bytes; `None` unless there are exactly as many as the layout says.
+    pub fn decode(layout: &Layout, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != Self::bytes(layout) {
+            return None;
+        }
+        let all: Vec<_> = bytes.as_chunks::<16>().0.iter().map(|c| Gf128::from_bytes(*c)).collect();
+        let (f, rest) = all.split_at_checked(layout.columns)?;
+        let (g, rest) = rest.split_at_checked(layout.columns)?;
+        match *rest {
+            [p, zero] => Some(Self { f: f.to_vec(), g: g.to_vec(), p, zero }),
+            _ => None,
+        }
+    }
+}
+
+/// `sum_j weight_j * bit_j` over columns of n bits, four bits at a time from tables of all sums of four weights.
+///
+/// The tables are public; they are indexed by bits of a share.
+struct Tables(Vec<[Gf128; 16]>);
+
+impl Tables {
+    fn new(weights: &[Gf128]) -> Self {
+        let table = |w: &[Gf128; 4]| {
+            let mut table = [Gf128::ZERO; 16];
+            for (i, w) in w.iter().enumerate() {
+                let (known, rest) = table.split_at_mut(1 << i);
+                rest.iter_mut().zip(known).for_each(|(to, from)| *to = *from + *w);
+            }
+            table
+        };
+        Self(weights.as_chunks::<4>().0.iter().map(table).collect())
+    }
+
+    /// The sums over one column, given as words of 64 rows; missing words are zero.
+    #[inline]
+    fn column<const N: usize>(&self, words: &[Words<N>]) -> [Gf128; N] {
+        let mut sums = [Gf128::ZERO; N];
+        for (tables, words) in self.0.as_chunks::<16>().0.iter().zip(words) {
+            for (sum, word) in sums.iter_mut().zip(words.0) {
+                let mut even = Gf128::ZERO;
+                let mut odd = Gf128::ZERO;
+                for (i, pair) in tables.as_chunks::<2>().0.iter().enumerate() {
+                    even += pair[0][(word >> (8 * i) & 15) as usize];
+                    odd += pair[1][(word >> (8 * i + 4) & 15) as usize];
+                }
+                *sum += even + odd;
+            }
+        }
+        sums
+    }
+}
+
+/// Lays the bytes of N shares side by side, as words.
+fn interleave<const N: usize>(bytes: [&[u8]; N]) -> Vec<Words<N>> {
+    let words = bytes[0].len().div_ceil(8);
+    let word = |bytes: &[u8], i: usize| match bytes[8 * i..].first_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => bytes[8 * i..].iter().rev().fold(0, |word, b| word << 8 | u64::from(*b)),
+    };
+    (0..words).map(|i| Words(bytes.map(|b| word(b, i)))).collect()
+}
+
+/// What each of N shares opens to.
+pub fn open<const N: usize>(
+    statement: &Statement,
+    layout: &Layout,
+    challenges: &Challenges,
+    shares: [&Share; N],
+) -> [Opening; N] {
+    let inputs = interleave(shares.map(|s| s.inputs(layout)));
+    let out = interleave(shares.map(|s| s.gates(layout)));
+    let mut lanes = alloc::vec![[Wide::<Words<N>>::default(); 3]; layout.lanes];
+    for (i, share) in shares.iter().enumerate() {
+        for (lane, x) in lanes.iter_mut().zip(share.lanes(layout)) {
+            // A share carries the arithmetic share of its own index only.
+            let own = &mut lane[share.index];
+            (own[0].0[i], own[1].0[i]) = (x as u64, (x >> 64) as u64);
+        }
+    }
+    let mut backend = Shares::new(shares.map(|s| s.index), &inputs, &lanes, &out, layout.gates);
+    circuit::evaluate(&mut backend, statement);
+    let streams = backend.finish();
+
+    let rows = Subspace::new(layout.log_rows);
+    let z = rows.vanishing(challenges.point);
+    let tables = Tables::new(&rows.weights(challenges.point, z.invert()));
+    let words = layout.rows() / 64;
+    let columns =
+        |stream: &[Words<N>]| -> Vec<[Gf128; N]> { stream.chunks(words).map(|c| tables.column(c)).collect() };
+    let (left, right) = (columns(&streams.left), columns(&streams.right));
+    let (products, zeros) = (columns(&out), columns(&streams.zeros));
+
+    let coset = challenges.point + rows.shift();
+    core::array::from_fn(|i| {
+        let own = |columns: &[[Gf128; N]]| columns.iter().map(|c| c[i]).collect::<Vec<_>>();
+        let elements = shares[i].elements();
+        let element = |k: usize| Gf128::from_bytes(elements[k]);
+        let l = layout.columns;
+        let masked = |mut sums: Vec<Gf128>, at: usize| {
+            sums.iter_mut().enumerate().for_each(|(k, sum)| *sum += element(at + k));
+            sums
+        };
+        let on_rows = horner(challenges.gamma, own(&products));
+        let on_coset = rows.interpolate(coset, (0..layout.rows()).map(|k| element(2 * l + k)));
+        let top = element(2 * l + layout.rows());
+        Opening {
+            f: masked(own(&left), 0),
+            g: masked(own(&right), l),
+            // Interpolation over both cosets, plus the multiple of their common vanishing polynomial.
+            p: z * (on_coset + (z + Gf128::ONE) * (on_rows + top)),
+            zero: horner(challenges.delta, own(&zeros)),
+        }
+    })
+}
+
+/// Whether the openings of the three shares add up to a valid proof of a satisfied statement.
+pub fn check(layout: &Layout, challenges: &Challenges, openings: [&Opening; 3]) -> Result<(), Reject> {
+    let sum = |get: fn(&Opening) -> Gf128| openings.into_iter().map(get).sum::<Gf128>();
+    if sum(|o| o.zero) != Gf128::ZERO {
+        return Err(Reject::Unsatisfied);
+    }
+    let products = (0..layout.columns).map(|l| {
+        let (f, g) = openings.iter().fold((Gf128::ZERO, Gf128::ZERO), |(f, g), o| (f + o.f[l], g + o.g[l]));
+        f * g
+    });
+    let z = Subspace::new(layout.log_rows).vanishing(challenges.point);
+    if z.square() * horner(challenges.gamma, products) != sum(|o| o.p) {
+        return Err(Reject::InvalidProof);
+    }
+    Ok(())
+}
