@@ -1,1 +1,20 @@
-//! (under construction)
+//! The library behind the `tercet` command: verifying presentations, submitting values, asking for statistics,
+//! notarizing against a local notary, and the operators' tools.
+//!
+//! Everything secret (transcripts, blinders, values) stays on this machine except as sealed shares. Nothing that
+//! coordinator or parties say is believed without a signature by the keys that the survey pins. The library
+//! never prints and never reads the environment; the command does.
+
+pub mod certificates;
+pub mod coordinator;
+mod error;
+pub mod files;
+pub mod http;
+pub mod inspect;
+pub mod notarize;
+pub mod operator;
+pub mod query;
+pub mod submit;
+pub mod survey;
+
+pub use error::Error;

@@ -1,0 +1,372 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tercet_protocol::ids::{EngineDigest, SubmissionId, SurveyId};
+
+/// Private statistics over web data that is proven authentic.
+///
+/// Providers submit values proven with TLSNotary; three independent parties compute on secret shares; consumers
+/// get statistics that all three signed.
+#[derive(Debug, Parser)]
+#[command(name = "tercet", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 done, 1 refused or failed (the reason is named), 2 wrong usage.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log what is going on to stderr; twice for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Inspect(Inspect),
+    Submit(Submit),
+    Status(Status),
+    Query(Query),
+    Published(Published),
+    VerifyResult(VerifyResult),
+    Notarize(Notarize),
+    /// Work with survey files.
+    #[command(subcommand)]
+    Survey(Survey),
+    /// Tools for the operator of a party.
+    #[command(subcommand)]
+    Operator(Operator),
+    Completions(Completions),
+}
+
+/// How to reach a deployment.
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Base address of the coordinator.
+    #[arg(long, value_name = "URL", env = "TERCET_COORDINATOR")]
+    pub coordinator: String,
+    /// Allow plain http:// beyond loopback. Anyone on the way can then read presentations and answer in the
+    /// server's place.
+    #[arg(long)]
+    pub allow_http: bool,
+}
+
+/// Verify a TLSNotary presentation as a strict third party and show what it proves.
+///
+/// Reads presentations of TLSNotary 0.1.0-alpha.12 and of alpha.14 and alpha.15, telling them apart by itself.
+/// Everything upstream's verifier rejects is refused, and so is what it lets pass but an honest prover never
+/// makes. Without --notary any notary key is accepted, which proves nothing by itself: the output says so.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet inspect presentation.bin --notary 035be5…c42c
+  tercet inspect presentation.bin --notary secp256r1:041e0a…1f40 --root root.der --json
+
+Exit status: 0 valid, 1 refused (the reason is named), 2 wrong usage or unreadable file.")]
+pub struct Inspect {
+    /// The presentation file.
+    pub presentation: PathBuf,
+    /// A trusted notary's public key, SEC1 in hexadecimal, optionally with its algorithm in front
+    /// (secp256k1:, secp256r1:, secp256k1eth:). May be given several times.
+    #[arg(long, value_name = "KEYHEX")]
+    pub notary: Vec<String>,
+    /// A certificate (PEM or DER) that may vouch for servers, instead of Mozilla's. May be given several times.
+    #[arg(long, value_name = "CERT")]
+    pub root: Vec<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Submit a notarized value to a survey.
+///
+/// Checks the presentation against the survey's rules, proves the hidden value without showing it, splits it into
+/// three shares sealed to one party each, uploads them and waits for three signed receipts. Sending the same
+/// files again is safe at any time: it stays the same submission.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet submit --coordinator https://tercet.example.org --presentation p.bin --secrets s.bin
+  tercet submit --coordinator http://127.0.0.1:8080 --presentation p.bin --secrets s.bin \\
+      --survey 5f0c…9a --receipt receipt.json
+
+Exit status: 0 accepted, 1 refused or not confirmed (the reason is named), 2 wrong usage.")]
+pub struct Submit {
+    #[command(flatten)]
+    pub connect: Connect,
+    /// The presentation file.
+    #[arg(long, value_name = "FILE")]
+    pub presentation: PathBuf,
+    /// The prover's secrets file, which belongs to the presentation. It never leaves this machine.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: PathBuf,
+    /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
+    #[arg(long, value_name = "ID")]
+    pub survey: Option<SurveyId>,
+    /// Write the three receipts to a file.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Seconds to wait for the parties' decision.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub timeout: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show where a submission stands.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet status 3b1f…77 --coordinator https://tercet.example.org
+
+Exit status: 0 for any state (pending, accepted, rejected), 1 unknown or not verifiable, 2 wrong usage.")]
+pub struct Status {
+    /// The submission's id, as tercet submit printed it.
+    pub id: SubmissionId,
+    #[command(flatten)]
+    pub connect: Connect,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Ask the parties for statistics.
+///
+/// The three parties compute on their shares and sign one result; the signatures are verified against the keys
+/// that the survey pins. The parties refuse a release over too few submissions, or too few new ones since the
+/// last: what was published then stays available with tercet published.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet query --coordinator https://tercet.example.org
+  tercet query --coordinator https://tercet.example.org --statistic mean --statistic stddev \\
+      --survey 5f0c…9a --output result.json
+
+Exit status: 0 released, 1 refused or failed (the reason is named), 2 wrong usage.")]
+pub struct Query {
+    #[command(flatten)]
+    pub connect: Connect,
+    /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
+    #[arg(long, value_name = "ID")]
+    pub survey: Option<SurveyId>,
+    /// A statistic to ask for; without any, all that the survey releases.
+    #[arg(long = "statistic", value_name = "NAME")]
+    pub statistics: Vec<String>,
+    /// Write the signed result to a file that tercet verify-result checks offline.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Seconds to wait for the parties.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+    /// Print the signed result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show the newest published statistics, without asking the parties to compute.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet published --coordinator https://tercet.example.org
+
+Exit status: 0 shown and verified, 1 nothing published or not verifiable, 2 wrong usage.")]
+pub struct Published {
+    #[command(flatten)]
+    pub connect: Connect,
+    /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
+    #[arg(long, value_name = "ID")]
+    pub survey: Option<SurveyId>,
+    /// Write the signed result to a file that tercet verify-result checks offline.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print the signed result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Verify a result file offline: three signatures, by the parties that the survey pins.
+///
+/// The survey's id is the hash of its descriptor, which the file carries. Give --survey with an id from a source
+/// you trust; without it, the file only proves that the three keys it names signed it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet verify-result result.json --survey 5f0c…9a
+  tercet verify-result result.json --descriptor survey.json --json
+
+Exit status: 0 verified, 1 not, 2 wrong usage.")]
+pub struct VerifyResult {
+    /// The file, as written by tercet query --output or --json.
+    pub file: PathBuf,
+    /// The survey that the result must be about.
+    #[arg(long, value_name = "ID")]
+    pub survey: Option<SurveyId>,
+    /// Use this survey descriptor instead of the one in the file.
+    #[arg(long, value_name = "FILE")]
+    pub descriptor: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Fetch a page over TLS 1.2 and have it notarized by the local notary (for trying out and tests).
+///
+/// The local notary signs what the prover tells it, with a key that anyone can read: what it makes has the right
+/// format and is worthless as proof. For real notarization use a TLSNotary prover and a notary that surveys list.
+/// Request headers that hold secrets are read from files, standard input or the environment, never from the
+/// command line; their values stay hidden in the presentation.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet notarize 'https://api.exchange.test/api/v3/account?omitZeroBalances=true' \\
+      --notary http://127.0.0.1:7047 --coordinator http://127.0.0.1:8080 --out proof \\
+      --connect 127.0.0.1:8443 --root root.pem --header-file key.txt
+  echo \"Authorization: Bearer $TOKEN\" | tercet notarize https://… --header-file - …
+
+Exit status: 0 done, 1 failed (the reason is named), 2 wrong usage.")]
+#[command(group = clap::ArgGroup::new("rules").required(true).args(["survey_file", "coordinator"]))]
+pub struct Notarize {
+    /// The page, https only.
+    pub url: String,
+    /// Base address of the local notary.
+    #[arg(long, value_name = "URL")]
+    pub notary: String,
+    /// Folder for presentation.bin, secrets.bin and attestation.bin.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// A file with request headers, one "Name: value" a line; - is standard input. Their values are hidden.
+    #[arg(long, value_name = "FILE")]
+    pub header_file: Vec<PathBuf>,
+    /// An environment variable with request headers, one "Name: value" a line. Their values are hidden.
+    #[arg(long, value_name = "VARIABLE")]
+    pub header_env: Vec<String>,
+    /// A certificate (PEM or DER) that may vouch for the server, instead of the survey's.
+    #[arg(long, value_name = "CERT")]
+    pub root: Vec<PathBuf>,
+    /// The survey that says which values to hide, as a file.
+    #[arg(long, value_name = "FILE")]
+    pub survey_file: Option<PathBuf>,
+    /// The survey that says which values to hide, from a coordinator.
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+    /// The survey's id, if the coordinator has several.
+    #[arg(long, value_name = "ID", requires = "coordinator")]
+    pub survey: Option<SurveyId>,
+    /// Connect to this address instead of the one in the URL.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub connect: Option<String>,
+    /// Hash function of the commitments.
+    #[arg(long, value_enum, default_value_t = Hash::Blake3)]
+    pub hash: Hash,
+    /// TLSNotary release whose format to write.
+    #[arg(long, value_enum, default_value_t = Format::Alpha15)]
+    pub format: Format,
+    /// Allow plain http:// beyond loopback.
+    #[arg(long)]
+    pub allow_http: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Hash functions of commitments.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Hash {
+    /// The quickest to prove.
+    Blake3,
+    /// SHA-256.
+    Sha256,
+    /// Keccak-256, as Ethereum uses it.
+    Keccak256,
+}
+
+/// Formats of presentations.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// 0.1.0-alpha.12.
+    Alpha12,
+    /// 0.1.0-alpha.14 and alpha.15.
+    Alpha15,
+}
+
+/// `tercet survey …`
+#[derive(Debug, Subcommand)]
+pub enum Survey {
+    /// Check a survey file (TOML) or an assembled survey (JSON) and say what it means.
+    #[command(after_help = "Examples:\n  tercet survey check survey.toml")]
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Assemble a survey from the owner's file and three operators' manifests.
+    ///
+    /// The order of the manifests is the party order. Root certificates (PEM or DER) are read relative to the
+    /// survey file. Prints the survey's id, which every operator approves.
+    #[command(after_help = "Examples:
+  tercet survey assemble --survey-file survey.toml --operator a.json --operator b.json --operator c.json \\
+      --engine 9f86…08 --out survey.json")]
+    Assemble {
+        /// The owner's survey file.
+        #[arg(long, value_name = "FILE")]
+        survey_file: PathBuf,
+        /// A manifest published by an operator; exactly three, in party order.
+        #[arg(long = "operator", value_name = "FILE", required = true)]
+        operators: Vec<PathBuf>,
+        /// The engine's digest (SHA-256 of its component file); all three operators must run it.
+        #[arg(long, value_name = "DIGEST")]
+        engine: EngineDigest,
+        /// Where to write the survey.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `tercet operator …`
+#[derive(Debug, Subcommand)]
+pub enum Operator {
+    /// Make an operator's keys and settings in a folder.
+    ///
+    /// Writes identity.key, sealing.key and peer.key (readable by you only) and operator.json. Existing files are
+    /// never replaced. Back up the keys: a lost identity key cannot be replaced in a running survey.
+    #[command(after_help = "Examples:
+  tercet operator init --dir party --operator 'Example University' --account 123456789012 \\
+      --url https://party.example.edu --peer-address party.example.edu:7443 --engine engine.wasm")]
+    Init {
+        /// The folder.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The operator's name.
+        #[arg(long, value_name = "NAME")]
+        operator: String,
+        /// The AWS account, or another label of who controls the machine.
+        #[arg(long, value_name = "ID")]
+        account: String,
+        /// Base address of the party's public API.
+        #[arg(long)]
+        url: String,
+        /// Address of the peer link.
+        #[arg(long, value_name = "HOST:PORT")]
+        peer_address: String,
+        /// The engine's component file, whose digest the party will publish.
+        #[arg(long, value_name = "FILE.wasm")]
+        engine: PathBuf,
+    },
+    /// Print the operator's signed manifest, to be given to survey owners and the coordinator.
+    #[command(after_help = "Examples:\n  tercet operator publish --dir party > manifest.json")]
+    Publish {
+        /// The folder that tercet operator init made.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+/// Print a completion script for a shell.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tercet completions bash > ~/.local/share/bash-completion/completions/tercet"
+)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}

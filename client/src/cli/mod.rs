@@ -1,0 +1,88 @@
+//! From the command line to the library and back to the terminal.
+
+mod args;
+mod local;
+mod network;
+mod notarize;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tercet_client::Error;
+
+use args::{Cli, Command};
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    let json = wants_json(&cli.command);
+    let inspecting = matches!(cli.command, Command::Inspect(_));
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error, json, inspecting);
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Inspect(args) => local::inspect(&args),
+        Command::VerifyResult(args) => local::verify_result(&args),
+        Command::Survey(args) => local::survey(&args),
+        Command::Operator(args) => local::operator(&args),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "tercet", &mut script);
+            output::text(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+        Command::Submit(args) => wait(network::submit(&args)),
+        Command::Status(args) => wait(network::status(&args)),
+        Command::Query(args) => wait(network::query(&args)),
+        Command::Published(args) => wait(network::published(&args)),
+        Command::Notarize(args) => wait(notarize::notarize(&args)),
+    }
+}
+
+/// Runs a command that talks to the network. Two cores' worth of proving must not hold up the uploads.
+fn wait(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Io { what: "cannot start", path: "the network runtime".into(), source })?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = command => done,
+            _ = tokio::signal::ctrl_c() => {
+                Err(Error::Usage("interrupted; starting the same command again is safe".into()))
+            }
+        }
+    })
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "tercet=info,tercet_client=info",
+        _ => "tercet=debug,tercet_client=debug,reqwest=debug",
+    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
+}
+
+fn wants_json(command: &Command) -> bool {
+    match command {
+        Command::Inspect(a) => a.json,
+        Command::Submit(a) => a.json,
+        Command::Status(a) => a.json,
+        Command::Query(a) => a.json,
+        Command::Published(a) => a.json,
+        Command::VerifyResult(a) => a.json,
+        Command::Notarize(a) => a.json,
+        Command::Survey(args::Survey::Check { json, .. } | args::Survey::Assemble { json, .. }) => *json,
+        Command::Operator(_) | Command::Completions(_) => false,
+    }
+}

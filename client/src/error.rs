@@ -1,0 +1,138 @@
+//! What can go wrong in a command, with the exit status and the stable code that scripts rely on.
+
+use tercet_protocol::api::Problem;
+use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::keys::KeyError;
+use tercet_protocol::operator::FederationError;
+use tercet_protocol::policy::Refusal;
+use tercet_protocol::result::BadResult;
+use tercet_protocol::survey::SurveyError;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument or a file named by one cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// A presentation or secrets file is refused.
+    #[error("{0}")]
+    Presentation(#[from] tlsn_verifier::Error),
+    /// The presentation is valid but does not fit the survey.
+    #[error("the presentation does not fit the survey: {0}")]
+    Policy(#[from] Refusal),
+    /// The value, or its opening, cannot be submitted.
+    #[error("{0}")]
+    Value(String),
+    /// A survey is malformed.
+    #[error("{0}")]
+    Survey(#[from] SurveyError),
+    /// The operators' manifests do not fit together or are not theirs.
+    #[error("{0}")]
+    Federation(#[from] FederationError),
+    /// A key, signature or sealing failed.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// A result's signature does not verify.
+    #[error("{0}")]
+    Result(#[from] BadResult),
+    /// Coordinator or party refused.
+    #[error("{from} refused: {problem}")]
+    Refused {
+        /// Who, for people.
+        from: String,
+        /// Why.
+        problem: Box<Problem>,
+    },
+    /// No answer, even after retries.
+    #[error("{from} cannot be reached: {cause}; check the address and try again")]
+    Unreachable {
+        /// Who, for people.
+        from: String,
+        /// The last failure.
+        cause: String,
+    },
+    /// An answer that the protocol does not allow or that does not verify.
+    #[error("{from} gave an answer that cannot be trusted: {what}")]
+    BadAnswer {
+        /// Who, for people.
+        from: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Something that had to finish in time did not.
+    #[error("{0}")]
+    TimedOut(String),
+    /// A submission that may or may not be accepted yet.
+    #[error(
+        "submission {id} is not confirmed: {cause}. Sending the same files again is safe: it stays one submission"
+    )]
+    Unconfirmed {
+        /// The submission.
+        id: SubmissionId,
+        /// Why.
+        cause: Box<Error>,
+    },
+    /// A submission that ended incomplete: its id cannot be used again.
+    #[error("submission {id} did not reach all parties in time; send it again")]
+    Spent {
+        /// The submission.
+        id: SubmissionId,
+    },
+    /// Reading or writing a file failed.
+    #[error("{what} {path}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A TLS or HTTP exchange with the data's server failed.
+    #[error("{0}")]
+    Exchange(String),
+}
+
+impl Error {
+    /// The process's exit status: 2 for wrong usage, 1 for everything else.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Io { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// A stable name of the reason, in kebab case.
+    pub fn code(&self) -> String {
+        match self {
+            Self::Usage(_) => "usage".into(),
+            Self::Presentation(e) => e.code().into(),
+            Self::Policy(r) => r.rule.code().into(),
+            Self::Value(_) => "value".into(),
+            Self::Survey(_) => "survey".into(),
+            Self::Federation(_) => "federation".into(),
+            Self::Key(_) => "key".into(),
+            Self::Result(_) => "bad-signature".into(),
+            Self::Refused { problem, .. } => match problem.known() {
+                Some(kind) => kind.slug().into(),
+                None => format!("http-{}", problem.status),
+            },
+            Self::Unreachable { .. } => "unreachable".into(),
+            Self::BadAnswer { .. } => "bad-answer".into(),
+            Self::TimedOut(_) => "timed-out".into(),
+            Self::Unconfirmed { .. } => "unconfirmed".into(),
+            Self::Spent { .. } => "incomplete".into(),
+            Self::Io { .. } => "io".into(),
+            Self::Exchange(_) => "exchange".into(),
+        }
+    }
+
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    pub(crate) fn bad_answer(from: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::BadAnswer { from: from.into(), what: what.into() }
+    }
+}

@@ -1,0 +1,9 @@
+//! The `tercet` command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

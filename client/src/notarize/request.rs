@@ -1,0 +1,120 @@
+//! The request: headers with secrets, and which bytes of it stay hidden.
+
+use std::fmt;
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::http::Url;
+
+/// Set by this client, or read by the survey's policy: not for the user to change.
+const RESERVED: [&str; 8] = [
+    "host",
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "expect",
+    "upgrade",
+];
+
+/// Request headers whose values are secret. `Debug` shows the names only.
+#[derive(Default)]
+pub struct Headers(Vec<(String, Zeroizing<String>)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| format_args!("{name}: (secret)").to_string()))
+            .finish()
+    }
+}
+
+impl Headers {
+    /// Adds the headers of a text, one `Name: value` a line. Error texts name `source` and line, never the text.
+    pub fn add(&mut self, source: &str, text: &str) -> Result<(), Error> {
+        for (i, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let bad = |what: &str| Error::Usage(format!("{source}, line {}: {what}", i + 1));
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| bad("write headers as \"Name: value\""))?;
+            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            if name.is_empty() || !name.bytes().all(token) {
+                return Err(bad("this is not a header name"));
+            }
+            if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+                return Err(bad("this header is set by tercet itself"));
+            }
+            let value = value.trim();
+            if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ' || b == b'\t') {
+                return Err(bad("a header's value must be printable ASCII, and not empty"));
+            }
+            self.0.push((name.to_owned(), Zeroizing::new(value.to_owned())));
+        }
+        Ok(())
+    }
+}
+
+/// A request as it is sent, and its hidden ranges.
+pub struct Request {
+    /// All bytes.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// The secret headers' values.
+    pub hidden: Vec<Range<usize>>,
+}
+
+/// A `GET` that asks for one uncompressed response and the end of the connection.
+pub fn get(url: &Url, host: &str, headers: &Headers) -> Request {
+    let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
+    let head = format!(
+        "GET {}{query} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nAccept-Encoding: identity\r\nConnection: close\r\n",
+        url.path()
+    );
+    let secret: usize = headers.0.iter().map(|(n, v)| n.len() + v.len() + 4).sum();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + secret + 2));
+    let mut hidden = Vec::new();
+    bytes.extend_from_slice(head.as_bytes());
+    for (name, value) in &headers.0 {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        hidden.push(bytes.len()..bytes.len() + value.len());
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    Request { bytes, hidden }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_values_are_hidden_and_never_shown() {
+        let mut headers = Headers::default();
+        headers.add("a file", "X-Key:  s3cr3t \r\n\nCookie: a=b").unwrap();
+        let url = Url::parse("https://api.example.com/v1?x=1").unwrap();
+        let request = get(&url, "api.example.com", &headers);
+        let shown: Vec<_> = request.hidden.iter().map(|r| &request.bytes[r.clone()]).collect();
+        assert_eq!(shown, [&b"s3cr3t"[..], b"a=b"]);
+        assert!(request.bytes.starts_with(b"GET /v1?x=1 HTTP/1.1\r\nHost: api.example.com\r\n"));
+        assert!(request.bytes.ends_with(b"Cookie: a=b\r\n\r\n"));
+        let debug = format!("{headers:?}");
+        assert!(debug.contains("X-Key") && !debug.contains("s3cr3t"), "{debug}");
+    }
+
+    #[test]
+    fn bad_headers_are_refused_without_repeating_them() {
+        for bad in
+            ["s3cr3t", ": s3cr3t", "Host: s3cr3t", "X Y: s3cr3t", "X:", "X: s3cr3t\u{7f}", "X: s3cr3té"]
+        {
+            let error = Headers::default().add("a file", bad).unwrap_err();
+            assert_eq!(error.exit_status(), 2, "{bad}");
+            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What an operator does before its party runs: making keys, publishing them, and assembling a survey of three.
+//!
+//! A folder made by [`init`] holds `identity.key`, `sealing.key` and `peer.key` (32-byte seeds in hexadecimal,
+//! readable by the owner only) and `operator.json` (the public settings). The party host reads the same folder.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tercet_protocol::ids::{EngineDigest, PublicKey, SealingKey, Signature, sha256};
+use tercet_protocol::keys::{OpeningKey, SigningKey, random};
+use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
+use tercet_protocol::survey::{
+    MAX_SURVEY_BYTES, PROTOCOL_VERSION, SurveyDescriptor, SurveyError, SurveyManifest,
+};
+use zeroize::Zeroizing;
+
+use crate::certificates;
+use crate::error::Error;
+use crate::files::{self, Access};
+
+/// File of the key that signs receipts, log entries, results and the manifest.
+pub const IDENTITY_KEY: &str = "identity.key";
+/// File of the key that private parts are sealed to.
+pub const SEALING_KEY: &str = "sealing.key";
+/// File of the peer link's TLS key.
+pub const PEER_KEY: &str = "peer.key";
+/// File of the public settings.
+pub const SETTINGS: &str = "operator.json";
+
+const MAX_ENGINE: usize = 64 << 20;
+const MAX_MANIFEST: usize = 64 * 1024;
+
+/// An operator's public settings (`operator.json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The operator's name; three different ones make a federation.
+    pub operator: String,
+    /// The AWS account, or another label of who controls the machine.
+    pub account: String,
+    /// Base URL of the party's public API.
+    pub url: String,
+    /// `host:port` of the peer link.
+    pub peer_address: String,
+    /// Digest of the engine that the party runs.
+    pub engine: EngineDigest,
+}
+
+impl Settings {
+    /// Checks what the parties and clients will rely on.
+    pub fn validate(&self) -> Result<(), Error> {
+        let short = |what: &str, text: &str| {
+            if text.trim().is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
+                return Err(Error::usage(format!("{what}: write 1 to 128 printable characters")));
+            }
+            Ok(())
+        };
+        short("the operator's name", &self.operator)?;
+        short("the account", &self.account)?;
+        match reqwest::Url::parse(&self.url) {
+            Ok(u) if matches!(u.scheme(), "http" | "https") && u.has_host() && u.query().is_none() => {}
+            _ => {
+                return Err(Error::usage(
+                    "the URL must be the party's base address, such as https://party.example.org",
+                ));
+            }
+        }
+        let port = self.peer_address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, p)| p);
+        if !port.is_some_and(|p| p.parse::<u16>().is_ok_and(|p| p != 0)) {
+            return Err(Error::usage("the peer address must be HOST:PORT, such as party.example.org:7443"));
+        }
+        Ok(())
+    }
+}
+
+/// The digest by which surveys and peers know an engine: the SHA-256 of its component file.
+pub fn engine_digest(engine: &Path) -> Result<EngineDigest, Error> {
+    Ok(EngineDigest(sha256(&[files::read(engine, MAX_ENGINE)?.as_slice()])))
+}
+
+/// Makes an operator's keys and settings in `dir`. Existing keys are never replaced: a lost identity key cannot
+/// be replaced in a running survey, and what is sealed to a lost sealing key is gone.
+pub fn init(dir: &Path, settings: &Settings) -> Result<(), Error> {
+    settings.validate()?;
+    if let Some(name) = [IDENTITY_KEY, SEALING_KEY, PEER_KEY, SETTINGS].iter().find(|n| dir.join(n).exists())
+    {
+        return Err(Error::usage(format!(
+            "{} exists already: choose an empty folder (keys are never overwritten)",
+            dir.join(name).display()
+        )));
+    }
+    files::create_private_dir(dir)?;
+    for name in [IDENTITY_KEY, SEALING_KEY, PEER_KEY] {
+        let seed = Zeroizing::new(random::<32>()?);
+        let text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_slice())));
+        files::write(&dir.join(name), text.as_bytes(), Access::Private, false)?;
+    }
+    let json = serde_json::to_string_pretty(settings).map_err(|e| Error::usage(e.to_string()))?;
+    files::write(&dir.join(SETTINGS), format!("{json}\n").as_bytes(), Access::Public, false)
+}
+
+/// Reads a key file: a 32-byte seed in hexadecimal.
+pub fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
+    let text = files::read_text(path, 128)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim(), seed.as_mut_slice()).map_err(|_| {
+        Error::usage(format!("{} is not a key file: expected 64 hexadecimal digits", path.display()))
+    })?;
+    Ok(seed)
+}
+
+/// The operator's signed manifest, made from the folder's keys and settings. `now` is in Unix seconds.
+pub fn manifest(dir: &Path, now: u64) -> Result<OperatorManifest, Error> {
+    let path = dir.join(SETTINGS);
+    let settings: Settings = serde_json::from_str(&files::read_text(&path, MAX_MANIFEST)?)
+        .map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
+    settings.validate()?;
+    let identity = SigningKey::from_seed(&*read_seed(&dir.join(IDENTITY_KEY))?)?;
+    let sealing: SealingKey = OpeningKey::from_seed(&*read_seed(&dir.join(SEALING_KEY))?).public();
+    let peer_key: PublicKey = SigningKey::from_seed(&*read_seed(&dir.join(PEER_KEY))?)?.public();
+    let Settings { operator, account, url, peer_address, engine } = settings;
+    let unsigned = OperatorManifest {
+        protocol: PROTOCOL_VERSION,
+        operator,
+        account,
+        identity: identity.public(),
+        sealing,
+        peer_key,
+        peer_address,
+        url,
+        engine,
+        issued: now,
+        signature: Signature([0; 64]),
+    };
+    Ok(unsigned.signed(&identity))
+}
+
+/// Reads a manifest that an operator published and checks its signature.
+pub fn read_manifest(path: &Path) -> Result<OperatorManifest, Error> {
+    let manifest: OperatorManifest = serde_json::from_str(&files::read_text(path, MAX_MANIFEST)?)
+        .map_err(|e| Error::usage(format!("{} is not an operator's manifest: {e}", path.display())))?;
+    manifest.verify()?;
+    Ok(manifest)
+}
+
+/// Reads a survey file and the certificates that it names (PEM or DER, beside it): the rules, and the DER roots.
+pub fn read_survey(path: &Path) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error> {
+    let manifest = SurveyManifest::from_toml(&files::read_text(path, MAX_SURVEY_BYTES)?)?;
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut roots = Vec::new();
+    for name in &manifest.source.root_certificates {
+        let file: PathBuf = folder.join(name);
+        roots.extend(certificates::read(&file).map_err(|e| {
+            Error::Survey(SurveyError::Invalid {
+                key: "source.root_certificates".into(),
+                problem: e.to_string(),
+            })
+        })?);
+    }
+    Ok((manifest, roots))
+}
+
+/// Makes the descriptor that the operators approve, from the owner's survey file and three operators' manifests;
+/// their order becomes the party order. All three must be independent and run `engine`.
+pub fn assemble(
+    survey: &Path,
+    operators: &[OperatorManifest; 3],
+    engine: EngineDigest,
+) -> Result<SurveyDescriptor, Error> {
+    // The coordinator plays no part in a survey; only the operators are checked here.
+    let nobody = CoordinatorInfo { url: String::new(), key: PublicKey([0; 32]) };
+    Federation { coordinator: nobody, operators: operators.clone() }.verify()?;
+    if let Some(m) = operators.iter().find(|m| m.engine != engine) {
+        return Err(Error::Survey(SurveyError::Invalid {
+            key: "engine".into(),
+            problem: format!(
+                "operator \"{}\" runs engine {}, not {engine}: all three must run the same release",
+                m.operator, m.engine
+            ),
+        }));
+    }
+    let (manifest, roots) = read_survey(survey)?;
+    Ok(SurveyDescriptor::assemble(manifest, &roots, operators.each_ref().map(|m| m.identity), engine)?)
+}

@@ -1,0 +1,181 @@
+//! Asking for statistics, and checking that all three parties signed the answer.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Serialize};
+use tercet_protocol::api::{QueryRequest, QueryState};
+use tercet_protocol::ids::SurveyId;
+use tercet_protocol::result::{ReleasedStatistics, SignedResult};
+use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
+
+use crate::coordinator::{COORDINATOR, Coordinator};
+use crate::error::Error;
+use crate::inspect::utc;
+
+/// Largest result file accepted.
+pub const MAX_RESULT_FILE: usize = 4 << 20;
+
+/// A signed result together with the survey's descriptor, whose hash is the survey's id: all that a third party
+/// needs to verify it offline, given that it knows the id. Written by `--json` and `--output`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultFile {
+    /// What was released.
+    pub result: ReleasedStatistics,
+    /// The parties' signatures, in party order.
+    pub signatures: [tercet_protocol::ids::Signature; 3],
+    /// The descriptor's exact bytes, base64.
+    pub descriptor: String,
+}
+
+impl ResultFile {
+    /// Puts together a file; the signatures must verify.
+    pub fn new(signed: SignedResult, survey: &SurveyDescriptor) -> Result<Self, Error> {
+        verify(&signed, survey)?;
+        let SignedResult { result, signatures } = signed;
+        Ok(Self { result, signatures, descriptor: BASE64.encode(survey.bytes()) })
+    }
+
+    /// Reads a file, without believing it yet.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(json)
+            .map_err(|e| Error::usage(format!("not a result file of tercet query: {e}")))
+    }
+
+    /// Verifies offline: the descriptor (the file's own, or the one given) hashes to the survey's id, and its
+    /// three parties signed the result. With `expected`, the survey must be that one.
+    pub fn verify(
+        &self,
+        expected: Option<SurveyId>,
+        descriptor: Option<&[u8]>,
+    ) -> Result<SurveyDescriptor, Error> {
+        let bytes = match descriptor {
+            Some(bytes) => bytes.to_vec(),
+            None => {
+                BASE64.decode(&self.descriptor).ok().filter(|b| b.len() <= MAX_SURVEY_BYTES).ok_or_else(
+                    || Error::bad_answer("the file", "its descriptor is not base64, or too large"),
+                )?
+            }
+        };
+        let survey = SurveyDescriptor::from_bytes(bytes)?;
+        if let Some(id) = expected
+            && id != survey.id()
+        {
+            return Err(Error::bad_answer(
+                "the file",
+                format!("it is about survey {}, not {id}", survey.id()),
+            ));
+        }
+        verify(&self.signed(), &survey)?;
+        Ok(survey)
+    }
+
+    /// The signed result.
+    pub fn signed(&self) -> SignedResult {
+        SignedResult { result: self.result.clone(), signatures: self.signatures }
+    }
+}
+
+/// Checks that a result is of this survey and signed by its three parties.
+pub fn verify(signed: &SignedResult, survey: &SurveyDescriptor) -> Result<(), Error> {
+    if signed.result.survey != survey.id() {
+        return Err(Error::bad_answer(
+            "the result",
+            format!("it belongs to survey {}, not {}", signed.result.survey, survey.id()),
+        ));
+    }
+    Ok(signed.verify(survey.parties())?)
+}
+
+/// How long to wait for the parties.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryOptions {
+    /// Give up after this.
+    pub timeout: Duration,
+    /// First wait between two looks at the status; grows to ten times as much.
+    pub poll: Duration,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(600), poll: Duration::from_millis(150) }
+    }
+}
+
+/// Asks the parties for statistics (none named: all that the survey permits) and verifies the answer.
+pub async fn query(
+    coordinator: &Coordinator,
+    survey: &SurveyDescriptor,
+    statistics: &[String],
+    options: QueryOptions,
+) -> Result<ResultFile, Error> {
+    let permitted = &survey.manifest().survey.statistics;
+    if let Some(unknown) = statistics.iter().find(|s| !permitted.contains(s)) {
+        return Err(Error::usage(format!(
+            "the survey does not release \"{}\"; it releases: {}",
+            unknown.escape_debug(),
+            permitted.join(", ")
+        )));
+    }
+    let request = QueryRequest { statistics: statistics.to_vec() };
+    let (location, mut status) = coordinator.start_query(survey.id(), &request).await?;
+    let id = status.query;
+    let started = tokio::time::Instant::now();
+    let mut wait = options.poll;
+    let signed = loop {
+        match status.state {
+            QueryState::Done { result } => break result,
+            QueryState::Refused { problem } => {
+                return Err(Error::Refused { from: "the parties".into(), problem: Box::new(problem) });
+            }
+            QueryState::Running if started.elapsed() > options.timeout => {
+                return Err(Error::TimedOut(format!(
+                    "the parties did not finish query {id} within {} s; ask again later",
+                    options.timeout.as_secs()
+                )));
+            }
+            QueryState::Running => {}
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 3 / 2).min(options.poll * 10);
+        status = coordinator.query(&location, id).await?;
+    };
+    if signed.result.query != id {
+        return Err(Error::bad_answer(COORDINATOR, "the result answers another query"));
+    }
+    let asked = if statistics.is_empty() { permitted } else { statistics };
+    if let Some(missing) = asked.iter().find(|a| !signed.result.statistics.iter().any(|s| s.statistic == **a))
+    {
+        return Err(Error::bad_answer("the parties", format!("the result lacks the statistic {missing}")));
+    }
+    ResultFile::new(signed, survey)
+}
+
+/// The newest published statistics, verified.
+pub async fn published(coordinator: &Coordinator, survey: &SurveyDescriptor) -> Result<ResultFile, Error> {
+    ResultFile::new(coordinator.published(survey.id()).await?, survey)
+}
+
+/// A result as a table for people.
+pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String {
+    let header = ["statistic", "column", "value", "unit"].map(str::to_owned);
+    let rows = result.statistics.iter().map(|s| {
+        let value = s.value.clone().unwrap_or_else(|| "undefined".into());
+        [s.statistic.clone(), s.column.clone().unwrap_or_else(|| "-".into()), value, s.unit.clone()]
+    });
+    let table: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
+    let width = |i: usize| table.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let mut out = format!("{}\n\n", survey.manifest().survey.title);
+    for [statistic, column, value, unit] in &table {
+        let [a, b, c] = widths;
+        let line = format!("{statistic:<a$}  {column:<b$}  {value:>c$}  {unit}");
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    let (n, height) = (result.submissions, result.height);
+    out.push_str(&format!("\n{n} submissions, log height {height}, released {}\n", utc(result.released_at)));
+    out.push_str(&format!("survey {}\n", survey.id()));
+    out
+}

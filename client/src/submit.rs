@@ -1,0 +1,426 @@
+//! Submitting a value: check, prove, seal, upload, and collect the three parties' receipts.
+//!
+//! Sending again is always safe. The proof's randomness is derived from the commitments' blinders, so the same
+//! files give the same submission id on every run, without any state on disk; coordinator and parties know a
+//! submission by its id and answer the second upload like the first. Only the sealing (HPKE) is fresh each time.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use reqwest::Method;
+use ring::hkdf::{HKDF_SHA256, Salt};
+use serde::Serialize;
+use tercet_mpc::decimal::parse_decimal;
+use tercet_mpc::proof::{ColumnWitness, Progress, prove};
+use tercet_mpc::statement::Statement;
+use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
+use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
+use tercet_protocol::policy::{Denied, SurveyVerifier};
+use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Receipt, ShareUpload, seal_private};
+use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
+use tlsn_verifier::{Direction, Opening, Secrets, Verified};
+use tokio::time::{Instant, sleep, timeout_at};
+use zeroize::Zeroizing;
+
+use crate::coordinator::{Admitted, COORDINATOR, Coordinator, Deployment, UPLOAD_TIMEOUT};
+use crate::error::Error;
+use crate::http::{OCTETS, Request, join};
+
+/// Submissions that one set of files can give: one, and as many again as were never completed.
+const MAX_GENERATIONS: u32 = 16;
+/// Tickets asked for in one run: an upload may outlast the first.
+const MAX_TICKETS: u32 = 3;
+
+/// What a submission is doing, for a progress display.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event {
+    /// The presentation verifies and fits the survey; the secrets open its commitments.
+    Checked,
+    /// The proof is this far, 0 to 1.
+    Proving(f32),
+    /// The proof is done; upload begins.
+    Uploading(SubmissionId),
+    /// A party gave its receipt.
+    Accepted(usize),
+}
+
+/// Called with each event; must be quick.
+pub type OnEvent<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// How patiently to upload.
+#[derive(Debug, Clone, Copy)]
+pub struct SubmitOptions {
+    /// Give up waiting for the parties' decision after this.
+    pub timeout: Duration,
+    /// First wait between two looks at a party's decision; grows to ten times as much.
+    pub poll: Duration,
+    /// Once one party failed for good, how long to wait for the others.
+    pub grace: Duration,
+}
+
+impl Default for SubmitOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(300),
+            poll: Duration::from_millis(300),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A submission ready to be uploaded. `Debug` shows the public part only.
+pub struct Prepared {
+    /// Public part.
+    pub public: PublicPart,
+    /// Its id.
+    pub id: SubmissionId,
+    /// The parties' private parts, not sealed yet.
+    private: [Zeroizing<Vec<u8>>; 3],
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A submission that all three parties accepted: the content of a receipt file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Submitted {
+    /// The submission.
+    pub submission: SubmissionId,
+    /// The survey.
+    pub survey: SurveyId,
+    /// Always `accepted`.
+    pub state: &'static str,
+    /// The parties' receipts, verified, in party order.
+    pub receipts: Vec<Receipt>,
+}
+
+/// A presentation that fits a survey, with what opens its columns. `Debug` shows no secret.
+#[derive(Debug)]
+pub struct Opened {
+    statement: Statement,
+    openings: Vec<Opening>,
+}
+
+/// Checks everything that coordinator and parties will check of the presentation, and that the secrets open it
+/// to values that the survey takes: what would be refused is refused here, before anything leaves the machine.
+pub fn check(survey: &SurveyDescriptor, presentation: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
+    if presentation.len() > MAX_PRESENTATION {
+        return Err(Error::Value(format!(
+            "the presentation has {} bytes; parties take {MAX_PRESENTATION} at most",
+            presentation.len()
+        )));
+    }
+    let (verified, admitted) =
+        SurveyVerifier::new(survey)?.check(presentation).map_err(|denied| match denied {
+            Denied::Presentation(e) => Error::Presentation(e),
+            Denied::Policy(e) => Error::Policy(e),
+        })?;
+    let statement = admitted
+        .statement(survey.manifest())
+        .map_err(|e| Error::Value(format!("the survey's columns cannot be proved: {e}")))?;
+    let mut openings = Vec::with_capacity(admitted.columns.len());
+    let sections = survey.manifest().columns.iter().zip(statement.columns());
+    for (column, (section, limits)) in admitted.columns.iter().zip(sections) {
+        let name = &section.name;
+        let ranges = std::slice::from_ref(&column.range);
+        let opening = commitment(&verified, ranges, column.digest).and_then(|c| secrets.opening_for(c)).ok_or_else(|| {
+            Error::Value(format!("column {name}: the secrets do not open the commitment; give the secrets file that belongs to this presentation"))
+        })?;
+        parse_decimal(&opening.bytes, limits.scale, limits.bits, limits.excess)
+            .map_err(|e| Error::Value(format!("column {name}: {e}")))?;
+        openings.push(opening);
+    }
+    Ok(Opened { statement, openings })
+}
+
+fn commitment<'a>(
+    verified: &'a Verified,
+    ranges: &[std::ops::Range<usize>],
+    digest: [u8; 32],
+) -> Option<&'a tlsn_verifier::HashCommitment> {
+    verified
+        .unopened()
+        .find(|c| c.direction == Direction::Received && c.ranges.as_slice() == ranges && c.digest == digest)
+}
+
+/// Proves and splits a checked value. `generation` counts submissions of the same files that ended incomplete:
+/// such an id is spent, and the next generation gives a fresh one.
+pub fn prepare(
+    survey: &SurveyDescriptor,
+    presentation: &[u8],
+    opened: &Opened,
+    generation: u32,
+    on_event: OnEvent<'_>,
+) -> Result<Prepared, Error> {
+    let witness: Vec<_> = opened
+        .openings
+        .iter()
+        .map(|o| ColumnWitness { bytes: o.bytes.clone(), blinder: o.blinder.clone() })
+        .collect();
+    let mut public =
+        PublicPart { survey: survey.id(), presentation: presentation.to_vec(), share_hashes: Vec::new() };
+    let seed = proof_seed(survey.id(), presentation, &opened.openings, generation);
+    let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
+    let proven = prove(&opened.statement, &witness, &public.proof_context(), &seed, &mut progress)
+        .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
+    public.share_hashes = proven.public.encode().to_vec();
+    let id = public.id();
+    Ok(Prepared { public, id, private: proven.private })
+}
+
+/// The seed of all the proof's randomness: HKDF-SHA256 of the blinders, which are uniform, known to the provider
+/// alone and fresh for each notarization. Everything that the proof depends on is in `info` or the salt, so one
+/// seed never serves two different proofs, whose masks would then cancel.
+fn proof_seed(
+    survey: SurveyId,
+    presentation: &[u8],
+    openings: &[Opening],
+    generation: u32,
+) -> Zeroizing<[u8; 32]> {
+    let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
+    let salt = format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
+    let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
+    let hash = sha256(&[presentation]);
+    let generation = generation.to_le_bytes();
+    let info: [&[u8]; 3] = [survey.as_ref(), &hash, &generation];
+    let mut seed = Zeroizing::new([0; 32]);
+    #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
+    key.expand(&info, HKDF_SHA256)
+        .and_then(|okm| okm.fill(seed.as_mut_slice()))
+        // Unwrap safety: the length asked for is the hash's own.
+        .expect("HKDF gives 32 bytes");
+    seed
+}
+
+/// Checks, proves, uploads and waits for the three receipts.
+pub async fn submit(
+    coordinator: &Coordinator,
+    deployment: &Deployment,
+    presentation: &[u8],
+    secrets: &Secrets,
+    options: SubmitOptions,
+    on_event: OnEvent<'_>,
+) -> Result<Submitted, Error> {
+    let opened = check(&deployment.survey, presentation, secrets)?;
+    on_event(Event::Checked);
+    for generation in 0..MAX_GENERATIONS {
+        let prepared = prepare(&deployment.survey, presentation, &opened, generation, on_event)?;
+        on_event(Event::Uploading(prepared.id));
+        match upload(coordinator, deployment, &prepared, options, on_event).await {
+            Err(Error::Spent { .. }) => {
+                tracing::info!(id = %prepared.id, "never completed; sending a fresh one")
+            }
+            other => return other,
+        }
+    }
+    Err(Error::TimedOut("all earlier submissions of these files ended incomplete; notarize again".into()))
+}
+
+/// Uploads a prepared submission and waits for the three receipts.
+pub async fn upload(
+    coordinator: &Coordinator,
+    deployment: &Deployment,
+    prepared: &Prepared,
+    options: SubmitOptions,
+    on_event: OnEvent<'_>,
+) -> Result<Submitted, Error> {
+    let id = prepared.id;
+    let mut tickets = 0;
+    let error = loop {
+        tickets += 1;
+        let admission = match coordinator.admit(&prepared.public).await {
+            Ok(Admitted::Ticket(admission)) => admission,
+            Ok(Admitted::Known(status)) => return known(deployment, id, status),
+            Err(Error::Refused { problem, .. }) if is_spent(&problem) => return Err(Error::Spent { id }),
+            Err(e) => break e,
+        };
+        check_ticket(deployment, id, &admission)?;
+        match deliver_all(coordinator, deployment, prepared, &admission, options, on_event).await {
+            Ok(receipts) => return accepted(deployment, id, receipts),
+            Err(Error::Refused { problem, .. })
+                if problem.known() == Some(ProblemKind::TicketInvalid) && tickets < MAX_TICKETS =>
+            {
+                tracing::info!(%id, "the ticket ran out; asking for another");
+            }
+            Err(e) => break e,
+        }
+    };
+    if !is_open(&error) {
+        return Err(error);
+    }
+    // A party's answer may have got lost although all three accepted: the coordinator collects receipts too.
+    match coordinator.submission(id).await {
+        Ok(SubmissionStatus { state: SubmissionState::Accepted { receipts }, .. }) => {
+            accepted(deployment, id, receipts)
+        }
+        _ => Err(Error::Unconfirmed { id, cause: Box::new(error) }),
+    }
+}
+
+/// Whether the submission may still become accepted.
+fn is_open(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } | Error::TimedOut(_) => true,
+        Error::Refused { problem, .. } => {
+            problem.is_transient() || problem.known() == Some(ProblemKind::TicketInvalid)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the id is spent without the value having been judged.
+fn is_spent(problem: &Problem) -> bool {
+    problem.known() == Some(ProblemKind::Incomplete)
+}
+
+fn known(deployment: &Deployment, id: SubmissionId, status: SubmissionStatus) -> Result<Submitted, Error> {
+    if status.submission != id {
+        return Err(Error::bad_answer(COORDINATOR, "it answered about another submission"));
+    }
+    match status.state {
+        SubmissionState::Accepted { receipts } => accepted(deployment, id, receipts),
+        SubmissionState::Rejected { problem } if is_spent(&problem) => Err(Error::Spent { id }),
+        SubmissionState::Rejected { problem } => {
+            Err(Error::Refused { from: decider(deployment, &problem), problem: Box::new(problem) })
+        }
+        SubmissionState::Pending => {
+            let cause = Error::TimedOut("the coordinator calls it pending but gave no ticket".into());
+            Err(Error::Unconfirmed { id, cause: Box::new(cause) })
+        }
+    }
+}
+
+fn decider(deployment: &Deployment, problem: &Problem) -> String {
+    problem.party.map_or_else(|| COORDINATOR.into(), |p| deployment.party_name(usize::from(p)))
+}
+
+fn accepted(
+    deployment: &Deployment,
+    id: SubmissionId,
+    mut receipts: Vec<Receipt>,
+) -> Result<Submitted, Error> {
+    receipts.sort_by_key(|r| r.party);
+    deployment.verify_receipts(id, &receipts)?;
+    Ok(Submitted { submission: id, survey: deployment.survey.id(), state: "accepted", receipts })
+}
+
+/// Parties would refuse a wrong ticket; saying so here names the one at fault.
+fn check_ticket(deployment: &Deployment, id: SubmissionId, admission: &Admission) -> Result<(), Error> {
+    let t = &admission.ticket;
+    if admission.submission != id || t.submission != id || t.survey != deployment.survey.id() {
+        return Err(Error::bad_answer(COORDINATOR, "its ticket is for another submission"));
+    }
+    t.verify(&deployment.coordinator_key)
+        .map_err(|_| Error::bad_answer(COORDINATOR, "its ticket is not signed by the key it published"))
+}
+
+async fn deliver_all(
+    coordinator: &Coordinator,
+    deployment: &Deployment,
+    prepared: &Prepared,
+    admission: &Admission,
+    options: SubmitOptions,
+    on_event: OnEvent<'_>,
+) -> Result<Vec<Receipt>, Error> {
+    let mut running: FuturesUnordered<_> = (0..3)
+        .map(|party| async move {
+            let receipt = deliver(coordinator, deployment, prepared, admission, party, options).await?;
+            on_event(Event::Accepted(party));
+            Ok(receipt)
+        })
+        .collect();
+    let mut receipts = Vec::with_capacity(3);
+    let mut failure: Option<Error> = None;
+    let mut end = Instant::now() + options.timeout;
+    loop {
+        match timeout_at(end, running.next()).await {
+            Ok(Some(Ok(receipt))) => receipts.push(receipt),
+            Ok(Some(Err(e))) => {
+                tracing::info!(error = %e, "a party gave no receipt");
+                // A judgement outranks a party that merely could not be reached.
+                if failure.as_ref().is_none_or(|f| is_open(f) && !is_open(&e)) {
+                    failure = Some(e);
+                }
+                // After a judgement the others will only say the same.
+                end = end.min(Instant::now() + options.grace);
+            }
+            Ok(None) => break,
+            Err(_) if failure.is_some() => break,
+            Err(_) => {
+                let s = options.timeout.as_secs();
+                failure = Some(Error::TimedOut(format!("the parties did not decide within {s} s")));
+                break;
+            }
+        }
+    }
+    match failure {
+        None => Ok(receipts),
+        Some(e) => Err(e),
+    }
+}
+
+/// Uploads one party's share and waits for its receipt.
+async fn deliver(
+    coordinator: &Coordinator,
+    deployment: &Deployment,
+    prepared: &Prepared,
+    admission: &Admission,
+    party: usize,
+    options: SubmitOptions,
+) -> Result<Receipt, Error> {
+    let from = deployment.party_name(party);
+    let http = coordinator.http();
+    let id = prepared.id;
+    let (manifest, private) = match (deployment.parties.get(party), prepared.private.get(party)) {
+        (Some(m), Some(p)) => (m, p),
+        _ => return Err(Error::bad_answer(from, "a survey has three parties")),
+    };
+    let base = http.base(&manifest.url)?;
+    let sealed = seal_private(manifest.sealing, id, party as u8, private)?;
+    let body =
+        ShareUpload { public: prepared.public.encode(), ticket: admission.ticket.clone(), sealed }.encode();
+    let mut put = Request::get(from.clone(), join(&base, &["v1", "submissions", &id.to_string(), "share"]))
+        .with_body(Method::PUT, body, OCTETS);
+    put.timeout = UPLOAD_TIMEOUT;
+    let get = Request::get(from.clone(), join(&base, &["v1", "submissions", &id.to_string()]));
+
+    let mut wait = options.poll;
+    let mut next = &put;
+    loop {
+        let status = match http.send(next).await {
+            Ok(answer) => answer.json::<SubmissionStatus>(&from)?,
+            // The party restarted before it decided: it needs the share again.
+            Err(Error::Refused { problem, .. })
+                if std::ptr::eq(next, &get) && problem.known() == Some(ProblemKind::NotFound) =>
+            {
+                next = &put;
+                sleep(wait).await;
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        if status.submission != id || status.survey != deployment.survey.id() {
+            return Err(Error::bad_answer(from, "it answered about another submission"));
+        }
+        match status.state {
+            SubmissionState::Accepted { receipts } => {
+                let own = receipts.into_iter().find(|r| usize::from(r.party) == party);
+                let receipt =
+                    own.ok_or_else(|| Error::bad_answer(&*from, "it accepted without a receipt of its own"))?;
+                deployment.verify_receipt(id, &receipt)?;
+                return Ok(receipt);
+            }
+            SubmissionState::Rejected { problem } => {
+                return Err(Error::Refused { from, problem: Box::new(problem) });
+            }
+            SubmissionState::Pending => {}
+        }
+        next = &get;
+        sleep(wait).await;
+        wait = (wait * 3 / 2).min(options.poll * 10);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a survey file means, in words: for owners who write one and operators who approve one.
+
+use std::path::Path;
+
+use tercet_protocol::ids::{EngineDigest, PublicKey, SurveyId};
+use tercet_protocol::survey::{
+    ExcessDigits, MAX_SURVEY_BYTES, Resubmission, SurveyDescriptor, SurveyManifest,
+};
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::Error;
+use crate::files;
+use crate::operator::read_survey;
+
+/// A survey read from a file: either the owner's TOML or an assembled descriptor.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The rules.
+    pub manifest: SurveyManifest,
+    /// Trust anchors, DER. Empty: Mozilla's.
+    pub roots: Vec<Vec<u8>>,
+    /// What only a descriptor has: its id, parties and engine.
+    pub assembled: Option<(SurveyId, [PublicKey; 3], EngineDigest)>,
+}
+
+/// Reads and checks a survey file or a descriptor, told apart by their first character.
+pub fn check(path: &Path) -> Result<Checked, Error> {
+    let bytes = files::read(path, MAX_SURVEY_BYTES)?;
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        let (manifest, roots) = read_survey(path)?;
+        return Ok(Checked { manifest, roots, assembled: None });
+    }
+    let descriptor = SurveyDescriptor::from_bytes(bytes.to_vec())?;
+    let assembled = Some((descriptor.id(), *descriptor.parties(), descriptor.engine()));
+    Ok(Checked { manifest: descriptor.manifest().clone(), roots: descriptor.root_certificates()?, assembled })
+}
+
+impl Checked {
+    /// The meaning, for people.
+    pub fn to_text(&self) -> String {
+        let m = &self.manifest;
+        let s = &m.survey;
+        let mut out = format!("{} ({})\n", s.title, s.name);
+        let mut line = |label: &str, text: String| {
+            out.push_str(format!("{label:<14}{text}").trim_end());
+            out.push('\n');
+        };
+        if let Some((id, parties, engine)) = &self.assembled {
+            line("survey", id.to_string());
+            for (i, key) in parties.iter().enumerate() {
+                line(if i == 0 { "parties" } else { "" }, key.to_string());
+            }
+            line("engine", engine.to_string());
+        }
+        let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
+        line("data fetched", format!("between {} and {}", time(s.opens), time(s.closes)));
+        let query: Vec<_> = m.source.query.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let request = format!(
+            "{} https://{}{}{mark}{}",
+            m.source.method,
+            m.source.server_name,
+            m.source.path,
+            query.join("&")
+        );
+        line("request", request);
+        line(
+            "server roots",
+            match self.roots.len() {
+                0 => "Mozilla's".into(),
+                n => format!("{n} of its own"),
+            },
+        );
+        for (i, n) in m.notaries.iter().enumerate() {
+            line(if i == 0 { "notaries" } else { "" }, format!("{} ({})", n.name, n.key));
+        }
+        line(
+            "identity",
+            match &m.identity {
+                Some(i) => format!("revealed between {} and {}", i.prefix, i.suffix),
+                None => "none: each TLS session counts as a person".into(),
+            },
+        );
+        line(
+            "second proof",
+            match s.resubmission {
+                Resubmission::Reject => "is refused".into(),
+                Resubmission::Replace => "replaces the first".into(),
+            },
+        );
+        for c in &m.columns {
+            let excess = match c.excess_digits {
+                ExcessDigits::Reject => "further digits are refused",
+                ExcessDigits::Truncate => "further digits are dropped",
+            };
+            let largest = (1u64 << c.bits) - 1;
+            line(
+                "column",
+                format!(
+                    "{} {}",
+                    c.name,
+                    if c.unit.is_empty() { String::new() } else { format!("in {}", c.unit) }
+                ),
+            );
+            line("", format!("hidden between {} and {}", c.prefix, c.suffix));
+            line(
+                "",
+                format!(
+                    "{} decimal places, at most {} in size; {excess}",
+                    c.scale,
+                    decimal(largest, c.scale)
+                ),
+            );
+        }
+        line("statistics", s.statistics.join(", "));
+        line(
+            "released",
+            format!(
+                "over {} submissions or more, with {} new since the last release",
+                s.min_cohort, s.min_new
+            ),
+        );
+        out
+    }
+}
+
+/// `value / 10^scale`, exactly.
+fn decimal(value: u64, scale: u8) -> String {
+    let digits = format!("{value:0>width$}", width = usize::from(scale) + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn decimals_are_exact() {
+        assert_eq!(decimal(123_456, 3), "123.456");
+        assert_eq!(decimal(5, 3), "0.005");
+        assert_eq!(decimal(5, 0), "5");
+    }
+}
