@@ -5,6 +5,8 @@ mod error;
 mod hash;
 mod identity;
 pub mod limits;
+#[cfg(feature = "notarize")]
+pub mod notarize;
 mod ranges;
 mod secrets;
 mod signature;
