@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(status, 401);
         assert_eq!(body, r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#);
         assert_eq!(ask(|r| drop(r.headers_mut().remove(API_KEY))).0, 401);
-        assert_eq!(ask(|r| drop(r.headers_mut().append(API_KEY, unknown.clone()))).0, 401);
+        assert_eq!(ask(|r| assert!(r.headers_mut().append(API_KEY, unknown.clone()))).0, 401);
         assert_eq!(ask(|r| drop(r.headers_mut().remove(HOST))).0, 421);
         assert_eq!(ask(|r| *r.uri_mut() = "/".parse().unwrap()).0, 404);
         assert_eq!(ask(|r| *r.method_mut() = Method::POST).0, 405);
