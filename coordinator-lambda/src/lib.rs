@@ -1,1 +1,22 @@
-//! (under construction)
+//! The coordinator: admission, rate limits, the registry of submissions and queries, and the cached statistics,
+//! as one axum router that runs on Lambda or as a local server.
+//!
+//! Owns everything in the DynamoDB table. Trusted for availability only: each party checks for itself what
+//! matters. Never holds a share, a secret of a provider or a key of a party.
+
+pub mod admission;
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod coordinator;
+pub mod error;
+pub mod functions;
+pub mod parties;
+pub mod queries;
+pub mod settle;
+pub mod store;
+pub mod surveys;
+
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+pub use coordinator::Coordinator;

@@ -1,0 +1,229 @@
+//! Admission: `POST /v1/surveys/{id}/submissions`.
+//!
+//! Cheap checks come first, then the rates, then the presentation (the expensive part, and only bytes that are
+//! new are verified), then one conditional write on the identity. The ticket that comes of it only keeps floods
+//! away from the parties: they check everything that matters for themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tercet_mpc::ShareHashes;
+use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
+use tercet_protocol::ids::{Nullifier, SubmissionId, SurveyId};
+use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Ticket};
+
+use crate::config::Rate;
+use crate::coordinator::Coordinator;
+use crate::error::{Error, refuse};
+use crate::settle::status;
+use crate::store::bucket::Taken;
+use crate::store::submissions::{Admit, Admitted, RecordState, SubmissionRecord};
+use crate::surveys::Survey;
+
+/// Largest body of a submission, in bytes: the presentation and the other fields of the public part.
+pub const MAX_SUBMISSION: usize = MAX_PRESENTATION + 2048;
+
+/// How often an admission looks again at an identity whose other submission has just been decided.
+const ROUNDS: usize = 3;
+
+/// An admission's success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Admitted now, or before and still undecided.
+    Admitted(Admission),
+    /// The same submission was accepted before.
+    Accepted(SubmissionStatus),
+}
+
+/// What the rates said, for the response's headers. Filled also when the request is refused.
+#[derive(Debug, Clone, Default)]
+pub struct RateReport(pub Vec<RateLine>);
+
+/// One bucket's answer.
+#[derive(Debug, Clone)]
+pub struct RateLine {
+    /// The bucket's name, as the headers show it.
+    pub scope: &'static str,
+    /// Its rate.
+    pub rate: Rate,
+    /// Its answer.
+    pub taken: Taken,
+}
+
+impl Coordinator {
+    /// Takes a token from a bucket and notes its answer in `report`.
+    pub async fn limit(
+        &self,
+        scope: &'static str,
+        key: &str,
+        rate: Rate,
+        report: &mut RateReport,
+    ) -> Result<(), Error> {
+        let taken = self.store.take(scope, key, rate, self.clock.now()).await?;
+        report.0.push(RateLine { scope, rate, taken });
+        if taken.allowed {
+            return Ok(());
+        }
+        let wait = whole_seconds(taken.reset);
+        let detail = format!("the rate limit \"{scope}\" is used up: try again in {wait} s");
+        Err(Problem::new(ProblemKind::RateLimited, detail).rule(scope).retry_after(wait).into())
+    }
+
+    /// The survey with this id.
+    pub fn survey(&self, id: SurveyId) -> Result<Arc<Survey>, Error> {
+        match self.deployment.survey(id) {
+            Some(survey) => Ok(Arc::clone(survey)),
+            None => {
+                refuse(ProblemKind::NotFound, "this coordinator has no survey with this id: see /v1/surveys")
+            }
+        }
+    }
+
+    /// Admits the public part in `body` to a survey, for a client at `address`.
+    pub async fn admit(
+        &self,
+        survey: SurveyId,
+        body: &[u8],
+        address: &str,
+        report: &mut RateReport,
+    ) -> Result<Outcome, Error> {
+        let survey = self.survey(survey)?;
+        let public = decode(&survey, body)?;
+        let id = public.id();
+        let limits = &self.config.limits;
+        self.limit("address", address, limits.address, report).await?;
+        self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
+        if let Some(outcome) = self.seen_before(id).await? {
+            return Ok(outcome);
+        }
+        let nullifier = verify(Arc::clone(&survey), public).await?;
+        self.limit("identity", &format!("{}#{nullifier}", survey.id()), limits.identity, report).await?;
+        self.enter(&survey, id, nullifier).await
+    }
+
+    /// The answer to a submission that is in the table; none if it is not, or may be tried again.
+    async fn seen_before(&self, id: SubmissionId) -> Result<Option<Outcome>, Error> {
+        let Some(record) = self.store.submission(id).await? else { return Ok(None) };
+        // An expired ticket: the parties may have decided without anybody asking here since.
+        let over = record.state == RecordState::Pending && record.expires <= self.clock.seconds();
+        let record = if over { self.settle(record).await? } else { record };
+        match record.state {
+            RecordState::Pending => self.ticket_again(record).await.map(Some),
+            RecordState::Accepted => Ok(Some(Outcome::Accepted(status(record)))),
+            RecordState::Rejected { retryable: true, .. } => Ok(None),
+            RecordState::Rejected { problem, .. } => Err(problem.into()),
+        }
+    }
+
+    /// A ticket for a submission that is pending: the same one during the first half of its life, then a new one.
+    async fn ticket_again(&self, record: SubmissionRecord) -> Result<Outcome, Error> {
+        let now = self.clock.seconds();
+        let mut expires = record.expires;
+        if expires.saturating_sub(now) < self.config.ticket_seconds.div_ceil(2) {
+            let later = now + self.config.ticket_seconds;
+            if self.store.renew(record.submission, expires, later).await? {
+                expires = later;
+            } else if let Some(newer) = self.store.submission(record.submission).await? {
+                // Lost to another request with the same submission: its ticket is as good.
+                expires = newer.expires;
+            }
+        }
+        Ok(self.ticket(record.survey, record.submission, expires))
+    }
+
+    fn ticket(&self, survey: SurveyId, submission: SubmissionId, expires: u64) -> Outcome {
+        let ticket = Ticket::issue(&self.key, survey, submission, expires);
+        Outcome::Admitted(Admission { submission, ticket })
+    }
+
+    /// Enters a verified submission under its identity.
+    pub async fn enter(
+        &self,
+        survey: &Survey,
+        id: SubmissionId,
+        nullifier: Nullifier,
+    ) -> Result<Outcome, Error> {
+        let limits = &self.config.limits;
+        for _ in 0..ROUNDS {
+            let expires = self.clock.seconds() + self.config.ticket_seconds;
+            let admit = Admit {
+                submission: id,
+                survey: survey.id(),
+                nullifier,
+                expires,
+                replace: survey.replaces(),
+                max_unfinished: limits.max_unfinished,
+                shards: limits.unfinished_shards,
+            };
+            match self.store.admit(&admit).await? {
+                Admitted::New => return Ok(self.ticket(survey.id(), id, expires)),
+                Admitted::Exists => {
+                    if let Some(outcome) = self.seen_before(id).await? {
+                        return Ok(outcome);
+                    }
+                }
+                Admitted::IdentityUsed => {
+                    return refuse(
+                        ProblemKind::IdentityUsed,
+                        "a submission of this identity is accepted already",
+                    );
+                }
+                Admitted::IdentityPending(other) => self.identity_pending(other).await?,
+                Admitted::Full => {
+                    let detail = "too many submissions of this survey are under way: try again shortly";
+                    return Err(Problem::new(ProblemKind::Busy, detail).retry_after(5).into());
+                }
+            }
+        }
+        let detail = "the identity's other submission was decided just now: try again";
+        Err(Problem::new(ProblemKind::IdentityPending, detail).retry_after(1).into())
+    }
+
+    /// Another submission holds the identity. Perhaps the parties have decided it without anybody asking here:
+    /// then the admission may look again, otherwise it is refused.
+    async fn identity_pending(&self, other: SubmissionId) -> Result<(), Error> {
+        let Some(record) = self.store.submission(other).await? else { return Ok(()) };
+        let record = self.settle(record).await?;
+        if record.state != RecordState::Pending {
+            return Ok(());
+        }
+        let wait = record.expires.saturating_sub(self.clock.seconds()).max(1);
+        let detail = "another submission of this identity is under way: wait for it to be decided";
+        Err(Problem::new(ProblemKind::IdentityPending, detail).retry_after(wait).into())
+    }
+}
+
+/// The public part, if it is one and for this survey.
+fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
+    let public = match PublicPart::decode(body) {
+        Ok(public) => public,
+        Err(e) => {
+            return refuse(ProblemKind::Malformed, format!("the body is not a submission's public part: {e}"));
+        }
+    };
+    if public.survey != survey.id() {
+        return refuse(
+            ProblemKind::Malformed,
+            "the submission is made for another survey than the address names",
+        );
+    }
+    if ShareHashes::decode(&public.share_hashes).is_none() {
+        let detail = format!("the share hashes must be exactly {} bytes", ShareHashes::BYTES);
+        return refuse(ProblemKind::Malformed, detail);
+    }
+    Ok(public)
+}
+
+/// Verifies the presentation under the survey's policy, away from the threads that serve requests.
+async fn verify(survey: Arc<Survey>, public: PublicPart) -> Result<Nullifier, Error> {
+    let checked = tokio::task::spawn_blocking(move || survey.verifier.check(&public.presentation)).await?;
+    match checked {
+        Ok((_, admitted)) => Ok(admitted.nullifier),
+        Err(denied) => Err(Problem::from(denied).into()),
+    }
+}
+
+/// Whole seconds, at least one.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,237 @@
+//! One function per operation.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::str::FromStr;
+use tercet_protocol::api::{FederationInfo, Problem, ProblemKind, QueryRequest, SurveySummary};
+use tercet_protocol::ids::{SurveyId, sha256};
+
+use super::context::ClientAddress;
+use super::operations::Operation;
+use super::problem::Failure;
+use crate::admission::{Outcome, RateReport, whole_seconds};
+use crate::coordinator::Coordinator;
+use crate::error::refuse;
+
+type Shared = State<Arc<Coordinator>>;
+type Answer = Result<Response, Failure>;
+
+/// Largest JSON body, in bytes.
+const MAX_JSON: usize = 16 * 1024;
+
+/// The handler of an operation.
+pub(super) fn of(operation: Operation) -> MethodRouter<Arc<Coordinator>> {
+    match operation {
+        Operation::Health => get(health),
+        Operation::Ready => get(ready),
+        Operation::Document => get(document),
+        Operation::Federation => get(federation),
+        Operation::Surveys => get(surveys),
+        Operation::Survey => get(survey),
+        Operation::Submit => post(submit),
+        Operation::SubmissionStatus => get(submission_status),
+        Operation::Query => post(query),
+        Operation::QueryStatus => get(query_status),
+        Operation::Statistics => get(statistics),
+    }
+}
+
+async fn health() -> Response {
+    Json(serde_json::json!({ "status": "ok" })).into_response()
+}
+
+async fn ready(State(c): Shared) -> Answer {
+    match c.store.ready().await {
+        Ok(()) => Ok(Json(serde_json::json!({ "status": "ready" })).into_response()),
+        Err(e) => {
+            tracing::warn!(error = %e, "not ready");
+            let detail = "the registry does not answer";
+            Err(crate::error::Error::from(Problem::new(ProblemKind::Busy, detail).retry_after(5)).into())
+        }
+    }
+}
+
+async fn document() -> Response {
+    ([(CONTENT_TYPE, "application/json")], super::OPENAPI).into_response()
+}
+
+async fn federation(State(c): Shared) -> Json<FederationInfo> {
+    Json(c.federation())
+}
+
+async fn surveys(State(c): Shared) -> Json<Vec<SurveySummary>> {
+    Json(c.surveys())
+}
+
+async fn survey(State(c): Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+    let survey = c.survey(id_of(&id, "survey")?)?;
+    // The id is the hash of these bytes: they can never change.
+    let etag = format!("\"{}\"", survey.id());
+    let cache = "public, max-age=31536000, immutable".to_owned();
+    Ok(cacheable(&headers, &etag, &cache, || Bytes::copy_from_slice(survey.descriptor.bytes())))
+}
+
+async fn submit(
+    State(c): Shared,
+    Path(id): Path<String>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let survey: SurveyId = id_of(&id, "survey")?;
+    let body = whole(body, crate::admission::MAX_SUBMISSION)?;
+    content_type(&headers, "application/octet-stream")?;
+    let mut report = RateReport::default();
+    let answer = match c.admit(survey, &body, &address.0, &mut report).await {
+        Ok(Outcome::Admitted(admission)) => {
+            let location = format!("/v1/submissions/{}", admission.submission);
+            (StatusCode::CREATED, [(LOCATION, location)], Json(admission)).into_response()
+        }
+        Ok(Outcome::Accepted(status)) => Json(status).into_response(),
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn submission_status(State(c): Shared, Path(id): Path<String>, address: ClientAddress) -> Answer {
+    let id = id_of(&id, "submission")?;
+    let mut report = RateReport::default();
+    let answer = match c.limit("status", &address.0, c.config.limits.status, &mut report).await {
+        Ok(()) => match c.submission_status(id).await {
+            Ok(status) => Json(status).into_response(),
+            Err(e) => Failure(e).into_response(),
+        },
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn query(
+    State(c): Shared,
+    Path(id): Path<String>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let survey: SurveyId = id_of(&id, "survey")?;
+    let body = whole(body, MAX_JSON)?;
+    let request: QueryRequest = if body.is_empty() {
+        QueryRequest { statistics: Vec::new() }
+    } else {
+        content_type(&headers, "application/json")?;
+        match serde_json::from_slice(&body) {
+            Ok(request) => request,
+            Err(e) => {
+                return refuse(ProblemKind::Malformed, format!("the body is not a query: {e}"))
+                    .map_err(Failure);
+            }
+        }
+    };
+    let mut report = RateReport::default();
+    let answer = match c.ask(survey, request, &address.0, &mut report).await {
+        Ok(status) => {
+            let location = format!("/v1/queries/{}", status.query);
+            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(status)).into_response()
+        }
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn query_status(State(c): Shared, Path(id): Path<String>, address: ClientAddress) -> Answer {
+    let id = id_of(&id, "query")?;
+    let mut report = RateReport::default();
+    let answer = match c.limit("status", &address.0, c.config.limits.status, &mut report).await {
+        Ok(()) => match c.query_status(id).await {
+            Ok(status) => Json(status).into_response(),
+            Err(e) => Failure(e).into_response(),
+        },
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn statistics(State(c): Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+    let survey = c.survey(id_of(&id, "survey")?)?;
+    let Some(published) = c.store.published(survey.id()).await? else {
+        let detail =
+            "nothing is published for this survey yet: ask with POST to its /queries, or come back later";
+        return refuse(ProblemKind::NotFound, detail).map_err(Failure);
+    };
+    let etag = format!("\"{}\"", hex::encode(&sha256(&[published.json.as_bytes()])[..16]));
+    let cache = format!("public, max-age={}", c.config.statistics_max_age);
+    Ok(cacheable(&headers, &etag, &cache, || Bytes::from(published.json)))
+}
+
+/// An id from the path.
+fn id_of<T: FromStr<Err: std::fmt::Display>>(text: &str, what: &str) -> Result<T, Failure> {
+    text.parse().map_err(|e| {
+        Failure(
+            Problem::new(ProblemKind::Malformed, format!("the {what} in the address is not an id: {e}"))
+                .into(),
+        )
+    })
+}
+
+/// The body, if it arrived whole and is not too long.
+fn whole(body: Result<Bytes, BytesRejection>, max: usize) -> Result<Bytes, Failure> {
+    let too_large = || Problem::new(ProblemKind::TooLarge, format!("send at most {max} bytes"));
+    match body {
+        Ok(bytes) if bytes.len() <= max => Ok(bytes),
+        Ok(_) => Err(Failure(too_large().into())),
+        Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Failure(too_large().into())),
+        Err(e) => {
+            Err(Failure(Problem::new(ProblemKind::Malformed, format!("the body did not arrive: {e}")).into()))
+        }
+    }
+}
+
+/// Demands a content type; none at all will do.
+fn content_type(headers: &HeaderMap, wanted: &str) -> Result<(), Failure> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().ok().and_then(|v| v.split(';').next()).unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    refuse(ProblemKind::Malformed, format!("send the body as {wanted}")).map_err(Failure)
+}
+
+/// A JSON body with its validator: 304 if the client has it already.
+fn cacheable(request: &HeaderMap, etag: &str, cache: &str, body: impl FnOnce() -> Bytes) -> Response {
+    let headers = [(ETAG, etag.to_owned()), (CACHE_CONTROL, cache.to_owned())];
+    let known =
+        request.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    // Weak comparison, as RFC 9110 section 13.1.2 wants it for this header: a proxy may have weakened ours.
+    let matches = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    if known.map(str::trim).any(matches) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, [(CONTENT_TYPE, "application/json")], body()).into_response()
+}
+
+/// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): quota `q` and the window
+/// `w` in which an empty bucket fills; remaining requests `r` and seconds `t` until there are more.
+fn with_rates(mut response: Response, report: &RateReport) -> Response {
+    let list = |item: fn(&crate::admission::RateLine) -> String| {
+        HeaderValue::try_from(report.0.iter().map(item).collect::<Vec<_>>().join(", "))
+    };
+    let policy = list(|l| {
+        let window = (f64::from(l.rate.burst) / l.rate.per_second).ceil().max(1.0);
+        format!("\"{}\";q={};w={window:.0}", l.scope, l.rate.burst)
+    });
+    let now = list(|l| format!("\"{}\";r={};t={}", l.scope, l.taken.remaining, whole_seconds(l.taken.reset)));
+    if let (false, Ok(policy), Ok(now)) = (report.0.is_empty(), policy, now) {
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+        headers.insert(HeaderName::from_static("ratelimit"), now);
+    }
+    response
+}

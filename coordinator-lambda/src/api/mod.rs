@@ -1,0 +1,46 @@
+//! The HTTP API: one router for Lambda and for the local server.
+
+mod context;
+mod handlers;
+pub mod lambda;
+pub mod operations;
+mod problem;
+mod wrap;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
+use tercet_protocol::api::{Problem, ProblemKind};
+
+use crate::coordinator::Coordinator;
+use operations::Operation;
+
+pub use context::ClientAddress;
+
+/// The OpenAPI document, as checked in.
+pub const OPENAPI: &str = include_str!("../../openapi.json");
+
+/// The API over a coordinator.
+pub fn router(coordinator: Arc<Coordinator>) -> Router {
+    let mut router = Router::new();
+    for operation in Operation::ALL {
+        router = router.route(operation.path(), handlers::of(*operation));
+    }
+    router
+        .fallback(|| async { problem::response(&not_found()) })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(crate::admission::MAX_SUBMISSION))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&coordinator), wrap::wrap))
+        .with_state(coordinator)
+}
+
+fn not_found() -> Problem {
+    Problem::new(ProblemKind::NotFound, "nothing has this address: /openapi.json lists what there is")
+}
+
+async fn method_not_allowed() -> Response {
+    let detail = "this address does not take this method: the Allow header lists those it takes";
+    problem::response(&Problem::new(ProblemKind::MethodNotAllowed, detail))
+}

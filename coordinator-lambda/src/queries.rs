@@ -1,0 +1,182 @@
+//! Queries: handing them to the parties, verifying what comes back, publishing it.
+
+use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
+use tercet_protocol::ids::{QueryId, SurveyId};
+use tercet_protocol::keys::random;
+use tercet_protocol::result::SignedResult;
+
+use crate::admission::RateReport;
+use crate::coordinator::Coordinator;
+use crate::error::{Error, refuse};
+use crate::parties::{PartyError, passed_on};
+use crate::store::queries::{QueryOutcome, QueryRecord};
+use crate::surveys::Survey;
+
+/// The party that leads a query: the first in the survey's order.
+const LEADER: u8 = 0;
+/// Most statistics in one request.
+const MAX_STATISTICS: usize = 64;
+/// How long a query can be read, in seconds.
+const KEEP_SECONDS: u64 = 7 * 86_400;
+
+impl Coordinator {
+    /// Checks, limits, enters and hands over a query; the status is already final if the parties refuse at once.
+    pub async fn ask(
+        &self,
+        survey: SurveyId,
+        request: QueryRequest,
+        address: &str,
+        report: &mut RateReport,
+    ) -> Result<QueryStatus, Error> {
+        let survey = self.survey(survey)?;
+        let statistics = permitted(&survey, request.statistics)?;
+        let limits = &self.config.limits;
+        self.limit("address", address, limits.address, report).await?;
+        self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
+        let record = self.new_query(&survey, statistics).await?;
+        self.progress(record, true).await.map(status)
+    }
+
+    /// Enters a query about `statistics`.
+    pub(crate) async fn new_query(
+        &self,
+        survey: &Survey,
+        statistics: Vec<String>,
+    ) -> Result<QueryRecord, Error> {
+        let query = QueryId(random().map_err(|_| Error::Randomness)?);
+        let asked_at = self.clock.seconds();
+        let record = QueryRecord { query, survey: survey.id(), statistics, asked_at, outcome: None };
+        self.store.create_query(&record, asked_at + KEEP_SECONDS).await?;
+        Ok(record)
+    }
+
+    /// Where a query stands, asking the leading party if it is running.
+    pub async fn query_status(&self, id: QueryId) -> Result<QueryStatus, Error> {
+        match self.store.query(id, self.clock.seconds()).await? {
+            None => {
+                refuse(ProblemKind::NotFound, "no query with this id was asked here in the last seven days")
+            }
+            Some(record) => self.progress(record, false).await.map(status),
+        }
+    }
+
+    /// Brings a running query forward by one exchange with the leading party. `fresh`: it cannot know it yet.
+    pub async fn progress(&self, mut record: QueryRecord, fresh: bool) -> Result<QueryRecord, Error> {
+        if record.outcome.is_some() {
+            return Ok(record);
+        }
+        // A survey that is no longer configured has no parties to ask.
+        let Some(survey) = self.deployment.survey(record.survey).cloned() else { return Ok(record) };
+        let id = record.query;
+        let party = &survey.party_urls[usize::from(LEADER)];
+        let known = if fresh { Ok(None) } else { self.parties.query(party, id).await };
+        let answer = match known {
+            Ok(Some(status)) => Ok(status),
+            // New to it, or it was restarted.
+            Ok(None) => {
+                let query = PartyQuery { survey: record.survey, statistics: record.statistics.clone() };
+                self.parties.put_query(party, id, &query).await
+            }
+            Err(e) => Err(e),
+        };
+        let outcome = match answer {
+            Ok(status) => self.read(&survey, &record, status),
+            Err(PartyError::Refused(problem)) if !problem.is_transient() => {
+                passed_on(*problem, LEADER).map(QueryOutcome::Refused)
+            }
+            Err(e) => {
+                tracing::warn!(query = %id, party = LEADER, error = %e, "the leading party gave no answer about a query");
+                None
+            }
+        };
+        let overdue = self.clock.seconds() >= record.asked_at.saturating_add(self.config.query_seconds);
+        let outcome = outcome.or_else(|| overdue.then(|| QueryOutcome::Refused(given_up())));
+        let Some(outcome) = outcome else { return Ok(record) };
+        if !self.store.finish_query(id, &outcome).await? {
+            // Another instance was faster: its outcome stands.
+            return Ok(self.store.query(id, self.clock.seconds()).await?.unwrap_or(record));
+        }
+        if let QueryOutcome::Done(result) = &outcome {
+            let published = self.store.publish(result).await?;
+            tracing::info!(query = %id, height = result.result.height, published, "statistics released");
+        }
+        record.outcome = Some(outcome);
+        Ok(record)
+    }
+
+    /// A party's answer as an outcome; none while it computes or when the answer cannot be believed.
+    fn read(&self, survey: &Survey, record: &QueryRecord, status: QueryStatus) -> Option<QueryOutcome> {
+        if status.query != record.query {
+            tracing::warn!(query = %record.query, party = LEADER, "a party answered about another query");
+            return None;
+        }
+        match status.state {
+            QueryState::Running => None,
+            QueryState::Refused { problem } => passed_on(problem, LEADER).map(QueryOutcome::Refused),
+            QueryState::Done { result } => match believable(survey, record, &result) {
+                Ok(()) => Some(QueryOutcome::Done(Box::new(result))),
+                Err(why) => {
+                    tracing::error!(query = %record.query, party = LEADER, why, "a party's result is not stored");
+                    None
+                }
+            },
+        }
+    }
+}
+
+/// Whether a result answers this query and all three parties signed it.
+fn believable(survey: &Survey, record: &QueryRecord, result: &SignedResult) -> Result<(), String> {
+    let released = &result.result;
+    if released.survey != record.survey || released.query != record.query {
+        return Err("it is about another query".into());
+    }
+    let asked = |name: &String| record.statistics.contains(name);
+    if !released.statistics.iter().all(|s| asked(&s.statistic)) {
+        return Err("it has a statistic that was not asked for".into());
+    }
+    if let Some(name) =
+        record.statistics.iter().find(|n| !released.statistics.iter().any(|s| s.statistic == **n))
+    {
+        return Err(format!("it lacks {name}"));
+    }
+    result.verify(survey.descriptor.parties()).map_err(|e| e.to_string())
+}
+
+/// The names asked for, each once; none: all that the survey permits.
+fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> {
+    let released = survey.statistics();
+    if names.is_empty() {
+        return Ok(released.to_vec());
+    }
+    if names.len() > MAX_STATISTICS {
+        return refuse(ProblemKind::Malformed, format!("ask for at most {MAX_STATISTICS} statistics"));
+    }
+    let mut wanted: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        if !released.contains(&name) {
+            let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
+            let detail =
+                format!("the survey does not release \"{shown}\"; it releases: {}", released.join(", "));
+            return refuse(ProblemKind::StatisticNotPermitted, detail);
+        }
+        if !wanted.contains(&name) {
+            wanted.push(name);
+        }
+    }
+    Ok(wanted)
+}
+
+fn given_up() -> Problem {
+    let detail = "the parties gave no usable answer in time: ask again later";
+    Problem::new(ProblemKind::PartyUnavailable, detail).party(LEADER).retry_after(60)
+}
+
+/// The record as the API shows it.
+pub fn status(record: QueryRecord) -> QueryStatus {
+    let state = match record.outcome {
+        None => QueryState::Running,
+        Some(QueryOutcome::Done(result)) => QueryState::Done { result: *result },
+        Some(QueryOutcome::Refused(problem)) => QueryState::Refused { problem },
+    };
+    QueryStatus { query: record.query, state }
+}

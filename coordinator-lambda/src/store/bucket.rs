@@ -1,0 +1,178 @@
+//! Token buckets that any number of instances share.
+//!
+//! Stored is one number, the *theoretical arrival time* of the generic cell rate algorithm (ITU-T I.371, there
+//! "virtual scheduling"; equal to a token bucket): the time at which the bucket will be full again. A request
+//! adds one interval to it and is refused when it lies more than the burst ahead of now. Because an
+//! `UpdateItem` can do that addition itself under a condition, a busy bucket costs one write and no read, and
+//! concurrent requests never make one another fail: nothing is lost or counted twice, so the rate is exact.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::item::number;
+use super::{ATTEMPTS, Item, Key, Store, StoreError, service};
+use crate::config::Rate;
+
+/// A bucket's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether the request may go on.
+    pub allowed: bool,
+    /// How many more requests may come at once.
+    pub remaining: u32,
+    /// Time until the bucket takes a request again (refused) or is full again (allowed).
+    pub reset: Duration,
+}
+
+/// A rate in whole microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    /// Between two requests in the long run.
+    one: u64,
+    /// Between empty and full.
+    full: u64,
+}
+
+impl Interval {
+    fn of(rate: Rate) -> Self {
+        // The configuration admits 0.0001 to 1000000 a second: 1 to 10^10 microseconds.
+        let one = ((1e6 / rate.per_second).round() as u64).max(1);
+        Self { one, full: one * u64::from(rate.burst) }
+    }
+
+    /// The answer to a request that moved the arrival time to `tat`.
+    fn allowed(self, tat: u64, now: u64) -> Taken {
+        let left = (now + self.full).saturating_sub(tat) / self.one;
+        let remaining = u32::try_from(left).unwrap_or(u32::MAX);
+        Taken { allowed: true, remaining, reset: Duration::from_micros(tat.saturating_sub(now)) }
+    }
+
+    /// The answer to a request that met the arrival time `tat`, or none if it need not be refused.
+    fn refused(self, tat: u64, now: u64) -> Option<Taken> {
+        let wait = (tat + self.one).checked_sub(now + self.full).filter(|w| *w > 0)?;
+        Some(Taken { allowed: false, remaining: 0, reset: Duration::from_micros(wait) })
+    }
+}
+
+impl Store {
+    /// Takes one token from the bucket `key` of `scope`.
+    pub async fn take(&self, scope: &str, key: &str, rate: Rate, now: Duration) -> Result<Taken, StoreError> {
+        const NAME: &str = "take token";
+        let interval = Interval::of(rate);
+        let now = u64::try_from(now.as_micros()).map_err(|_| StoreError::Build(NAME))?;
+        let at = Key::new(format!("bucket#{scope}#{key}"), "bucket");
+        for _ in 0..ATTEMPTS {
+            // Full bucket: starts counting from now.
+            let full = HashMap::from([(":now", now), (":next", now + interval.one)]);
+            let change = "SET tat = :next, expires_at = :expires";
+            let idle = "attribute_not_exists(tat) OR tat <= :now";
+            let tat = match self.bump(&at, change, idle, full, interval, now).await? {
+                Ok(tat) => return Ok(interval.allowed(tat, now)),
+                Err(tat) => tat,
+            };
+            if let Some(refused) = tat.and_then(|tat| interval.refused(tat, now)) {
+                return Ok(refused);
+            }
+            // Partly used: adds to what is there.
+            let used = HashMap::from([
+                (":now", now),
+                (":limit", now + interval.full - interval.one),
+                (":one", interval.one),
+            ]);
+            let change = "SET tat = tat + :one, expires_at = :expires";
+            match self.bump(&at, change, "tat > :now AND tat <= :limit", used, interval, now).await? {
+                Ok(tat) => return Ok(interval.allowed(tat, now)),
+                Err(tat) => {
+                    if let Some(refused) = tat.and_then(|tat| interval.refused(tat, now)) {
+                        return Ok(refused);
+                    }
+                }
+            }
+        }
+        Err(StoreError::Contention(NAME))
+    }
+
+    /// One conditional update: the new arrival time, or the one that failed the condition.
+    async fn bump(
+        &self,
+        key: &Key,
+        change: &str,
+        condition: &str,
+        values: HashMap<&str, u64>,
+        interval: Interval,
+        now: u64,
+    ) -> Result<Result<u64, Option<u64>>, StoreError> {
+        const NAME: &str = "take token";
+        let mut values: HashMap<String, AttributeValue> =
+            values.into_iter().map(|(k, v)| (k.to_owned(), number(v))).collect();
+        // Long enough that the item outlives its meaning; then DynamoDB clears it away.
+        let expires = (now + interval.full) / 1_000_000 + 3_600;
+        values.insert(":expires".to_owned(), number(expires));
+        let sent = self
+            .db
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .update_expression(change)
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match sent {
+            Ok(done) => {
+                let item = Item::new(key, done.attributes.unwrap_or_default());
+                return Ok(Ok(item.number("tat")?));
+            }
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(e)) => {
+                let old = e.item().map(|i| Item::new(key, i.clone()));
+                Ok(Err(old.map(|i| i.number("tat")).transpose()?))
+            }
+            _ => Err(service(NAME, &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The algorithm without the table, against a plain token bucket in exact integers.
+    #[test]
+    fn equals_a_token_bucket() {
+        for seed in 0..200_u64 {
+            let rate = Rate { burst: 1 + (seed % 7) as u32, per_second: 1.0 + (seed % 5) as f64 };
+            let interval = Interval::of(rate);
+            let (mut tat, mut now, mut x) = (0, 1_000_000_000, seed + 1);
+            // Tokens in units of one microsecond of refill.
+            let (mut tokens, mut at) = (interval.full, now);
+            for step in 0..300 {
+                x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                now += (x >> 33) % (interval.one * 2);
+                tokens = (tokens + now - at).min(interval.full);
+                at = now;
+                let expected = tokens >= interval.one;
+                let refused = if tat > now { interval.refused(tat, now) } else { None };
+                assert_eq!(refused.is_none(), expected, "seed {seed} step {step}");
+                if let Some(refused) = refused {
+                    assert_eq!(
+                        refused.reset.as_micros() as u64,
+                        interval.one - tokens,
+                        "seed {seed} step {step}"
+                    );
+                    continue;
+                }
+                tokens -= interval.one;
+                tat = tat.max(now) + interval.one;
+                let taken = interval.allowed(tat, now);
+                assert_eq!(u64::from(taken.remaining), tokens / interval.one, "seed {seed} step {step}");
+            }
+        }
+    }
+}
