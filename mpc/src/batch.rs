@@ -233,3 +233,6 @@ impl<'a> Received<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 mod points;
 mod prover;
 mod share;
+#[cfg(test)]
+pub(crate) mod tests;
 mod transcript;
 mod verifier;
 

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn weights_and_folding_are_lagrange() {
         let v = Subspace::new(6);
-        let values: Vec<_> = (1..=64).map(|i| Gf128(i * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).collect();
+        let values: Vec<_> =
+            (1..=64u128).map(|i| Gf128(i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))).collect();
         for x in [Gf128(12345 << 70), v.shift(), v.points[17], v.points[63]] {
             // The textbook formula.
             let expected: Gf128 = (0..64)

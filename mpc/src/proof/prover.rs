@@ -198,7 +198,12 @@ pub(super) fn lane_value(lane: &Lane, values: &[i64]) -> u128 {
     }
 }
 
-fn evaluate(statement: &Statement, layout: &Layout, inputs: &[u8], lanes: &[[u128; 3]]) -> Streams<Words<1>> {
+pub(super) fn evaluate(
+    statement: &Statement,
+    layout: &Layout,
+    inputs: &[u8],
+    lanes: &[[u128; 3]],
+) -> Streams<Words<1>> {
     let mut bits = BitWriter::with_capacity(8 * inputs.len());
     inputs.iter().for_each(|b| bits.push(Words([u64::from(*b)]), 8));
     let bits = bits.finish();
@@ -208,7 +213,7 @@ fn evaluate(statement: &Statement, layout: &Layout, inputs: &[u8], lanes: &[[u12
 }
 
 /// Share 2 of the witness: inputs and gates less the other shares, and its own part of the lanes.
-fn explicit_witness(
+pub(super) fn explicit_witness(
     layout: &Layout,
     inputs: &[u8],
     lanes: &[[u128; 3]],
@@ -227,7 +232,7 @@ fn explicit_witness(
 }
 
 /// The elements of the proof: masks, values of P on the coset, top coefficient.
-fn prove_gates(
+pub(super) fn prove_gates(
     layout: &Layout,
     gamma: Gf128,
     streams: &Streams<Words<1>>,

@@ -1,0 +1,449 @@
+//! Honest proofs, cheating provers, and what openings show.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+use sha2::Digest;
+use zeroize::Zeroizing;
+
+use super::prover::{evaluate, explicit_witness, lane_value, prove_gates};
+use super::share::{Explicit, Share};
+use super::transcript::{commitments, gamma};
+use super::*;
+use crate::PartyId;
+use crate::bits::{BitWriter, Words};
+use crate::circuit::{self, Shares, Streams};
+use crate::decimal::Excess;
+use crate::field::Gf128;
+use crate::statement::{Column, HashAlg, Layout, Output, Statement};
+
+const BLINDER: [u8; 16] = [0x5a; 16];
+const CTX: [u8; 32] = [3; 32];
+
+pub(crate) fn digest(alg: HashAlg, preimage: &[u8]) -> [u8; 32] {
+    match alg {
+        HashAlg::Sha256 => sha2::Sha256::digest(preimage).into(),
+        HashAlg::Blake3 => *::blake3::hash(preimage).as_bytes(),
+        HashAlg::Keccak256 => sha3::Keccak256::digest(preimage).into(),
+    }
+}
+
+fn column(alg: HashAlg, text: &[u8]) -> Column {
+    let commitment = digest(alg, &[text, &BLINDER[..]].concat());
+    Column { alg, length: text.len() as u8, scale: 2, bits: 40, excess: Excess::Reject, commitment }
+}
+
+fn statement(alg: HashAlg, text: &[u8]) -> Statement {
+    Statement::new(vec![column(alg, text)], vec![Output::Value(0), Output::Square(0)]).unwrap()
+}
+
+fn witness(text: &[u8]) -> ColumnWitness {
+    ColumnWitness { bytes: Zeroizing::new(text.to_vec()), blinder: Zeroizing::new(BLINDER) }
+}
+
+fn proven(statement: &Statement, text: &[u8], seed: u8) -> Proven {
+    prove(statement, &[witness(text)], &CTX, &[seed; 32], &mut |_| {}).unwrap()
+}
+
+/// The three shares that the private parts hold.
+fn shares(proven: &Proven, layout: &Layout) -> [Share; 3] {
+    let of = |p: PartyId| PrivatePart::decode(p, layout, &proven.private[p.index()]).unwrap();
+    let [first, second] = of(PartyId::P0).shares(layout, &proven.public).unwrap();
+    let [_, third] = of(PartyId::P1).shares(layout, &proven.public).unwrap();
+    [first, second, third]
+}
+
+fn open_all(statement: &Statement, hashes: &ShareHashes, shares: &[Share; 3]) -> Result<(), Reject> {
+    let layout = statement.layout();
+    let c = challenges(statement, &CTX, hashes, layout.log_rows);
+    let [a, b, d] = open(statement, &layout, &c, shares.each_ref());
+    check(&layout, &c, [&a, &b, &d])
+}
+
+/// A prover without scruples: commits to any inputs, lanes and gate outputs, and makes the best proof of them.
+fn forge(
+    statement: &Statement,
+    inputs: &[u8],
+    lanes: &[[u128; 3]],
+    streams: &Streams<Words<1>>,
+) -> ([Share; 3], ShareHashes) {
+    let layout = statement.layout();
+    let seeds = [[1; 32], [2; 32]];
+    let pair = [0, 1].map(|i| Share::expand(i, &seeds[i], &layout));
+    let lanes: Vec<_> = lanes
+        .iter()
+        .zip(pair[0].lanes(&layout).zip(pair[1].lanes(&layout)))
+        .map(|(x, (a, b))| [a, b, x[0].wrapping_add(x[1]).wrapping_add(x[2]).wrapping_sub(a).wrapping_sub(b)])
+        .collect();
+    let blind = Zeroizing::new([4; 32]);
+    let bytes = explicit_witness(&layout, inputs, &lanes, &streams.out, &pair);
+    let mut hashes = ShareHashes {
+        seeds: [0, 1].map(|i| commitments::seed(i, &seeds[i])),
+        witness: commitments::witness(&blind, &bytes),
+        proof: [0; 32],
+    };
+    let masks = (0..2 * layout.columns as u128).map(|i| Gf128(i << 77 | 5)).collect();
+    let elements = prove_gates(&layout, gamma(statement, &CTX, &hashes), streams, masks, &mut |_| {});
+    let proof: Vec<u8> = elements
+        .iter()
+        .zip(pair[0].elements().iter().zip(pair[1].elements()))
+        .flat_map(|(x, (a, b))| (*x + Gf128::from_bytes(*a) + Gf128::from_bytes(*b)).to_bytes())
+        .collect();
+    hashes.proof = commitments::proof(&blind, &proof);
+    let third = Share { index: 2, witness: bytes, proof: Zeroizing::new(proof) };
+    let [first, second] = pair;
+    ([first, second, third], hashes)
+}
+
+fn forged_verdict(statement: &Statement, inputs: &[u8], lanes: &[[u128; 3]]) -> Result<(), Reject> {
+    let layout = statement.layout();
+    // The shares of a lane enter no gate by themselves before they are summed: any split will do for the streams.
+    let pair = [0, 1].map(|i| Share::expand(i, &[i as u8 + 1; 32], &layout));
+    let lanes: Vec<_> = lanes
+        .iter()
+        .zip(pair[0].lanes(&layout).zip(pair[1].lanes(&layout)))
+        .map(|(x, (a, b))| [a, b, x[0].wrapping_add(x[1]).wrapping_add(x[2]).wrapping_sub(a).wrapping_sub(b)])
+        .collect();
+    let streams = evaluate(statement, &layout, inputs, &lanes);
+    let (shares, hashes) = forge(statement, inputs, &lanes, &streams);
+    open_all(statement, &hashes, &shares)
+}
+
+#[test]
+fn honest_proofs_hold() {
+    for alg in [HashAlg::Sha256, HashAlg::Blake3, HashAlg::Keccak256] {
+        for text in [&b"-1234.50"[..], b"0", &[b'0'; 64]] {
+            let s = statement(alg, text);
+            let layout = s.layout();
+            let p = proven(&s, text, 9);
+            for party in PartyId::ALL {
+                assert_eq!(p.private[party.index()].len(), PrivatePart::encoded_bytes(party, &layout));
+                assert!(p.private[party.index()].len() <= 25 * 1024);
+            }
+            let shares = shares(&p, &layout);
+            assert_eq!(open_all(&s, &p.public, &shares), Ok(()), "{alg:?}");
+            // The lanes add up to the value and its square.
+            let value = crate::decimal::parse_decimal(text, 2, 40, Excess::Reject).unwrap();
+            for (i, lane) in s.lanes().iter().enumerate() {
+                let sum =
+                    shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&layout).nth(i).unwrap()));
+                assert_eq!(sum, lane_value(lane, &[value]));
+            }
+            assert_eq!(ShareHashes::decode(&p.public.encode()), Some(p.public));
+        }
+    }
+}
+
+#[test]
+fn several_columns_and_products() {
+    let texts = [&b"-0.07"[..], b"123456789.01", b"5"];
+    let algs = [HashAlg::Sha256, HashAlg::Keccak256, HashAlg::Blake3];
+    let columns = texts.iter().zip(algs).map(|(t, alg)| column(alg, t)).collect();
+    let outputs = vec![Output::Product(0, 1), Output::Value(2), Output::Square(1), Output::Product(2, 1)];
+    let s = Statement::new(columns, outputs).unwrap();
+    let p = prove(&s, &texts.map(witness), &CTX, &[1; 32], &mut |_| {}).unwrap();
+    let shares = shares(&p, &s.layout());
+    assert_eq!(open_all(&s, &p.public, &shares), Ok(()));
+    let product = shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&s.layout()).next().unwrap()));
+    assert_eq!(product as i128, -7 * 12_345_678_901);
+}
+
+#[test]
+fn proving_is_deterministic_and_never_reuses_masks() {
+    let s = statement(HashAlg::Blake3, b"1.23");
+    let (a, b) = (proven(&s, b"1.23", 1), proven(&s, b"1.23", 1));
+    assert_eq!((a.public, &a.private), (b.public, &b.private));
+    // One seed, another value under another commitment: everything is fresh.
+    let other = statement(HashAlg::Blake3, b"1.24");
+    let c = proven(&other, b"1.24", 1);
+    let d = prove(&s, &[witness(b"1.23")], &[4; 32], &[1; 32], &mut |_| {}).unwrap();
+    for x in [&c, &d, &proven(&s, b"1.23", 2)] {
+        assert!((0..2).all(|i| x.public.seeds[i] != a.public.seeds[i]));
+        let equal = a.private[1].iter().zip(x.private[1].iter()).filter(|(a, b)| a == b).count();
+        assert!(equal < a.private[1].len() / 64, "{equal} equal bytes");
+    }
+}
+
+#[test]
+fn progress_runs_to_the_end() {
+    let s = statement(HashAlg::Sha256, b"1.23");
+    let mut seen = Vec::new();
+    prove(&s, &[witness(b"1.23")], &CTX, &[1; 32], &mut |p| seen.push(p)).unwrap();
+    assert!(seen.windows(2).all(|w| w[0].done < w[1].done && w[0].total == w[1].total));
+    assert_eq!(seen.last().map(|p| p.done), seen.last().map(|p| p.total));
+}
+
+#[test]
+fn the_prover_says_what_is_wrong() {
+    let s = statement(HashAlg::Sha256, b"1.23");
+    let prove = |w: &[ColumnWitness]| prove(&s, w, &CTX, &[1; 32], &mut |_| {}).map(|_| ()).unwrap_err();
+    assert_eq!(prove(&[]), ProveError::Columns { expected: 1, got: 0 });
+    assert_eq!(prove(&[witness(b"1.2")]), ProveError::Length { column: 0, expected: 4, got: 3 });
+    assert!(matches!(prove(&[witness(b"1,23")]), ProveError::Decimal { column: 0, .. }));
+    assert_eq!(prove(&[witness(b"1.24")]), ProveError::Commitment);
+    let mut blinder = witness(b"1.23");
+    blinder.blinder[15] ^= 1;
+    assert_eq!(prove(&[blinder]), ProveError::Commitment);
+}
+
+#[test]
+fn a_lying_provider_is_refused() {
+    let text = b"1234.50";
+    let s = statement(HashAlg::Sha256, text);
+    let inputs = [&text[..], &BLINDER].concat();
+    let lanes = |v: i128| vec![[v as u128, 0, 0], [(v * v) as u128, 0, 0]];
+    assert_eq!(forged_verdict(&s, &inputs, &lanes(123_450)), Ok(()), "the forger tells the truth");
+
+    // Another value than the bytes say; only the square; the scale of another survey.
+    for wrong in [lanes(123_451), lanes(-123_450), vec![lanes(123_450)[0], lanes(1)[1]], lanes(1_234_500)] {
+        assert_eq!(forged_verdict(&s, &inputs, &wrong), Err(Reject::Unsatisfied));
+    }
+    // Each digit and each byte of the blinder, with the value that then stands there.
+    for i in 0..inputs.len() {
+        let mut changed = inputs.clone();
+        changed[i] ^= 1;
+        let value = crate::decimal::parse_decimal(&changed[..7], 2, 40, Excess::Reject).unwrap_or(123_450);
+        assert_eq!(forged_verdict(&s, &changed, &lanes(value.into())), Err(Reject::Unsatisfied), "byte {i}");
+    }
+    // Bytes that are no number, or out of range, under their own right commitment.
+    for text in [&b"1.2.3"[..], b"1e5", b"12.345", b"99999999999.99", b"-", b"+1", b" 1", b"0x11"] {
+        let s = statement(HashAlg::Blake3, text);
+        let inputs = [text, &BLINDER[..]].concat();
+        let layout = s.layout();
+        // Whatever number the circuit makes of it: with all-zero lanes the last checks show it.
+        let streams = evaluate(&s, &layout, &inputs, &[[0; 3]; 2]);
+        let mut bits = crate::bits::BitReader::new(&streams.zeros);
+        (0..layout.zeros - 256).for_each(|_| {
+            bits.read(1);
+        });
+        let mut number = || u128::from(bits.read(64).0[0]) | u128::from(bits.read(64).0[0]) << 64;
+        let lanes = [[number(), 0, 0], [number(), 0, 0]];
+        assert_eq!(forged_verdict(&s, &inputs, &lanes), Err(Reject::Unsatisfied), "{text:?}");
+    }
+}
+
+/// The checked wires and all gates if a prover claims these gate outputs.
+fn claim(s: &Statement, inputs: &[u8], lanes: &[[u128; 3]], out: &[Words<1>]) -> Streams<Words<1>> {
+    let mut bits = BitWriter::with_capacity(0);
+    inputs.iter().for_each(|b| bits.push(Words([u64::from(*b)]), 8));
+    let bits = bits.finish();
+    let split = |x: &[u128; 3]| x.map(|x| [Words([x as u64]), Words([(x >> 64) as u64])]);
+    let lanes: Vec<_> = lanes.iter().map(split).collect();
+    let mut shares = Shares::new([0], &bits, &lanes, out, 0);
+    circuit::evaluate(&mut shares, s);
+    Streams { out: out.to_vec(), ..shares.finish() }
+}
+
+#[test]
+fn a_wrong_gate_is_an_invalid_proof() {
+    // Two points: one checked wire is 1. The prover claims that the gate in front of it gives 0.
+    let text = b"1.2.3";
+    let column = Column { excess: Excess::Truncate, ..column(HashAlg::Blake3, text) };
+    let s = Statement::new(vec![column], vec![Output::Value(0)]).unwrap();
+    let layout = s.layout();
+    let inputs = [&text[..], &BLINDER].concat();
+    let shown = evaluate(&s, &layout, &inputs, &[[0; 3]]);
+    let mut reader = crate::bits::BitReader::new(&shown.zeros);
+    (0..layout.zeros - 128).for_each(|_| {
+        reader.read(1);
+    });
+    let value = u128::from(reader.read(64).0[0]) | u128::from(reader.read(64).0[0]) << 64;
+    // The split that the forger's seeds will give.
+    let pair = [0, 1].map(|i| Share::expand(i, &[i as u8 + 1; 32], &layout));
+    let [a, b] = pair.each_ref().map(|p| p.lanes(&layout).next().unwrap());
+    let lanes = [[a, b, value.wrapping_sub(a).wrapping_sub(b)]];
+    let honest = evaluate(&s, &layout, &inputs, &lanes);
+    let failing: u32 = honest.zeros.iter().map(|w| w.0[0].count_ones()).sum();
+    assert_eq!(failing, 1);
+    let lie = (0..layout.gates).rev().find_map(|gate| {
+        let mut out = honest.out.clone();
+        out[gate / 64] ^= Words([1 << (gate % 64)]);
+        let streams = claim(&s, &inputs, &lanes, &out);
+        streams.zeros.iter().all(|w| w.0 == [0]).then_some(streams)
+    });
+    let (shares, hashes) = forge(&s, &inputs, &lanes, &lie.expect("one gate decides"));
+    assert_eq!(open_all(&s, &hashes, &shares), Err(Reject::InvalidProof));
+}
+
+#[test]
+fn any_byte_of_the_explicit_share_counts() {
+    let s = statement(HashAlg::Blake3, b"12.5");
+    let layout = s.layout();
+    let p = proven(&s, b"12.5", 7);
+    let part = &p.private[PartyId::P1.index()];
+    let explicit = 34..part.len();
+    let blind = 34..66;
+    // Without new hashes: the party that holds it refuses by itself.
+    for at in (0..part.len()).step_by(37).chain([0, 1, 2, 33, 34, 65, 66, part.len() - 1]) {
+        let mut bytes = part.to_vec();
+        bytes[at] ^= 0x40;
+        let verdict = PrivatePart::decode(PartyId::P1, &layout, &bytes)
+            .ok_or(Reject::MalformedPrivate)
+            .and_then(|part| part.shares(&layout, &p.public).map(|_| ()));
+        let proof = part.len() - 16 * layout.proof_elements();
+        let expected = match at {
+            0..2 => Reject::MalformedPrivate,
+            2..34 => Reject::SeedHash,
+            _ if at >= proof => Reject::ProofHash,
+            _ => Reject::WitnessHash,
+        };
+        assert_eq!(verdict, Err(expected), "byte {at}");
+    }
+    // With new hashes: the joint check refuses (the blind has no meaning beyond the hash).
+    let honest = shares(&p, &layout);
+    let blind: [u8; 32] = part[blind].try_into().unwrap();
+    for at in (explicit.start + 32..explicit.end).step_by(23).chain([explicit.end - 1]) {
+        let mut tampered = honest.clone();
+        let at = at - explicit.start - 32;
+        match at.checked_sub(layout.witness_bytes()) {
+            None => tampered[2].witness[at] ^= 1,
+            Some(at) => tampered[2].proof[at] ^= 1,
+        }
+        let mut hashes = p.public;
+        hashes.witness = commitments::witness(&blind, &tampered[2].witness);
+        hashes.proof = commitments::proof(&blind, &tampered[2].proof);
+        assert!(open_all(&s, &hashes, &tampered).is_err(), "byte {at}");
+    }
+    // A proof of another statement or context.
+    let other = statement(HashAlg::Blake3, b"12.6");
+    assert!(open_all(&other, &p.public, &honest).is_err());
+}
+
+#[test]
+fn challenges_depend_on_everything() {
+    let base_column = column(HashAlg::Sha256, b"12.5");
+    let outputs = vec![Output::Value(0)];
+    let make = |c: &Column, o: &[Output]| Statement::new(vec![c.clone()], o.to_vec()).unwrap();
+    let s = make(&base_column, &outputs);
+    let hashes = ShareHashes { seeds: [[1; 32], [2; 32]], witness: [3; 32], proof: [4; 32] };
+    let base = challenges(&s, &CTX, &hashes, 8);
+    assert_eq!(base, challenges(&s, &CTX, &hashes, 8));
+    let mut all = vec![base];
+    let changes: [fn(&mut Column); 6] = [
+        |c| c.alg = HashAlg::Blake3,
+        |c| c.length += 1,
+        |c| c.scale += 1,
+        |c| c.bits += 1,
+        |c| c.excess = Excess::Truncate,
+        |c| c.commitment[31] ^= 1,
+    ];
+    for change in changes {
+        let mut c = base_column.clone();
+        change(&mut c);
+        all.push(challenges(&make(&c, &outputs), &CTX, &hashes, 8));
+    }
+    all.push(challenges(&make(&base_column, &[Output::Square(0)]), &CTX, &hashes, 8));
+    all.push(challenges(&s, &[9; 32], &hashes, 8));
+    for field in 0..3 {
+        let mut h = hashes;
+        match field {
+            2 => h.witness[0] ^= 1,
+            seed => h.seeds[seed][0] ^= 1,
+        }
+        all.push(challenges(&s, &CTX, &h, 8));
+    }
+    for (i, a) in all.iter().enumerate() {
+        for b in &all[..i] {
+            assert!(a.gamma != b.gamma && a.point != b.point && a.delta != b.delta);
+        }
+    }
+    // The proof's hash comes after gamma.
+    let late = challenges(&s, &CTX, &ShareHashes { proof: [5; 32], ..hashes }, 8);
+    assert!(late.gamma == base.gamma && late.point != base.point && late.delta != base.delta);
+}
+
+#[test]
+fn openings_look_random() {
+    // The sum of the three openings is all that a party learns. Over many proofs of one value and of another, every
+    // bit of every masked element is a fair coin.
+    for text in [&b"0.00"[..], b"9.99"] {
+        let s = statement(HashAlg::Blake3, text);
+        let layout = s.layout();
+        let (mut ones, mut total) = (0u64, 0u64);
+        for seed in 0..24 {
+            let p = proven(&s, text, seed);
+            let c = challenges(&s, &CTX, &p.public, layout.log_rows);
+            let openings = open(&s, &layout, &c, shares(&p, &layout).each_ref());
+            let encoded = openings.map(|o| {
+                let mut out = Vec::new();
+                o.encode(&mut out);
+                out
+            });
+            for i in 0..32 * layout.columns {
+                let byte = encoded[0][i] ^ encoded[1][i] ^ encoded[2][i];
+                (ones, total) = (ones + u64::from(byte.count_ones()), total + 8);
+            }
+        }
+        // Six standard deviations.
+        let deviation = ones.abs_diff(total / 2);
+        assert!(deviation * deviation < 9 * total, "{ones} ones of {total}");
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    extern crate std;
+    let s = statement(HashAlg::Blake3, b"12.5");
+    let p = proven(&s, b"12.5", 7);
+    let part = PrivatePart::decode(PartyId::P1, &s.layout(), &p.private[1]).unwrap();
+    let text = std::format!("{p:?} {part:?} {:?} {:?}", witness(b"12.5"), shares(&p, &s.layout()));
+    assert!(!text.contains("private") && text.len() < 1200, "{text}");
+}
+
+proptest! {
+    #[test]
+    fn decoders_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300), index in 0usize..3) {
+        let s = statement(HashAlg::Blake3, b"12.5");
+        let party = PartyId::ALL[index];
+        prop_assert!(PrivatePart::decode(party, &s.layout(), &bytes).is_none() || party == PartyId::P0);
+        prop_assert!(Opening::decode(&s.layout(), &bytes).is_none());
+        prop_assert_eq!(ShareHashes::decode(&bytes).is_some(), bytes.len() == 128);
+        if let Ok(decoded) = Statement::decode(&bytes) {
+            prop_assert_eq!(decoded.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn statements_round_trip(at in 0usize..100, flip in 1u8..) {
+        let columns = vec![column(HashAlg::Sha256, b"1.5"), column(HashAlg::Keccak256, b"-2")];
+        let s = Statement::new(columns, vec![Output::Value(0), Output::Product(1, 0), Output::Square(1)]).unwrap();
+        let mut bytes = s.encode();
+        prop_assert!(Statement::decode(&bytes).as_ref() == Ok(&s));
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        prop_assert!(Statement::decode(&bytes).as_ref() != Ok(&s));
+        prop_assert!(Statement::decode(&bytes[..at]).is_err());
+    }
+}
+
+#[test]
+fn explicit_is_for_two() {
+    let s = statement(HashAlg::Blake3, b"12.5");
+    let layout = s.layout();
+    let honest = proven(&s, b"12.5", 7);
+    let [first, second, third] = shares(&honest, &layout);
+    let holds = |p: PartyId| {
+        PrivatePart::decode(p, &layout, &honest.private[p.index()])
+            .unwrap()
+            .shares(&layout, &honest.public)
+            .unwrap()
+    };
+    assert_eq!(holds(PartyId::P0), [first.clone(), second.clone()]);
+    assert_eq!(holds(PartyId::P1), [second, third.clone()]);
+    assert_eq!(holds(PartyId::P2), [third.clone(), first]);
+    // A part for one party is no part for another.
+    for p in PartyId::ALL {
+        for q in PartyId::ALL {
+            let decoded = PrivatePart::decode(q, &layout, &honest.private[p.index()]);
+            assert_eq!(decoded.is_some(), p == q);
+        }
+    }
+    // Bits behind the last gate must be zero.
+    if layout.gates % 8 != 0 {
+        let explicit = Explicit { blind: Zeroizing::new([0; 32]), share: third };
+        let seeds = [Zeroizing::new([0; 32]), Zeroizing::new([0; 32])];
+        let mut bytes = PrivatePart::new(PartyId::P1, &seeds, &explicit).encode().to_vec();
+        bytes[66 + layout.witness_bytes() - 1] |= 0x80;
+        assert!(PrivatePart::decode(PartyId::P1, &layout, &bytes).is_none());
+    }
+}
