@@ -1,1 +1,14 @@
-//! (under construction)
+//! One operator's party: takes sealed shares, checks them with the two other parties in a sandboxed engine,
+//! keeps them encrypted in the operator's own bucket, and releases signed statistics under the operator's rules.
+//!
+//! Owns the operator's keys, log and shares. Never trusts the coordinator or a peer for anything it can check.
+
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod keyring;
+pub mod node;
+pub mod peer;
+pub mod sandbox;
+pub mod serve;
+pub mod store;

@@ -1,1 +1,168 @@
-//! (under construction)
+//! The engine as a WASI component: thin exports over `tercet-mpc`, for the interface in `protocol/wit`.
+//!
+//! Owns nothing but the translation between the interface's types and the engine's. Must never open a socket or a
+//! file, read a clock or draw randomness: without `std` it cannot even import such a thing.
+
+#![no_std]
+
+extern crate alloc;
+
+mod memory;
+
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+
+use tercet_mpc::sharing::{Replicated, Ring};
+use tercet_mpc::{PartyId, RingShare, ShareHashes, Statement, Step};
+
+mod bindings {
+    wit_bindgen::generate!({ path: "../protocol/wit", world: "engine" });
+}
+
+use bindings::tercet::engine::host;
+use bindings::{Abort, Guest, Rejection, Session, Submission, Verdict};
+
+/// `by` of a rejection that all three parties found together.
+const EVERYBODY: u8 = 255;
+/// Bytes of a lane in a row: share i and share i + 1, 16 each.
+const LANE_BYTES: usize = 32;
+
+struct Engine;
+
+/// Frames through the host.
+struct Frames;
+
+impl Frames {
+    fn peer(peer: tercet_mpc::Peer) -> host::Peer {
+        match peer {
+            tercet_mpc::Peer::Next => host::Peer::Next,
+            tercet_mpc::Peer::Prev => host::Peer::Previous,
+        }
+    }
+}
+
+const OVER: &str = "the host ended the session";
+
+impl tercet_mpc::Transport for Frames {
+    fn send(&mut self, to: tercet_mpc::Peer, step: Step, frame: Vec<u8>) -> Result<(), tercet_mpc::Abort> {
+        match host::send(Self::peer(to), step as u32, &frame) {
+            true => Ok(()),
+            false => Err(lost(step)),
+        }
+    }
+
+    fn recv(&mut self, from: tercet_mpc::Peer, step: Step) -> Result<Vec<u8>, tercet_mpc::Abort> {
+        host::receive(Self::peer(from), step as u32).ok_or_else(|| lost(step))
+    }
+}
+
+/// The host knows which peer it was and reports that itself.
+fn lost(step: Step) -> tercet_mpc::Abort {
+    tercet_mpc::Abort::Closed { step }
+}
+
+fn abort(code: &str, detail: &str) -> Abort {
+    Abort { code: code.to_string(), detail: detail.to_string() }
+}
+
+fn stopped(e: tercet_mpc::Abort) -> Abort {
+    use tercet_mpc::Abort as A;
+    let code = match e {
+        A::Transport { .. } => "transport",
+        A::WrongFrame { .. } => "wrong-frame",
+        A::Malformed { .. } => "malformed",
+        A::Disagreement { .. } => "disagreement",
+        A::Inconsistent { .. } => "inconsistent",
+        A::Closed { .. } => return abort("closed", OVER),
+    };
+    abort(code, &e.to_string())
+}
+
+fn open_session(session: &Session) -> Result<tercet_mpc::Session, Abort> {
+    let party = PartyId::from_index(session.party.into()).ok_or_else(|| abort("input", "no such party"))?;
+    let id = <[u8; 32]>::try_from(&session.id[..]).map_err(|_| abort("input", "a session id has 32 bytes"))?;
+    Ok(tercet_mpc::Session::new(party, id))
+}
+
+/// A submission with its public fields read.
+struct Parsed<'a> {
+    statement: Statement,
+    context: [u8; 32],
+    hashes: ShareHashes,
+    private: &'a [u8],
+}
+
+fn parse(submission: &Submission) -> Result<Parsed<'_>, Abort> {
+    // The host derived all of this from the presentation: a fault here is the host's, not the provider's.
+    let input = |what| move || abort("input", what);
+    Ok(Parsed {
+        statement: Statement::decode(&submission.statement).map_err(|_| abort("input", "unreadable statement"))?,
+        context: submission.context[..].try_into().map_err(|_| abort("input", "a context has 32 bytes"))?,
+        hashes: ShareHashes::decode(&submission.share_hashes).ok_or_else(input("unreadable share hashes"))?,
+        private: &submission.private,
+    })
+}
+
+fn verdict(verdict: tercet_mpc::Verdict) -> Verdict {
+    match verdict {
+        tercet_mpc::Verdict::Accepted(accepted) => {
+            let mut row = Vec::with_capacity(accepted.lanes().len() * LANE_BYTES);
+            for lane in accepted.lanes() {
+                row.extend(lane.own.0.to_le_bytes());
+                row.extend(lane.next.0.to_le_bytes());
+            }
+            Verdict::Accepted(row)
+        }
+        tercet_mpc::Verdict::Rejected { by, reason } => Verdict::Rejected(Rejection {
+            by: by.map_or(EVERYBODY, |p| p as u8),
+            reason: reason.code().to_string(),
+        }),
+    }
+}
+
+impl Guest for Engine {
+    fn verify_batch(session: Session, batch: Vec<Submission>) -> Result<Vec<Verdict>, Abort> {
+        let mut session = open_session(&session)?;
+        let parsed: Vec<_> = batch.iter().map(parse).collect::<Result<_, _>>()?;
+        let items: Vec<_> = parsed
+            .iter()
+            .map(|p| tercet_mpc::Item {
+                statement: &p.statement,
+                ctx: &p.context,
+                public: &p.hashes,
+                private: Some(p.private),
+            })
+            .collect();
+        let verdicts = tercet_mpc::verify_batch(&mut session, &items, &mut Frames).map_err(stopped)?;
+        Ok(verdicts.into_iter().map(verdict).collect())
+    }
+
+    fn open_sums(session: Session, lanes: u32, segments: Vec<Vec<u8>>) -> Result<Vec<u8>, Abort> {
+        let mut session = open_session(&session)?;
+        let lanes = lanes as usize;
+        let mut sums = alloc::vec![RingShare::default(); lanes];
+        for segment in &segments {
+            add_rows(&mut sums, segment)?;
+        }
+        let opened = tercet_mpc::open_sums(&mut session, &sums, &mut Frames).map_err(stopped)?;
+        Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
+    }
+}
+
+/// Adds a segment's rows lane by lane.
+fn add_rows(sums: &mut [RingShare], segment: &[u8]) -> Result<(), Abort> {
+    let width = sums.len() * LANE_BYTES;
+    if width == 0 || !segment.len().is_multiple_of(width) {
+        return Err(abort("input", "a segment does not hold whole rows"));
+    }
+    for row in segment.chunks_exact(width) {
+        for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<LANE_BYTES>().0) {
+            let (own, next) = lane.split_at(LANE_BYTES / 2);
+            let ring = |half: &[u8]| Ring(half.iter().rev().fold(0, |n, b| n << 8 | u128::from(*b)));
+            *sum = *sum + Replicated { own: ring(own), next: ring(next) };
+        }
+    }
+    Ok(())
+}
+
+bindings::export!(Engine with_types_in bindings);

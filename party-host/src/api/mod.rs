@@ -1,0 +1,136 @@
+//! The party's public API.
+//!
+//! | Route | Does |
+//! |---|---|
+//! | `PUT /v1/submissions/{id}/share` | takes an upload, waits for the decision: 200 with receipt, 202, or a problem |
+//! | `GET /v1/submissions/{id}` | where a submission stands here |
+//! | `GET /v1/surveys/{id}` | height and head of a survey's log |
+//! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts a query (party 0), says where it stands |
+//! | `GET /v1/operator` | the operator's signed manifest |
+//! | `GET /healthz`, `/readyz`, `/metrics` | liveness, readiness, Prometheus metrics |
+
+mod respond;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::de::DeserializeOwned;
+use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, SubmissionState, SubmissionStatus};
+use tercet_protocol::submission::MAX_UPLOAD;
+
+use crate::node::Node;
+use respond::{Failure, json};
+
+/// How long an upload waits for its decision before it is answered 202.
+const UPLOAD_WAIT: Duration = Duration::from_secs(25);
+/// Largest JSON body.
+const MAX_JSON: usize = 64 * 1024;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// The party.
+    pub node: Arc<Node>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+}
+
+/// The API's routes.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/submissions/{id}/share", put(upload).layer(DefaultBodyLimit::max(MAX_UPLOAD)))
+        .route("/v1/submissions/{id}", get(submission))
+        .route("/v1/surveys/{id}", get(survey))
+        .route("/v1/queries/{id}", get(query).put(put_query).layer(DefaultBodyLimit::max(MAX_JSON)))
+        .route("/v1/operator", get(operator))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Failure(Problem::new(ProblemKind::NotFound, "see /v1/operator, or the documentation")) })
+        .method_not_allowed_fallback(|| async {
+            Failure(Problem::new(ProblemKind::MethodNotAllowed, "another method is meant here"))
+        })
+        .layer(middleware::from_fn(respond::trace))
+        .with_state(app)
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the id in the address: {e}"))))
+}
+
+/// The whole body, or the problem why not.
+async fn body(request: Request) -> Result<Bytes, Failure> {
+    Bytes::from_request(request, &()).await.map_err(|e| {
+        let kind = if e.status() == StatusCode::PAYLOAD_TOO_LARGE { ProblemKind::TooLarge } else { ProblemKind::Malformed };
+        Failure(Problem::new(kind, e.body_text()))
+    })
+}
+
+async fn json_body<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
+    let bytes = body(request).await?;
+    serde_json::from_slice(&bytes).map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the body: {e}"))))
+}
+
+async fn upload(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, Failure> {
+    let id = parse(&id)?;
+    let status = app.node.upload(id, body(request).await?, UPLOAD_WAIT).await?;
+    let code = match status.state {
+        SubmissionState::Accepted { .. } => StatusCode::OK,
+        SubmissionState::Pending => StatusCode::ACCEPTED,
+        SubmissionState::Rejected { problem } => return Err(Failure(problem)),
+    };
+    Ok((code, json(&status)).into_response())
+}
+
+async fn submission(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
+    let id = parse(&id)?;
+    match app.node.submission(id) {
+        Some(status) => Ok(json::<SubmissionStatus>(&status)),
+        None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party has no such submission"))),
+    }
+}
+
+async fn survey(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
+    let id = parse(&id)?;
+    match app.node.survey_status(id) {
+        Some(status) => Ok(json(&status)),
+        None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party does not run this survey"))),
+    }
+}
+
+async fn put_query(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, Failure> {
+    let id = parse(&id)?;
+    let query: PartyQuery = json_body(request).await?;
+    let status = app.node.start_query(id, query)?;
+    Ok((StatusCode::ACCEPTED, json(&status)).into_response())
+}
+
+async fn query(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
+    match app.node.query(parse(&id)?) {
+        Some(status) => Ok(json(&status)),
+        None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party has no such query"))),
+    }
+}
+
+async fn operator(State(app): State<App>) -> Response {
+    json(app.node.manifest())
+}
+
+async fn ready(State(app): State<App>) -> Result<&'static str, Failure> {
+    match app.node.ready() {
+        Ok(()) => Ok("ready\n"),
+        Err(why) => Err(Failure(Problem::new(ProblemKind::PartyUnavailable, why).retry_after(2))),
+    }
+}
+
+async fn metrics(State(app): State<App>) -> String {
+    app.metrics.render()
+}

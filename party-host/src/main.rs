@@ -1,0 +1,78 @@
+//! `party-host`: runs one operator's party.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use party_host::config::Config;
+use party_host::serve;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs one operator's party of a Tercet deployment.
+#[derive(Parser)]
+#[command(
+    name = "party-host",
+    version,
+    after_help = "\
+Example:
+  party-host --config /etc/tercet/party.toml
+
+The configuration file and the environment variables that override it are described in docs/operators.md.
+Secrets are read from files named there, never from arguments or the environment."
+)]
+struct Cli {
+    /// The configuration file.
+    #[arg(long, env = "TERCET_PARTY_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Log lines as JSON instead of text.
+    #[arg(long, env = "TERCET_LOG_JSON", value_parser = clap::builder::FalseyValueParser::new())]
+    log_json: bool,
+    /// Seconds that running sessions get to end when the party is told to stop.
+    #[arg(long, env = "TERCET_STOP_SECONDS", default_value_t = 20)]
+    stop_seconds: u64,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if cli.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("error: no runtime: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!(error = %e, "the party does not run");
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(&cli.config, |name| std::env::var(name).ok())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = serve::start(&config, serve::metrics()?).await?;
+    tracing::info!(api = %running.address, peer = %running.peer_address, "running");
+    println!("listening http://{}", running.address);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop(Duration::from_secs(cli.stop_seconds)).await?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! A batch: who has which uploads, one check by the engine, stage, vote, commit.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tercet_protocol::api::{Problem, ProblemKind};
+use tercet_protocol::ids::{Signature, SubmissionId};
+use tercet_protocol::log::{CommittedEntry, LogEntry, MAX_BATCH};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::pool::{Outcome, Upload};
+use super::session::{EngineWire, Established, SessionError, Step};
+use super::survey::SurveyNode;
+use crate::sandbox::{Rejection, Session, Submission, Verdict};
+use crate::store::Segment;
+
+/// How a batch ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Submissions now in the log.
+    pub accepted: usize,
+    /// Submissions refused.
+    pub rejected: usize,
+    /// Proposed uploads that some party does not have yet.
+    pub missing: HashSet<SubmissionId>,
+}
+
+/// Runs an agreed batch session to its commit. The caller holds the survey's session lock.
+pub async fn run(survey: &SurveyNode, session: Established, proposed: &[SubmissionId]) -> Result<Summary, SessionError> {
+    let Established { id, mut wire } = session;
+    let start = Instant::now();
+    if proposed.is_empty() || proposed.len() > MAX_BATCH {
+        return Err(SessionError::Disagreement { party: 0, what: format!("proposed {} submissions", proposed.len()) });
+    }
+    // A stale copy could make a party sign and store one submission twice under two orders.
+    if proposed.iter().collect::<HashSet<_>>().len() != proposed.len() {
+        return Err(SessionError::Disagreement { party: 0, what: "proposed one submission twice".into() });
+    }
+    survey.pool.until_all(proposed, survey.gather).await;
+    let have: Vec<u8> = proposed.iter().map(|id| u8::from(survey.pool.get(id).is_some())).collect();
+    let mut everywhere = have.clone();
+    for (party, theirs) in wire.exchange(Step::Have, have).await? {
+        if theirs.len() != proposed.len() || theirs.iter().any(|b| *b > 1) {
+            return Err(SessionError::Disagreement { party, what: "sent a malformed list of its uploads".into() });
+        }
+        everywhere.iter_mut().zip(&theirs).for_each(|(mine, theirs)| *mine &= theirs);
+    }
+    let mut summary = Summary::default();
+    let mut uploads = Vec::with_capacity(proposed.len());
+    for (id, here) in proposed.iter().zip(everywhere) {
+        match survey.pool.get(id) {
+            Some(upload) if here == 1 => uploads.push(upload),
+            // Decided or expired since we said that we have it: the others count on it, so the batch cannot go on.
+            None if here == 1 => return Err(SessionError::Internal("an upload left the pool during its batch".into())),
+            _ => {
+                summary.missing.insert(*id);
+            }
+        }
+    }
+    if uploads.is_empty() {
+        return Ok(summary);
+    }
+
+    let (verdicts, mut wire) = check(survey, id, wire, &uploads).await?;
+    let mut decided: Vec<(SubmissionId, Problem)> = Vec::new();
+    let mut valid = Vec::new();
+    for (upload, verdict) in uploads.iter().zip(verdicts) {
+        match verdict {
+            Verdict::Accepted(shares) => valid.push((upload, shares)),
+            Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
+        }
+    }
+    let outcomes = survey.book().admit(survey.resubmission(), valid.iter().map(|(u, _)| (u.id, u.nullifier)));
+    let mut accepted = Vec::new();
+    // Sized at once: growing would leave copies of shares behind.
+    let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row)| row.len()).sum()));
+    for (outcome, (_, row)) in outcomes.into_iter().zip(&valid) {
+        match outcome {
+            Ok(a) => {
+                accepted.push(a);
+                shares.extend_from_slice(row);
+            }
+            Err(refused) => decided.push(refused),
+        }
+    }
+
+    if !accepted.is_empty() {
+        let ids: Vec<_> = accepted.iter().map(|a| a.submission).collect();
+        let (height, previous) = survey.book().head();
+        let entry = LogEntry { survey: survey.id(), height: height + 1, previous, accepted };
+        let hash = entry.hash();
+        let segment = Segment::new(ids.clone(), survey.lanes(), shares)
+            .map_err(|e| SessionError::Internal(format!("the engine's shares do not fit a segment: {e}")))?;
+        let segment = Arc::new(segment);
+        // Staged: whoever sees three votes can rely on all three having their rows on durable storage.
+        survey.store.put_segment(survey.id(), entry.height, hash, segment).await?;
+        let vote = entry.sign(survey.identity());
+        let mut votes = [vote; 3];
+        for (party, theirs) in wire.exchange(Step::Vote, vote.0.to_vec()).await? {
+            let signature = <[u8; 64]>::try_from(&theirs[..]).map(Signature).map_err(|_| SessionError::Disagreement {
+                party,
+                what: "sent a malformed vote".into(),
+            })?;
+            if entry.verify_vote(&survey.parties()[usize::from(party)], &signature).is_err() {
+                return Err(SessionError::Disagreement { party, what: "voted for another batch than this party".into() });
+            }
+            votes[usize::from(party)] = signature;
+        }
+        let committed = CommittedEntry { entry, votes };
+        survey.commit(&committed).await?;
+        summary.accepted = ids.len();
+        for id in ids {
+            survey.pool.decide(id, Outcome::Accepted);
+        }
+    }
+    summary.rejected = decided.len();
+    for (id, problem) in decided {
+        tracing::info!(submission = %id, kind = problem.kind, rule = problem.rule, "refused");
+        survey.pool.decide(id, Outcome::Rejected(problem));
+    }
+    metrics::histogram!("tercet_batch_seconds").record(start.elapsed().as_secs_f64());
+    metrics::counter!("tercet_submissions_total", "outcome" => "accepted").increment(summary.accepted as u64);
+    metrics::counter!("tercet_submissions_total", "outcome" => "rejected").increment(summary.rejected as u64);
+    Ok(summary)
+}
+
+/// The engine's check of all uploads in one exchange.
+async fn check(
+    survey: &SurveyNode,
+    id: [u8; 32],
+    wire: super::session::Wire,
+    uploads: &[Arc<Upload>],
+) -> Result<(Vec<Verdict>, super::session::Wire), SessionError> {
+    let batch: Vec<Submission> = uploads
+        .iter()
+        .map(|u| Submission {
+            statement: u.statement.clone(),
+            context: u.context.to_vec(),
+            share_hashes: u.share_hashes.clone(),
+            private: u.private.to_vec(),
+        })
+        .collect();
+    let session = Session { party: survey.me(), id: id.to_vec() };
+    let sandbox = survey.sandbox.clone();
+    let io = EngineWire::new(wire);
+    let engine_io = io.clone();
+    let verdicts = tokio::task::spawn_blocking(move || {
+        let mut batch = batch;
+        let verdicts = sandbox.verify_batch(&session, &batch, engine_io);
+        batch.iter_mut().for_each(|s| s.private.zeroize());
+        verdicts
+    })
+    .await
+    .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
+    let wire = io.into_wire().ok_or_else(|| SessionError::Internal("the engine kept its channels".into()))?;
+    Ok((verdicts, wire))
+}
+
+/// A rejection by the engine as the provider sees it.
+fn problem(rejection: &Rejection) -> Problem {
+    let (kind, detail) = match rejection.reason.as_str() {
+        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" => {
+            (ProblemKind::ShareMismatch, "a share that was sent to a party is not the one whose hash is public")
+        }
+        "missing-private-part" | "malformed-private-part" => {
+            (ProblemKind::ShareInvalid, "a private part does not have the form that the statement demands")
+        }
+        _ => (
+            ProblemKind::ProofInvalid,
+            "the shared value is not the one that the notary attested, or it breaks the column's format or range",
+        ),
+    };
+    let problem = Problem::new(kind, detail).rule(rejection.reason.clone());
+    if rejection.by < 3 { problem.party(rejection.by) } else { problem }
+}

@@ -1,0 +1,63 @@
+//! Catching up: a party that missed the end of a session takes the entries it lacks from a peer.
+//!
+//! An entry carries three votes, its own among them, and each vote was given after the rows were staged: the
+//! rows are in this party's bucket, only the entry is not.
+
+use bytes::Bytes;
+use tercet_protocol::ids::PublicKey;
+use tercet_protocol::log::CommittedEntry;
+use tokio::time::Instant;
+
+use super::pool::Outcome;
+use super::session::{Opening, SessionError, Step};
+use super::survey::SurveyNode;
+use crate::peer::{Channel, PeerLinks, SessionId};
+
+/// Most entries in one answer.
+const CHUNK: u64 = 64;
+
+/// Asks a peer for entries above our height until it has no more. Returns how many were added. The caller holds
+/// the session lock.
+pub async fn catch_up(survey: &SurveyNode, links: &PeerLinks, party: u8, peer: PublicKey) -> Result<u64, SessionError> {
+    let peer_error = |source| SessionError::Peer { party, source };
+    let mut added = 0;
+    loop {
+        let height = survey.book().head().0;
+        let opening = Opening::CatchUp { survey: survey.id(), height };
+        let hello = serde_json::to_vec(&opening).map_err(|e| SessionError::Internal(e.to_string()))?;
+        let session = tercet_protocol::keys::random().map_err(|e| SessionError::Internal(e.to_string()))?;
+        let mut channel = links.open(peer, SessionId(session), Bytes::from(hello)).await.map_err(peer_error)?;
+        let frame = channel.recv(Step::Entries as u32, Instant::now() + survey.patience).await.map_err(peer_error)?;
+        let entries: Vec<CommittedEntry> = serde_json::from_slice(&frame)
+            .map_err(|_| SessionError::Disagreement { party, what: "sent log entries that cannot be read".into() })?;
+        if entries.is_empty() {
+            return Ok(added);
+        }
+        for committed in entries {
+            let head = survey.book().head();
+            committed
+                .verify(survey.id(), survey.parties(), head)
+                .map_err(|e| SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") })?;
+            // Without its rows this party could not take part in anything above: better to stop here.
+            survey.store.segment(survey.id(), committed.entry.height, committed.entry.hash()).await?;
+            survey.commit(&committed).await?;
+            added += 1;
+            for a in &committed.entry.accepted {
+                survey.pool.decide(a.submission, Outcome::Accepted);
+            }
+        }
+    }
+}
+
+/// Answers a peer that is behind.
+pub async fn serve(survey: &SurveyNode, party: u8, mut channel: Channel, from: u64) -> Result<(), SessionError> {
+    let (head, _) = survey.book().head();
+    let to = head.min(from.saturating_add(CHUNK));
+    let mut entries = Vec::new();
+    for height in from.saturating_add(1)..=to {
+        entries.extend(survey.store.get_entry(survey.id(), height).await?);
+    }
+    let frame = serde_json::to_vec(&entries).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let peer_error = |source| SessionError::Peer { party, source };
+    channel.send(Step::Entries as u32, Bytes::from(frame), Instant::now() + survey.patience).await.map_err(peer_error)
+}

@@ -1,0 +1,300 @@
+//! Who starts sessions and who joins them: party 0's loop over its uploads, and the others' answers.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tercet_protocol::api::QueryState;
+use tercet_protocol::ids::QueryId;
+use tercet_protocol::keys::random;
+use tokio::sync::oneshot;
+
+use super::session::{self, Established, Hello, Job, Opening, SessionError, Wire};
+use super::{Node, SurveyNode, batch, catchup, query};
+use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
+
+/// How long party 2 keeps one half of a session while it waits for the other.
+const HALF_LIFE: Duration = Duration::from_secs(10);
+/// How long a session waits for its turn.
+const TURN: Duration = Duration::from_secs(15);
+
+/// One of the two channels of a session at party 2.
+pub(super) struct Half {
+    deliver: oneshot::Sender<(u8, Hello, Channel)>,
+}
+
+/// Starts the loops: one per survey that this party leads, one that answers peers, one that keeps in step.
+pub(super) fn spawn(node: &Arc<Node>) {
+    let mut tasks = node.leading.try_lock().ok();
+    for survey in node.surveys.values() {
+        let looped = lead_batches(node.clone(), survey.clone());
+        match &mut tasks {
+            Some(tasks) => {
+                tasks.spawn(looped);
+            }
+            None => {
+                tokio::spawn(looped);
+            }
+        }
+    }
+    let answering = node.clone();
+    tokio::spawn(async move {
+        while let Some(incoming) = answering.links.accept().await {
+            tokio::spawn(join(answering.clone(), incoming));
+        }
+    });
+}
+
+async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
+    let mut stop = node.stop.subscribe();
+    keep_in_step(&node, &survey).await;
+    if survey.me() != 0 {
+        // Followers only let go of uploads that nobody will propose any more.
+        let mut tick = tokio::time::interval(Duration::from_secs(5));
+        while !*stop.borrow() {
+            tokio::select! {
+                _ = tick.tick() => survey.pool.expire(node.clock.now()),
+                _ = stop.changed() => {}
+            }
+        }
+        return;
+    }
+    let mut failures = 0u32;
+    loop {
+        tokio::select! {
+            () = survey.pool.until_any() => {}
+            _ = stop.changed() => {}
+        }
+        if *stop.borrow() {
+            return;
+        }
+        if survey.pool.len() < survey.max_batch {
+            tokio::time::sleep(survey.linger).await;
+        }
+        survey.pool.expire(node.clock.now());
+        let submissions = survey.pool.oldest(survey.max_batch);
+        if submissions.is_empty() {
+            continue;
+        }
+        let all = submissions.len();
+        match lead_batch(&node, &survey, submissions).await {
+            Ok(summary) => {
+                failures = 0;
+                tracing::debug!(accepted = summary.accepted, rejected = summary.rejected, missing = summary.missing.len(), "batch");
+                if summary.missing.len() == all {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                survey.pool.postpone(&summary.missing);
+            }
+            Err(e) => {
+                failures = failures.saturating_add(1);
+                let pause = Duration::from_millis(100 << failures.min(6));
+                tracing::warn!(error = %e, code = e.code(), retry_in_ms = pause.as_millis() as u64, "batch stopped");
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+async fn lead_batch(node: &Arc<Node>, survey: &Arc<SurveyNode>, submissions: Vec<tercet_protocol::ids::SubmissionId>) -> Result<batch::Summary, SessionError> {
+    let job = Job::Batch { submissions: submissions.clone() };
+    let _turn = turn(survey).await?;
+    let session = lead(node, survey, &job).await?;
+    finish(node, survey, batch::run(survey, session, &submissions).await).await
+}
+
+/// Runs a query as its leader, to the state that consumers see.
+pub(super) async fn query(node: &Arc<Node>, survey: &Arc<SurveyNode>, id: QueryId, statistics: Vec<String>) -> QueryState {
+    let job = Job::Query { query: id, statistics: statistics.clone(), released_at: node.clock.now() };
+    let run = async {
+        let _turn = turn(survey).await?;
+        let session = lead(node, survey, &job).await?;
+        let outcome = query::run(survey, session, &job, node.clock.now()).await;
+        finish(node, survey, outcome).await
+    };
+    match run.await {
+        Ok(Ok(result)) => QueryState::Done { result },
+        Ok(Err(problem)) => QueryState::Refused { problem },
+        Err(e) => {
+            tracing::warn!(error = %e, code = e.code(), query = %id, "query stopped");
+            QueryState::Refused { problem: e.problem() }
+        }
+    }
+}
+
+async fn turn(survey: &SurveyNode) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
+    tokio::time::timeout(TURN, survey.session.lock()).await.map_err(|_| SessionError::Occupied)
+}
+
+/// Counts and handles a session's failure: a party that finds itself behind catches up at once.
+async fn finish<T>(node: &Arc<Node>, survey: &Arc<SurveyNode>, outcome: Result<T, SessionError>) -> Result<T, SessionError> {
+    if let Err(e) = &outcome {
+        metrics::counter!("tercet_sessions_failed_total", "reason" => e.code()).increment(1);
+        if let SessionError::Behind { party, .. } = e {
+            catch_up_from(node, survey, *party).await;
+        }
+    }
+    outcome
+}
+
+async fn catch_up_from(node: &Node, survey: &SurveyNode, party: u8) {
+    let Ok(peers) = node.peers(survey) else { return };
+    let key = peers[usize::from(party % 3)].peer_key;
+    match catchup::catch_up(survey, &node.links, party, key).await {
+        Ok(0) => {}
+        Ok(added) => tracing::info!(party, added, "caught up"),
+        Err(e) => tracing::warn!(party, error = %e, "could not catch up"),
+    }
+}
+
+/// At start: takes what the others committed while this party was away.
+async fn keep_in_step(node: &Arc<Node>, survey: &Arc<SurveyNode>) {
+    let _turn = survey.session.lock().await;
+    for party in (0..3u8).filter(|p| *p != survey.me()) {
+        catch_up_from(node, survey, party).await;
+    }
+}
+
+/// Opens a session as party 0. The caller holds the session lock.
+async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Established, SessionError> {
+    let intro = survey.introduction();
+    let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
+    let ours = intro.hello(job, true)?;
+    let next = open(node, survey, 1, id, &ours).await?;
+    let previous = open(node, survey, 2, id, &ours).await?;
+    let wire = Wire::new(0, next, previous, survey.patience);
+    agreed(node, survey, session::establish(&intro, wire, ours, [None, None], [true, true]).await).await
+}
+
+async fn agreed(
+    node: &Arc<Node>,
+    survey: &Arc<SurveyNode>,
+    result: Result<Established, (SessionError, Wire)>,
+) -> Result<Established, SessionError> {
+    match result {
+        Ok(session) => Ok(session),
+        Err((e, wire)) => {
+            wire.abort(&e);
+            finish(node, survey, Err(e)).await
+        }
+    }
+}
+
+async fn open(node: &Node, survey: &SurveyNode, party: u8, id: SessionId, hello: &Hello) -> Result<Channel, SessionError> {
+    let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let bytes = serde_json::to_vec(&Opening::Session(hello.clone())).map_err(|e| SessionError::Internal(e.to_string()))?;
+    node.links
+        .open(peers[usize::from(party)].peer_key, id, Bytes::from(bytes))
+        .await
+        .map_err(|source| SessionError::Peer { party, source })
+}
+
+/// Answers what a peer opened.
+async fn join(node: Arc<Node>, incoming: IncomingSession) {
+    let IncomingSession { peer, session, hello, channel } = incoming;
+    let refuse = |channel: Channel, what: &str| channel.abort(AbortReason::new("refused", what));
+    match session::parse_opening(&hello) {
+        None => refuse(channel, "the opening message cannot be read"),
+        Some(Opening::CatchUp { survey, height }) => match node.surveys.get(&survey) {
+            None => refuse(channel, "unknown survey"),
+            Some(survey) => match node.index_of(survey, &peer) {
+                None => refuse(channel, "not a party of this survey"),
+                Some(party) => {
+                    if let Err(e) = catchup::serve(survey, party, channel, height).await {
+                        tracing::warn!(error = %e, "could not serve a peer that is behind");
+                    }
+                }
+            },
+        },
+        Some(Opening::Session(hello)) => {
+            let Some(survey) = node.surveys.get(&hello.survey).cloned() else {
+                return refuse(channel, "unknown survey");
+            };
+            let from = node.index_of(&survey, &peer);
+            if from != Some(hello.from) || hello.from >= survey.me() {
+                return refuse(channel, "this party does not open this channel");
+            }
+            let outcome = follow(&node, &survey, session, hello, channel).await;
+            if let Err(e) = outcome {
+                tracing::warn!(error = %e, code = e.code(), "session stopped");
+            }
+        }
+    }
+}
+
+/// Joins a session as party 1 or 2.
+async fn follow(node: &Arc<Node>, survey: &Arc<SurveyNode>, id: SessionId, hello: Hello, channel: Channel) -> Result<(), SessionError> {
+    let (lead_hello, lead_channel, other) = if survey.me() == 1 {
+        (hello, channel, None)
+    } else {
+        match halves(node, id, hello.from, hello, channel).await? {
+            None => return Ok(()),
+            Some([(lead_hello, lead_channel), (hello, channel)]) => (lead_hello, lead_channel, Some((hello, channel))),
+        }
+    };
+    let Some(job) = lead_hello.job.clone() else {
+        return Err(SessionError::Disagreement { party: 0, what: "named no job".into() });
+    };
+    let _turn = turn(survey).await?;
+    let intro = survey.introduction();
+    let ours = intro.hello(&job, false)?;
+    let (wire, heard, opened) = match other {
+        // Party 1: next is party 2, previous is party 0.
+        None => {
+            let next = open(node, survey, 2, id, &ours).await?;
+            (Wire::new(1, next, lead_channel, survey.patience), [None, Some(lead_hello)], [true, false])
+        }
+        // Party 2: next is party 0, previous is party 1.
+        Some((hello, channel)) => {
+            (Wire::new(2, lead_channel, channel, survey.patience), [Some(lead_hello), Some(hello)], [false, false])
+        }
+    };
+    let session = agreed(node, survey, session::establish(&intro, wire, ours, heard, opened).await).await?;
+    let outcome = match &job {
+        Job::Batch { submissions } => batch::run(survey, session, submissions).await.map(|_| ()),
+        Job::Query { .. } => query::run(survey, session, &job, node.clock.now()).await.map(|_| ()),
+    };
+    finish(node, survey, outcome).await
+}
+
+type Joined = [(Hello, Channel); 2];
+
+/// Brings the channels of parties 0 and 1 together at party 2. The first to come waits; the second hands over
+/// and is done (none).
+async fn halves(node: &Node, id: SessionId, from: u8, hello: Hello, channel: Channel) -> Result<Option<Joined>, SessionError> {
+    let (deliver, delivered) = oneshot::channel();
+    let waiting = {
+        let mut halves = node.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        match halves.remove(&id) {
+            Some(half) => Some(half),
+            None => {
+                halves.insert(id, Half { deliver });
+                None
+            }
+        }
+    };
+    if let Some(half) = waiting {
+        // The waiter may have given up: then the channel is dropped, and its peer hears of it.
+        let _late = half.deliver.send((from, hello, channel));
+        return Ok(None);
+    }
+    let other = tokio::time::timeout(HALF_LIFE, delivered).await;
+    node.halves.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    match other {
+        Ok(Ok((other_from, other_hello, other_channel))) if other_from != from => Ok(Some(if from == 0 {
+            [(hello, channel), (other_hello, other_channel)]
+        } else {
+            [(other_hello, other_channel), (hello, channel)]
+        })),
+        Ok(_) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
+        Err(_) => Err(SessionError::Disagreement { party: 1 - from.min(1), what: "did not join the session in time".into() }),
+    }
+}
+
+impl Node {
+    /// A peer's index in a survey, by its link key.
+    fn index_of(&self, survey: &SurveyNode, peer: &tercet_protocol::ids::PublicKey) -> Option<u8> {
+        let peers = self.peers(survey).ok()?;
+        (0u8..3).zip(peers).find_map(|(i, m)| (m.peer_key == *peer).then_some(i))
+    }
+}

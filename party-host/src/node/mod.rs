@@ -1,0 +1,259 @@
+//! The party itself: takes uploads, leads or joins sessions, answers questions about both.
+
+mod batch;
+mod book;
+mod catchup;
+mod intake;
+mod lead;
+mod pool;
+mod query;
+mod session;
+mod survey;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tercet_protocol::api::{
+    PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryState, QueryStatus, SubmissionState, SubmissionStatus,
+};
+use tercet_protocol::ids::{QueryId, Signature, SubmissionId, SurveyId};
+use tercet_protocol::keys::{OpeningKey, SigningKey};
+use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
+use tercet_protocol::submission::Receipt;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::peer::{PeerLinks, SessionId};
+use pool::Outcome;
+pub use session::MAX_HELLO;
+pub use survey::{Parts, SurveyNode, SurveyStartError};
+
+/// Queries remembered.
+const MAX_QUERIES: usize = 1024;
+
+/// A running party.
+pub struct Node {
+    identity: Arc<SigningKey>,
+    sealing: OpeningKey,
+    manifest: OperatorManifest,
+    federation: Federation,
+    surveys: HashMap<SurveyId, Arc<SurveyNode>>,
+    links: PeerLinks,
+    clock: Arc<dyn Clock>,
+    queries: Mutex<HashMap<QueryId, QueryState>>,
+    /// Channels of party 0 that wait at party 2 for party 1's, and the other way round.
+    halves: Mutex<HashMap<SessionId, lead::Half>>,
+    stop: watch::Sender<bool>,
+    leading: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
+}
+
+/// What a party is made of.
+pub struct NodeParts {
+    /// Signs receipts, entries and results.
+    pub identity: Arc<SigningKey>,
+    /// Opens private parts.
+    pub sealing: OpeningKey,
+    /// The deployment.
+    pub federation: Federation,
+    /// Surveys, loaded.
+    pub surveys: Vec<SurveyNode>,
+    /// Links to the other parties.
+    pub links: PeerLinks,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Node {
+    /// Starts answering peers and leading sessions.
+    pub fn start(parts: NodeParts) -> Result<Arc<Self>, FederationError> {
+        let NodeParts { identity, sealing, federation, surveys, links, clock } = parts;
+        let key = identity.public();
+        let manifest = federation.operators.iter().find(|m| m.identity == key).cloned().ok_or(FederationError::Missing(key))?;
+        for s in &surveys {
+            federation.in_order(s.parties())?;
+        }
+        let node = Arc::new(Self {
+            identity,
+            sealing,
+            manifest,
+            federation,
+            surveys: surveys.into_iter().map(|s| (s.id(), Arc::new(s))).collect(),
+            links,
+            clock,
+            queries: Mutex::default(),
+            halves: Mutex::default(),
+            stop: watch::Sender::new(false),
+            leading: tokio::sync::Mutex::default(),
+        });
+        lead::spawn(&node);
+        Ok(node)
+    }
+
+    /// Stops leading: running sessions end first, at most `patience`.
+    pub async fn stop(&self, patience: Duration) {
+        self.stop.send_replace(true);
+        let mut tasks = std::mem::take(&mut *self.leading.lock().await);
+        if tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("sessions still run at the end of the stop time; what has no receipt can be sent again");
+        }
+        for s in self.surveys.values() {
+            // A session led by another party ends here too before the process does.
+            let _ended = tokio::time::timeout(patience, s.session.lock()).await;
+        }
+    }
+
+    /// The operator's signed manifest.
+    pub fn manifest(&self) -> &OperatorManifest {
+        &self.manifest
+    }
+
+    /// Whether the party can work; the text says what is missing.
+    pub fn ready(&self) -> Result<(), String> {
+        match *self.stop.borrow() {
+            true => Err("the party is shutting down".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The operator's index-ordered manifests for a survey.
+    fn peers(&self, survey: &SurveyNode) -> Result<[&OperatorManifest; 3], FederationError> {
+        self.federation.in_order(survey.parties())
+    }
+
+    fn survey(&self, id: SurveyId) -> Result<&Arc<SurveyNode>, Problem> {
+        self.surveys
+            .get(&id)
+            .ok_or_else(|| Problem::new(ProblemKind::NotFound, "this party does not run this survey: its operator has not approved it"))
+    }
+
+    /// Takes an upload and waits for its decision, at most `patience`. The same upload again gets the same answer.
+    pub async fn upload(self: &Arc<Self>, id: SubmissionId, body: Bytes, patience: Duration) -> Result<SubmissionStatus, Problem> {
+        let ticketed = intake::ticketed(id, &body, &self.federation.coordinator.key, self.clock.now())?;
+        let survey = self.survey(ticketed.public().survey)?.clone();
+        if let Some(receipt) = self.receipt(&survey, id) {
+            return Ok(accepted(&survey, id, receipt));
+        }
+        let waiting = match survey.pool.join(&id) {
+            Some(waiting) => waiting,
+            None => {
+                let node = self.clone();
+                let checked = survey.clone();
+                // Signature and certificate checks: a millisecond of CPU, off the threads that serve I/O.
+                let upload = tokio::task::spawn_blocking(move || intake::verified(&checked, &node.sealing, ticketed))
+                    .await
+                    .map_err(|e| Problem::new(ProblemKind::Internal, format!("the check ended: {e}")))??;
+                survey.pool.add(upload)?
+            }
+        };
+        Ok(self.decision(&survey, id, waiting, patience).await)
+    }
+
+    async fn decision(
+        &self,
+        survey: &SurveyNode,
+        id: SubmissionId,
+        mut waiting: watch::Receiver<Option<Outcome>>,
+        patience: Duration,
+    ) -> SubmissionStatus {
+        let outcome = match tokio::time::timeout(patience, waiting.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let state = match outcome {
+            Some(Outcome::Accepted) => match self.receipt(survey, id) {
+                Some(receipt) => SubmissionState::Accepted { receipts: vec![receipt] },
+                None => SubmissionState::Pending,
+            },
+            Some(Outcome::Rejected(problem)) => SubmissionState::Rejected { problem },
+            None => SubmissionState::Pending,
+        };
+        SubmissionStatus { submission: id, survey: survey.id(), state }
+    }
+
+    /// This party's receipt of an accepted submission.
+    fn receipt(&self, survey: &SurveyNode, id: SubmissionId) -> Option<Receipt> {
+        let (place, entry) = {
+            let book = survey.book();
+            let place = book.place(&id)?;
+            (place, book.hash_at(place.height)?)
+        };
+        let receipt = Receipt {
+            survey: survey.id(),
+            submission: id,
+            nullifier: place.nullifier,
+            height: place.height,
+            entry,
+            party: survey.me(),
+            signature: Signature([0; 64]),
+        };
+        Some(receipt.signed(&self.identity))
+    }
+
+    /// Where a submission stands here.
+    pub fn submission(&self, id: SubmissionId) -> Option<SubmissionStatus> {
+        self.surveys.values().find_map(|survey| {
+            if let Some(receipt) = self.receipt(survey, id) {
+                return Some(accepted(survey, id, receipt));
+            }
+            let state = match survey.pool.rejection(&id) {
+                Some(problem) => SubmissionState::Rejected { problem },
+                None => survey.pool.get(&id).map(|_| SubmissionState::Pending)?,
+            };
+            Some(SubmissionStatus { submission: id, survey: survey.id(), state })
+        })
+    }
+
+    /// How far a survey's log is.
+    pub fn survey_status(&self, id: SurveyId) -> Option<PartySurveyStatus> {
+        let survey = self.surveys.get(&id)?;
+        let book = survey.book();
+        let (height, head) = book.head();
+        let submissions = book.live();
+        Some(PartySurveyStatus { survey: id, height, head, submissions, party: survey.me(), engine: survey.sandbox.digest() })
+    }
+
+    fn queries(&self) -> MutexGuard<'_, HashMap<QueryId, QueryState>> {
+        self.queries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a query, or says where it stands if it is known. Party 0 leads.
+    pub fn start_query(self: &Arc<Self>, id: QueryId, query: PartyQuery) -> Result<QueryStatus, Problem> {
+        let survey = self.survey(query.survey)?.clone();
+        if survey.me() != 0 {
+            return Err(Problem::new(ProblemKind::Malformed, "queries are led by the survey's party 0: send it there"));
+        }
+        {
+            let mut queries = self.queries();
+            if let Some(state) = queries.get(&id) {
+                return Ok(QueryStatus { query: id, state: state.clone() });
+            }
+            if queries.len() >= MAX_QUERIES {
+                // Results live at the coordinator; those finished here have been fetched or can be asked again.
+                queries.retain(|_, s| matches!(s, QueryState::Running));
+                if queries.len() >= MAX_QUERIES {
+                    return Err(Problem::new(ProblemKind::Busy, "too many queries run").retry_after(2));
+                }
+            }
+            queries.insert(id, QueryState::Running);
+        }
+        let node = self.clone();
+        tokio::spawn(async move {
+            let state = lead::query(&node, &survey, id, query.statistics).await;
+            node.queries().insert(id, state);
+        });
+        Ok(QueryStatus { query: id, state: QueryState::Running })
+    }
+
+    /// Where a query stands.
+    pub fn query(&self, id: QueryId) -> Option<QueryStatus> {
+        let state = self.queries().get(&id).cloned()?;
+        Some(QueryStatus { query: id, state })
+    }
+}
+
+fn accepted(survey: &SurveyNode, id: SubmissionId, receipt: Receipt) -> SubmissionStatus {
+    let state = SubmissionState::Accepted { receipts: vec![receipt] };
+    SubmissionStatus { submission: id, survey: survey.id(), state }
+}

@@ -1,0 +1,401 @@
+//! A session of three parties: two authenticated channels, one agreed job at one agreed height.
+//!
+//! Party 0 leads. It opens a channel to each of the others; party 1 opens one to party 2. On every channel both
+//! sides say hello: survey, height, engine, a fresh nonce, and the job's digest. Only when all three said the
+//! same does the session get its id, which every frame of the engine is bound to.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tercet_protocol::api::{Problem, ProblemKind};
+use tercet_protocol::codec::Writer;
+use tercet_protocol::ids::{EngineDigest, EntryHash, QueryId, SubmissionId, SurveyId, sha256};
+use tercet_protocol::keys::random;
+use tercet_protocol::survey::PROTOCOL_VERSION;
+use tokio::time::Instant;
+
+use crate::peer::{AbortReason, Channel, PeerError};
+use crate::sandbox::{Direction, PeerIo, SandboxError, SessionOver};
+use crate::store::StoreError;
+
+/// Largest opening message.
+pub const MAX_HELLO: usize = 128 * 1024;
+
+/// Steps of the sessions between hosts. The engine's own steps come after [`Step::ENGINE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Step {
+    /// Both sides of a channel introduce themselves.
+    Hello = 1,
+    /// Which of the proposed uploads a party has.
+    Have = 2,
+    /// A party's signature of the log entry.
+    Vote = 3,
+    /// Whether a party's release rules allow the query.
+    Decision = 4,
+    /// A party's signature of the released statistics.
+    Result = 5,
+    /// Entries for a party that is behind.
+    Entries = 6,
+}
+
+impl Step {
+    /// The engine's step 0 on the wire.
+    pub const ENGINE: u32 = 1000;
+}
+
+/// What a session is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Check these submissions and add the good ones to the log.
+    Batch {
+        /// In the order in which they will stand.
+        submissions: Vec<SubmissionId>,
+    },
+    /// Release statistics.
+    Query {
+        /// The query.
+        query: QueryId,
+        /// Names of the statistics.
+        statistics: Vec<String>,
+        /// Unix seconds, chosen by the leader.
+        released_at: u64,
+    },
+}
+
+impl Job {
+    fn digest(&self) -> Result<[u8; 32], SessionError> {
+        let bytes = serde_json::to_vec(self).map_err(|e| SessionError::Internal(e.to_string()))?;
+        Ok(sha256(&[b"tercet job v1", &bytes]))
+    }
+}
+
+/// The first message on a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opening {
+    /// A session of three.
+    Session(Hello),
+    /// The opener is behind and asks for the entries above its height.
+    CatchUp {
+        /// The survey.
+        survey: SurveyId,
+        /// The opener's height.
+        height: u64,
+    },
+}
+
+/// How a party introduces itself in a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    protocol: u32,
+    /// The survey.
+    pub survey: SurveyId,
+    /// The speaker's index in the survey.
+    pub from: u8,
+    height: u64,
+    head: EntryHash,
+    engine: EngineDigest,
+    nonce: [u8; 32],
+    job_digest: [u8; 32],
+    /// The job itself, from the leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+}
+
+/// Why a session did not reach its end. Nothing was released.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// A peer vanished, was late or broke the framing.
+    #[error("party {party}: {source}")]
+    Peer {
+        /// The peer's index.
+        party: u8,
+        /// What happened.
+        source: PeerError,
+    },
+    /// A peer says something else than it must.
+    #[error("party {party} {what}")]
+    Disagreement {
+        /// The peer's index.
+        party: u8,
+        /// What differs.
+        what: String,
+    },
+    /// A peer's log is longer than ours.
+    #[error("this party is at height {ours}, party {party} at {theirs}: catching up")]
+    Behind {
+        /// Who is ahead.
+        party: u8,
+        /// Our height.
+        ours: u64,
+        /// Theirs.
+        theirs: u64,
+    },
+    /// The engine stopped.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another session holds the survey.
+    #[error("another session of this survey did not end in time")]
+    Occupied,
+    /// Something failed inside.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl SessionError {
+    /// Stable label for metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Peer { .. } => "peer",
+            Self::Disagreement { .. } => "disagreement",
+            Self::Behind { .. } => "behind",
+            Self::Sandbox(SandboxError::Abort { .. }) => "engine-abort",
+            Self::Sandbox(_) => "engine",
+            Self::Store(_) => "store",
+            Self::Occupied => "occupied",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// As consumers see it.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Peer { party, source } => {
+                Problem::new(ProblemKind::PartyUnavailable, source.to_string()).party(*party).retry_after(2)
+            }
+            Self::Behind { .. } | Self::Occupied => Problem::new(ProblemKind::PartyUnavailable, self.to_string()).retry_after(2),
+            Self::Disagreement { party, .. } => Problem::new(ProblemKind::Aborted, self.to_string()).party(*party).retry_after(5),
+            Self::Sandbox(_) => Problem::new(ProblemKind::Aborted, self.to_string()).retry_after(5),
+            Self::Store(_) | Self::Internal(_) => {
+                Problem::new(ProblemKind::Internal, "the party's store or a part of it failed; the operator's log says more")
+            }
+        }
+    }
+}
+
+/// What this party says of itself at the start of a session.
+#[derive(Debug, Clone)]
+pub struct Introduction {
+    /// The survey.
+    pub survey: SurveyId,
+    /// This party's index.
+    pub me: u8,
+    /// The log's head.
+    pub head: (u64, EntryHash),
+    /// The engine.
+    pub engine: EngineDigest,
+    /// Longest wait for a frame.
+    pub patience: Duration,
+}
+
+impl Introduction {
+    /// A hello with a fresh nonce.
+    pub fn hello(&self, job: &Job, with_job: bool) -> Result<Hello, SessionError> {
+        Ok(Hello {
+            protocol: PROTOCOL_VERSION,
+            survey: self.survey,
+            from: self.me,
+            height: self.head.0,
+            head: self.head.1,
+            engine: self.engine,
+            nonce: random().map_err(|e| SessionError::Internal(e.to_string()))?,
+            job_digest: job.digest()?,
+            job: with_job.then(|| job.clone()),
+        })
+    }
+
+    /// Checks the two others' hellos against ours and derives the session's id.
+    fn agree(&self, ours: &Hello, others: [(u8, &Hello); 2]) -> Result<[u8; 32], SessionError> {
+        let mut nonces = [[0; 32]; 3];
+        nonces[usize::from(self.me)] = ours.nonce;
+        for (party, h) in others {
+            let differs = |what: &str| Err(SessionError::Disagreement { party, what: what.into() });
+            if h.protocol != PROTOCOL_VERSION || h.survey != ours.survey || h.from != party {
+                return differs("speaks of another protocol version, survey or party");
+            }
+            if h.engine != ours.engine {
+                return differs("runs another engine: all three must run the approved release");
+            }
+            if h.job_digest != ours.job_digest {
+                return differs("was given another job by the leader");
+            }
+            if h.height > self.head.0 {
+                return Err(SessionError::Behind { party, ours: self.head.0, theirs: h.height });
+            }
+            if h.height < self.head.0 {
+                return differs("is behind in the log and has to catch up");
+            }
+            if h.head != self.head.1 {
+                return differs("has another log at the same height: stop and compare the three logs");
+            }
+            nonces[usize::from(party)] = h.nonce;
+        }
+        // A repeated nonce would be a repeated session; zero is what a broken generator gives.
+        if nonces.contains(&[0; 32]) || nonces[0] == nonces[1] || nonces[1] == nonces[2] || nonces[0] == nonces[2] {
+            let party = others[0].0;
+            return Err(SessionError::Disagreement { party, what: "gave no fresh nonce".into() });
+        }
+        let mut w = Writer::tagged("tercet session v1");
+        w.u32(PROTOCOL_VERSION).array(ours.survey.as_ref()).array(ours.engine.as_ref()).array(&ours.job_digest);
+        w.u64(ours.height).array(ours.head.as_ref());
+        nonces.iter().for_each(|n| {
+            w.array(n);
+        });
+        Ok(sha256(&[&w.finish()]))
+    }
+}
+
+/// Reads an opening message.
+pub fn parse_opening(bytes: &[u8]) -> Option<Opening> {
+    serde_json::from_slice(bytes).ok()
+}
+
+/// The two channels of a session.
+#[derive(Debug)]
+pub struct Wire {
+    me: u8,
+    next: Channel,
+    previous: Channel,
+    patience: Duration,
+}
+
+impl Wire {
+    /// Joins the channels to party `me` + 1 and `me` - 1.
+    pub fn new(me: u8, next: Channel, previous: Channel, patience: Duration) -> Self {
+        Self { me, next, previous, patience }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    fn channel(&mut self, d: Direction) -> (u8, &mut Channel) {
+        match d {
+            Direction::Next => ((self.me + 1) % 3, &mut self.next),
+            Direction::Previous => ((self.me + 2) % 3, &mut self.previous),
+        }
+    }
+
+    async fn send(&mut self, d: Direction, step: u32, frame: Bytes) -> Result<(), SessionError> {
+        let deadline = self.deadline();
+        let (party, channel) = self.channel(d);
+        channel.send(step, frame, deadline).await.map_err(|source| SessionError::Peer { party, source })
+    }
+
+    async fn receive(&mut self, d: Direction, step: u32) -> Result<Bytes, SessionError> {
+        let deadline = self.deadline();
+        let (party, channel) = self.channel(d);
+        channel.recv(step, deadline).await.map_err(|source| SessionError::Peer { party, source })
+    }
+
+    /// Sends the same frame to both peers and returns what they sent: (next, previous).
+    pub async fn exchange(&mut self, step: Step, frame: Vec<u8>) -> Result<[(u8, Bytes); 2], SessionError> {
+        let (step, frame) = (step as u32, Bytes::from(frame));
+        self.send(Direction::Next, step, frame.clone()).await?;
+        self.send(Direction::Previous, step, frame).await?;
+        let next = self.receive(Direction::Next, step).await?;
+        let previous = self.receive(Direction::Previous, step).await?;
+        Ok([((self.me + 1) % 3, next), ((self.me + 2) % 3, previous)])
+    }
+
+    /// Tells both peers why this party stops.
+    pub fn abort(self, error: &SessionError) {
+        let reason = AbortReason::new(error.code(), "this party stopped the session");
+        self.next.abort(reason.clone());
+        self.previous.abort(reason);
+    }
+}
+
+/// An agreed session.
+#[derive(Debug)]
+pub struct Established {
+    /// Binds every frame of the engine.
+    pub id: [u8; 32],
+    /// The channels.
+    pub wire: Wire,
+}
+
+/// Says hello on both channels and agrees. `said` names the channel on which our hello went out as the opening.
+pub async fn establish(
+    intro: &Introduction,
+    mut wire: Wire,
+    ours: Hello,
+    heard: [Option<Hello>; 2],
+    opened: [bool; 2],
+) -> Result<Established, (SessionError, Wire)> {
+    let result = async {
+        let bytes = Bytes::from(serde_json::to_vec(&ours).map_err(|e| SessionError::Internal(e.to_string()))?);
+        let directions = [Direction::Next, Direction::Previous];
+        for (d, opened) in directions.into_iter().zip(opened) {
+            if !opened {
+                wire.send(d, Step::Hello as u32, bytes.clone()).await?;
+            }
+        }
+        let mut hellos = Vec::with_capacity(2);
+        for (d, heard) in directions.into_iter().zip(heard) {
+            let (party, _) = wire.channel(d);
+            let hello = match heard {
+                Some(hello) => hello,
+                None => {
+                    let frame = wire.receive(d, Step::Hello as u32).await?;
+                    serde_json::from_slice(&frame).map_err(|_| SessionError::Disagreement {
+                        party,
+                        what: "sent a hello that cannot be read".into(),
+                    })?
+                }
+            };
+            hellos.push((party, hello));
+        }
+        let [(a, first), (b, second)] = &hellos[..] else {
+            return Err(SessionError::Internal("two peers expected".into()));
+        };
+        intro.agree(&ours, [(*a, first), (*b, second)])
+    }
+    .await;
+    match result {
+        Ok(id) => Ok(Established { id, wire }),
+        Err(e) => Err((e, wire)),
+    }
+}
+
+/// The wire as the engine's blocking thread uses it; the session gets it back afterwards.
+#[derive(Clone, Debug)]
+pub struct EngineWire(Arc<Mutex<Wire>>);
+
+impl EngineWire {
+    /// Lends the wire.
+    pub fn new(wire: Wire) -> Self {
+        Self(Arc::new(Mutex::new(wire)))
+    }
+
+    /// Takes the wire back; none while the engine still holds it.
+    pub fn into_wire(self) -> Option<Wire> {
+        Arc::into_inner(self.0).map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl PeerIo for EngineWire {
+    fn send(&mut self, to: Direction, step: u32, frame: Vec<u8>) -> Result<(), SessionOver> {
+        let mut wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = wire.deadline();
+        let (party, channel) = wire.channel(to);
+        let step = step.saturating_add(Step::ENGINE);
+        channel.blocking_send(step, Bytes::from(frame), deadline).map_err(|e| SessionOver(format!("party {party}: {e}")))
+    }
+
+    fn receive(&mut self, from: Direction, step: u32) -> Result<Vec<u8>, SessionOver> {
+        let mut wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = wire.deadline();
+        let (party, channel) = wire.channel(from);
+        let step = step.saturating_add(Step::ENGINE);
+        channel.blocking_recv(step, deadline).map(Vec::from).map_err(|e| SessionOver(format!("party {party}: {e}")))
+    }
+}

@@ -1,0 +1,228 @@
+//! Putting a party together from its configuration, and running it until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tercet_protocol::ids::PublicKey;
+use tercet_protocol::keys::SigningKey;
+use tercet_protocol::operator::{Federation, FederationError};
+use tercet_protocol::survey::{SurveyDescriptor, SurveyError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError, Keys};
+use crate::keyring::{FileKeyring, KeyringError, Sealer};
+use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
+use crate::peer::{Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
+use crate::sandbox::{Limits, Sandbox, SandboxError};
+use crate::store::{Store, StoreError};
+
+/// Why a party does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The federation file.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+    /// A JSON file.
+    #[error("{0}: {1}")]
+    Json(std::path::PathBuf, String),
+    /// A survey.
+    #[error("survey {path}: {source}")]
+    Survey {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        source: SurveyError,
+    },
+    /// A survey cannot run here.
+    #[error("survey {name}: {source}")]
+    SurveyStart {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: SurveyStartError,
+    },
+    /// The published manifest names other keys than the key files.
+    #[error("the federation lists this operator with another {0} than its key file holds: publish the manifest again")]
+    OtherKey(&'static str),
+    /// The engine.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The keyring.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The peer link.
+    #[error(transparent)]
+    Peer(#[from] StartError),
+    /// A socket.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The API server failed.
+    #[error("the API server ended: {0}")]
+    Serve(std::io::Error),
+    /// Metrics.
+    #[error("metrics: {0}")]
+    Metrics(String),
+}
+
+/// A party that runs.
+pub struct Running {
+    /// Where its API listens.
+    pub address: SocketAddr,
+    /// Where its peer link listens.
+    pub peer_address: SocketAddr,
+    /// The party.
+    pub node: Arc<Node>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Stops in order: no new sessions, running ones end, open requests are answered.
+    pub async fn stop(self, patience: Duration) -> Result<(), ServeError> {
+        self.node.stop(patience).await;
+        self.stop.cancel();
+        match tokio::time::timeout(patience, self.server).await {
+            Ok(Ok(result)) => result.map_err(ServeError::Serve),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|source| ConfigError::Read { path: path.into(), source })
+}
+
+/// Reads the deployment's file and checks it.
+pub fn federation(path: &Path) -> Result<Federation, ServeError> {
+    let federation: Federation =
+        serde_json::from_slice(&read(path)?).map_err(|e| ServeError::Json(path.into(), e.to_string()))?;
+    federation.verify()?;
+    Ok(federation)
+}
+
+/// Reads the survey descriptors in a folder.
+pub fn surveys(folder: &Path) -> Result<Vec<SurveyDescriptor>, ServeError> {
+    let unreadable = |source| ConfigError::Read { path: folder.into(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|e| e == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let load = |path: std::path::PathBuf| {
+        SurveyDescriptor::from_bytes(read(&path)?).map_err(|source| ServeError::Survey { path, source })
+    };
+    paths.into_iter().map(load).collect()
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Starts a party.
+pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running, ServeError> {
+    let Keys { identity, sealing, peer } = Keys::load(&config.keys)?;
+    let identity = Arc::new(identity);
+    let federation = federation(&config.federation)?;
+    let peer_key = SigningKey::from_seed(&peer.0).map_err(|_| ConfigError::Key(config.keys.peer.clone()))?;
+    published(&federation, identity.public(), &sealing, &peer_key)?;
+
+    let limits = Limits {
+        memory: config.limits.engine_memory_mib << 20,
+        compute: Duration::from_secs(config.limits.engine_seconds),
+    };
+    let descriptors = surveys(&config.surveys)?;
+    let pinned = descriptors.first().map(SurveyDescriptor::engine);
+    let engine = config.engine.clone();
+    // Compiling takes about a second of CPU.
+    let sandbox = tokio::task::spawn_blocking(move || Sandbox::load(&engine, pinned, limits))
+        .await
+        .map_err(|e| SandboxError::Load(e.to_string()))??;
+
+    let keyring = Arc::new(FileKeyring::open_or_create(&config.keys.store)?);
+    let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
+    store.ensure_bucket().await?;
+    let mut nodes = Vec::new();
+    for descriptor in descriptors {
+        let name = descriptor.manifest().survey.name.clone();
+        let parts = Parts {
+            identity: identity.clone(),
+            store: store.clone(),
+            sandbox: sandbox.clone(),
+            pending: config.limits.pending,
+            patience: Duration::from_secs(config.limits.peer_seconds),
+            gather: Duration::from_millis(config.batch.gather_ms),
+            max_batch: config.batch.max,
+            linger: Duration::from_millis(config.batch.linger_ms),
+        };
+        let node = SurveyNode::load(descriptor, parts).await.map_err(|source| ServeError::SurveyStart { name, source })?;
+        nodes.push(node);
+    }
+
+    let peers = federation.operators.iter().filter(|m| m.identity != identity.public());
+    let links = PeerLinks::start(
+        listen(config.peer_listen).await?,
+        PeerConfig {
+            key: Arc::new(peer_key),
+            peers: peers.map(|m| (m.peer_key, m.peer_address.clone())).collect(),
+            limits: PeerLimits { max_hello: MAX_HELLO, ..PeerLimits::default() },
+            rtt: (config.limits.added_rtt_ms > 0).then(|| Duration::from_millis(config.limits.added_rtt_ms)),
+        },
+    )?;
+    let peer_address = links.local_addr();
+    let node = Node::start(NodeParts { identity, sealing, federation, surveys: nodes, links, clock: Arc::new(SystemClock) })?;
+
+    let listener = listen(config.listen).await?;
+    let address = listener.local_addr().map_err(ServeError::Serve)?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let router = api::router(api::App { node: node.clone(), metrics });
+    let server = tokio::spawn(async move {
+        axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).await
+    });
+    Ok(Running { address, peer_address, node, server, stop })
+}
+
+/// The keys that this party holds are the ones that others were told.
+fn published(
+    federation: &Federation,
+    identity: PublicKey,
+    sealing: &tercet_protocol::keys::OpeningKey,
+    peer: &SigningKey,
+) -> Result<(), ServeError> {
+    let ours = federation.operators.iter().find(|m| m.identity == identity).ok_or(FederationError::Missing(identity))?;
+    if ours.sealing != sealing.public() {
+        return Err(ServeError::OtherKey("sealing key"));
+    }
+    if ours.peer_key != peer.public() {
+        return Err(ServeError::OtherKey("peer key"));
+    }
+    Ok(())
+}
+
+/// Makes the process's metrics recorder.
+pub fn metrics() -> Result<PrometheusHandle, ServeError> {
+    metrics_exporter_prometheus::PrometheusBuilder::new()
+        .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+        .and_then(metrics_exporter_prometheus::PrometheusBuilder::install_recorder)
+        .map_err(|e| ServeError::Metrics(e.to_string()))
+}

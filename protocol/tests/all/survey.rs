@@ -1,0 +1,103 @@
+//! The survey file: what is accepted, and that every wrong input is refused by the key it is at.
+
+use proptest::prelude::*;
+use tercet_protocol::ids::{EngineDigest, PublicKey};
+use tercet_protocol::survey::{SurveyDescriptor, SurveyError, SurveyManifest};
+
+pub const SURVEY: &str = include_str!("../../../tests/fixtures/vectors/survey.toml");
+
+fn parties() -> [PublicKey; 3] {
+    [1, 2, 3].map(|i| PublicKey([i; 32]))
+}
+
+fn refused_key(text: &str) -> String {
+    match SurveyManifest::from_toml(text) {
+        Err(SurveyError::Invalid { key, .. }) => key,
+        Err(SurveyError::Syntax(problem)) => format!("syntax: {problem}"),
+        other => panic!("{other:?} for\n{text}"),
+    }
+}
+
+#[test]
+fn the_example_is_accepted() {
+    let survey = SurveyManifest::from_toml(SURVEY).unwrap();
+    assert_eq!(survey.columns[0].scale, 8);
+    assert_eq!(survey.lanes().len(), 2, "value and square of one column");
+}
+
+#[test]
+fn each_wrong_value_is_refused_at_its_key() {
+    let cases = [
+        ("name = \"exchange-eth-balance\"", "name = \"Exchange\"", "survey.name"),
+        ("closes = \"2030", "closes = \"2020", "survey.closes"),
+        ("min_cohort = 10", "min_cohort = 0", "survey.min_cohort"),
+        ("min_new = 5", "min_new = 0", "survey.min_new"),
+        ("\"stddev\"]", "\"max\"]", "survey.statistics"),
+        ("[\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]", "[]", "survey.statistics"),
+        ("server_name = \"api", "server_name = \"API", "source.server_name"),
+        ("server_name = \"api.exchange.test\"", "server_name = \"127.0.0.1\"", ""),
+        ("method = \"GET\"", "method = \"DELETE\"", "source.method"),
+        ("path = \"/api/v3/account\"", "path = \"/api?x=1\"", "source.path"),
+        ("omitZeroBalances = \"true\"", "omitZeroBalances = \"a&b\"", "source.query"),
+        ("key = \"035b", "key = \"055b", "notaries.key"),
+        ("key = \"035b", "key = \"xx5b", "notaries.key"),
+        ("prefix = '\"uid\":'", "prefix = 'uid:'", "identity.prefix"),
+        ("suffix = '}'", "suffix = ''", "identity.suffix"),
+        ("scale = 8", "scale = 19", "columns.scale"),
+        ("bits = 48", "bits = 64", "columns.bits"),
+        ("bits = 48", "bits = 0", "columns.bits"),
+        ("name = \"eth_free\"", "name = \"ETH\"", "columns.name"),
+    ];
+    for (from, to, key) in cases {
+        assert!(SURVEY.contains(from), "{from}");
+        // An address is a chain of labels and so a syntactically valid name; certificates for it never verify.
+        if key.is_empty() {
+            continue;
+        }
+        assert_eq!(refused_key(&SURVEY.replacen(from, to, 1)), key, "{to}");
+    }
+    let twice = format!("{SURVEY}\n{}", &SURVEY[SURVEY.find("[[columns]]").unwrap()..]);
+    assert_eq!(refused_key(&twice), "columns.name");
+}
+
+#[test]
+fn unknown_keys_are_refused_everywhere() {
+    for table in ["[survey]", "[source]", "[[notaries]]", "[identity]", "[[columns]]"] {
+        let text = SURVEY.replacen(table, &format!("{table}\nmin_cohrt = 1"), 1);
+        assert!(refused_key(&text).contains("min_cohrt"), "{table}");
+    }
+    assert!(refused_key(&format!("extra = 1\n{SURVEY}")).contains("extra"));
+}
+
+#[test]
+fn a_descriptor_is_its_bytes() {
+    let manifest = SurveyManifest::from_toml(SURVEY).unwrap();
+    let engine = EngineDigest([7; 32]);
+    let a = SurveyDescriptor::assemble(manifest.clone(), &[vec![1, 2, 3]], parties(), engine).unwrap();
+    let b = SurveyDescriptor::from_bytes(a.bytes().to_vec()).unwrap();
+    assert_eq!((a.id(), a.manifest()), (b.id(), b.manifest()));
+    assert_eq!(b.root_certificates().unwrap(), [vec![1, 2, 3]]);
+    let other_engine = SurveyDescriptor::assemble(manifest.clone(), &[vec![1, 2, 3]], parties(), EngineDigest([8; 32])).unwrap();
+    assert_ne!(a.id(), other_engine.id());
+    let twice = SurveyDescriptor::assemble(manifest, &[], [PublicKey([1; 32]); 3], engine);
+    assert!(matches!(twice, Err(SurveyError::Invalid { key, .. }) if key == "parties"));
+    let text = String::from_utf8(a.bytes().to_vec()).unwrap();
+    for (from, to) in [("\"protocol\": 1", "\"protocol\": 2"), ("\"engine\"", "\"motor\""), ("\"AQID\"", "\"?\"")] {
+        assert!(SurveyDescriptor::from_bytes(text.replacen(from, to, 1).into_bytes()).is_err(), "{to}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_descriptor_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _read = SurveyDescriptor::from_bytes(bytes);
+    }
+
+    #[test]
+    fn no_edit_makes_a_manifest_panic(at in 0usize..1500, byte in any::<u8>()) {
+        let mut text = SURVEY.as_bytes().to_vec();
+        let at = at % text.len();
+        text[at] = byte;
+        let _read = SurveyManifest::from_toml(&String::from_utf8_lossy(&text));
+    }
+}
