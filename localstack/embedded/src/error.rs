@@ -64,9 +64,9 @@ pub enum Error {
     /// The TLS configuration was refused.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// The system gave no randomness.
-    #[error("the operating system's random number generator: {0}")]
-    Random(getrandom::Error),
+    /// The local notary's key could not be made.
+    #[error("the notary's key: {0}")]
+    NotaryKey(#[from] tlsn_verifier::notarize::NotarizeError),
 }
 
 impl Error {

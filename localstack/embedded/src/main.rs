@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tercet_embedded::{Error, Server, dynamodb, exchange, s3};
+use tercet_embedded::{Error, Server, dynamodb, exchange, notary, s3};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Loopback services for running Tercet on one machine: S3, DynamoDB, a sample exchange.
+/// Loopback services for running Tercet on one machine: S3, DynamoDB, a sample exchange, a local notary.
 ///
 /// Each prints one line `listening URL` on standard output once it accepts connections, logs to standard error
 /// (filter with RUST_LOG) and stops on SIGTERM or SIGINT. None listens on anything but loopback.
@@ -45,6 +45,13 @@ The credentials file (chmod 600) has one table per access key:
     -H \"X-MBX-APIKEY: $(jq -r '.[0].api_key' exchange/accounts.json)\" \\
     'https://api.exchange.test:8443/api/v3/account?omitZeroBalances=true'")]
     Exchange(Exchange),
+    /// The local notary: real attestation format, worthless as proof
+    #[command(after_help = "Examples:
+  tercet-embedded notary --listen 127.0.0.1:7047 --state ./notary
+  curl http://127.0.0.1:7047/info
+
+Everybody has this notary's key: use it to try things out and in tests, never in a survey that matters.")]
+    Notary(Notary),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +101,15 @@ struct Exchange {
     /// Seed the accounts are derived from
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+}
+
+#[derive(Debug, Args)]
+struct Notary {
+    #[command(flatten)]
+    listen: Listen,
+    /// Folder to write `notary.json` to: what `GET /info` answers
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -153,6 +169,9 @@ async fn start(service: Service) -> Result<Server, Error> {
         Service::Exchange(Exchange { listen, state, accounts, seed }) => {
             let config = exchange::Config::new(listen.listen, state, accounts, seed);
             Ok(exchange::serve(config).await?.server)
+        }
+        Service::Notary(Notary { listen, state }) => {
+            notary::serve(notary::Config::new(listen.listen, state)).await
         }
     }
 }

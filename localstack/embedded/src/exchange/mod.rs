@@ -37,16 +37,13 @@ use rustls_pki_types::CertificateDer;
 pub use accounts::{Account, Amount, MAX_ACCOUNTS};
 
 use crate::server::{accept, bind};
-use crate::{Error, Server, files};
+use crate::{Clock, Error, Server, files};
 
 /// The name in the certificate and in the `Host` header.
 pub const SERVER_NAME: &str = "api.exchange.test";
 
 /// How long a client may take for the handshake, and again for its request's head.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Tells the time: the `Date` header and the account's `updateTime` show it.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// What [`serve`] needs to know.
 #[derive(Clone)]
@@ -59,7 +56,7 @@ pub struct Config {
     pub accounts: u32,
     /// Determines everything about the accounts.
     pub seed: u64,
-    /// The time shown in answers.
+    /// The time in answers: their `Date` header and the account's `updateTime`.
     pub clock: Clock,
 }
 

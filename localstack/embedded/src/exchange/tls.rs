@@ -76,7 +76,7 @@ impl Authority {
         let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS12])?
             .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone(), self.root.clone()], private)?;
+            .with_single_cert(vec![leaf.der().clone()], private)?;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
