@@ -3,6 +3,8 @@
 //!
 //! Owns the operator's keys, log and shares. Never trusts the coordinator or a peer for anything it can check.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
 pub mod api;
 pub mod clock;
 pub mod config;

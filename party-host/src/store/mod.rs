@@ -1,0 +1,447 @@
+//! What one party keeps: its shares, the agreed log, its releases and its audit log, sealed in the operator's
+//! bucket.
+//!
+//! | Key below the configured prefix | Content |
+//! |---|---|
+//! | `keycheck` | proves at start that this keyring and identity open this bucket |
+//! | `surveys/{id}/segments/{height}-{entry hash}` | shares of one batch; staged before the vote |
+//! | `surveys/{id}/log/{height}` | committed entries; the batch counts from here on |
+//! | `surveys/{id}/releases/{number}` | what was released, for the release rules |
+//! | `surveys/{id}/audit/{number}` | audit log |
+//!
+//! Heights and numbers have 20 digits, so keys sort by number. Objects are created once and never overwritten:
+//! one conditional write decides every race. Every method may be repeated after any failure. A segment without a
+//! log entry is harmless, and an entry is committed only after its segment is stored.
+//!
+//! Never reads a clock and never logs content.
+
+mod cache;
+mod entry;
+mod error;
+mod objects;
+mod s3;
+mod segment;
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use tercet_protocol::ids::{EntryHash, PublicKey, SurveyId};
+use tercet_protocol::log::CommittedEntry;
+use zeroize::Zeroizing;
+
+pub use cache::SegmentCache;
+pub use error::StoreError;
+pub use objects::{Created, MAX_OBJECT, Objects};
+pub use s3::{S3Objects, StoreConfig};
+pub use segment::{LANE_BYTES, MAX_LANES, MAX_ROWS, MAX_SHARE_BYTES, Segment, SegmentError};
+
+use crate::keyring::{ObjectKind, Place, Sealer};
+
+/// Memory for opened segments unless configured, in MiB: a million rows of three lanes.
+pub const DEFAULT_CACHE_MIB: usize = 128;
+/// Most bytes of one release or audit record.
+pub const MAX_RECORD: usize = 16 * 1024 * 1024;
+/// Reads under way at once: enough to hide the latency of many small objects, few enough that large ones do not
+/// fill the memory.
+const CONCURRENT_READS: usize = 32;
+
+const KEY_CHECK: &str = "keycheck";
+const KEY_CHECK_TEXT: &[u8] = b"tercet key check v1";
+
+/// One operator's store. Cheap to clone; clones share the connection and the cache.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    objects: Arc<dyn Objects>,
+    sealer: Sealer,
+    cache: SegmentCache,
+}
+
+/// What a conditional write found.
+enum Written {
+    /// The object is there, written by this call.
+    Ours,
+    /// It was there already, with this content.
+    Earlier(Zeroizing<Vec<u8>>),
+}
+
+impl Store {
+    /// A store in S3. Without `credentials` the SDK's usual chain applies. Call [`Self::ensure_bucket`] next.
+    pub async fn open(
+        config: &StoreConfig,
+        credentials: Option<SharedCredentialsProvider>,
+        sealer: Sealer,
+    ) -> Result<Self, StoreError> {
+        let objects = S3Objects::new(config, credentials).await?;
+        Ok(Self::new(Arc::new(objects), sealer, config.cache_mib.saturating_mul(1 << 20)))
+    }
+
+    /// A store over any object service, with `cache_bytes` of memory for opened segments.
+    pub fn new(objects: Arc<dyn Objects>, sealer: Sealer, cache_bytes: usize) -> Self {
+        Self { inner: Arc::new(Inner { objects, sealer, cache: SegmentCache::new(cache_bytes) }) }
+    }
+
+    /// The check at start: the bucket exists (or is made, if configured), the service honours conditional writes,
+    /// and this keyring and identity are the ones that the bucket's objects were sealed with.
+    pub async fn ensure_bucket(&self) -> Result<(), StoreError> {
+        self.inner.objects.ensure().await?;
+        let place = Place { survey: SurveyId([0; 32]), kind: ObjectKind::KeyCheck, height: 0 };
+        match self.write(&place, KEY_CHECK, KEY_CHECK_TEXT).await {
+            Ok(Written::Ours) => {
+                let again = Bytes::from(self.seal(&place, KEY_CHECK, KEY_CHECK_TEXT).await?);
+                match self.inner.objects.create(KEY_CHECK, again).await? {
+                    Created::Exists => Ok(()),
+                    Created::New => Err(StoreError::Config(
+                        "the storage service ignores `If-None-Match: *` and overwrites objects: use a service that \
+                         honours conditional writes"
+                            .into(),
+                    )),
+                }
+            }
+            Ok(Written::Earlier(text)) if *text == KEY_CHECK_TEXT => Ok(()),
+            Ok(Written::Earlier(_)) => Err(StoreError::corrupt(KEY_CHECK, "it has another content")),
+            Err(StoreError::Corrupt { reason, .. }) => Err(StoreError::Config(format!(
+                "object {KEY_CHECK} does not open ({reason}): check that bucket, prefix, key file and operator \
+                 identity belong together"
+            ))),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Stages a batch's shares. Repeating it with the same segment succeeds; another segment for the same entry is
+    /// a [`StoreError::Conflict`].
+    pub async fn put_segment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+        entry: EntryHash,
+        segment: Arc<Segment>,
+    ) -> Result<(), StoreError> {
+        let key = segment_key(survey, height, entry);
+        let place = Place { survey, kind: ObjectKind::Segment, height };
+        let plain = segment.encode(&entry);
+        match self.write(&place, &key, &plain).await? {
+            Written::Earlier(found) if found != plain => return Err(StoreError::Conflict { key }),
+            Written::Earlier(_) | Written::Ours => {}
+        }
+        self.inner.cache.insert(survey, height, entry, segment);
+        Ok(())
+    }
+
+    /// Deletes a staged segment that will never be committed. One that is not there counts as deleted.
+    pub async fn delete_segment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+        entry: EntryHash,
+    ) -> Result<(), StoreError> {
+        self.inner.cache.remove(survey, height, entry);
+        self.inner.objects.delete(&segment_key(survey, height, entry)).await
+    }
+
+    /// All segments, staged and committed, in order of height.
+    pub async fn list_segments(&self, survey: SurveyId) -> Result<Vec<(u64, EntryHash)>, StoreError> {
+        let prefix = segment_prefix(survey);
+        let parse = |key: &str| {
+            let (height, entry) = key.strip_prefix(&prefix)?.split_once('-')?;
+            Some((number(height)?, entry.parse().ok()?))
+        };
+        let keys = self.inner.objects.list(&prefix).await?;
+        keys.iter().map(|key| parse(key).ok_or_else(|| foreign(key))).collect()
+    }
+
+    /// One segment, from memory or the bucket.
+    pub async fn segment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+        entry: EntryHash,
+    ) -> Result<Arc<Segment>, StoreError> {
+        if let Some(segment) = self.inner.cache.get(survey, height, entry) {
+            return Ok(segment);
+        }
+        let key = segment_key(survey, height, entry);
+        let place = Place { survey, kind: ObjectKind::Segment, height };
+        let plain = self.read(&place, &key).await?.ok_or_else(|| StoreError::Missing { key: key.clone() })?;
+        let segment = Segment::decode(&entry, &plain).map_err(|e| StoreError::corrupt(&key, e))?;
+        let segment = Arc::new(segment);
+        self.inner.cache.insert(survey, height, entry, segment.clone());
+        Ok(segment)
+    }
+
+    /// Segments in the order asked for, several read at once and none further ahead than that.
+    pub fn read_segments<I>(
+        &self,
+        survey: SurveyId,
+        wanted: I,
+    ) -> impl Stream<Item = Result<(u64, Arc<Segment>), StoreError>> + Send + use<I>
+    where
+        I: IntoIterator<Item = (u64, EntryHash)>,
+        I::IntoIter: Send,
+    {
+        let store = self.clone();
+        stream::iter(wanted)
+            .map(move |(height, entry)| {
+                let store = store.clone();
+                async move { Ok((height, store.segment(survey, height, entry).await?)) }
+            })
+            .buffered(CONCURRENT_READS)
+    }
+
+    /// The memory for opened segments.
+    pub fn cache(&self) -> &SegmentCache {
+        &self.inner.cache
+    }
+
+    /// Commits an entry at its height: the moment from which its batch counts. Repeating it succeeds; if another
+    /// entry is there it is [`StoreError::Diverged`].
+    pub async fn commit(&self, survey: SurveyId, committed: &CommittedEntry) -> Result<(), StoreError> {
+        let height = committed.entry.height;
+        if committed.entry.survey != survey || height == 0 {
+            return Err(StoreError::Config(format!(
+                "entry {height} of survey {} is not {survey}'s",
+                committed.entry.survey
+            )));
+        }
+        let key = log_key(survey, height);
+        let plain = entry::encode(committed).map_err(|_| StoreError::TooLarge {
+            what: "a log entry's list of submissions",
+            len: committed.entry.accepted.len(),
+            max: tercet_protocol::log::MAX_BATCH,
+        })?;
+        match self.write(&place(survey, Record::Log, height), &key, &plain).await? {
+            Written::Ours => Ok(()),
+            Written::Earlier(found) => {
+                let found = decode_entry(survey, height, &found)?;
+                // Votes may differ: a signer can make several valid signatures of one entry.
+                let (stored, offered) = (found.entry.hash(), committed.entry.hash());
+                if stored == offered { Ok(()) } else { Err(StoreError::Diverged { height, stored, offered }) }
+            }
+        }
+    }
+
+    /// The entry at a height, if committed. Its votes are not checked again.
+    pub async fn get_entry(
+        &self,
+        survey: SurveyId,
+        height: u64,
+    ) -> Result<Option<CommittedEntry>, StoreError> {
+        let plain = self.read(&place(survey, Record::Log, height), &log_key(survey, height)).await?;
+        plain.map(|p| decode_entry(survey, height, &p)).transpose()
+    }
+
+    /// The whole log from height 1, with every vote and link of the chain checked against the three parties' keys.
+    pub async fn load_log(
+        &self,
+        survey: SurveyId,
+        parties: &[PublicKey; 3],
+    ) -> Result<Vec<CommittedEntry>, StoreError> {
+        let records = self.records(survey, Record::Log, 1).await?;
+        let mut log: Vec<CommittedEntry> = Vec::with_capacity(records.len());
+        let mut head = (0, EntryHash([0; 32]));
+        for (height, plain) in records {
+            let committed = decode_entry(survey, height, &plain)?;
+            committed
+                .verify(survey, parties, head)
+                .map_err(|e| StoreError::corrupt(&log_key(survey, height), e))?;
+            head = (height, committed.entry.hash());
+            log.push(committed);
+        }
+        Ok(log)
+    }
+
+    /// Records release `number` (from 0, without gaps). Exactly one of several racing callers succeeds, even with
+    /// equal content; the others get [`StoreError::Conflict`] and must decide anew on the newest list.
+    pub async fn put_release(&self, survey: SurveyId, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.put_record(survey, Record::Release, number, bytes).await
+    }
+
+    /// All releases, from number 0.
+    pub async fn list_releases(
+        &self,
+        survey: SurveyId,
+    ) -> Result<Vec<(u64, Zeroizing<Vec<u8>>)>, StoreError> {
+        self.records(survey, Record::Release, 0).await
+    }
+
+    /// Records audit line `number` (from 0, without gaps); like [`Self::put_release`], one caller per number.
+    pub async fn append_audit(&self, survey: SurveyId, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.put_record(survey, Record::Audit, number, bytes).await
+    }
+
+    /// The number that the next audit line gets.
+    pub async fn next_audit(&self, survey: SurveyId) -> Result<u64, StoreError> {
+        Ok(self.numbers(survey, Record::Audit, 0).await?.end)
+    }
+
+    /// All audit lines, from number 0.
+    pub async fn read_audit(&self, survey: SurveyId) -> Result<Vec<(u64, Zeroizing<Vec<u8>>)>, StoreError> {
+        self.records(survey, Record::Audit, 0).await
+    }
+
+    async fn put_record(
+        &self,
+        survey: SurveyId,
+        kind: Record,
+        number: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        if bytes.len() > MAX_RECORD {
+            return Err(StoreError::TooLarge { what: "the record", len: bytes.len(), max: MAX_RECORD });
+        }
+        let key = record_key(survey, kind, number);
+        match self.write(&place(survey, kind, number), &key, bytes).await? {
+            Written::Ours => Ok(()),
+            Written::Earlier(_) => Err(StoreError::Conflict { key }),
+        }
+    }
+
+    /// The numbers in use, which are contiguous from `first`: one that is missing was lost.
+    async fn numbers(
+        &self,
+        survey: SurveyId,
+        kind: Record,
+        first: u64,
+    ) -> Result<std::ops::Range<u64>, StoreError> {
+        let prefix = record_prefix(survey, kind);
+        let mut next = first;
+        for key in self.inner.objects.list(&prefix).await? {
+            let n = key
+                .strip_prefix(&prefix)
+                .and_then(number)
+                .filter(|n| *n >= first)
+                .ok_or_else(|| foreign(&key))?;
+            if n != next {
+                return Err(StoreError::Missing { key: record_key(survey, kind, next) });
+            }
+            next = n.checked_add(1).ok_or_else(|| foreign(&key))?;
+        }
+        Ok(first..next)
+    }
+
+    async fn records(
+        &self,
+        survey: SurveyId,
+        kind: Record,
+        first: u64,
+    ) -> Result<Vec<(u64, Zeroizing<Vec<u8>>)>, StoreError> {
+        let numbers = self.numbers(survey, kind, first).await?;
+        stream::iter(numbers)
+            .map(|n| {
+                let store = self.clone();
+                async move {
+                    let key = record_key(survey, kind, n);
+                    match store.read(&place(survey, kind, n), &key).await? {
+                        Some(plain) => Ok((n, plain)),
+                        None => Err(StoreError::Missing { key }),
+                    }
+                }
+            })
+            .buffered(CONCURRENT_READS)
+            .try_collect()
+            .await
+    }
+
+    async fn seal(&self, place: &Place, key: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.inner.sealer.seal(place, plain).await.map_err(|e| StoreError::envelope(key, e))
+    }
+
+    async fn read(&self, place: &Place, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let Some(sealed) = self.inner.objects.get(key).await? else { return Ok(None) };
+        self.inner.sealer.open(place, sealed).await.map(Some).map_err(|e| StoreError::envelope(key, e))
+    }
+
+    /// Creates an object, or tells what is there.
+    async fn write(&self, place: &Place, key: &str, plain: &[u8]) -> Result<Written, StoreError> {
+        let sealed = Bytes::from(self.seal(place, key, plain).await?);
+        if self.inner.objects.create(key, sealed.clone()).await? == Created::New {
+            return Ok(Written::Ours);
+        }
+        let Some(found) = self.inner.objects.get(key).await? else {
+            return Err(StoreError::Unavailable {
+                operation: format!("writing {key}"),
+                retryable: true,
+                reason: "another writer was at work on it".into(),
+            });
+        };
+        // Sealing is randomised, so these very bytes can only come from this call: its answer was lost on the way
+        // and the SDK tried again.
+        if found == sealed {
+            return Ok(Written::Ours);
+        }
+        let found = self.inner.sealer.open(place, found).await.map_err(|e| StoreError::envelope(key, e))?;
+        Ok(Written::Earlier(found))
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("sealer", &self.inner.sealer).field("cache", &self.inner.cache).finish()
+    }
+}
+
+/// The numbered kinds of objects.
+#[derive(Debug, Clone, Copy)]
+enum Record {
+    Log,
+    Release,
+    Audit,
+}
+
+fn place(survey: SurveyId, kind: Record, height: u64) -> Place {
+    let kind = match kind {
+        Record::Log => ObjectKind::LogEntry,
+        Record::Release => ObjectKind::Release,
+        Record::Audit => ObjectKind::Audit,
+    };
+    Place { survey, kind, height }
+}
+
+fn record_prefix(survey: SurveyId, kind: Record) -> String {
+    let folder = match kind {
+        Record::Log => "log",
+        Record::Release => "releases",
+        Record::Audit => "audit",
+    };
+    format!("surveys/{survey}/{folder}/")
+}
+
+fn record_key(survey: SurveyId, kind: Record, n: u64) -> String {
+    format!("{}{n:020}", record_prefix(survey, kind))
+}
+
+fn log_key(survey: SurveyId, height: u64) -> String {
+    record_key(survey, Record::Log, height)
+}
+
+fn segment_prefix(survey: SurveyId) -> String {
+    format!("surveys/{survey}/segments/")
+}
+
+fn segment_key(survey: SurveyId, height: u64, entry: EntryHash) -> String {
+    format!("{}{height:020}-{entry}", segment_prefix(survey))
+}
+
+/// Reads a 20-digit number, the one spelling that keys have.
+fn number(text: &str) -> Option<u64> {
+    (text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+fn foreign(key: &str) -> StoreError {
+    StoreError::corrupt(key, "it has no name that this store gives, so something else wrote it")
+}
+
+fn decode_entry(survey: SurveyId, height: u64, plain: &[u8]) -> Result<CommittedEntry, StoreError> {
+    let key = log_key(survey, height);
+    let committed = entry::decode(plain).map_err(|e| StoreError::corrupt(&key, e))?;
+    if committed.entry.survey != survey || committed.entry.height != height {
+        return Err(StoreError::corrupt(&key, "it holds the entry of another survey or height"));
+    }
+    Ok(committed)
+}

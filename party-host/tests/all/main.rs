@@ -1,0 +1,5 @@
+//! Integration tests of the party host, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod store;
