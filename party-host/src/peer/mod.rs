@@ -1,0 +1,281 @@
+//! Links between the three parties: TLS 1.3 with pinned Ed25519 keys on both sides, HTTP/2, one bidirectional
+//! stream (`POST /session/{id}`) per session, length-prefixed frames that name their protocol step.
+//!
+//! Each party keeps one connection to each peer, over which all the sessions that it opens run, and serves the
+//! peer's. A session is independent of all others: it has its own flow-control window, and the connection's
+//! window is the sum of them, so that a session nobody reads cannot hold up the rest. A fault ends its session
+//! with a typed error on both sides and nothing else. The link proves *which party* speaks and keeps order;
+//! nonces, versions and log heights are for the opening message, which it only carries.
+//!
+//! Never logs or looks into a frame's content.
+
+mod channel;
+mod dialer;
+mod error;
+mod frame;
+mod measure;
+mod outbox;
+mod server;
+mod session;
+mod tls;
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tercet_protocol::ids::PublicKey;
+use tercet_protocol::keys::SigningKey;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use channel::{Channel, Receiver, Sender};
+pub use error::{AbortReason, PeerError, StartError};
+pub use frame::FrameDecoder;
+pub use measure::{
+    BYTES_RECEIVED, BYTES_SENT, CONNECTED, HANDSHAKE_FAILURES, RECONNECTS, SESSION_FAULTS, SESSIONS, Traffic,
+};
+pub use session::{InvalidSessionId, SessionHandle, SessionId};
+
+use channel::{HalfConfig, Inbound, Source};
+use dialer::Peer;
+use session::{LiveIds, Place, PlaceOf, Session};
+
+/// Bounds of the links. The two ends of a link should agree on `max_frame` and `max_sessions`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest frame payload in bytes. A session's receiver holds up to one such frame.
+    pub max_frame: usize,
+    /// Longest opening message in bytes.
+    pub max_hello: usize,
+    /// Open sessions per peer and direction of opening.
+    pub max_sessions: u32,
+    /// Incoming sessions that may wait for [`PeerLinks::accept`]; more are refused as busy.
+    pub accept_queue: usize,
+    /// Bytes of one session that may be under way unread; times `max_sessions` at most 2^31 - 1.
+    pub stream_window: u32,
+    /// Bytes of one session that may wait here to be sent. A single longer frame may, alone.
+    pub send_queue: u32,
+    /// For resolving, connecting and the TLS handshake.
+    pub connect_timeout: Duration,
+    /// How long [`PeerLinks::open`] waits for a connection.
+    pub open_timeout: Duration,
+    /// For a caller's TLS handshake, and for a session's opening message.
+    pub handshake_timeout: Duration,
+    /// Between HTTP/2 pings, and for their answers.
+    pub keep_alive: Duration,
+    /// How long a session that this side is done with is kept so that the last frames arrive.
+    pub linger: Duration,
+    /// First pause before dialing again; it doubles from try to try.
+    pub backoff_min: Duration,
+    /// Longest pause before dialing again.
+    pub backoff_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame: 64 << 20,
+            max_hello: 64 << 10,
+            max_sessions: 64,
+            accept_queue: 64,
+            stream_window: 4 << 20,
+            send_queue: 4 << 20,
+            connect_timeout: Duration::from_secs(5),
+            open_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(10),
+            linger: Duration::from_secs(30),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// Room for every session's window, so that sessions nobody reads cannot use up the connection's.
+    fn connection_window(&self) -> u32 {
+        self.stream_window.saturating_mul(self.max_sessions)
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        let window = u64::from(self.stream_window) * u64::from(self.max_sessions);
+        if self.max_sessions == 0 || self.accept_queue == 0 || self.send_queue == 0 {
+            Err(StartError::Limits("max_sessions, accept_queue and send_queue must be at least 1"))
+        } else if self.stream_window < 65_535 || window > 0x7fff_ffff {
+            Err(StartError::Limits("stream_window must be 65535 or more, times max_sessions under 2^31"))
+        } else if u32::try_from(self.max_frame).is_err() || u32::try_from(self.max_hello).is_err() {
+            Err(StartError::Limits("max_frame and max_hello must be under 2^32"))
+        } else if self.accept_queue > tokio::sync::Semaphore::MAX_PERMITS {
+            Err(StartError::Limits("accept_queue is too large"))
+        } else if self.keep_alive.is_zero() || self.backoff_min.is_zero() {
+            Err(StartError::Limits("keep_alive and backoff_min must not be zero"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Who this party is and whom it talks to.
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    /// This party's link key; its public half is the `peer_key` of the operator's manifest.
+    pub key: Arc<SigningKey>,
+    /// The peers' link keys and addresses (`host:port`, resolved at each dial).
+    pub peers: Vec<(PublicKey, String)>,
+    /// Bounds.
+    pub limits: Limits,
+    /// For benchmarks: makes the peers seem this far away (round trip) by holding each frame back for half of it.
+    pub rtt: Option<Duration>,
+}
+
+/// A session that a peer opened.
+#[derive(Debug)]
+pub struct IncomingSession {
+    /// The peer's key, proven in the handshake.
+    pub peer: PublicKey,
+    /// The session's id.
+    pub session: SessionId,
+    /// The opening message.
+    pub hello: Bytes,
+    /// The session. To decline it, [`Channel::abort`] it with the reason.
+    pub channel: Channel,
+}
+
+/// Whether this party's connection to a peer stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// The peer.
+    pub peer: PublicKey,
+    /// Whether the connection stands.
+    pub connected: bool,
+    /// What keeps it from standing.
+    pub fault: Option<PeerError>,
+}
+
+/// The running links. Dropping them closes every connection; their sessions end with [`PeerError::Lost`].
+pub struct PeerLinks {
+    peers: HashMap<PublicKey, Arc<Peer>>,
+    incoming: Mutex<mpsc::Receiver<IncomingSession>>,
+    limits: Limits,
+    delay: Option<Duration>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl PeerLinks {
+    /// Serves `listener` and dials every peer in the background. Needs a tokio runtime; does not wait for peers.
+    pub fn start(listener: TcpListener, config: PeerConfig) -> Result<Self, StartError> {
+        let PeerConfig { key, peers, limits, rtt } = config;
+        limits.check()?;
+        measure::describe();
+        let mut seen = HashSet::from([key.public()]);
+        if let Some((twice, _)) = peers.iter().find(|(peer, _)| !seen.insert(*peer)) {
+            return Err(StartError::DuplicateKey(*twice));
+        }
+        let keys = peers.iter().map(|(peer, _)| *peer).collect();
+        let acceptor = TlsAcceptor::from(tls::server(&key, keys)?);
+        let clients =
+            peers.iter().map(|(peer, _)| tls::client(&key, *peer)).collect::<Result<Vec<_>, _>>()?;
+        let address = listener.local_addr()?;
+
+        let stop = CancellationToken::new();
+        let delay = rtt.map(|rtt| rtt / 2);
+        let (tx, rx) = mpsc::channel(limits.accept_queue);
+        let peers: Vec<_> =
+            peers.into_iter().map(|(peer, address)| Peer::new(peer, address, &limits)).collect();
+        let server = Arc::new(server::Server {
+            acceptor,
+            peers: peers.iter().map(|p| (p.key, p.metrics.clone())).collect(),
+            limits: limits.clone(),
+            delay,
+            incoming: tx,
+            live: Arc::new(LiveIds::default()),
+            connections: Default::default(),
+            stop: stop.clone(),
+        });
+        let serving = stop.clone();
+        tokio::spawn(async move { serving.run_until_cancelled(server::serve(listener, server)).await });
+        for (peer, tls) in peers.iter().zip(clients) {
+            let (peer, limits, stop) = (peer.clone(), limits.clone(), stop.clone());
+            let inner = stop.clone();
+            tokio::spawn(
+                async move { stop.run_until_cancelled(peer.keep_connected(tls, limits, inner)).await },
+            );
+        }
+        Ok(Self {
+            peers: peers.into_iter().map(|p| (p.key, p)).collect(),
+            incoming: Mutex::new(rx),
+            limits,
+            delay,
+            address,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+        })
+    }
+
+    /// Where the listener listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens a session. Waits for a connection, up to `open_timeout`, but not for the peer's answer: a refusal
+    /// shows as [`PeerError::Refused`] on the channel. `session` must be fresh.
+    pub async fn open(
+        &self,
+        peer: PublicKey,
+        session: SessionId,
+        hello: Bytes,
+    ) -> Result<Channel, PeerError> {
+        let limits = &self.limits;
+        if hello.len() > limits.max_hello {
+            return Err(PeerError::HelloTooLarge { len: hello.len(), max: limits.max_hello });
+        }
+        let peer = self.peers.get(&peer).ok_or(PeerError::UnknownPeer(peer))?;
+        let slot = peer.slots.clone().try_acquire_owned();
+        let slot = slot.map_err(|_| PeerError::TooManySessions(limits.max_sessions as usize))?;
+        let connection = peer.connected(limits.open_timeout).await?;
+        let shared = Session::new(session, peer.key, peer.metrics.clone());
+        let place = Place::take(PlaceOf::Opened(slot), &peer.metrics);
+        let (queue, outbox) =
+            outbox::queue(shared.clone(), Some(place.clone()), limits.send_queue, self.delay);
+        queue.push_first(hello)?;
+        let answer =
+            dialer::request(connection, session, outbox.boxed_unsync(), shared.clone(), self.stop.clone())?;
+        let inbound = Inbound::new(Source::Answer(answer), limits.max_frame, place);
+        let halves =
+            HalfConfig { max_frame: limits.max_frame, linger: limits.linger, stop: self.stop.clone() };
+        Ok(Channel::new(shared, queue, inbound, halves))
+    }
+
+    /// The next session that a peer opened, in order of arrival. None after [`Self::shutdown`]. Safe to drop.
+    pub async fn accept(&self) -> Option<IncomingSession> {
+        let mut incoming = self.incoming.lock().await;
+        self.stop.run_until_cancelled(incoming.recv()).await.flatten()
+    }
+
+    /// The state of this party's own connections, in no particular order.
+    pub fn status(&self) -> Vec<LinkStatus> {
+        let status = |p: &Arc<Peer>| {
+            let down = p.down();
+            LinkStatus { peer: p.key, connected: down.is_none(), fault: down.flatten() }
+        };
+        self.peers.values().map(status).collect()
+    }
+
+    /// Closes the listener and every connection.
+    pub fn shutdown(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl std::fmt::Debug for PeerLinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerLinks").field("address", &self.address).finish_non_exhaustive()
+    }
+}
