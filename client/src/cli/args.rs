@@ -44,7 +44,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Connect {
     /// Base address of the coordinator.
-    #[arg(long, value_name = "URL", env = "TERCET_COORDINATOR")]
+    #[arg(long, value_name = "URL", env = "TERCET_COORDINATOR", hide_env_values = true)]
     pub coordinator: String,
     /// Allow plain http:// beyond loopback. Anyone on the way can then read presentations and answer in the
     /// server's place.

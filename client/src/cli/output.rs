@@ -51,8 +51,16 @@ pub fn error(error: &Error, as_json: bool, inspecting: bool) {
     }
 }
 
-fn hint(error: &Error) -> Option<&'static str> {
-    match error.code().as_str() {
+fn hint(error: &Error) -> Option<String> {
+    if let Error::Unconfirmed { cause, .. } = error {
+        return hint(cause);
+    }
+    if let Error::Refused { problem, .. } = error
+        && let Some(seconds) = problem.retry_after
+    {
+        return Some(format!("try again in {seconds} s"));
+    }
+    let hint = match error.code().as_str() {
         "too-few-new" | "cohort-too-small" => {
             Some("tercet published shows the newest statistics that were released before")
         }
@@ -61,7 +69,8 @@ fn hint(error: &Error) -> Option<&'static str> {
             Some("tercet inspect shows what the presentation proves")
         }
         _ => None,
-    }
+    };
+    hint.map(str::to_owned)
 }
 
 /// A spinner or bar on stderr, if that is a terminal.

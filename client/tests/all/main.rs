@@ -1,5 +1,11 @@
 //! One binary for all of the client's integration tests.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod command;
 mod fixtures;
+mod notarizing;
+mod operators;
+mod querying;
+mod stub;
+mod submitting;
 mod vectors;
