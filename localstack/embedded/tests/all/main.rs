@@ -2,6 +2,7 @@
 
 mod dynamodb;
 mod exchange;
+mod notary;
 mod process;
 mod s3;
 mod support;

@@ -47,6 +47,10 @@ fn each_service_says_where_it_listens_and_stops_when_asked() {
     assert!(state.join("accounts.json").exists());
     let dynamodb = Process::start(&["dynamodb", "--db", ":memory:"], &[]);
     assert!(dynamodb.url.starts_with("http://127.0.0.1:"), "{}", dynamodb.url);
+    let state = dir.path().join("notary");
+    let notary = Process::start(&["notary", "--state", state.to_str().unwrap()], &[]);
+    assert!(notary.url.starts_with("http://127.0.0.1:"), "{}", notary.url);
     assert_eq!(exchange.terminate(), Some(0));
+    assert_eq!(notary.terminate(), Some(0));
     assert_eq!(dynamodb.terminate(), Some(0));
 }
