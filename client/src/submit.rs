@@ -16,6 +16,7 @@ use tercet_mpc::proof::{ColumnWitness, Progress, prove};
 use tercet_mpc::statement::Statement;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
+use tercet_protocol::keys::KeyError;
 use tercet_protocol::policy::{Denied, SurveyVerifier};
 use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Receipt, ShareUpload, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
@@ -82,6 +83,13 @@ pub struct Prepared {
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prepared").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// A submission from its parts, however they were made: the parties judge it.
+    pub fn from_parts(public: PublicPart, private: [Zeroizing<Vec<u8>>; 3]) -> Self {
+        Self { id: public.id(), public, private }
     }
 }
 
@@ -163,13 +171,12 @@ pub fn prepare(
         .collect();
     let mut public =
         PublicPart { survey: survey.id(), presentation: presentation.to_vec(), share_hashes: Vec::new() };
-    let seed = proof_seed(survey.id(), presentation, &opened.openings, generation);
+    let seed = proof_seed(survey.id(), presentation, &opened.openings, generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
     let proven = prove(&opened.statement, &witness, &public.proof_context(), &seed, &mut progress)
         .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
-    let id = public.id();
-    Ok(Prepared { public, id, private: proven.private })
+    Ok(Prepared::from_parts(public, proven.private))
 }
 
 /// The seed of all the proof's randomness: HKDF-SHA256 of the blinders, which are uniform, known to the provider
@@ -180,7 +187,7 @@ fn proof_seed(
     presentation: &[u8],
     openings: &[Opening],
     generation: u32,
-) -> Zeroizing<[u8; 32]> {
+) -> Result<Zeroizing<[u8; 32]>, Error> {
     let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
     let salt = format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
     let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
@@ -188,12 +195,10 @@ fn proof_seed(
     let generation = generation.to_le_bytes();
     let info: [&[u8]; 3] = [survey.as_ref(), &hash, &generation];
     let mut seed = Zeroizing::new([0; 32]);
-    #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
     key.expand(&info, HKDF_SHA256)
         .and_then(|okm| okm.fill(seed.as_mut_slice()))
-        // Unwrap safety: the length asked for is the hash's own.
-        .expect("HKDF gives 32 bytes");
-    seed
+        .map_err(|_| KeyError::Invalid("a seed of HKDF's own length"))?;
+    Ok(seed)
 }
 
 /// Checks, proves, uploads and waits for the three receipts.
@@ -283,7 +288,10 @@ fn known(deployment: &Deployment, id: SubmissionId, status: SubmissionStatus) ->
     }
     match status.state {
         SubmissionState::Accepted { receipts } => accepted(deployment, id, receipts),
-        SubmissionState::Rejected { problem } if is_spent(&problem) => Err(Error::Spent { id }),
+        // Ended for good, but not for anything that is wrong with the value.
+        SubmissionState::Rejected { problem } if is_spent(&problem) || problem.is_transient() => {
+            Err(Error::Spent { id })
+        }
         SubmissionState::Rejected { problem } => {
             Err(Error::Refused { from: decider(deployment, &problem), problem: Box::new(problem) })
         }

@@ -2,17 +2,15 @@
 
 mod check;
 mod command;
+mod demo;
 mod engine;
+mod oracle;
+mod up;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    about = "Builds, runs, tests and measures Tercet",
-    version
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Builds, runs, tests and measures Tercet", version)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -20,16 +18,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Builds the sandboxed engine and prints its path and digest.
-    Engine,
+    /// Runs the whole system once, with honest and dishonest providers, and checks what comes out.
+    Demo(demo::Options),
+    /// Starts the whole system and leaves it running until Ctrl-C.
+    Up(up::Options),
     /// Runs every test: formatting, lints, the engine's build, all crates, fuzz targets.
     Test(check::Options),
+    /// Builds the sandboxed engine and prints its digest and path.
+    Engine,
 }
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().task {
-        Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),
+        Task::Demo(options) => demo::run(&options),
+        Task::Up(options) => up::run(&options),
         Task::Test(options) => check::run(&options),
+        Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

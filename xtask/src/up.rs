@@ -1,0 +1,105 @@
+//! `cargo xtask up`: the whole system, left running.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tercet_stack::Stack;
+
+use crate::command::{cargo, root, run as run_command, target_dir};
+use crate::engine;
+
+/// What to run.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The survey's file; without it, a survey about the sample exchange.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Where everything is kept; the same folder continues where it stopped.
+    #[arg(long, value_name = "DIR", default_value_os_t = root().join(".tercet"))]
+    data_dir: PathBuf,
+    /// Accounts at the sample exchange.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    accounts: u32,
+    /// Milliseconds of round-trip time to pretend between the parties.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    rtt_ms: u64,
+}
+
+/// The programs that a system is made of.
+const PACKAGES: [&str; 4] = ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded"];
+
+/// Builds programs and engine, and says how to run them with this data folder.
+pub fn build(data_dir: PathBuf, survey: Option<PathBuf>, accounts: u32, rtt_ms: u64, profile: &str) -> Result<tercet_stack::Options> {
+    eprintln!("building the engine and the programs (the first time takes minutes)");
+    let engine = engine::build()?.path;
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--bins", "--profile", profile]);
+    for package in PACKAGES {
+        build.args(["-p", package]);
+    }
+    run_command(&mut build)?;
+    let survey = survey.map(|s| std::path::absolute(&s).with_context(|| s.display().to_string())).transpose()?;
+    let programs = tercet_stack::programs(&target_dir(), profile);
+    Ok(tercet_stack::Options { data_dir, programs, engine, survey, accounts, rtt_ms })
+}
+
+/// Runs until Ctrl-C.
+pub fn run(options: &Options) -> Result<()> {
+    let manifest = options.manifest.clone();
+    let stack = build(options.data_dir.clone(), manifest, options.accounts, options.rtt_ms, "dev")?;
+    let programs = stack.programs.clone();
+    let mut stack = Stack::start(stack, &mut |name| eprintln!("starting {name}"))?;
+
+    let url = stack.coordinator();
+    let survey = stack.survey();
+    let tercet = programs.join("tercet");
+    println!("coordinator {url}");
+    println!("survey {survey}");
+    println!("\nTry:");
+    println!("  curl {url}/v1/surveys");
+    println!("  curl {url}/v1/surveys/{survey}/statistics");
+    if options.manifest.is_none() {
+        let layout = stack.layout();
+        println!(
+            "  jq -r '\"X-MBX-APIKEY: \" + .[0].api_key' {} > header.txt",
+            layout.exchange().join("accounts.json").display()
+        );
+        println!(
+            "  {} notarize 'https://api.exchange.test/api/v3/account?omitZeroBalances=true' --connect {} --notary {} \
+             --coordinator {url} --survey {survey} --root {} --header-file header.txt --out proof",
+            tercet.display(),
+            stack.exchange(),
+            stack.notary(),
+            layout.exchange().join("root.pem").display()
+        );
+    }
+    println!(
+        "  {} submit --coordinator {url} --survey {survey} --presentation proof/presentation.bin --secrets proof/secrets.bin",
+        tercet.display()
+    );
+    println!("  {} query --coordinator {url} --survey {survey}", tercet.display());
+    println!("\nLogs are in {}. Ctrl-C stops everything.", stack.layout().root().join("logs").display());
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let casualty = runtime.block_on(async {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        loop {
+            tokio::select! {
+                end = tokio::signal::ctrl_c() => return end.map(|()| None),
+                _ = terminate.recv() => return Ok(None),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {
+                    if let Some(casualty) = stack.casualty() {
+                        return Ok(Some(casualty));
+                    }
+                }
+            }
+        }
+    })?;
+    eprintln!("stopping");
+    stack.stop();
+    match casualty {
+        None => Ok(()),
+        Some(text) => bail!("{text}"),
+    }
+}
