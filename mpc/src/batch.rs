@@ -9,9 +9,6 @@ use crate::proof::{Challenges, Opening, PrivatePart, Reject, ShareHashes, challe
 use crate::sharing::{Replicated, Ring, RingShare};
 use crate::statement::{Layout, Statement};
 
-/// Most items of one batch.
-pub const MAX_BATCH: usize = 1 << 16;
-
 /// One submission as one party has it.
 pub struct Item<'a> {
     /// What is proven; derived by each party from presentation and survey.

@@ -5,6 +5,7 @@
 //! arguments. It depends on nothing of ours. `docs/protocol.md` holds the security argument.
 
 #![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 extern crate alloc;
 

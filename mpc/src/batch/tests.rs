@@ -93,7 +93,8 @@ fn an_honest_batch_is_accepted() {
 #[test]
 fn each_party_can_refuse_an_item_for_all() {
     let batch = batch();
-    let cases: [(Reject, fn(&mut Option<Vec<u8>>)); 5] = [
+    type Change = fn(&mut Option<Vec<u8>>);
+    let cases: [(Reject, Change); 5] = [
         (Reject::MissingPrivate, |p| *p = None),
         (Reject::MalformedPrivate, |p| {
             p.as_mut().unwrap().pop();
@@ -193,12 +194,11 @@ fn messages() -> impl Iterator<Item = (Step, PartyId, PartyId)> {
     Step::ALL.into_iter().flat_map(move |step| pairs().map(move |(from, to)| (step, from, to)))
 }
 
+/// Verdicts and opened sums.
+type Whole = Result<(Vec<Verdict>, Vec<u128>), Abort>;
+
 /// Checks a batch, then opens the sums of what was accepted.
-fn whole(
-    world: &TestWorld,
-    batch: &[Submission],
-    privates: &Privates,
-) -> [Result<(Vec<Verdict>, Vec<u128>), Abort>; 3] {
+fn whole(world: &TestWorld, batch: &[Submission], privates: &Privates) -> [Whole; 3] {
     world.run(|party, net| {
         let items: Vec<_> = batch
             .iter()
@@ -231,7 +231,8 @@ fn altered_messages_stop_the_receiver() {
         let squares = 1250u128 * 1250 + 700 * 700 + 100_000 * 100_000;
         assert_eq!(honest.unwrap().1, [1250 - 700 + 100_000, squares]);
     }
-    let changes: Vec<(&str, fn(usize, Vec<u8>) -> Delivery)> = vec![
+    type Change = fn(usize, Vec<u8>) -> Delivery;
+    let changes: Vec<(&str, Change)> = vec![
         ("lost", |_, _| Delivery::Lost),
         ("empty", |_, _| Delivery::Frame(vec![])),
         ("one byte less", |_, mut f| {

@@ -369,8 +369,9 @@ fn openings_look_random() {
                 o.encode(&mut out);
                 out
             });
-            for i in 0..32 * layout.columns {
-                let byte = encoded[0][i] ^ encoded[1][i] ^ encoded[2][i];
+            let [first, second, third] = &encoded;
+            for ((a, b), c) in first.iter().zip(second).zip(third).take(32 * layout.columns) {
+                let byte = a ^ b ^ c;
                 (ones, total) = (ones + u64::from(byte.count_ones()), total + 8);
             }
         }
@@ -439,7 +440,7 @@ fn explicit_is_for_two() {
         }
     }
     // Bits behind the last gate must be zero.
-    if layout.gates % 8 != 0 {
+    if !layout.gates.is_multiple_of(8) {
         let explicit = Explicit { blind: Zeroizing::new([0; 32]), share: third };
         let seeds = [Zeroizing::new([0; 32]), Zeroizing::new([0; 32])];
         let mut bytes = PrivatePart::new(PartyId::P1, &seeds, &explicit).encode().to_vec();
