@@ -211,6 +211,7 @@ impl core::str::FromStr for NotaryKey {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,8 @@
 //! What the `notarize` feature makes is byte for byte what upstream makes, and what it makes anew
 //! verifies.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod common;
 mod session;
 

@@ -1,5 +1,7 @@
 //! No bytes make the decoders panic, and no change to an honest presentation goes unnoticed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod common;
 
 use common::{Vector, all};
@@ -83,7 +85,8 @@ fn every_length_field_edit_is_refused() {
             for value in values {
                 let mut bytes = vector.presentation.clone();
                 bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-                assert!(verify(&bytes, &policy).is_err(), "{} {at} {value}", vector.name);
+                let same = bytes == vector.presentation;
+                assert!(same || verify(&bytes, &policy).is_err(), "{} {at} {value}", vector.name);
             }
         }
         if let Some(secrets) = vector.file("secrets.bin") {

@@ -1,6 +1,8 @@
 //! Every presentation of upstream gets the right verdict, for the right reason, and says what its
 //! maker put into it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -97,7 +97,8 @@ impl Vector {
             || self.encoding()
             // The choices for `policy` and `either`, as the crate's documentation lists them.
             || self.hides_fields()
-            || self.text("name").ends_with("name_trailing_dot")
+            || self.text("server_name").ends_with('.')
+            || self.text("server_name").contains(char::is_uppercase)
             || self.text("name").ends_with("sig_eth_v");
         if refuse { Expect::Refuse } else { Expect::Accept }
     }

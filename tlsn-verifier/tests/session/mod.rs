@@ -58,7 +58,10 @@ pub struct Session {
 
 /// Keeps what the handshake showed. The presentation's verifier checks it all again.
 #[derive(Debug, Default)]
-struct Capture(Mutex<Option<(Vec<Vec<u8>>, u16, Vec<u8>, Vec<u8>)>>);
+struct Capture(Mutex<Option<Captured>>);
+
+/// Chain, scheme, signature and signed message.
+type Captured = (Vec<Vec<u8>>, u16, Vec<u8>, Vec<u8>);
 
 impl ServerCertVerifier for Capture {
     fn verify_server_cert(
