@@ -122,6 +122,14 @@ pub(super) async fn query(node: &Arc<Node>, survey: &Arc<SurveyNode>, id: QueryI
     }
 }
 
+/// The wire of a session, with the survey's injected fault in tests.
+async fn wire(survey: &SurveyNode, next: Channel, previous: Channel) -> Wire {
+    let wire = Wire::new(survey.me(), next, previous, survey.patience);
+    #[cfg(feature = "fault-injection")]
+    let wire = wire.with_fault(survey.fault.lock().await.clone());
+    wire
+}
+
 async fn turn(survey: &SurveyNode) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
     tokio::time::timeout(TURN, survey.session.lock()).await.map_err(|_| SessionError::Occupied)
 }
@@ -130,6 +138,10 @@ async fn turn(survey: &SurveyNode) -> Result<tokio::sync::MutexGuard<'_, ()>, Se
 async fn finish<T>(node: &Arc<Node>, survey: &Arc<SurveyNode>, outcome: Result<T, SessionError>) -> Result<T, SessionError> {
     if let Err(e) = &outcome {
         metrics::counter!("tercet_sessions_failed_total", "reason" => e.code()).increment(1);
+        survey.failures.send_modify(|f| {
+            f.count += 1;
+            f.last = e.to_string();
+        });
         if let SessionError::Behind { party, .. } = e {
             catch_up_from(node, survey, *party).await;
         }
@@ -162,8 +174,8 @@ async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<E
     let ours = intro.hello(job, true)?;
     let next = open(node, survey, 1, id, &ours).await?;
     let previous = open(node, survey, 2, id, &ours).await?;
-    let wire = Wire::new(0, next, previous, survey.patience);
-    agreed(node, survey, session::establish(&intro, wire, ours, [None, None], [true, true]).await).await
+    let joined = wire(survey, next, previous).await;
+    agreed(node, survey, session::establish(&intro, joined, ours, [None, None], [true, true]).await).await
 }
 
 async fn agreed(
@@ -238,18 +250,18 @@ async fn follow(node: &Arc<Node>, survey: &Arc<SurveyNode>, id: SessionId, hello
     let _turn = turn(survey).await?;
     let intro = survey.introduction();
     let ours = intro.hello(&job, false)?;
-    let (wire, heard, opened) = match other {
+    let (joined, heard, opened) = match other {
         // Party 1: next is party 2, previous is party 0.
         None => {
             let next = open(node, survey, 2, id, &ours).await?;
-            (Wire::new(1, next, lead_channel, survey.patience), [None, Some(lead_hello)], [true, false])
+            (wire(survey, next, lead_channel).await, [None, Some(lead_hello)], [true, false])
         }
         // Party 2: next is party 0, previous is party 1.
         Some((hello, channel)) => {
-            (Wire::new(2, lead_channel, channel, survey.patience), [Some(lead_hello), Some(hello)], [false, false])
+            (wire(survey, lead_channel, channel).await, [Some(lead_hello), Some(hello)], [false, false])
         }
     };
-    let session = agreed(node, survey, session::establish(&intro, wire, ours, heard, opened).await).await?;
+    let session = agreed(node, survey, session::establish(&intro, joined, ours, heard, opened).await).await?;
     let outcome = match &job {
         Job::Batch { submissions } => batch::run(survey, session, submissions).await.map(|_| ()),
         Job::Query { .. } => query::run(survey, session, &job, node.clock.now()).await.map(|_| ()),

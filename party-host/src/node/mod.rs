@@ -27,6 +27,8 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::peer::{PeerLinks, SessionId};
 use pool::Outcome;
+#[cfg(feature = "fault-injection")]
+pub use session::{Fault, Step};
 pub use session::MAX_HELLO;
 pub use survey::{Parts, SurveyNode, SurveyStartError};
 
@@ -104,6 +106,11 @@ impl Node {
         }
     }
 
+    /// Closes the links to the other parties at once.
+    pub fn disconnect(&self) {
+        self.links.shutdown();
+    }
+
     /// The operator's signed manifest.
     pub fn manifest(&self) -> &OperatorManifest {
         &self.manifest
@@ -122,7 +129,8 @@ impl Node {
         self.federation.in_order(survey.parties())
     }
 
-    fn survey(&self, id: SurveyId) -> Result<&Arc<SurveyNode>, Problem> {
+    /// A survey as it runs here.
+    pub fn survey(&self, id: SurveyId) -> Result<&Arc<SurveyNode>, Problem> {
         self.surveys
             .get(&id)
             .ok_or_else(|| Problem::new(ProblemKind::NotFound, "this party does not run this survey: its operator has not approved it"))

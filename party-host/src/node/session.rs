@@ -258,19 +258,62 @@ pub fn parse_opening(bytes: &[u8]) -> Option<Opening> {
     serde_json::from_slice(bytes).ok()
 }
 
+/// A fault to be injected into what this party sends: tests make a party misbehave with it.
+#[cfg(feature = "fault-injection")]
+pub trait Fault: Send + Sync + 'static {
+    /// What becomes of a frame for `party`; none: it is never sent.
+    fn on_send(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes>;
+}
+
 /// The two channels of a session.
-#[derive(Debug)]
 pub struct Wire {
     me: u8,
     next: Channel,
     previous: Channel,
     patience: Duration,
+    #[cfg(feature = "fault-injection")]
+    fault: Option<Arc<dyn Fault>>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("me", &self.me).field("next", &self.next).field("previous", &self.previous).finish()
+    }
 }
 
 impl Wire {
     /// Joins the channels to party `me` + 1 and `me` - 1.
     pub fn new(me: u8, next: Channel, previous: Channel, patience: Duration) -> Self {
-        Self { me, next, previous, patience }
+        Self {
+            me,
+            next,
+            previous,
+            patience,
+            #[cfg(feature = "fault-injection")]
+            fault: None,
+        }
+    }
+
+    /// Makes this party's frames pass through a fault.
+    #[cfg(feature = "fault-injection")]
+    pub fn with_fault(mut self, fault: Option<Arc<dyn Fault>>) -> Self {
+        self.fault = fault;
+        self
+    }
+
+    /// The frame as it leaves this party; none when a fault swallows it.
+    #[cfg(feature = "fault-injection")]
+    fn outgoing(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes> {
+        match &self.fault {
+            Some(fault) => fault.on_send(party, step, frame),
+            None => Some(frame),
+        }
+    }
+
+    #[cfg(not(feature = "fault-injection"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the twin with fault injection needs both")]
+    fn outgoing(&self, _party: u8, _step: u32, frame: Bytes) -> Option<Bytes> {
+        Some(frame)
     }
 
     fn deadline(&self) -> Instant {
@@ -286,7 +329,9 @@ impl Wire {
 
     async fn send(&mut self, d: Direction, step: u32, frame: Bytes) -> Result<(), SessionError> {
         let deadline = self.deadline();
-        let (party, channel) = self.channel(d);
+        let party = self.channel(d).0;
+        let Some(frame) = self.outgoing(party, step, frame) else { return Ok(()) };
+        let (_, channel) = self.channel(d);
         channel.send(step, frame, deadline).await.map_err(|source| SessionError::Peer { party, source })
     }
 
@@ -386,9 +431,11 @@ impl PeerIo for EngineWire {
     fn send(&mut self, to: Direction, step: u32, frame: Vec<u8>) -> Result<(), SessionOver> {
         let mut wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = wire.deadline();
-        let (party, channel) = wire.channel(to);
+        let party = wire.channel(to).0;
         let step = step.saturating_add(Step::ENGINE);
-        channel.blocking_send(step, Bytes::from(frame), deadline).map_err(|e| SessionOver(format!("party {party}: {e}")))
+        let Some(frame) = wire.outgoing(party, step, Bytes::from(frame)) else { return Ok(()) };
+        let (_, channel) = wire.channel(to);
+        channel.blocking_send(step, frame, deadline).map_err(|e| SessionOver(format!("party {party}: {e}")))
     }
 
     fn receive(&mut self, from: Direction, step: u32) -> Result<Vec<u8>, SessionOver> {

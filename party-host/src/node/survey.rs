@@ -8,7 +8,7 @@ use tercet_protocol::keys::SigningKey;
 use tercet_protocol::log::CommittedEntry;
 use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::survey::{Resubmission, SurveyDescriptor};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::book::{Book, Release};
 use super::pool::Pool;
@@ -40,6 +40,20 @@ pub struct SurveyNode {
     pub max_batch: usize,
     /// How long this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
+    /// Sessions that failed at this party, and the last one's reason.
+    pub failures: watch::Sender<Failures>,
+    /// A fault that this party's frames pass through.
+    #[cfg(feature = "fault-injection")]
+    pub fault: Mutex<Option<std::sync::Arc<dyn super::Fault>>>,
+}
+
+/// Sessions that failed.
+#[derive(Debug, Clone, Default)]
+pub struct Failures {
+    /// How many since the start.
+    pub count: u64,
+    /// The last one's error.
+    pub last: String,
 }
 
 /// What a survey needs of its party.
@@ -121,6 +135,9 @@ impl SurveyNode {
             gather,
             max_batch,
             linger,
+            failures: watch::Sender::default(),
+            #[cfg(feature = "fault-injection")]
+            fault: Mutex::default(),
         })
     }
 

@@ -1,0 +1,101 @@
+//! The honest run, and the sandbox's own promises.
+
+use std::time::Duration;
+
+use party_host::sandbox::{IMPORTS, Limits, Sandbox, SandboxError};
+use tercet_protocol::api::{ProblemKind, QueryState};
+use tercet_protocol::ids::EngineDigest;
+
+use super::world::{World, cohort, manifest, sandbox, vectors};
+
+/// The cohort's values in 10^-8 units, from the vectors' own notes.
+fn values(names: &[String]) -> Vec<i128> {
+    let value = |name: &String| {
+        let text = std::fs::read_to_string(vectors().join(name).join("meta.json")).unwrap();
+        let meta: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let (whole, fraction) = meta["value"].as_str().unwrap().split_once('.').unwrap();
+        assert_eq!(fraction.len(), 8);
+        format!("{whole}{fraction}").parse::<i128>().unwrap()
+    };
+    names.iter().map(value).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cohort_gets_in_once_and_comes_out_as_exact_statistics() {
+    let mut world = World::start(manifest(), Duration::from_secs(20)).await;
+    let names = cohort();
+    let prepared: Vec<_> = names.iter().map(|n| world.prepare(n)).collect();
+    let (first, rest) = prepared.split_at(9);
+    for p in first {
+        world.accept(p).await;
+    }
+    match world.query(&["sum"]).await {
+        QueryState::Refused { problem } => assert_eq!(problem.known(), Some(ProblemKind::CohortTooSmall)),
+        other => panic!("{other:?}"),
+    }
+    futures::future::join_all(rest.iter().map(|p| world.accept(p))).await;
+    world.until_height(1).await;
+    // The same upload again is answered by the same receipt.
+    world.accept(&prepared[0]).await;
+
+    let QueryState::Done { result } = world.query(&["count", "sum", "mean", "variance"]).await else { panic!() };
+    result.verify(world.survey.parties()).unwrap();
+    let values = values(&names);
+    let (n, sum) = (values.len() as i128, values.iter().sum::<i128>());
+    let squares: i128 = values.iter().map(|v| v * v).sum();
+    let exact = |name: &str| {
+        let s = result.result.statistics.iter().find(|s| s.statistic == name).unwrap();
+        let f = s.exact.clone().unwrap();
+        (f.numerator.parse::<i128>().unwrap(), f.denominator.parse::<i128>().unwrap())
+    };
+    let unit = 100_000_000i128;
+    let same = |(a, b): (i128, i128), (c, d): (i128, i128)| {
+        // Fractions in lowest terms are equal when their terms are.
+        let gcd = |mut x: i128, mut y: i128| {
+            while y != 0 {
+                (x, y) = (y, x % y);
+            }
+            x.abs()
+        };
+        let g = gcd(c, d);
+        assert_eq!((a, b), (c / g, d / g));
+    };
+    same(exact("count"), (n, 1));
+    same(exact("sum"), (sum, unit));
+    same(exact("mean"), (sum, unit * n));
+    same(exact("variance"), (n * squares - sum * sum, n * (n - 1) * unit * unit));
+
+    match world.query(&["max"]).await {
+        QueryState::Refused { problem } => assert_eq!(problem.known(), Some(ProblemKind::StatisticNotPermitted)),
+        other => panic!("{other:?}"),
+    }
+    // A restarted party knows its log, its releases and its receipts.
+    for i in 0..3 {
+        let node = world.parties[i].take().unwrap();
+        node.stop(Duration::from_secs(5)).await;
+        node.disconnect();
+        drop(node);
+        world.start_party(i).await;
+    }
+    world.accept(&prepared[3]).await;
+    let QueryState::Done { result: again } = world.query(&["sum"]).await else { panic!() };
+    assert_eq!(again.result.statistics[0].value, result.result.statistics[1].value);
+}
+
+#[test]
+fn the_engine_imports_what_is_documented_and_nothing_else() {
+    assert_eq!(sandbox().imports(), IMPORTS);
+}
+
+#[test]
+fn another_engine_than_the_approved_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.wasm");
+    std::fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
+    let limits = Limits { memory: 1 << 20, compute: Duration::from_secs(1) };
+    let approved = EngineDigest([7; 32]);
+    assert!(matches!(Sandbox::load(&path, Some(approved), limits), Err(SandboxError::Digest { expected, .. }) if expected == approved));
+    std::fs::write(&path, b"no component").unwrap();
+    assert!(matches!(Sandbox::load(&path, None, limits), Err(SandboxError::Load(_))));
+    assert!(matches!(Sandbox::load(&dir.path().join("none"), None, limits), Err(SandboxError::Read { .. })));
+}

@@ -1,0 +1,104 @@
+//! Dishonest providers: each way to cheat is refused, by its reason, and leaves no trace in any log.
+
+use std::time::Duration;
+
+use tercet_mpc::{HashAlg, Statement};
+use tercet_protocol::api::{Problem, ProblemKind, SubmissionState, SubmissionStatus};
+
+use super::world::{Prepared, World, cohort, manifest};
+
+fn problem(answer: Result<SubmissionStatus, Problem>) -> Problem {
+    match answer {
+        Err(problem) => problem,
+        Ok(SubmissionStatus { state: SubmissionState::Rejected { problem }, .. }) => problem,
+        Ok(other) => panic!("not refused: {other:?}"),
+    }
+}
+
+/// All three parties refuse with this kind.
+async fn refused(world: &World, prepared: &Prepared, kind: ProblemKind) -> Vec<Problem> {
+    let answers = world.submit(prepared, Duration::from_secs(60)).await.map(problem);
+    for p in &answers {
+        assert_eq!(p.known(), Some(kind), "{p}");
+    }
+    answers.into()
+}
+
+/// Proves `change(value)` under a commitment to it, for the presentation of the honest value.
+fn forged(world: &World, name: &str, change: impl Fn(&mut Vec<u8>, &mut [u8; 16], &mut tercet_mpc::Column)) -> Prepared {
+    let (presentation, statement, mut witness) = world.opened(name);
+    let mut columns = statement.columns().to_vec();
+    change(&mut witness.bytes, &mut witness.blinder, &mut columns[0]);
+    columns[0].alg = HashAlg::Sha256;
+    columns[0].length = witness.bytes.len() as u8;
+    columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+    let statement = Statement::new(columns, statement.outputs().to_vec()).unwrap();
+    world.prove(presentation, &statement, witness, 9)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
+    let world = World::start(manifest(), Duration::from_secs(20)).await;
+    let names = cohort();
+    // The first of the cohort is committed with SHA-256, as the forgeries are.
+    let name = names[0].as_str();
+
+    let digit = forged(&world, name, |bytes, _, _| bytes[0] = if bytes[0] == b'9' { b'1' } else { b'9' });
+    refused(&world, &digit, ProblemKind::ProofInvalid).await;
+    let last_digit = forged(&world, name, |bytes, _, _| {
+        let last = bytes.last_mut().unwrap();
+        *last = if *last == b'9' { b'0' } else { b'9' };
+    });
+    refused(&world, &last_digit, ProblemKind::ProofInvalid).await;
+    let blinder = forged(&world, name, |_, blinder, _| blinder[0] ^= 1);
+    refused(&world, &blinder, ProblemKind::ProofInvalid).await;
+    let scale = forged(&world, name, |_, _, column| column.scale = 9);
+    let answers = world.submit(&scale, Duration::from_secs(60)).await.map(problem);
+    for p in answers {
+        assert!(matches!(p.known(), Some(ProblemKind::ProofInvalid | ProblemKind::ShareInvalid)), "{p}");
+    }
+
+    // A share changed for one party only: its hash is public.
+    for party in 0..3 {
+        let mut one = world.prepare(name);
+        one.public.presentation = world.prepare(&names[party + 1]).public.presentation;
+        let honest = world.prepare(name);
+        let mut altered = Prepared { private: honest.private.clone(), ..honest };
+        let last = altered.private[party].last_mut().unwrap();
+        *last ^= 1;
+        let answers = refused(&world, &altered, ProblemKind::ShareMismatch).await;
+        assert!(answers.iter().all(|p| p.party == Some(party as u8)), "{answers:?}");
+        // The proof of one presentation with another's.
+        refused(&world, &one, ProblemKind::ProofInvalid).await;
+    }
+
+    let mut hash = world.prepare(name);
+    hash.public.share_hashes[40] ^= 1;
+    refused(&world, &hash, ProblemKind::ShareMismatch).await;
+    let mut short = world.prepare(name);
+    short.private.iter_mut().for_each(|p| drop(p.pop()));
+    refused(&world, &short, ProblemKind::ShareInvalid).await;
+    let mut tampered = world.prepare(name);
+    tampered.public.presentation[100] ^= 1;
+    refused(&world, &tampered, ProblemKind::PresentationInvalid).await;
+
+    assert!(world.heights().iter().all(|h| h.0 == 0), "{:?}", world.heights());
+    world.accept(&world.prepare(name)).await;
+
+    // The same person again, with another proof.
+    let (presentation, statement, witness) = world.opened(name);
+    let again = world.prove(presentation, &statement, witness, 8);
+    refused(&world, &again, ProblemKind::IdentityUsed).await;
+    // Two submissions of one identity at once: exactly one gets in.
+    let (presentation, statement, witness) = world.opened(&names[1]);
+    let twins = [1, 2].map(|seed| {
+        let witness = tercet_mpc::ColumnWitness { bytes: witness.bytes.clone(), blinder: witness.blinder.clone() };
+        world.prove(presentation.clone(), &statement, witness, seed)
+    });
+    let patience = Duration::from_secs(60);
+    let (a, b) = tokio::join!(world.submit(&twins[0], patience), world.submit(&twins[1], patience));
+    for (x, y) in a.into_iter().zip(b) {
+        let accepted = |s: &SubmissionStatus| matches!(s.state, SubmissionState::Accepted { .. });
+        assert_eq!([x, y].iter().filter(|r| r.as_ref().is_ok_and(accepted)).count(), 1);
+    }
+}

@@ -1,0 +1,194 @@
+//! One cheating party: every message it sends, to either peer, altered in every way. The others stop with a typed
+//! error, nothing is released, no log diverges, and once the party behaves the work is done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use party_host::node::{Fault, Step};
+use tercet_protocol::api::{ProblemKind, QueryState, SubmissionState};
+
+use super::world::{World, cohort, manifest};
+
+/// What a cheater does to a frame.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    FlipFirst,
+    FlipLast,
+    FlipMiddle,
+    Truncate,
+    Extend,
+    Garbage,
+    Drop,
+}
+
+const DEEDS: [Deed; 7] =
+    [Deed::FlipFirst, Deed::FlipLast, Deed::FlipMiddle, Deed::Truncate, Deed::Extend, Deed::Garbage, Deed::Drop];
+
+/// The messages of a batch and of a query, as steps on the wire.
+const BATCH: [u32; 4] = [Step::Hello as u32, Step::Have as u32, Step::ENGINE + 1, Step::Vote as u32];
+const QUERY: [u32; 4] = [Step::Hello as u32, Step::Decision as u32, Step::ENGINE + 2, Step::Result as u32];
+
+struct Cheat {
+    to: u8,
+    step: u32,
+    deed: Deed,
+    done: AtomicU64,
+}
+
+impl Fault for Cheat {
+    fn on_send(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes> {
+        if party != self.to || step != self.step {
+            return Some(frame);
+        }
+        self.done.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = frame.to_vec();
+        let len = bytes.len();
+        let flip = |bytes: &mut Vec<u8>, at: usize| {
+            if let Some(b) = bytes.get_mut(at) {
+                *b ^= 1;
+            }
+        };
+        match self.deed {
+            Deed::FlipFirst => flip(&mut bytes, 0),
+            Deed::FlipLast => flip(&mut bytes, len.saturating_sub(1)),
+            Deed::FlipMiddle => flip(&mut bytes, len / 2),
+            Deed::Truncate => drop(bytes.pop()),
+            Deed::Extend => bytes.push(0),
+            Deed::Garbage => bytes = b"\xff\x00garbage".repeat(5),
+            Deed::Drop => return None,
+        }
+        Some(bytes.into())
+    }
+}
+
+/// The hello of a channel's opener goes out as the session's opening, which is not a frame of its own.
+fn sent_as_frame(from: u8, to: u8, step: u32) -> bool {
+    step != Step::Hello as u32 || from > to
+}
+
+async fn set(world: &World, party: usize, fault: Option<Arc<dyn Fault>>) {
+    *world.party(party).survey(world.survey_id()).unwrap().fault.lock().await = fault;
+}
+
+fn failures(world: &World, party: usize) -> u64 {
+    world.party(party).survey(world.survey_id()).unwrap().failures.borrow().count
+}
+
+fn cases(steps: [u32; 4]) -> Vec<(u8, u8, u32, Deed)> {
+    let mut out = Vec::new();
+    for from in 0..3u8 {
+        for to in (0..3u8).filter(|t| *t != from) {
+            for step in steps.into_iter().filter(|s| sent_as_frame(from, to, *s)) {
+                out.extend(DEEDS.map(|deed| (from, to, step, deed)));
+            }
+        }
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_altered_message_of_a_batch_gets_a_wrong_row_in() {
+    let world = World::start(manifest(), Duration::from_millis(400)).await;
+    let names = cohort();
+    let mut waiting = names.iter().map(|n| world.prepare(n));
+    let mut next = waiting.next().unwrap();
+    for (from, to, step, deed) in cases(BATCH) {
+        let what = format!("party {from} to {to}, step {step}, {deed:?}");
+        let cheat = Arc::new(Cheat { to, step, deed, done: AtomicU64::new(0) });
+        let before = world.heights();
+        let failed = [0, 1, 2].map(|p| failures(&world, p));
+        set(&world, from.into(), Some(cheat.clone())).await;
+        let answers = world.submit(&next, Duration::from_millis(30)).await;
+        // Until the cheat has struck and somebody stopped because of it, or the batch came through regardless.
+        let mut struck = false;
+        for _ in 0..1500 {
+            struck = cheat.done.load(Ordering::Relaxed) > 0;
+            let stopped = (0..3).any(|p| failures(&world, p) > failed[p]);
+            if struck && (stopped || world.heights() != before) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(struck, "{what}: the message never occurred");
+        set(&world, from.into(), None).await;
+        drop(answers);
+        // Only a vote can be withheld from one party while another already has all three; then the others' log is
+        // ahead by one agreed entry, and whoever is behind catches up.
+        if step != Step::Vote as u32 {
+            assert_eq!(world.heights(), before, "{what}: a batch was committed");
+        }
+        if world.heights() != before {
+            world.accept(&next).await;
+            world.until_height(before[0].0 + 1).await;
+            next = match waiting.next() {
+                Some(p) => p,
+                None => break,
+            };
+        }
+    }
+    world.accept(&next).await;
+    let heights = world.heights();
+    assert!(heights.iter().all(|h| *h == heights[0]), "{heights:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_altered_message_of_a_query_bends_a_result() {
+    let world = World::start(manifest(), Duration::from_millis(400)).await;
+    let prepared: Vec<_> = cohort().iter().take(12).map(|n| world.prepare(n)).collect();
+    futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
+    world.until_height(1).await;
+    let QueryState::Done { result: honest } = world.query(&["sum"]).await else { panic!() };
+    for (from, to, step, deed) in cases(QUERY) {
+        let what = format!("party {from} to {to}, step {step}, {deed:?}");
+        let cheat = Arc::new(Cheat { to, step, deed, done: AtomicU64::new(0) });
+        set(&world, from.into(), Some(cheat.clone())).await;
+        let outcome = world.query(&["sum"]).await;
+        set(&world, from.into(), None).await;
+        match outcome {
+            QueryState::Refused { problem } => {
+                let typed = matches!(problem.known(), Some(ProblemKind::Aborted | ProblemKind::PartyUnavailable));
+                assert!(typed, "{what}: {problem}");
+            }
+            // A message between the two others, after the leader has what it needs, cannot change what it has.
+            QueryState::Done { result } => {
+                result.verify(world.survey.parties()).unwrap();
+                assert_eq!(result.result.statistics, honest.result.statistics, "{what}");
+                assert_ne!(to, 0, "{what}: the leader took an altered message for good");
+            }
+            QueryState::Running => unreachable!("the query has ended"),
+        }
+        assert!(cheat.done.load(Ordering::Relaxed) > 0, "{what}: the message never occurred");
+    }
+    let QueryState::Done { result } = world.query(&["sum"]).await else { panic!("the parties do not recover") };
+    assert_eq!(result.result.statistics, honest.result.statistics);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_party_that_misses_a_commit_catches_up_and_loses_no_receipt() {
+    let mut world = World::start(manifest(), Duration::from_millis(400)).await;
+    let names = cohort();
+    for (i, name) in names.iter().take(6).enumerate() {
+        let victim = i % 3;
+        let prepared = world.prepare(name);
+        // The victim never sees the last vote: the two others commit without it.
+        let cheat = Cheat { to: victim as u8, step: Step::Vote as u32, deed: Deed::Drop, done: AtomicU64::new(0) };
+        set(&world, (victim + 1) % 3, Some(Arc::new(cheat))).await;
+        let answers = world.submit(&prepared, Duration::from_secs(2)).await;
+        set(&world, (victim + 1) % 3, None).await;
+        // The victim dies on top of it, and comes back on its durable state.
+        let node = world.parties[victim].take().unwrap();
+        node.disconnect();
+        drop(node);
+        world.start_party(victim).await;
+        world.accept(&prepared).await;
+        world.until_height(i as u64 + 1).await;
+        for a in answers.into_iter().flatten() {
+            if let SubmissionState::Accepted { receipts } = a.state {
+                let head = world.heights()[0];
+                assert!(receipts[0].height <= head.0, "a receipt's entry is gone");
+            }
+        }
+    }
+}

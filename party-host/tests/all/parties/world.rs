@@ -1,0 +1,307 @@
+//! Three parties in one process: real links, real sandbox, real S3 API, real presentations.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use bytes::Bytes;
+use party_host::clock::{Clock, ManualClock};
+use party_host::keyring::{FileKeyring, Sealer};
+use party_host::node::{Node, NodeParts, Parts, SurveyNode};
+use party_host::peer::{Limits as PeerLimits, PeerConfig, PeerLinks};
+use party_host::sandbox::{Limits, Sandbox};
+use party_host::store::{Store, StoreConfig};
+use tempfile::TempDir;
+use tercet_embedded::s3::{self, Key, Keys};
+use tercet_mpc::{ColumnWitness, Statement};
+use tercet_protocol::api::{PartyQuery, Problem, QueryState, SubmissionState, SubmissionStatus};
+use tercet_protocol::ids::{PublicKey, QueryId, Signature, SubmissionId, SurveyId};
+use tercet_protocol::keys::{OpeningKey, SigningKey};
+use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
+use tercet_protocol::policy::SurveyVerifier;
+use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
+use tlsn_verifier::{Direction, Secrets};
+use tokio::net::TcpListener;
+
+pub const NOW: u64 = 1_800_000_000;
+
+/// The fixtures that all crates share.
+pub fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/vectors")
+}
+
+/// The engine, compiled once for all tests of the process.
+pub fn sandbox() -> Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX
+        .get_or_init(|| {
+            let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/engine/party_wasm.wasm");
+            let path = std::env::var_os("TERCET_ENGINE").map_or(built, PathBuf::from);
+            let limits = Limits { memory: 256 << 20, compute: Duration::from_secs(60) };
+            Sandbox::load(&path, None, limits)
+                .unwrap_or_else(|e| panic!("{e}\nbuild the engine with `cargo xtask engine`, or set TERCET_ENGINE"))
+        })
+        .clone()
+}
+
+fn seed(kind: u8, party: usize) -> [u8; 32] {
+    [kind * 16 + party as u8 + 1; 32]
+}
+
+fn key(kind: u8, party: usize) -> SigningKey {
+    SigningKey::from_seed(&seed(kind, party)).unwrap()
+}
+
+const IDENTITY: u8 = 1;
+const PEER: u8 = 2;
+const SEALING: u8 = 3;
+
+/// A submission as a provider made it: what each party gets, not sealed yet.
+#[derive(Clone)]
+pub struct Prepared {
+    pub public: PublicPart,
+    pub private: [Vec<u8>; 3],
+}
+
+impl Prepared {
+    pub fn id(&self) -> SubmissionId {
+        self.public.id()
+    }
+}
+
+pub struct World {
+    dir: TempDir,
+    s3: tercet_embedded::Server,
+    pub survey: SurveyDescriptor,
+    federation: Federation,
+    coordinator: SigningKey,
+    pub clock: Arc<ManualClock>,
+    pub parties: Vec<Option<Arc<Node>>>,
+    patience: Duration,
+}
+
+pub fn manifest() -> SurveyManifest {
+    SurveyManifest::from_toml(&std::fs::read_to_string(vectors().join("survey.toml")).unwrap()).unwrap()
+}
+
+impl World {
+    pub async fn start(manifest: SurveyManifest, patience: Duration) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key_pair = Key { access_key: "AK".into(), secret_key: "SK".into(), buckets: None };
+        let s3 = s3::serve(s3::Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            root: dir.path().join("s3"),
+            keys: Keys::new(vec![key_pair]),
+            buckets: vec![],
+            sync: false,
+        })
+        .await
+        .unwrap();
+        let coordinator = SigningKey::from_seed(&[99; 32]).unwrap();
+        let mut addresses = Vec::new();
+        for _ in 0..3 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            addresses.push(listener.local_addr().unwrap());
+        }
+        let engine = sandbox().digest();
+        let operators = [0, 1, 2].map(|i| {
+            let unsigned = OperatorManifest {
+                protocol: PROTOCOL_VERSION,
+                operator: format!("operator {i}"),
+                account: format!("{i:012}"),
+                identity: PublicKey([0; 32]),
+                sealing: OpeningKey::from_seed(&seed(SEALING, i)).public(),
+                peer_key: key(PEER, i).public(),
+                peer_address: addresses[i].to_string(),
+                url: format!("http://127.0.0.1:{}", i + 1),
+                engine,
+                issued: NOW,
+                signature: Signature([0; 64]),
+            };
+            unsigned.signed(&key(IDENTITY, i))
+        });
+        let root = std::fs::read(vectors().join("root.der")).unwrap();
+        let parties = operators.each_ref().map(|m| m.identity);
+        let survey = SurveyDescriptor::assemble(manifest, &[root], parties, engine).unwrap();
+        let info = CoordinatorInfo { url: "http://127.0.0.1:9".into(), key: coordinator.public() };
+        let federation = Federation { coordinator: info, operators };
+        federation.verify().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let mut world =
+            Self { dir, s3, survey, federation, coordinator, clock, parties: vec![None, None, None], patience };
+        for i in 0..3 {
+            world.start_party(i).await;
+        }
+        world
+    }
+
+    /// Starts a party on its durable state.
+    pub async fn start_party(&mut self, i: usize) {
+        let url = self.s3.url().to_string();
+        let config = StoreConfig {
+            bucket: format!("party-{i}"),
+            prefix: String::new(),
+            region: Some("us-east-1".into()),
+            endpoint: Some(url),
+            create_bucket: true,
+            cache_mib: 16,
+        };
+        let keyring = FileKeyring::open_or_create(&self.dir.path().join(format!("store-{i}.key"))).unwrap();
+        let identity = Arc::new(key(IDENTITY, i));
+        let credentials = SharedCredentialsProvider::new(Credentials::new("AK", "SK", None, None, "test"));
+        let sealer = Sealer::new(Arc::new(keyring), identity.public());
+        let store = Store::open(&config, Some(credentials), sealer).await.unwrap();
+        store.ensure_bucket().await.unwrap();
+        let parts = Parts {
+            identity: identity.clone(),
+            store,
+            sandbox: sandbox(),
+            pending: 4096,
+            patience: self.patience,
+            gather: Duration::from_millis(300),
+            max_batch: 64,
+            linger: Duration::from_millis(20),
+        };
+        let survey = SurveyNode::load(self.survey.clone(), parts).await.unwrap();
+        let address: std::net::SocketAddr = self.federation.operators[i].peer_address.parse().unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
+        let peers = self.federation.operators.iter().filter(|m| m.identity != identity.public());
+        let links = PeerLinks::start(
+            listener,
+            PeerConfig {
+                key: Arc::new(key(PEER, i)),
+                peers: peers.map(|m| (m.peer_key, m.peer_address.clone())).collect(),
+                limits: PeerLimits::default(),
+                rtt: None,
+            },
+        )
+        .unwrap();
+        let node = Node::start(NodeParts {
+            identity,
+            sealing: OpeningKey::from_seed(&seed(SEALING, i)),
+            federation: self.federation.clone(),
+            surveys: vec![survey],
+            links,
+            clock: self.clock.clone() as Arc<dyn Clock>,
+        })
+        .unwrap();
+        self.parties[i] = Some(node);
+    }
+
+    pub fn party(&self, i: usize) -> &Arc<Node> {
+        self.parties[i].as_ref().unwrap()
+    }
+
+    pub fn survey_id(&self) -> SurveyId {
+        self.survey.id()
+    }
+
+    pub fn heights(&self) -> Vec<(u64, tercet_protocol::ids::EntryHash)> {
+        let head = |n: &Arc<Node>| n.survey_status(self.survey_id()).map(|s| (s.height, s.head)).unwrap();
+        self.parties.iter().flatten().map(head).collect()
+    }
+
+    /// The statement and witness of a real presentation.
+    pub fn opened(&self, name: &str) -> (Vec<u8>, Statement, ColumnWitness) {
+        let dir = vectors().join(name);
+        let presentation = std::fs::read(dir.join("presentation.bin")).unwrap();
+        let secrets = Secrets::decode(&std::fs::read(dir.join("secrets.bin")).unwrap()).unwrap();
+        let (verified, admitted) = SurveyVerifier::new(&self.survey).unwrap().check(&presentation).unwrap();
+        let committed = verified
+            .unopened()
+            .find(|c| c.direction == Direction::Received && c.digest == admitted.columns[0].digest)
+            .unwrap();
+        let opening = secrets.opening_for(committed).unwrap();
+        let statement = admitted.statement(self.survey.manifest()).unwrap();
+        (presentation, statement, ColumnWitness { bytes: opening.bytes, blinder: opening.blinder })
+    }
+
+    /// Proves `witness` under `statement` for a presentation.
+    pub fn prove(&self, presentation: Vec<u8>, statement: &Statement, witness: ColumnWitness, seed: u8) -> Prepared {
+        let mut public = PublicPart { survey: self.survey_id(), presentation, share_hashes: Vec::new() };
+        let context = public.proof_context();
+        let proven = tercet_mpc::prove(statement, &[witness], &context, &[seed; 32], &mut |_| {}).unwrap();
+        public.share_hashes = proven.public.encode().to_vec();
+        Prepared { public, private: proven.private.map(|p| p.to_vec()) }
+    }
+
+    pub fn prepare(&self, name: &str) -> Prepared {
+        let (presentation, statement, witness) = self.opened(name);
+        self.prove(presentation, &statement, witness, 7)
+    }
+
+    /// The upload for one party.
+    pub fn upload_body(&self, prepared: &Prepared, party: usize) -> Bytes {
+        let id = prepared.id();
+        let key = self.federation.operators[party].sealing;
+        let sealed = seal_private(key, id, party as u8, &prepared.private[party]).unwrap();
+        let ticket = Ticket::issue(&self.coordinator, self.survey_id(), id, self.clock.now() + 300);
+        ShareUpload { public: prepared.public.encode(), ticket, sealed }.encode().into()
+    }
+
+    /// Uploads to all three and waits for the three answers.
+    pub async fn submit(&self, prepared: &Prepared, patience: Duration) -> [Result<SubmissionStatus, Problem>; 3] {
+        let send = |i: usize| {
+            let (node, body, id) = (self.party(i).clone(), self.upload_body(prepared, i), prepared.id());
+            async move { node.upload(id, body, patience).await }
+        };
+        let (a, b, c) = tokio::join!(send(0), send(1), send(2));
+        [a, b, c]
+    }
+
+    /// Submits and expects three receipts that name one entry.
+    pub async fn accept(&self, prepared: &Prepared) {
+        let mut entries = Vec::new();
+        for (i, answer) in self.submit(prepared, Duration::from_secs(60)).await.into_iter().enumerate() {
+            match answer.unwrap_or_else(|p| panic!("party {i}: {p}")).state {
+                SubmissionState::Accepted { receipts } => {
+                    receipts[0].verify(self.survey.parties()).unwrap();
+                    assert_eq!(usize::from(receipts[0].party), i);
+                    entries.push((receipts[0].height, receipts[0].entry));
+                }
+                other => panic!("party {i}: {other:?}"),
+            }
+        }
+        assert!(entries.iter().all(|e| *e == entries[0]), "{entries:?}");
+    }
+
+    /// Runs a query to its end.
+    pub async fn query(&self, statistics: &[&str]) -> QueryState {
+        let id = QueryId(tercet_protocol::keys::random().unwrap());
+        let query = PartyQuery { survey: self.survey_id(), statistics: statistics.iter().map(ToString::to_string).collect() };
+        let node = self.party(0);
+        node.start_query(id, query).unwrap();
+        for _ in 0..3000 {
+            match node.query(id).unwrap().state {
+                QueryState::Running => tokio::time::sleep(Duration::from_millis(10)).await,
+                done => return done,
+            }
+        }
+        panic!("the query does not end")
+    }
+
+    /// Waits until all running parties are at one height of at least `height`.
+    pub async fn until_height(&self, height: u64) {
+        for _ in 0..2000 {
+            let heights = self.heights();
+            if heights.iter().all(|h| h.0 >= height && *h == heights[0]) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("heights stay at {:?}", self.heights());
+    }
+}
+
+/// The cohort's folders.
+pub fn cohort() -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(vectors().join("cohort"))
+        .unwrap()
+        .map(|e| format!("cohort/{}", e.unwrap().file_name().to_string_lossy()))
+        .collect();
+    names.sort();
+    names
+}
