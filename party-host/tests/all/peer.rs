@@ -1,9 +1,7 @@
 //! Peer links over real loopback sockets: sessions between well-behaved parties. What strangers and a party gone
 //! bad can do is in `peer/hostile.rs`.
 
-#[path = "peer/hostile.rs"]
 mod hostile;
-#[path = "peer/rogue.rs"]
 mod rogue;
 
 use std::net::SocketAddr;
