@@ -85,7 +85,7 @@ impl Coordinator {
             return self.survey(id).await;
         }
         match self.surveys().await?.as_slice() {
-            [] => Err(Error::usage("the coordinator has no survey")),
+            [] => Err(Error::bad_answer(COORDINATOR, "it has no survey")),
             [only] => self.survey(only.id).await,
             several => {
                 let lines: Vec<_> = several.iter().map(|s| format!("  {}  {}", s.id, s.title)).collect();

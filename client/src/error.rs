@@ -89,6 +89,9 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The user stopped it.
+    #[error("interrupted; starting the same command again is safe")]
+    Interrupted,
     /// A TLS or HTTP exchange with the data's server failed.
     #[error("{0}")]
     Exchange(String),
@@ -124,6 +127,7 @@ impl Error {
             Self::Unconfirmed { .. } => "unconfirmed".into(),
             Self::Spent { .. } => "incomplete".into(),
             Self::Io { .. } => "io".into(),
+            Self::Interrupted => "interrupted".into(),
             Self::Exchange(_) => "exchange".into(),
         }
     }

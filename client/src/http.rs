@@ -32,7 +32,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 7, base: Duration::from_millis(300), cap: Duration::from_secs(60) }
+        Self { attempts: 4, base: Duration::from_millis(300), cap: Duration::from_secs(60) }
     }
 }
 

@@ -279,7 +279,10 @@ impl TranscriptReport {
             match (&s.text, &s.hex) {
                 (Some(t), _) => text.push_str(&printable(t)),
                 (None, Some(h)) => text.push_str(&format!("[{start}..{end}: not text: {h}]")),
-                (None, None) => text.push_str(&format!("[{start}..{end}: {} bytes hidden]", end - start)),
+                (None, None) => {
+                    let bytes = if end - start == 1 { "byte" } else { "bytes" };
+                    text.push_str(&format!("[{start}..{end}: {} {bytes} hidden]", end - start));
+                }
             }
         }
         let lines: Vec<_> =

@@ -301,8 +301,8 @@ pub enum Survey {
     /// The order of the manifests is the party order. Root certificates (PEM or DER) are read relative to the
     /// survey file. Prints the survey's id, which every operator approves.
     #[command(after_help = "Examples:
-  tercet survey assemble --survey-file survey.toml --operator a.json --operator b.json --operator c.json \\
-      --engine 9f86…08 --out survey.json")]
+  tercet survey assemble --survey-file survey.toml --engine 9f86…08 --out survey.json \\
+      --operator a.json --operator b.json --operator c.json")]
     Assemble {
         /// The owner's survey file.
         #[arg(long, value_name = "FILE")]

@@ -57,9 +57,7 @@ fn wait(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     runtime.block_on(async {
         tokio::select! {
             done = command => done,
-            _ = tokio::signal::ctrl_c() => {
-                Err(Error::Usage("interrupted; starting the same command again is safe".into()))
-            }
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
         }
     })
 }

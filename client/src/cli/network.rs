@@ -6,7 +6,7 @@ use std::time::Duration;
 use tercet_client::Error;
 use tercet_client::coordinator::Coordinator;
 use tercet_client::files::{self, Access};
-use tercet_client::http::HttpOptions;
+use tercet_client::http::{HttpOptions, RetryPolicy};
 use tercet_client::inspect::printable;
 use tercet_client::query::{QueryOptions, ResultFile, to_text};
 use tercet_client::submit::{Event, SubmitOptions};
@@ -23,11 +23,17 @@ fn connect(args: &Connect) -> Result<Coordinator, Error> {
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, ..HttpOptions::default() })
 }
 
+/// For what has no one to start it again: enough attempts for a party or coordinator to restart meanwhile.
+fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
+    let retry = RetryPolicy { attempts: 8, ..RetryPolicy::default() };
+    Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, retry })
+}
+
 pub async fn submit(args: &Submit) -> Result<(), Error> {
     let presentation = files::read(&args.presentation, MAX_SECRETS_FILE)?;
     let secrets = files::read(&args.secrets, MAX_SECRETS_FILE)?;
     let secrets = Secrets::decode(&secrets).map_err(|e| Error::Value(format!("the secrets file: {e}")))?;
-    let coordinator = connect(&args.connect)?;
+    let coordinator = connect_patiently(&args.connect)?;
     let progress = Progress::spinner("fetching the survey");
     let survey = coordinator.choose(args.survey).await?;
     let title = survey.manifest().survey.title.clone();

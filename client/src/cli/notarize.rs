@@ -89,6 +89,11 @@ fn headers(args: &Notarize) -> Result<Headers, Error> {
                 .take(MAX_HEADERS as u64)
                 .read_to_string(&mut text)
                 .map_err(|source| Error::Io { what: "cannot read", path: "standard input".into(), source })?;
+            if text.len() == MAX_HEADERS {
+                return Err(Error::Usage(format!(
+                    "standard input has more than the {MAX_HEADERS} bytes allowed"
+                )));
+            }
             headers.add("standard input", &text)?;
         } else {
             headers.add(&file.display().to_string(), &files::read_text(file, MAX_HEADERS)?)?;

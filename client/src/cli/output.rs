@@ -31,7 +31,7 @@ pub fn note(message: &str) {
 pub fn error(error: &Error, as_json: bool, inspecting: bool) {
     let refused = inspecting && error.exit_status() == 1;
     // Parts of the message may come from a server or a file.
-    let message = printable(&error.to_string());
+    let message = printable(error.to_string().trim_end());
     if as_json {
         let value = if refused {
             json!({"verdict": "refused", "code": error.code(), "reason": message})
@@ -65,6 +65,7 @@ fn hint(error: &Error) -> Option<String> {
             Some("tercet published shows the newest statistics that were released before")
         }
         "identity-used" => Some("the survey counts each person once; nothing more is to be done"),
+        "incomplete" => Some("send the same files again: they give a fresh submission"),
         "policy-violated" | "presentation-invalid" => {
             Some("tercet inspect shows what the presentation proves")
         }

@@ -53,7 +53,7 @@ fn reports_agree_with_the_descriptions() {
         assert!(report.notary.trusted && report.notary.key == v.notary(), "{}", v.name);
         let range: Vec<usize> = serde_json::from_value(v.meta["value_range"].clone()).unwrap();
         let hidden = report.received.segments.iter().filter(|s| s.hidden).map(|s| s.range.to_vec());
-        assert_eq!(hidden.collect::<Vec<_>>(), [range.clone()], "{}", v.name);
+        assert_eq!(hidden.collect::<Vec<_>>(), std::slice::from_ref(&range), "{}", v.name);
         let value = report.commitments.iter().find(|c| !c.opened && c.direction == "received").unwrap();
         assert_eq!(value.hash, v.text("commitment_hex"), "{}", v.name);
         assert_eq!(value.ranges, [[range[0], range[1]]], "{}", v.name);
