@@ -198,7 +198,10 @@ fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
     let public = match PublicPart::decode(body) {
         Ok(public) => public,
         Err(e) => {
-            return refuse(ProblemKind::Malformed, format!("the body is not a submission's public part: {e}"));
+            return refuse(
+                ProblemKind::Malformed,
+                format!("the body is not a submission's public part: {e}"),
+            );
         }
     };
     if public.survey != survey.id() {

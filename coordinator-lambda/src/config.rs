@@ -114,8 +114,7 @@ fn statistics_max_age() -> u64 {
 }
 
 /// A token bucket: `burst` requests at once, refilled at `per_second`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// Requests that may come at once.
     pub burst: u32,
@@ -125,7 +124,7 @@ pub struct Rate {
 
 /// Rates and bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(from = "LimitsSection")]
 pub struct Limits {
     /// `POST` requests from one address (IPv6: one /64).
     pub address: Rate,
@@ -150,6 +149,48 @@ impl Default for Limits {
             identity: Rate { burst: 10, per_second: 0.1 },
             max_unfinished: 5_000,
             unfinished_shards: 8,
+        }
+    }
+}
+
+/// `[limits]` as written: what is missing keeps its default, each number for itself.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsSection {
+    address: RateSection,
+    status: RateSection,
+    survey: RateSection,
+    identity: RateSection,
+    max_unfinished: Option<u32>,
+    unfinished_shards: Option<u16>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RateSection {
+    burst: Option<u32>,
+    per_second: Option<f64>,
+}
+
+impl RateSection {
+    fn over(self, default: Rate) -> Rate {
+        Rate {
+            burst: self.burst.unwrap_or(default.burst),
+            per_second: self.per_second.unwrap_or(default.per_second),
+        }
+    }
+}
+
+impl From<LimitsSection> for Limits {
+    fn from(s: LimitsSection) -> Self {
+        let d = Self::default();
+        Self {
+            address: s.address.over(d.address),
+            status: s.status.over(d.status),
+            survey: s.survey.over(d.survey),
+            identity: s.identity.over(d.identity),
+            max_unfinished: s.max_unfinished.unwrap_or(d.max_unfinished),
+            unfinished_shards: s.unfinished_shards.unwrap_or(d.unfinished_shards),
         }
     }
 }

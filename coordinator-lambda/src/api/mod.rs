@@ -8,6 +8,7 @@ mod problem;
 mod wrap;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -24,6 +25,7 @@ pub const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// The API over a coordinator.
 pub fn router(coordinator: Arc<Coordinator>) -> Router {
+    let limit = Duration::from_millis(coordinator.config.request_timeout_ms);
     let mut router = Router::new();
     for operation in Operation::ALL {
         router = router.route(operation.path(), handlers::of(*operation));
@@ -32,7 +34,7 @@ pub fn router(coordinator: Arc<Coordinator>) -> Router {
         .fallback(|| async { problem::response(&not_found()) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(crate::admission::MAX_SUBMISSION))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&coordinator), wrap::wrap))
+        .layer(axum::middleware::from_fn_with_state(limit, wrap::wrap))
         .with_state(coordinator)
 }
 

@@ -1,7 +1,6 @@
 //! What surrounds every request: its id, its log line, its time limit, and the catch for panics.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -14,13 +13,12 @@ use tercet_protocol::keys::random;
 use tracing::Instrument as _;
 
 use super::problem::{Answered, Cause, response};
-use crate::coordinator::Coordinator;
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// The middleware around the router.
+/// The middleware around the router; the state is how long one request may take.
 pub(super) async fn wrap(
-    State(coordinator): State<Arc<Coordinator>>,
+    State(limit): State<Duration>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -30,7 +28,6 @@ pub(super) async fn wrap(
     // The route, not the path: ids in paths would make every line its own kind.
     let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
     let span = tracing::info_span!("request", id);
-    let limit = Duration::from_millis(coordinator.config.request_timeout_ms);
 
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     let mut answer = match tokio::time::timeout(limit, work).instrument(span.clone()).await {
@@ -76,5 +73,41 @@ fn request_id(request: &Request) -> String {
         Some(id) => id.to_owned(),
         // Without randomness there is an id still, if not a unique one.
         None => hex::encode(random::<8>().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tercet_protocol::api::PROBLEM_JSON;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn call(path: &str, id: &str) -> Response {
+        async fn panics() {
+            panic!("on purpose");
+        }
+        let router = Router::new()
+            .route("/panics", get(panics))
+            .route("/hangs", get(std::future::pending::<()>))
+            .layer(axum::middleware::from_fn_with_state(Duration::from_secs(9), wrap));
+        let request = http::Request::get(path).header(REQUEST_ID, id).body(Body::empty());
+        router.oneshot(request.unwrap()).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn panics_and_hangs_become_problems() {
+        for (path, status) in [("/panics", 500), ("/hangs", 503)] {
+            let answer = call(path, "abc-1").await;
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.headers()["content-type"], PROBLEM_JSON);
+            assert_eq!(answer.headers()[REQUEST_ID], "abc-1");
+        }
+        // An id that could break a log line is replaced.
+        let answer = call("/panics", "a b{}").await;
+        assert_eq!(answer.headers()[REQUEST_ID].len(), 16);
     }
 }

@@ -1,1 +1,12 @@
-//! The coordinator against a real table and stub parties.
+//! The coordinator against a real DynamoDB API and stub parties with real keys: every route and every refusal.
+
+mod admission;
+mod functions;
+mod lambda;
+mod limits;
+mod openapi;
+mod process;
+mod queries;
+mod routes;
+mod status;
+mod support;

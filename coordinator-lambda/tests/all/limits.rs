@@ -1,0 +1,114 @@
+//! Rates, shared by every instance over one table.
+
+use std::time::Duration;
+
+use coordinator_lambda::api;
+use coordinator_lambda::config::{Limits, Rate};
+use tercet_protocol::api::ProblemKind;
+
+use crate::support::reply::{Reply, get, post};
+use crate::support::{Options, World};
+
+async fn world(edit: impl FnOnce(&mut Limits)) -> World {
+    let mut limits = Options::default().limits;
+    edit(&mut limits);
+    World::with(Options { limits, ..Options::default() }).await
+}
+
+/// How many of 200 requests at once, spread over four instances, get through.
+async fn flood(world: &World, address: &str) -> usize {
+    let routers: Vec<_> = (0..4).map(|_| api::router(world.another())).collect();
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    let calls = (0..200).map(|i| {
+        let (router, path, address) = (routers[i % 4].clone(), path.clone(), address.to_owned());
+        tokio::spawn(async move { post(path, "{}").from(&address).send(&router).await })
+    });
+    let mut passed = 0;
+    for call in calls.collect::<Vec<_>>() {
+        let reply: Reply = call.await.unwrap();
+        match reply.status {
+            202 => passed += 1,
+            _ => drop(reply.problem(ProblemKind::RateLimited)),
+        }
+    }
+    passed
+}
+
+#[tokio::test]
+async fn two_hundred_at_once_over_many_instances_get_the_configured_rate() {
+    let world = world(|l| l.address = Rate { burst: 40, per_second: 10.0 }).await;
+    let within = |got: usize, want: f64| assert!((got as f64 - want).abs() <= want * 0.05, "{got} of {want}");
+    within(flood(&world, "192.0.2.1:1").await, 40.0);
+    world.clock.advance(Duration::from_millis(2_500));
+    within(flood(&world, "192.0.2.1:2").await, 25.0);
+    world.clock.advance_seconds(3_600);
+    within(flood(&world, "192.0.2.1:3").await, 40.0);
+    // Another address has its own.
+    within(flood(&world, "192.0.2.2:1").await, 40.0);
+}
+
+#[tokio::test]
+async fn a_surveys_rate_is_for_everybody_together() {
+    let world = world(|l| l.survey = Rate { burst: 3, per_second: 1.0 }).await;
+    for provider in 0..3 {
+        world.admitted(provider, 0).await;
+    }
+    let reply = world.submit(3, 0).await;
+    assert_eq!(reply.problem(ProblemKind::RateLimited).rule.as_deref(), Some("survey"));
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    post(path, "").from("203.0.113.1:1").send(&world.router).await.problem(ProblemKind::RateLimited);
+    world.clock.advance_seconds(1);
+    world.admitted(3, 0).await;
+}
+
+#[tokio::test]
+async fn an_identitys_rate_bounds_its_attempts() {
+    let world = world(|l| l.identity = Rate { burst: 2, per_second: 0.01 }).await;
+    world.admitted(0, 0).await;
+    world.submit(0, 1).await.problem(ProblemKind::IdentityPending);
+    let problem = world.submit(0, 2).await.problem(ProblemKind::RateLimited);
+    assert_eq!((problem.rule.as_deref(), problem.retry_after), (Some("identity"), Some(100)));
+    // The submission that is under way can still be sent again: it is not verified again.
+    world.admitted(0, 0).await;
+    world.admitted(1, 0).await;
+}
+
+#[tokio::test]
+async fn status_requests_have_their_own_rate() {
+    let world = world(|l| l.status = Rate { burst: 2, per_second: 1.0 }).await;
+    let id = world.admitted(0, 0).await;
+    let path = format!("/v1/submissions/{id}");
+    for _ in 0..2 {
+        assert_eq!(get(&path).send(&world.router).await.status, 200);
+    }
+    get(&path).send(&world.router).await.problem(ProblemKind::RateLimited);
+    get("/v1/queries/00000000000000000000000000000000")
+        .send(&world.router)
+        .await
+        .problem(ProblemKind::RateLimited);
+    // Neither what asks nobody nor another address is concerned.
+    assert_eq!(get("/v1/surveys").send(&world.router).await.status, 200);
+    assert_eq!(get(&path).from("[2001:db8::1]:1").send(&world.router).await.status, 200);
+}
+
+#[tokio::test]
+async fn headers_tell_quota_rest_and_waiting_time() {
+    let world = world(|l| {
+        l.address = Rate { burst: 3, per_second: 0.5 };
+        l.survey = Rate { burst: 100, per_second: 100.0 };
+    })
+    .await;
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    let reply = post(&path, "").send(&world.router).await;
+    assert_eq!(reply.header("ratelimit-policy"), Some("\"address\";q=3;w=6, \"survey\";q=100;w=1"));
+    assert_eq!(reply.header("ratelimit"), Some("\"address\";r=2;t=2, \"survey\";r=99;t=1"));
+    post(&path, "").send(&world.router).await;
+    post(&path, "").send(&world.router).await;
+    let reply = post(&path, "").send(&world.router).await;
+    assert_eq!(reply.problem(ProblemKind::RateLimited).retry_after, Some(2));
+    assert_eq!(reply.header("ratelimit"), Some("\"address\";r=0;t=2"));
+    assert_eq!(reply.header("retry-after"), Some("2"));
+    // Waiting as long as it says is enough.
+    world.clock.advance_seconds(2);
+    assert_eq!(post(&path, "").send(&world.router).await.status, 202);
+}
