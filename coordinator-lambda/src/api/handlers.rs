@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use tercet_protocol::api::{FederationInfo, Problem, ProblemKind, QueryRequest, SurveySummary};
 use tercet_protocol::ids::{SurveyId, sha256};
@@ -23,6 +24,7 @@ use crate::error::refuse;
 
 type Shared = State<Arc<Coordinator>>;
 type Answer = Result<Response, Failure>;
+type PathId = Result<Path<String>, PathRejection>;
 
 /// Largest JSON body, in bytes.
 const MAX_JSON: usize = 16 * 1024;
@@ -45,12 +47,12 @@ pub(super) fn of(operation: Operation) -> MethodRouter<Arc<Coordinator>> {
 }
 
 async fn health() -> Response {
-    Json(serde_json::json!({ "status": "ok" })).into_response()
+    Json(json!({ "status": "ok" })).into_response()
 }
 
 async fn ready(State(c): Shared) -> Answer {
     match c.store.ready().await {
-        Ok(()) => Ok(Json(serde_json::json!({ "status": "ready" })).into_response()),
+        Ok(()) => Ok(Json(json!({ "status": "ready" })).into_response()),
         Err(e) => {
             tracing::warn!(error = %e, "not ready");
             let detail = "the registry does not answer";
@@ -71,8 +73,8 @@ async fn surveys(State(c): Shared) -> Json<Vec<SurveySummary>> {
     Json(c.surveys())
 }
 
-async fn survey(State(c): Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    let survey = c.survey(id_of(&id, "survey")?)?;
+async fn survey(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {
+    let survey = c.survey(id_of(id, "survey")?)?;
     // The id is the hash of these bytes: they can never change.
     let etag = format!("\"{}\"", survey.id());
     let cache = "public, max-age=31536000, immutable".to_owned();
@@ -81,12 +83,12 @@ async fn survey(State(c): Shared, Path(id): Path<String>, headers: HeaderMap) ->
 
 async fn submit(
     State(c): Shared,
-    Path(id): Path<String>,
+    id: PathId,
     address: ClientAddress,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let survey: SurveyId = id_of(&id, "survey")?;
+    let survey: SurveyId = id_of(id, "survey")?;
     let body = whole(body, crate::admission::MAX_SUBMISSION)?;
     content_type(&headers, "application/octet-stream")?;
     let mut report = RateReport::default();
@@ -101,8 +103,8 @@ async fn submit(
     Ok(with_rates(answer, &report))
 }
 
-async fn submission_status(State(c): Shared, Path(id): Path<String>, address: ClientAddress) -> Answer {
-    let id = id_of(&id, "submission")?;
+async fn submission_status(State(c): Shared, id: PathId, address: ClientAddress) -> Answer {
+    let id = id_of(id, "submission")?;
     let mut report = RateReport::default();
     let answer = match c.limit("status", &address.0, c.config.limits.status, &mut report).await {
         Ok(()) => match c.submission_status(id).await {
@@ -116,18 +118,20 @@ async fn submission_status(State(c): Shared, Path(id): Path<String>, address: Cl
 
 async fn query(
     State(c): Shared,
-    Path(id): Path<String>,
+    id: PathId,
     address: ClientAddress,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let survey: SurveyId = id_of(&id, "survey")?;
+    let survey: SurveyId = id_of(id, "survey")?;
     let body = whole(body, MAX_JSON)?;
     let request: QueryRequest = if body.is_empty() {
         QueryRequest { statistics: Vec::new() }
     } else {
         content_type(&headers, "application/json")?;
-        match serde_json::from_slice(&body) {
+        // By way of an object: a list would read as the fields in order.
+        let fields: Result<Map<String, Value>, _> = serde_json::from_slice(&body);
+        match fields.and_then(|f| serde_json::from_value(Value::Object(f))) {
             Ok(request) => request,
             Err(e) => {
                 return refuse(ProblemKind::Malformed, format!("the body is not a query: {e}"))
@@ -146,8 +150,8 @@ async fn query(
     Ok(with_rates(answer, &report))
 }
 
-async fn query_status(State(c): Shared, Path(id): Path<String>, address: ClientAddress) -> Answer {
-    let id = id_of(&id, "query")?;
+async fn query_status(State(c): Shared, id: PathId, address: ClientAddress) -> Answer {
+    let id = id_of(id, "query")?;
     let mut report = RateReport::default();
     let answer = match c.limit("status", &address.0, c.config.limits.status, &mut report).await {
         Ok(()) => match c.query_status(id).await {
@@ -159,8 +163,8 @@ async fn query_status(State(c): Shared, Path(id): Path<String>, address: ClientA
     Ok(with_rates(answer, &report))
 }
 
-async fn statistics(State(c): Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    let survey = c.survey(id_of(&id, "survey")?)?;
+async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {
+    let survey = c.survey(id_of(id, "survey")?)?;
     let Some(published) = c.store.published(survey.id()).await? else {
         let detail =
             "nothing is published for this survey yet: ask with POST to its /queries, or come back later";
@@ -172,7 +176,11 @@ async fn statistics(State(c): Shared, Path(id): Path<String>, headers: HeaderMap
 }
 
 /// An id from the path.
-fn id_of<T: FromStr<Err: std::fmt::Display>>(text: &str, what: &str) -> Result<T, Failure> {
+fn id_of<T: FromStr<Err: std::fmt::Display>>(text: PathId, what: &str) -> Result<T, Failure> {
+    let Ok(Path(text)) = text else {
+        return refuse(ProblemKind::Malformed, format!("the {what} in the address is not text"))
+            .map_err(Failure);
+    };
     text.parse().map_err(|e| {
         Failure(
             Problem::new(ProblemKind::Malformed, format!("the {what} in the address is not an id: {e}"))

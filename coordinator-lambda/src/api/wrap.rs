@@ -17,11 +17,7 @@ use super::problem::{Answered, Cause, response};
 const REQUEST_ID: &str = "x-request-id";
 
 /// The middleware around the router; the state is how long one request may take.
-pub(super) async fn wrap(
-    State(limit): State<Duration>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn wrap(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();

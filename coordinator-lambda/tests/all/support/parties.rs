@@ -63,10 +63,6 @@ impl StubParty {
         self.script.lock().unwrap().submissions.insert(id, says);
     }
 
-    pub fn forget(&self, id: SubmissionId) {
-        self.script.lock().unwrap().submissions.remove(&id);
-    }
-
     /// How many requests about submissions it got.
     pub fn asked(&self) -> u64 {
         self.script.lock().unwrap().asked
