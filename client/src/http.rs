@@ -148,19 +148,35 @@ pub fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// TLS with the roots that are compiled in.
+fn mozilla() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
 impl Http {
     /// A client.
     pub fn new(options: HttpOptions) -> Result<Self, Error> {
         install_tls_provider();
-        let build = |local: bool| {
-            let builder = Client::builder()
+        let base = || {
+            Client::builder()
                 .user_agent(concat!("tercet/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(Duration::from_secs(10));
-            let builder = if local { builder.no_proxy() } else { builder };
-            builder.build().map_err(|e| Error::Unreachable { from: "the network".into(), cause: chain(&e) })
+                .connect_timeout(Duration::from_secs(10))
         };
-        Ok(Self { client: build(false)?, local: build(true)?, options })
+        let failed = |e: reqwest::Error| Error::Unreachable { from: "the network".into(), cause: chain(&e) };
+        let local = base().no_proxy().tls_backend_preconfigured(mozilla()).build().map_err(failed)?;
+        // The system's roots where there are any; a bare container may have none.
+        let client = match base().build() {
+            Ok(client) => client,
+            Err(e) => {
+                tracing::info!(cause = chain(&e), "the system has no root certificates; using Mozilla's");
+                base().tls_backend_preconfigured(mozilla()).build().map_err(failed)?
+            }
+        };
+        Ok(Self { client, local, options })
     }
 
     /// The options it was made with.

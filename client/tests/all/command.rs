@@ -91,6 +91,16 @@ async fn submit_status_query_verify() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_without_root_certificates_will_do() {
+    let stub = Stub::honest().await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tercet"));
+    command.args(["published", "--coordinator", &stub.url()]);
+    command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_named_and_say_what_to_do() {
     let stub = Stub::start(|call, _| match call.path.as_str() {
         p if p.ends_with("/queries") => Some(problem(ProblemKind::TooFewNew, "2 new, 5 needed \u{1b}[31m")),

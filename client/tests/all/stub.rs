@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -103,10 +104,18 @@ pub fn json<T: Serialize>(status: u16, value: &T) -> Response {
 
 impl Stub {
     pub async fn start(hook: impl FnMut(&Call, &mut World) -> Option<Response> + Send + 'static) -> Self {
+        Self::with_survey(&vectors().join("survey.toml"), hook).await
+    }
+
+    /// With another survey file.
+    pub async fn with_survey(
+        survey: &Path,
+        hook: impl FnMut(&Call, &mut World) -> Option<Response> + Send + 'static,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let dirs = tempfile::tempdir().unwrap();
-        let world = World::new(addr, dirs.path());
+        let world = World::new(addr, dirs.path(), survey);
         let world: Arc<Mutex<(World, Hook)>> = Arc::new(Mutex::new((world, Box::new(hook))));
         let router = Router::new().fallback(serve).with_state(world.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -146,7 +155,7 @@ impl Stub {
 }
 
 impl World {
-    fn new(addr: SocketAddr, dirs: &std::path::Path) -> Self {
+    fn new(addr: SocketAddr, dirs: &Path, survey: &Path) -> Self {
         let engine = EngineDigest([7; 32]);
         let manifests = [0, 1, 2].map(|i| {
             let dir = dirs.join(format!("op{i}"));
@@ -161,7 +170,7 @@ impl World {
             operator::manifest(&dir, 1_700_000_000).unwrap()
         });
         let seed = |i: i32, name: &str| operator::read_seed(&dirs.join(format!("op{i}")).join(name)).unwrap();
-        let survey = operator::assemble(&vectors().join("survey.toml"), &manifests, engine).unwrap();
+        let survey = operator::assemble(survey, &manifests, engine).unwrap();
         Self {
             survey,
             coordinator: SigningKey::from_seed(&[9; 32]).unwrap(),

@@ -9,12 +9,12 @@ use tercet_client::submit::{Event, Submitted, submit};
 use tercet_mpc::testing::TestWorld;
 use tercet_mpc::{Item, Session, ShareHashes, Verdict, verify_batch};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};
-use tercet_protocol::ids::EntryHash;
+use tercet_protocol::ids::{EntryHash, SubmissionId};
 use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::submission::Receipt;
 use tlsn_verifier::Secrets;
 
-use crate::fixtures::{Vector, vectors};
+use crate::fixtures::{Vector, all, vectors};
 use crate::stub::{Call, Stub, World, json, problem, problem_response, submit_options};
 
 fn provider(n: usize) -> Vector {
@@ -25,6 +25,55 @@ async fn run(stub: &Stub, v: &Vector) -> Result<Submitted, Error> {
     let (coordinator, deployment) = stub.deployment().await;
     let secrets = Secrets::decode(&v.secrets()).unwrap();
     submit(&coordinator, &deployment, &v.presentation(), &secrets, submit_options(), &|_| ()).await
+}
+
+/// The parties' own check of what arrived, and the value that their shares add up to.
+fn value_held(stub: &Stub, id: SubmissionId) -> u128 {
+    let (public, shares, survey) =
+        stub.with(|w| (w.admitted[&id].clone(), w.shares.clone().map(|s| s[&id].clone()), w.survey.clone()));
+    let (_, admitted) = SurveyVerifier::new(&survey).unwrap().check(&public.presentation).unwrap();
+    let statement = admitted.statement(survey.manifest()).unwrap();
+    let hashes = ShareHashes::decode(&public.share_hashes).unwrap();
+    let ctx = public.proof_context();
+    let lanes = TestWorld::new(1).run(|party, net| {
+        let item = Item {
+            statement: &statement,
+            ctx: &ctx,
+            public: &hashes,
+            private: Some(&shares[party.index()][..]),
+        };
+        let verdicts = verify_batch(&mut Session::new(party, [1; 32]), &[item], net).unwrap();
+        match &verdicts[0] {
+            Verdict::Accepted(a) => a.lanes().iter().map(|s| s.own.0).collect::<Vec<_>>(),
+            rejected => panic!("{rejected:?}"),
+        }
+    });
+    lanes.iter().fold(0u128, |sum, l| sum.wrapping_add(l[0]))
+}
+
+/// A decimal text times 10^8, as the ring holds it.
+fn scaled(text: &str) -> u128 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    format!("{whole}{fraction:0<8}").parse::<i128>().unwrap() as u128
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_sessions_of_both_releases_submit() {
+    let mut tried = 0;
+    for group in ["0.1.0-alpha.12", "0.1.0-alpha.15"] {
+        for v in all(group).iter().filter(|v| v.name.contains("/real_") && v.text("mode") == "hash") {
+            // Their own manifest: another certificate authority, and one value is larger than the cohort's.
+            let dir = tempfile::tempdir().unwrap();
+            let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
+            std::fs::write(dir.path().join("root.der"), &v.roots()[0]).unwrap();
+            std::fs::write(dir.path().join("survey.toml"), text.replace("bits = 48", "bits = 63")).unwrap();
+            let stub = Stub::with_survey(&dir.path().join("survey.toml"), |_, _| None).await;
+            let done = run(&stub, v).await.unwrap_or_else(|e| panic!("{}: {e}", v.name));
+            assert_eq!(value_held(&stub, done.submission), scaled(v.text("value")), "{}", v.name);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 7, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,29 +94,8 @@ async fn three_parties_get_shares_that_prove_the_attested_value() {
     assert!(events.iter().any(|e| matches!(e, Event::Proving(_))));
     assert_eq!(events.iter().filter(|e| matches!(e, Event::Accepted(_))).count(), 3);
 
-    // The parties' own check of what arrived, and the value that the shares add up to.
-    let (public, shares, survey) =
-        stub.with(|w| (w.admitted[&id].clone(), w.shares.clone().map(|s| s[&id].clone()), w.survey.clone()));
-    let (_, admitted) = SurveyVerifier::new(&survey).unwrap().check(&public.presentation).unwrap();
-    let statement = admitted.statement(survey.manifest()).unwrap();
-    let hashes = ShareHashes::decode(&public.share_hashes).unwrap();
-    let ctx = public.proof_context();
-    let lanes = TestWorld::new(1).run(|party, net| {
-        let item = Item {
-            statement: &statement,
-            ctx: &ctx,
-            public: &hashes,
-            private: Some(&shares[party.index()][..]),
-        };
-        let verdicts = verify_batch(&mut Session::new(party, [1; 32]), &[item], net).unwrap();
-        match &verdicts[0] {
-            Verdict::Accepted(a) => a.lanes().iter().map(|s| s.own.0).collect::<Vec<_>>(),
-            rejected => panic!("{rejected:?}"),
-        }
-    });
-    let value = lanes.iter().fold(0u128, |sum, l| sum.wrapping_add(l[0]));
-    let want: u128 = v.text("value").replace('.', "").parse().unwrap();
-    assert_eq!(value, want);
+    assert_eq!(value_held(&stub, id), scaled(v.text("value")));
+    let shares = stub.with(|w| w.shares.clone().map(|s| s[&id].clone()));
     assert!(shares.iter().all(|s| s.len() <= 25 * 1024));
 }
 
@@ -150,10 +178,9 @@ async fn receipts_must_be_signed_by_the_pinned_key_and_agree() {
     let elsewhere =
         with_receipt(|w, r| Receipt { entry: EntryHash([6; 32]), ..r }.signed(&w.identities[1])).await;
     let other_party = with_receipt(|w, r| Receipt { party: 2, ..r }.signed(&w.identities[2])).await;
-    let other_submission = with_receipt(|w, r| {
-        Receipt { submission: tercet_protocol::ids::SubmissionId([1; 32]), ..r }.signed(&w.identities[1])
-    })
-    .await;
+    let other_submission =
+        with_receipt(|w, r| Receipt { submission: SubmissionId([1; 32]), ..r }.signed(&w.identities[1]))
+            .await;
     for error in [forged, elsewhere, other_party, other_submission] {
         assert_eq!(error.code(), "bad-answer", "{error}");
         assert!(error.to_string().contains("party 1 (operator 1)"), "{error}");
