@@ -12,6 +12,8 @@
 //! with; the binary `tercet-embedded` runs one of them as a process. None of them ever listens on anything but
 //! loopback: they are for demonstrations, development and tests, and hold no production data.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
 pub mod dynamodb;
 mod error;
 pub mod exchange;

@@ -24,8 +24,9 @@ struct Cli {
 enum Service {
     /// The S3 API over a folder
     #[command(after_help = "Examples:
-  tercet-embedded s3 --listen 127.0.0.1:9000 --root ./objects --bucket shares-1 --credentials-file keys.toml
-  AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… tercet-embedded s3 --root ./objects --bucket shares-1
+  tercet-embedded s3 --listen 127.0.0.1:9000 --root ./objects --credentials-file keys.toml \\
+    --bucket shares-1 --bucket shares-2
+  AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… tercet-embedded s3 --root ./objects
 
 The credentials file (chmod 600) has one table per access key:
   [[key]]
@@ -41,8 +42,8 @@ The credentials file (chmod 600) has one table per access key:
     /// The sample exchange: HTTPS over TLS 1.2 with invented accounts
     #[command(after_help = "Examples:
   tercet-embedded exchange --listen 127.0.0.1:8443 --state ./exchange --accounts 25 --seed 1
-  curl --cacert exchange/root.pem --resolve api.exchange.test:8443:127.0.0.1 \\
-    -H \"X-MBX-APIKEY: $(jq -r '.[0].api_key' exchange/accounts.json)\" \\
+  jq -r '\"X-MBX-APIKEY: \" + .[0].api_key' exchange/accounts.json |
+    curl --header @- --cacert exchange/root.pem --resolve api.exchange.test:8443:127.0.0.1 \\
     'https://api.exchange.test:8443/api/v3/account?omitZeroBalances=true'")]
     Exchange(Exchange),
     /// The local notary: real attestation format, worthless as proof

@@ -44,15 +44,17 @@ impl Server {
     /// Stops accepting, lets running requests finish (for three seconds at most) and closes everything.
     pub async fn shutdown(mut self) {
         drop(self.stop.take());
-        if let Err(e) = (&mut self.task).await {
-            tracing::error!(error = %e, "the server ended abnormally");
-        }
+        self.ended().await;
     }
 
-    /// Completes when the service has ended by itself, which only happens after a failure.
+    /// Completes when the service has ended: by itself that only happens after a failure.
     pub async fn ended(&mut self) {
-        // The task's own failure shows as its end; there is nothing more to report here.
-        let _ = (&mut self.task).await;
+        // A finished task may have been awaited before, which must not happen twice.
+        if !self.task.is_finished()
+            && let Err(e) = (&mut self.task).await
+        {
+            tracing::error!(error = %e, "the server ended abnormally");
+        }
     }
 
     /// Runs `serve`, which must end once the receiver it is given resolves.

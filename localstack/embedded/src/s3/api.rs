@@ -79,7 +79,7 @@ impl S3 for Api {
         }
         let location = Some(format!("/{bucket}"));
         self.blocking(move |o| o.create_bucket(&bucket)).await?;
-        Ok(S3Response::new(CreateBucketOutput { location, ..Default::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(

@@ -36,8 +36,11 @@ impl<T> Entry<T> {
     }
 }
 
-/// The page, and whether there is more after it.
-pub(super) fn page<T: Clone>(objects: &BTreeMap<String, T>, query: &Query<'_>) -> (Vec<Entry<T>>, bool) {
+/// The entries of a page, and whether there is more after it.
+pub(super) type Page<T> = (Vec<Entry<T>>, bool);
+
+/// Makes a page.
+pub(super) fn page<T: Clone>(objects: &BTreeMap<String, T>, query: &Query<'_>) -> Page<T> {
     let group_of = |key: &str| -> Option<usize> {
         let delimiter = query.delimiter.filter(|d| !d.is_empty())?;
         let rest = key.get(query.prefix.len()..)?;

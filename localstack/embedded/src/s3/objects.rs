@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use sha2::{Digest, Sha256};
 
 use super::format::Header;
-use super::listing::{Entry, Query, page};
+use super::listing::{Page, Query, page};
 use crate::Error;
 use crate::files::{self, Lock};
 
@@ -229,7 +229,7 @@ impl Objects {
     }
 
     /// One page of a bucket's listing, and whether there is more.
-    pub fn list(&self, bucket: &str, query: &Query<'_>) -> Result<(Vec<Entry<Arc<Object>>>, bool), Refused> {
+    pub fn list(&self, bucket: &str, query: &Query<'_>) -> Result<Page<Arc<Object>>, Refused> {
         Ok(page(self.read().get(bucket).ok_or(Refused::NoSuchBucket)?, query))
     }
 }

@@ -136,9 +136,9 @@ fn commit(
     let mark = b"\"ETH\",\"free\":\"";
     let start = received.windows(mark.len()).position(|w| w == mark).unwrap() + mark.len();
     let end = start + received[start..].iter().position(|&b| b == b'"').unwrap();
-    let value = RangeSet::union([start..end]);
+    let value = RangeSet::union(std::iter::once(start..end));
     let rest = value.complement(received.len());
-    let whole = RangeSet::union([0..sent.len()]);
+    let whole = RangeSet::union(std::iter::once(0..sent.len()));
     let commitments = [(Direction::Received, value), (Direction::Received, rest), (Direction::Sent, whole)]
         .map(|(direction, ranges)| CommitTo { direction, ranges, alg: HashAlg::Sha256 });
     let (sent, received) = (Zeroizing::new(sent), Zeroizing::new(received));

@@ -54,3 +54,8 @@ fn each_service_says_where_it_listens_and_stops_when_asked() {
     assert_eq!(notary.terminate(), Some(0));
     assert_eq!(dynamodb.terminate(), Some(0));
 }
+
+#[test]
+fn the_help_is_as_recorded() {
+    trycmd::TestCases::new().env("COLUMNS", "100").case("tests/cmd/*.trycmd");
+}
