@@ -9,9 +9,15 @@ use crate::Error;
 
 /// Holds a folder for this process; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    /// Dropping the file releases the lock.
-    _file: File,
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child process that is just being started shares it for a moment.
+    fn drop(&mut self) {
+        if let Err(e) = self.0.unlock() {
+            tracing::warn!(error = %e, "unlocking");
+        }
+    }
 }
 
 impl Lock {
@@ -24,7 +30,7 @@ impl Lock {
             .open(path)
             .map_err(Error::file("opening", path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(Error::InUse(path.to_path_buf())),
             Err(TryLockError::Error(source)) => {
                 Err(Error::File { action: "locking", path: path.to_path_buf(), source })
