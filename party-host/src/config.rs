@@ -122,9 +122,10 @@ pub enum ConfigError {
 impl Config {
     /// Reads the file and applies overrides from the environment (`var` looks a variable up).
     pub fn load(path: &Path, var: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let mut config: Self =
-            toml::from_str(&text).map_err(|e| ConfigError::Syntax { path: path.into(), problem: e.to_string() })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|e| ConfigError::Syntax { path: path.into(), problem: e.to_string() })?;
         let base = path.parent().unwrap_or(Path::new("."));
         let keys = &mut config.keys;
         for p in [
@@ -140,7 +141,10 @@ impl Config {
         }
         let address = |name: &'static str, into: &mut SocketAddr| match var(name) {
             None => Ok(()),
-            Some(v) => v.parse().map(|a| *into = a).map_err(|_| ConfigError::Environment(name, format!("\"{v}\" is not host:port"))),
+            Some(v) => v
+                .parse()
+                .map(|a| *into = a)
+                .map_err(|_| ConfigError::Environment(name, format!("\"{v}\" is not host:port"))),
         };
         address("TERCET_PARTY_LISTEN", &mut config.listen)?;
         address("TERCET_PARTY_PEER_LISTEN", &mut config.peer_listen)?;
@@ -195,7 +199,10 @@ pub fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).map_err(|source| ConfigError::Read { path: path.into(), source })?.permissions().mode();
+        let mode = std::fs::metadata(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?
+            .permissions()
+            .mode();
         if mode & 0o077 != 0 {
             return Err(ConfigError::Permissions(path.into()));
         }

@@ -51,7 +51,9 @@ pub enum ServeError {
         source: SurveyStartError,
     },
     /// The published manifest names other keys than the key files.
-    #[error("the federation lists this operator with another {0} than its key file holds: publish the manifest again")]
+    #[error(
+        "the federation lists this operator with another {0} than its key file holds: publish the manifest again"
+    )]
     OtherKey(&'static str),
     /// The engine.
     #[error(transparent)]
@@ -174,7 +176,9 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
             max_batch: config.batch.max,
             linger: Duration::from_millis(config.batch.linger_ms),
         };
-        let node = SurveyNode::load(descriptor, parts).await.map_err(|source| ServeError::SurveyStart { name, source })?;
+        let node = SurveyNode::load(descriptor, parts)
+            .await
+            .map_err(|source| ServeError::SurveyStart { name, source })?;
         nodes.push(node);
     }
 
@@ -189,7 +193,14 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
         },
     )?;
     let peer_address = links.local_addr();
-    let node = Node::start(NodeParts { identity, sealing, federation, surveys: nodes, links, clock: Arc::new(SystemClock) })?;
+    let node = Node::start(NodeParts {
+        identity,
+        sealing,
+        federation,
+        surveys: nodes,
+        links,
+        clock: Arc::new(SystemClock),
+    })?;
 
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Serve)?;
@@ -209,7 +220,11 @@ fn published(
     sealing: &tercet_protocol::keys::OpeningKey,
     peer: &SigningKey,
 ) -> Result<(), ServeError> {
-    let ours = federation.operators.iter().find(|m| m.identity == identity).ok_or(FederationError::Missing(identity))?;
+    let ours = federation
+        .operators
+        .iter()
+        .find(|m| m.identity == identity)
+        .ok_or(FederationError::Missing(identity))?;
     if ours.sealing != sealing.public() {
         return Err(ServeError::OtherKey("sealing key"));
     }

@@ -54,7 +54,9 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .fallback(|| async { Failure(Problem::new(ProblemKind::NotFound, "see /v1/operator, or the documentation")) })
+        .fallback(|| async {
+            Failure(Problem::new(ProblemKind::NotFound, "see /v1/operator, or the documentation"))
+        })
         .method_not_allowed_fallback(|| async {
             Failure(Problem::new(ProblemKind::MethodNotAllowed, "another method is meant here"))
         })
@@ -63,23 +65,33 @@ pub fn router(app: App) -> Router {
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the id in the address: {e}"))))
+    text.parse()
+        .map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the id in the address: {e}"))))
 }
 
 /// The whole body, or the problem why not.
 async fn body(request: Request) -> Result<Bytes, Failure> {
     Bytes::from_request(request, &()).await.map_err(|e| {
-        let kind = if e.status() == StatusCode::PAYLOAD_TOO_LARGE { ProblemKind::TooLarge } else { ProblemKind::Malformed };
+        let kind = if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            ProblemKind::TooLarge
+        } else {
+            ProblemKind::Malformed
+        };
         Failure(Problem::new(kind, e.body_text()))
     })
 }
 
 async fn json_body<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
     let bytes = body(request).await?;
-    serde_json::from_slice(&bytes).map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the body: {e}"))))
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the body: {e}"))))
 }
 
-async fn upload(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, Failure> {
+async fn upload(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Failure> {
     let id = parse(&id)?;
     let status = app.node.upload(id, body(request).await?, UPLOAD_WAIT).await?;
     let code = match status.state {
@@ -106,7 +118,11 @@ async fn survey(State(app): State<App>, Path(id): Path<String>) -> Result<Respon
     }
 }
 
-async fn put_query(State(app): State<App>, Path(id): Path<String>, request: Request) -> Result<Response, Failure> {
+async fn put_query(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Failure> {
     let id = parse(&id)?;
     let query: PartyQuery = json_body(request).await?;
     let status = app.node.start_query(id, query)?;

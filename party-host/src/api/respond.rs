@@ -50,7 +50,10 @@ pub fn json<T: Serialize>(value: &T) -> Response {
 /// Gives each request an id (the caller's, if it sent a plain one), logs its end and counts it.
 pub async fn trace(request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |p| p.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |p| p.as_str().to_owned());
     let method = request.method().clone();
     let id = request_id(&request);
     let span = tracing::info_span!("request", id = %id.to_str().unwrap_or_default());
@@ -60,14 +63,18 @@ pub async fn trace(request: Request, next: Next) -> Response {
         let ms = start.elapsed().as_secs_f64() * 1e3;
         tracing::info!(%method, route, status, ms, "answered");
     });
-    metrics::counter!("tercet_http_requests_total", "route" => route.clone(), "status" => status.to_string()).increment(1);
-    metrics::histogram!("tercet_http_request_seconds", "route" => route).record(start.elapsed().as_secs_f64());
+    metrics::counter!("tercet_http_requests_total", "route" => route.clone(), "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("tercet_http_request_seconds", "route" => route)
+        .record(start.elapsed().as_secs_f64());
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
 fn request_id(request: &Request) -> HeaderValue {
-    let plain = |v: &&HeaderValue| v.len() <= 64 && v.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    let plain = |v: &&HeaderValue| {
+        v.len() <= 64 && v.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    };
     if let Some(given) = request.headers().get(REQUEST_ID).filter(plain) {
         return given.clone();
     }

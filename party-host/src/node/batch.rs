@@ -27,11 +27,18 @@ pub struct Summary {
 }
 
 /// Runs an agreed batch session to its commit. The caller holds the survey's session lock.
-pub async fn run(survey: &SurveyNode, session: Established, proposed: &[SubmissionId]) -> Result<Summary, SessionError> {
+pub async fn run(
+    survey: &SurveyNode,
+    session: Established,
+    proposed: &[SubmissionId],
+) -> Result<Summary, SessionError> {
     let Established { id, mut wire } = session;
     let start = Instant::now();
     if proposed.is_empty() || proposed.len() > MAX_BATCH {
-        return Err(SessionError::Disagreement { party: 0, what: format!("proposed {} submissions", proposed.len()) });
+        return Err(SessionError::Disagreement {
+            party: 0,
+            what: format!("proposed {} submissions", proposed.len()),
+        });
     }
     // A stale copy could make a party sign and store one submission twice under two orders.
     if proposed.iter().collect::<HashSet<_>>().len() != proposed.len() {
@@ -42,7 +49,10 @@ pub async fn run(survey: &SurveyNode, session: Established, proposed: &[Submissi
     let mut everywhere = have.clone();
     for (party, theirs) in wire.exchange(Step::Have, have).await? {
         if theirs.len() != proposed.len() || theirs.iter().any(|b| *b > 1) {
-            return Err(SessionError::Disagreement { party, what: "sent a malformed list of its uploads".into() });
+            return Err(SessionError::Disagreement {
+                party,
+                what: "sent a malformed list of its uploads".into(),
+            });
         }
         everywhere.iter_mut().zip(&theirs).for_each(|(mine, theirs)| *mine &= theirs);
     }
@@ -52,7 +62,9 @@ pub async fn run(survey: &SurveyNode, session: Established, proposed: &[Submissi
         match survey.pool.get(id) {
             Some(upload) if here == 1 => uploads.push(upload),
             // Decided or expired since we said that we have it: the others count on it, so the batch cannot go on.
-            None if here == 1 => return Err(SessionError::Internal("an upload left the pool during its batch".into())),
+            None if here == 1 => {
+                return Err(SessionError::Internal("an upload left the pool during its batch".into()));
+            }
             _ => {
                 summary.missing.insert(*id);
             }
@@ -98,12 +110,14 @@ pub async fn run(survey: &SurveyNode, session: Established, proposed: &[Submissi
         let vote = entry.sign(survey.identity());
         let mut votes = [vote; 3];
         for (party, theirs) in wire.exchange(Step::Vote, vote.0.to_vec()).await? {
-            let signature = <[u8; 64]>::try_from(&theirs[..]).map(Signature).map_err(|_| SessionError::Disagreement {
-                party,
-                what: "sent a malformed vote".into(),
-            })?;
+            let signature = <[u8; 64]>::try_from(&theirs[..])
+                .map(Signature)
+                .map_err(|_| SessionError::Disagreement { party, what: "sent a malformed vote".into() })?;
             if entry.verify_vote(&survey.parties()[usize::from(party)], &signature).is_err() {
-                return Err(SessionError::Disagreement { party, what: "voted for another batch than this party".into() });
+                return Err(SessionError::Disagreement {
+                    party,
+                    what: "voted for another batch than this party".into(),
+                });
             }
             votes[usize::from(party)] = signature;
         }
@@ -160,9 +174,10 @@ async fn check(
 /// A rejection by the engine as the provider sees it.
 fn problem(rejection: &Rejection) -> Problem {
     let (kind, detail) = match rejection.reason.as_str() {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" => {
-            (ProblemKind::ShareMismatch, "a share that was sent to a party is not the one whose hash is public")
-        }
+        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" => (
+            ProblemKind::ShareMismatch,
+            "a share that was sent to a party is not the one whose hash is public",
+        ),
         "missing-private-part" | "malformed-private-part" => {
             (ProblemKind::ShareInvalid, "a private part does not have the form that the statement demands")
         }

@@ -101,7 +101,8 @@ impl Book {
     pub fn apply(&mut self, committed: &CommittedEntry) {
         debug_assert_eq!(committed.entry.survey, self.survey);
         for a in &committed.entry.accepted {
-            self.accepted.insert(a.submission, Place { height: committed.entry.height, nullifier: a.nullifier });
+            self.accepted
+                .insert(a.submission, Place { height: committed.entry.height, nullifier: a.nullifier });
             if let Some(old) = self.live.insert(a.nullifier, a.submission) {
                 self.replaced.insert(old);
             }
@@ -127,7 +128,10 @@ impl Book {
                 }
                 let earlier = self.live.get(&nullifier).copied();
                 if earlier.is_some() && rule == Resubmission::Reject {
-                    return refuse(submission, "this identity has an accepted submission, and the survey takes one of each");
+                    return refuse(
+                        submission,
+                        "this identity has an accepted submission, and the survey takes one of each",
+                    );
                 }
                 if !in_batch.insert(nullifier) {
                     return refuse(submission, "another submission of this identity came first");
@@ -138,12 +142,20 @@ impl Book {
     }
 
     /// Applies the release rules to a query at the current height.
-    pub fn may_release(&self, manifest: &SurveyManifest, aggregates: &[Aggregate]) -> Result<Release, Problem> {
+    pub fn may_release(
+        &self,
+        manifest: &SurveyManifest,
+        aggregates: &[Aggregate],
+    ) -> Result<Release, Problem> {
         let survey = &manifest.survey;
         if self.live() < survey.min_cohort {
             return Err(Problem::new(
                 ProblemKind::CohortTooSmall,
-                format!("{} submissions are in; nothing is released below {}", self.live(), survey.min_cohort),
+                format!(
+                    "{} submissions are in; nothing is released below {}",
+                    self.live(),
+                    survey.min_cohort
+                ),
             ));
         }
         let (height, _) = self.head();
@@ -217,7 +229,11 @@ mod tests {
         assert_eq!(commit(&mut book, Resubmission::Replace, &[(3, 1), (3, 1)]), 1);
         assert_eq!((book.live(), book.changes), (2, 3));
         assert!(!book.counts(&id(1)) && book.counts(&id(2)) && book.counts(&id(3)));
-        assert_eq!(commit(&mut book, Resubmission::Replace, &[(3, 1)]), 0, "the same submission again is no replacement");
+        assert_eq!(
+            commit(&mut book, Resubmission::Replace, &[(3, 1)]),
+            0,
+            "the same submission again is no replacement"
+        );
     }
 
     #[test]

@@ -18,7 +18,12 @@ const CHUNK: u64 = 64;
 
 /// Asks a peer for entries above our height until it has no more. Returns how many were added. The caller holds
 /// the session lock.
-pub async fn catch_up(survey: &SurveyNode, links: &PeerLinks, party: u8, peer: PublicKey) -> Result<u64, SessionError> {
+pub async fn catch_up(
+    survey: &SurveyNode,
+    links: &PeerLinks,
+    party: u8,
+    peer: PublicKey,
+) -> Result<u64, SessionError> {
     let peer_error = |source| SessionError::Peer { party, source };
     let mut added = 0;
     loop {
@@ -26,18 +31,21 @@ pub async fn catch_up(survey: &SurveyNode, links: &PeerLinks, party: u8, peer: P
         let opening = Opening::CatchUp { survey: survey.id(), height };
         let hello = serde_json::to_vec(&opening).map_err(|e| SessionError::Internal(e.to_string()))?;
         let session = tercet_protocol::keys::random().map_err(|e| SessionError::Internal(e.to_string()))?;
-        let mut channel = links.open(peer, SessionId(session), Bytes::from(hello)).await.map_err(peer_error)?;
-        let frame = channel.recv(Step::Entries as u32, Instant::now() + survey.patience).await.map_err(peer_error)?;
-        let entries: Vec<CommittedEntry> = serde_json::from_slice(&frame)
-            .map_err(|_| SessionError::Disagreement { party, what: "sent log entries that cannot be read".into() })?;
+        let mut channel =
+            links.open(peer, SessionId(session), Bytes::from(hello)).await.map_err(peer_error)?;
+        let frame =
+            channel.recv(Step::Entries as u32, Instant::now() + survey.patience).await.map_err(peer_error)?;
+        let entries: Vec<CommittedEntry> = serde_json::from_slice(&frame).map_err(|_| {
+            SessionError::Disagreement { party, what: "sent log entries that cannot be read".into() }
+        })?;
         if entries.is_empty() {
             return Ok(added);
         }
         for committed in entries {
             let head = survey.book().head();
-            committed
-                .verify(survey.id(), survey.parties(), head)
-                .map_err(|e| SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") })?;
+            committed.verify(survey.id(), survey.parties(), head).map_err(|e| {
+                SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") }
+            })?;
             // Without its rows this party could not take part in anything above: better to stop here.
             survey.store.segment(survey.id(), committed.entry.height, committed.entry.hash()).await?;
             survey.commit(&committed).await?;
@@ -50,7 +58,12 @@ pub async fn catch_up(survey: &SurveyNode, links: &PeerLinks, party: u8, peer: P
 }
 
 /// Answers a peer that is behind.
-pub async fn serve(survey: &SurveyNode, party: u8, mut channel: Channel, from: u64) -> Result<(), SessionError> {
+pub async fn serve(
+    survey: &SurveyNode,
+    party: u8,
+    mut channel: Channel,
+    from: u64,
+) -> Result<(), SessionError> {
     let (head, _) = survey.book().head();
     let to = head.min(from.saturating_add(CHUNK));
     let mut entries = Vec::new();
@@ -59,5 +72,8 @@ pub async fn serve(survey: &SurveyNode, party: u8, mut channel: Channel, from: u
     }
     let frame = serde_json::to_vec(&entries).map_err(|e| SessionError::Internal(e.to_string()))?;
     let peer_error = |source| SessionError::Peer { party, source };
-    channel.send(Step::Entries as u32, Bytes::from(frame), Instant::now() + survey.patience).await.map_err(peer_error)
+    channel
+        .send(Step::Entries as u32, Bytes::from(frame), Instant::now() + survey.patience)
+        .await
+        .map_err(peer_error)
 }

@@ -27,19 +27,34 @@ impl Ticketed {
 }
 
 /// Reads an upload and checks its id and ticket.
-pub fn ticketed(id: SubmissionId, body: &Bytes, coordinator: &PublicKey, now: u64) -> Result<Ticketed, Problem> {
-    let upload = ShareUpload::decode(body).map_err(|e| Problem::new(ProblemKind::Malformed, format!("the upload: {e}")))?;
+pub fn ticketed(
+    id: SubmissionId,
+    body: &Bytes,
+    coordinator: &PublicKey,
+    now: u64,
+) -> Result<Ticketed, Problem> {
+    let upload = ShareUpload::decode(body)
+        .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the upload: {e}")))?;
     if SubmissionId(sha256(&[&upload.public])) != id {
-        return Err(Problem::new(ProblemKind::Malformed, "the public part is not the one that the address names"));
+        return Err(Problem::new(
+            ProblemKind::Malformed,
+            "the public part is not the one that the address names",
+        ));
     }
-    let public =
-        PublicPart::decode(&upload.public).map_err(|e| Problem::new(ProblemKind::Malformed, format!("the public part: {e}")))?;
+    let public = PublicPart::decode(&upload.public)
+        .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the public part: {e}")))?;
     let ticket = &upload.ticket;
     if ticket.verify(coordinator).is_err() || ticket.submission != id || ticket.survey != public.survey {
-        return Err(Problem::new(ProblemKind::TicketInvalid, "the ticket is not the coordinator's for this submission"));
+        return Err(Problem::new(
+            ProblemKind::TicketInvalid,
+            "the ticket is not the coordinator's for this submission",
+        ));
     }
     if ticket.expires < now {
-        return Err(Problem::new(ProblemKind::TicketInvalid, "the ticket has expired: ask the coordinator for a new one"));
+        return Err(Problem::new(
+            ProblemKind::TicketInvalid,
+            "the ticket has expired: ask the coordinator for a new one",
+        ));
     }
     Ok(Ticketed { upload, public, id })
 }
@@ -52,7 +67,10 @@ pub fn verified(survey: &SurveyNode, sealing: &OpeningKey, ticketed: Ticketed) -
         .statement(survey.descriptor().manifest())
         .map_err(|e: StatementError| Problem::new(ProblemKind::PolicyViolated, e.to_string()))?;
     if ShareHashes::decode(&public.share_hashes).is_none() {
-        return Err(Problem::new(ProblemKind::Malformed, "the share hashes do not have the form of this protocol version"));
+        return Err(Problem::new(
+            ProblemKind::Malformed,
+            "the share hashes do not have the form of this protocol version",
+        ));
     }
     let private = open_private(sealing, id, survey.me(), &upload.sealed)
         .map_err(|e| Problem::new(ProblemKind::ShareInvalid, e.to_string()))?;

@@ -47,13 +47,22 @@ pub(super) fn spawn(node: &Arc<Node>) {
 
 async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
     let mut stop = node.stop.subscribe();
-    keep_in_step(&node, &survey).await;
+    {
+        let _turn = survey.session.lock().await;
+        catch_up_from_all(&node, &survey).await;
+    }
     if survey.me() != 0 {
-        // Followers only let go of uploads that nobody will propose any more.
-        let mut tick = tokio::time::interval(Duration::from_secs(5));
+        // Followers let go of uploads that nobody will propose any more. One that waits while no session runs may
+        // be in the others' logs already: this party missed the end of its session.
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
         while !*stop.borrow() {
             tokio::select! {
-                _ = tick.tick() => survey.pool.expire(node.clock.now()),
+                _ = tick.tick() => {
+                    survey.pool.expire(node.clock.now());
+                    if survey.pool.len() > 0 && let Ok(_turn) = survey.session.try_lock() {
+                        catch_up_from_all(&node, &survey).await;
+                    }
+                }
                 _ = stop.changed() => {}
             }
         }
@@ -80,7 +89,12 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
         match lead_batch(&node, &survey, submissions).await {
             Ok(summary) => {
                 failures = 0;
-                tracing::debug!(accepted = summary.accepted, rejected = summary.rejected, missing = summary.missing.len(), "batch");
+                tracing::debug!(
+                    accepted = summary.accepted,
+                    rejected = summary.rejected,
+                    missing = summary.missing.len(),
+                    "batch"
+                );
                 if summary.missing.len() == all {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -96,7 +110,11 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
     }
 }
 
-async fn lead_batch(node: &Arc<Node>, survey: &Arc<SurveyNode>, submissions: Vec<tercet_protocol::ids::SubmissionId>) -> Result<batch::Summary, SessionError> {
+async fn lead_batch(
+    node: &Arc<Node>,
+    survey: &Arc<SurveyNode>,
+    submissions: Vec<tercet_protocol::ids::SubmissionId>,
+) -> Result<batch::Summary, SessionError> {
     let job = Job::Batch { submissions: submissions.clone() };
     let _turn = turn(survey).await?;
     let session = lead(node, survey, &job).await?;
@@ -104,7 +122,12 @@ async fn lead_batch(node: &Arc<Node>, survey: &Arc<SurveyNode>, submissions: Vec
 }
 
 /// Runs a query as its leader, to the state that consumers see.
-pub(super) async fn query(node: &Arc<Node>, survey: &Arc<SurveyNode>, id: QueryId, statistics: Vec<String>) -> QueryState {
+pub(super) async fn query(
+    node: &Arc<Node>,
+    survey: &Arc<SurveyNode>,
+    id: QueryId,
+    statistics: Vec<String>,
+) -> QueryState {
     let job = Job::Query { query: id, statistics: statistics.clone(), released_at: node.clock.now() };
     let run = async {
         let _turn = turn(survey).await?;
@@ -135,7 +158,11 @@ async fn turn(survey: &SurveyNode) -> Result<tokio::sync::MutexGuard<'_, ()>, Se
 }
 
 /// Counts and handles a session's failure: a party that finds itself behind catches up at once.
-async fn finish<T>(node: &Arc<Node>, survey: &Arc<SurveyNode>, outcome: Result<T, SessionError>) -> Result<T, SessionError> {
+async fn finish<T>(
+    node: &Arc<Node>,
+    survey: &Arc<SurveyNode>,
+    outcome: Result<T, SessionError>,
+) -> Result<T, SessionError> {
     if let Err(e) = &outcome {
         metrics::counter!("tercet_sessions_failed_total", "reason" => e.code()).increment(1);
         survey.failures.send_modify(|f| {
@@ -159,9 +186,8 @@ async fn catch_up_from(node: &Node, survey: &SurveyNode, party: u8) {
     }
 }
 
-/// At start: takes what the others committed while this party was away.
-async fn keep_in_step(node: &Arc<Node>, survey: &Arc<SurveyNode>) {
-    let _turn = survey.session.lock().await;
+/// Takes what the others committed while this party was away. The caller holds the session lock.
+async fn catch_up_from_all(node: &Node, survey: &SurveyNode) {
     for party in (0..3u8).filter(|p| *p != survey.me()) {
         catch_up_from(node, survey, party).await;
     }
@@ -192,9 +218,16 @@ async fn agreed(
     }
 }
 
-async fn open(node: &Node, survey: &SurveyNode, party: u8, id: SessionId, hello: &Hello) -> Result<Channel, SessionError> {
+async fn open(
+    node: &Node,
+    survey: &SurveyNode,
+    party: u8,
+    id: SessionId,
+    hello: &Hello,
+) -> Result<Channel, SessionError> {
     let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
-    let bytes = serde_json::to_vec(&Opening::Session(hello.clone())).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let bytes = serde_json::to_vec(&Opening::Session(hello.clone()))
+        .map_err(|e| SessionError::Internal(e.to_string()))?;
     node.links
         .open(peers[usize::from(party)].peer_key, id, Bytes::from(bytes))
         .await
@@ -235,13 +268,21 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
 }
 
 /// Joins a session as party 1 or 2.
-async fn follow(node: &Arc<Node>, survey: &Arc<SurveyNode>, id: SessionId, hello: Hello, channel: Channel) -> Result<(), SessionError> {
+async fn follow(
+    node: &Arc<Node>,
+    survey: &Arc<SurveyNode>,
+    id: SessionId,
+    hello: Hello,
+    channel: Channel,
+) -> Result<(), SessionError> {
     let (lead_hello, lead_channel, other) = if survey.me() == 1 {
         (hello, channel, None)
     } else {
         match halves(node, id, hello.from, hello, channel).await? {
             None => return Ok(()),
-            Some([(lead_hello, lead_channel), (hello, channel)]) => (lead_hello, lead_channel, Some((hello, channel))),
+            Some([(lead_hello, lead_channel), (hello, channel)]) => {
+                (lead_hello, lead_channel, Some((hello, channel)))
+            }
         }
     };
     let Some(job) = lead_hello.job.clone() else {
@@ -273,7 +314,13 @@ type Joined = [(Hello, Channel); 2];
 
 /// Brings the channels of parties 0 and 1 together at party 2. The first to come waits; the second hands over
 /// and is done (none).
-async fn halves(node: &Node, id: SessionId, from: u8, hello: Hello, channel: Channel) -> Result<Option<Joined>, SessionError> {
+async fn halves(
+    node: &Node,
+    id: SessionId,
+    from: u8,
+    hello: Hello,
+    channel: Channel,
+) -> Result<Option<Joined>, SessionError> {
     let (deliver, delivered) = oneshot::channel();
     let waiting = {
         let mut halves = node.halves.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,7 +346,10 @@ async fn halves(node: &Node, id: SessionId, from: u8, hello: Hello, channel: Cha
             [(other_hello, other_channel), (hello, channel)]
         })),
         Ok(_) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
-        Err(_) => Err(SessionError::Disagreement { party: 1 - from.min(1), what: "did not join the session in time".into() }),
+        Err(_) => Err(SessionError::Disagreement {
+            party: 1 - from.min(1),
+            what: "did not join the session in time".into(),
+        }),
     }
 }
 

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tercet_protocol::api::{
-    PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryState, QueryStatus, SubmissionState, SubmissionStatus,
+    PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryState, QueryStatus, SubmissionState,
+    SubmissionStatus,
 };
 use tercet_protocol::ids::{QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
@@ -27,9 +28,9 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::peer::{PeerLinks, SessionId};
 use pool::Outcome;
+pub use session::MAX_HELLO;
 #[cfg(feature = "fault-injection")]
 pub use session::{Fault, Step};
-pub use session::MAX_HELLO;
 pub use survey::{Parts, SurveyNode, SurveyStartError};
 
 /// Queries remembered.
@@ -72,7 +73,12 @@ impl Node {
     pub fn start(parts: NodeParts) -> Result<Arc<Self>, FederationError> {
         let NodeParts { identity, sealing, federation, surveys, links, clock } = parts;
         let key = identity.public();
-        let manifest = federation.operators.iter().find(|m| m.identity == key).cloned().ok_or(FederationError::Missing(key))?;
+        let manifest = federation
+            .operators
+            .iter()
+            .find(|m| m.identity == key)
+            .cloned()
+            .ok_or(FederationError::Missing(key))?;
         for s in &surveys {
             federation.in_order(s.parties())?;
         }
@@ -97,8 +103,11 @@ impl Node {
     pub async fn stop(&self, patience: Duration) {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.leading.lock().await);
-        if tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-            tracing::warn!("sessions still run at the end of the stop time; what has no receipt can be sent again");
+        if tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} }).await.is_err()
+        {
+            tracing::warn!(
+                "sessions still run at the end of the stop time; what has no receipt can be sent again"
+            );
         }
         for s in self.surveys.values() {
             // A session led by another party ends here too before the process does.
@@ -131,13 +140,21 @@ impl Node {
 
     /// A survey as it runs here.
     pub fn survey(&self, id: SurveyId) -> Result<&Arc<SurveyNode>, Problem> {
-        self.surveys
-            .get(&id)
-            .ok_or_else(|| Problem::new(ProblemKind::NotFound, "this party does not run this survey: its operator has not approved it"))
+        self.surveys.get(&id).ok_or_else(|| {
+            Problem::new(
+                ProblemKind::NotFound,
+                "this party does not run this survey: its operator has not approved it",
+            )
+        })
     }
 
     /// Takes an upload and waits for its decision, at most `patience`. The same upload again gets the same answer.
-    pub async fn upload(self: &Arc<Self>, id: SubmissionId, body: Bytes, patience: Duration) -> Result<SubmissionStatus, Problem> {
+    pub async fn upload(
+        self: &Arc<Self>,
+        id: SubmissionId,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<SubmissionStatus, Problem> {
         let ticketed = intake::ticketed(id, &body, &self.federation.coordinator.key, self.clock.now())?;
         let survey = self.survey(ticketed.public().survey)?.clone();
         if let Some(receipt) = self.receipt(&survey, id) {
@@ -149,9 +166,12 @@ impl Node {
                 let node = self.clone();
                 let checked = survey.clone();
                 // Signature and certificate checks: a millisecond of CPU, off the threads that serve I/O.
-                let upload = tokio::task::spawn_blocking(move || intake::verified(&checked, &node.sealing, ticketed))
-                    .await
-                    .map_err(|e| Problem::new(ProblemKind::Internal, format!("the check ended: {e}")))??;
+                let upload =
+                    tokio::task::spawn_blocking(move || intake::verified(&checked, &node.sealing, ticketed))
+                        .await
+                        .map_err(|e| {
+                            Problem::new(ProblemKind::Internal, format!("the check ended: {e}"))
+                        })??;
                 survey.pool.add(upload)?
             }
         };
@@ -219,7 +239,14 @@ impl Node {
         let book = survey.book();
         let (height, head) = book.head();
         let submissions = book.live();
-        Some(PartySurveyStatus { survey: id, height, head, submissions, party: survey.me(), engine: survey.sandbox.digest() })
+        Some(PartySurveyStatus {
+            survey: id,
+            height,
+            head,
+            submissions,
+            party: survey.me(),
+            engine: survey.sandbox.digest(),
+        })
     }
 
     fn queries(&self) -> MutexGuard<'_, HashMap<QueryId, QueryState>> {
@@ -230,7 +257,10 @@ impl Node {
     pub fn start_query(self: &Arc<Self>, id: QueryId, query: PartyQuery) -> Result<QueryStatus, Problem> {
         let survey = self.survey(query.survey)?.clone();
         if survey.me() != 0 {
-            return Err(Problem::new(ProblemKind::Malformed, "queries are led by the survey's party 0: send it there"));
+            return Err(Problem::new(
+                ProblemKind::Malformed,
+                "queries are led by the survey's party 0: send it there",
+            ));
         }
         {
             let mut queries = self.queries();

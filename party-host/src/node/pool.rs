@@ -87,7 +87,9 @@ impl Pool {
             return Ok(w.outcome.subscribe());
         }
         if inner.waiting.len() >= self.capacity {
-            return Err(Problem::new(ProblemKind::Busy, "too many uploads wait for their decision").retry_after(1));
+            return Err(
+                Problem::new(ProblemKind::Busy, "too many uploads wait for their decision").retry_after(1)
+            );
         }
         let (outcome, receiver) = watch::channel(None);
         let id = upload.id;
@@ -119,14 +121,17 @@ impl Pool {
     pub fn oldest(&self, max: usize) -> Vec<SubmissionId> {
         let mut inner = self.lock();
         let Inner { waiting, order, .. } = &mut *inner;
-        order.retain(|id| waiting.contains_key(id));
+        // An upload that was decided and came again stands in the order twice.
+        let mut seen = HashSet::new();
+        order.retain(|id| waiting.contains_key(id) && seen.insert(*id));
         order.iter().copied().take(max).collect()
     }
 
     /// Moves uploads behind all others, so that one whose counterparts are missing does not hold up the rest.
     pub fn postpone(&self, ids: &HashSet<SubmissionId>) {
         let mut inner = self.lock();
-        let (back, front): (VecDeque<_>, VecDeque<_>) = inner.order.drain(..).partition(|id| ids.contains(id));
+        let (back, front): (VecDeque<_>, VecDeque<_>) =
+            inner.order.drain(..).partition(|id| ids.contains(id));
         inner.order = front;
         inner.order.extend(back);
     }
@@ -182,7 +187,8 @@ impl Pool {
 
     /// Refuses uploads whose ticket ran out before every party had its part.
     pub fn expire(&self, now: u64) {
-        let late: Vec<_> = self.lock().waiting.values().filter(|w| w.upload.expires < now).map(|w| w.upload.id).collect();
+        let late: Vec<_> =
+            self.lock().waiting.values().filter(|w| w.upload.expires < now).map(|w| w.upload.id).collect();
         for id in late {
             let why = "another party did not receive its part before the ticket ran out; submit again";
             self.decide(id, Outcome::Rejected(Problem::new(ProblemKind::Incomplete, why)));
@@ -235,6 +241,18 @@ mod tests {
         assert_eq!(pool.oldest(9), [b, c, a]);
         pool.decide(b, Outcome::Accepted);
         assert_eq!(pool.oldest(9), [c, a]);
+    }
+
+    #[test]
+    fn an_upload_that_comes_again_is_proposed_once() {
+        let pool = Pool::new(9);
+        let id = SubmissionId([1; 32]);
+        pool.add(upload(1, 10)).unwrap();
+        pool.decide(id, Outcome::Rejected(Problem::new(ProblemKind::ShareMismatch, "")));
+        assert!(pool.rejection(&id).is_some());
+        pool.add(upload(1, 10)).unwrap();
+        assert_eq!(pool.oldest(9), [id]);
+        assert!(pool.rejection(&id).is_none(), "decided anew");
     }
 
     #[test]

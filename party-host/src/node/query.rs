@@ -53,19 +53,20 @@ pub async fn run(
     let frame = serde_json::to_vec(&verdict).map_err(|e| SessionError::Internal(e.to_string()))?;
     let mut refusals = vec![verdict];
     for (party, frame) in wire.exchange(Step::Decision, frame).await? {
-        let theirs: Option<Problem> = serde_json::from_slice(&frame)
-            .map_err(|_| SessionError::Disagreement { party, what: "sent a decision that cannot be read".into() })?;
+        let theirs: Option<Problem> = serde_json::from_slice(&frame).map_err(|_| {
+            SessionError::Disagreement { party, what: "sent a decision that cannot be read".into() }
+        })?;
         refusals.push(theirs.map(|p| p.party(party)));
     }
     let (plan, release) = match decided {
         Ok(ok) => ok,
         Err(own) => {
-            audit(survey, statistics, &own);
+            audit(survey, statistics, &own).await;
             return Ok(Err(own.party(survey.me())));
         }
     };
     if let Some(refusal) = refusals.into_iter().flatten().next() {
-        audit(survey, statistics, &refusal);
+        audit(survey, statistics, &refusal).await;
         return Ok(Err(refusal));
     }
 
@@ -79,7 +80,15 @@ pub async fn run(
     };
     let opened = opened(survey, &plan, submissions, sums);
     let statistics = evaluate(manifest, &plan.statistics, &opened);
-    let result = ReleasedStatistics { survey: survey.id(), query: *query, height, head, submissions, released_at: *released_at, statistics };
+    let result = ReleasedStatistics {
+        survey: survey.id(),
+        query: *query,
+        height,
+        head,
+        submissions,
+        released_at: *released_at,
+        statistics,
+    };
     let own = result.sign(survey.identity());
     let mut signatures = [own; 3];
     let message = result.message();
@@ -88,7 +97,12 @@ pub async fn run(
         let key = &survey.parties()[usize::from(party)];
         match signature {
             Ok(s) if key.verify(&message, &s).is_ok() => signatures[usize::from(party)] = s,
-            _ => return Err(SessionError::Disagreement { party, what: "signed another result than this party".into() }),
+            _ => {
+                return Err(SessionError::Disagreement {
+                    party,
+                    what: "signed another result than this party".into(),
+                });
+            }
         }
     }
     tracing::info!(query = %query, height, submissions, "released");
@@ -96,9 +110,20 @@ pub async fn run(
     Ok(Ok(SignedResult { result, signatures }))
 }
 
-fn audit(survey: &SurveyNode, statistics: &[String], refusal: &Problem) {
+/// Leaves a refusal in the operator's audit log. The caller holds the session lock, so numbers do not collide.
+async fn audit(survey: &SurveyNode, statistics: &[String], refusal: &Problem) {
     metrics::counter!("tercet_refusals_total").increment(1);
     tracing::warn!(survey = %survey.id(), ?statistics, kind = refusal.kind, detail = refusal.detail, "release refused");
+    let line =
+        serde_json::json!({ "event": "release-refused", "statistics": statistics, "problem": refusal });
+    let written = async {
+        let n = survey.store.next_audit(survey.id()).await?;
+        survey.store.append_audit(survey.id(), n, line.to_string().as_bytes()).await
+    };
+    // A refusal stands whether or not it could be written down; the log line above says it too.
+    if let Err(e) = written.await {
+        tracing::error!(error = %e, "the audit line could not be stored");
+    }
 }
 
 /// What the asked statistics reveal. Refuses what the survey does not permit.
@@ -142,7 +167,12 @@ fn column_name(manifest: &SurveyManifest, column: u8) -> String {
 }
 
 /// Sums the rows that count and opens the planned lanes.
-async fn open(survey: &SurveyNode, id: [u8; 32], wire: Wire, plan: &Plan) -> Result<(Vec<u128>, Wire), SessionError> {
+async fn open(
+    survey: &SurveyNode,
+    id: [u8; 32],
+    wire: Wire,
+    plan: &Plan,
+) -> Result<(Vec<u128>, Wire), SessionError> {
     if plan.lanes.is_empty() {
         return Ok((Vec::new(), wire));
     }
@@ -154,7 +184,9 @@ async fn open(survey: &SurveyNode, id: [u8; 32], wire: Wire, plan: &Plan) -> Res
     let mut rows = Vec::with_capacity(segments.len());
     for (height, segment) in &segments {
         if segment.lanes() != survey.lanes() {
-            return Err(SessionError::Internal(format!("the segment at height {height} has another number of lanes")));
+            return Err(SessionError::Internal(format!(
+                "the segment at height {height} has another number of lanes"
+            )));
         }
         rows.push(project(survey, segment, &plan.lanes));
     }

@@ -171,12 +171,17 @@ impl SessionError {
             Self::Peer { party, source } => {
                 Problem::new(ProblemKind::PartyUnavailable, source.to_string()).party(*party).retry_after(2)
             }
-            Self::Behind { .. } | Self::Occupied => Problem::new(ProblemKind::PartyUnavailable, self.to_string()).retry_after(2),
-            Self::Disagreement { party, .. } => Problem::new(ProblemKind::Aborted, self.to_string()).party(*party).retry_after(5),
-            Self::Sandbox(_) => Problem::new(ProblemKind::Aborted, self.to_string()).retry_after(5),
-            Self::Store(_) | Self::Internal(_) => {
-                Problem::new(ProblemKind::Internal, "the party's store or a part of it failed; the operator's log says more")
+            Self::Behind { .. } | Self::Occupied => {
+                Problem::new(ProblemKind::PartyUnavailable, self.to_string()).retry_after(2)
             }
+            Self::Disagreement { party, .. } => {
+                Problem::new(ProblemKind::Aborted, self.to_string()).party(*party).retry_after(5)
+            }
+            Self::Sandbox(_) => Problem::new(ProblemKind::Aborted, self.to_string()).retry_after(5),
+            Self::Store(_) | Self::Internal(_) => Problem::new(
+                ProblemKind::Internal,
+                "the party's store or a part of it failed; the operator's log says more",
+            ),
         }
     }
 }
@@ -239,12 +244,19 @@ impl Introduction {
             nonces[usize::from(party)] = h.nonce;
         }
         // A repeated nonce would be a repeated session; zero is what a broken generator gives.
-        if nonces.contains(&[0; 32]) || nonces[0] == nonces[1] || nonces[1] == nonces[2] || nonces[0] == nonces[2] {
+        if nonces.contains(&[0; 32])
+            || nonces[0] == nonces[1]
+            || nonces[1] == nonces[2]
+            || nonces[0] == nonces[2]
+        {
             let party = others[0].0;
             return Err(SessionError::Disagreement { party, what: "gave no fresh nonce".into() });
         }
         let mut w = Writer::tagged("tercet session v1");
-        w.u32(PROTOCOL_VERSION).array(ours.survey.as_ref()).array(ours.engine.as_ref()).array(&ours.job_digest);
+        w.u32(PROTOCOL_VERSION)
+            .array(ours.survey.as_ref())
+            .array(ours.engine.as_ref())
+            .array(&ours.job_digest);
         w.u64(ours.height).array(ours.head.as_ref());
         nonces.iter().for_each(|n| {
             w.array(n);
@@ -277,7 +289,11 @@ pub struct Wire {
 
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wire").field("me", &self.me).field("next", &self.next).field("previous", &self.previous).finish()
+        f.debug_struct("Wire")
+            .field("me", &self.me)
+            .field("next", &self.next)
+            .field("previous", &self.previous)
+            .finish()
     }
 }
 
@@ -311,7 +327,11 @@ impl Wire {
     }
 
     #[cfg(not(feature = "fault-injection"))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the twin with fault injection needs both")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the twin with fault injection needs both"
+    )]
     fn outgoing(&self, _party: u8, _step: u32, frame: Bytes) -> Option<Bytes> {
         Some(frame)
     }
@@ -377,7 +397,8 @@ pub async fn establish(
     opened: [bool; 2],
 ) -> Result<Established, (SessionError, Wire)> {
     let result = async {
-        let bytes = Bytes::from(serde_json::to_vec(&ours).map_err(|e| SessionError::Internal(e.to_string()))?);
+        let bytes =
+            Bytes::from(serde_json::to_vec(&ours).map_err(|e| SessionError::Internal(e.to_string()))?);
         let directions = [Direction::Next, Direction::Previous];
         for (d, opened) in directions.into_iter().zip(opened) {
             if !opened {
@@ -443,6 +464,9 @@ impl PeerIo for EngineWire {
         let deadline = wire.deadline();
         let (party, channel) = wire.channel(from);
         let step = step.saturating_add(Step::ENGINE);
-        channel.blocking_recv(step, deadline).map(Vec::from).map_err(|e| SessionOver(format!("party {party}: {e}")))
+        channel
+            .blocking_recv(step, deadline)
+            .map(Vec::from)
+            .map_err(|e| SessionOver(format!("party {party}: {e}")))
     }
 }

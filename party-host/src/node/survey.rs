@@ -196,7 +196,8 @@ impl SurveyNode {
     pub async fn commit(&self, committed: &CommittedEntry) -> Result<(), SessionError> {
         self.store.commit(self.id(), committed).await?;
         self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
-        metrics::gauge!("tercet_log_height", "survey" => self.id().to_string()).set(committed.entry.height as f64);
+        metrics::gauge!("tercet_log_height", "survey" => self.id().to_string())
+            .set(committed.entry.height as f64);
         Ok(())
     }
 

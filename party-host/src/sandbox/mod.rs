@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use tercet_protocol::ids::{EngineDigest, sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine as Wasmtime, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, UpdateDeadline};
+use wasmtime::{
+    Config, Engine as Wasmtime, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
+    UpdateDeadline,
+};
 
 pub use host::{Direction, PeerIo, SessionOver};
 
@@ -125,7 +128,8 @@ impl Sandbox {
         }
         let mut linker: Linker<host::State> = Linker::new(&wasmtime);
         bindings::Engine::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(load_error)?;
-        let pre = linker.instantiate_pre(&component).and_then(bindings::EnginePre::new).map_err(load_error)?;
+        let pre =
+            linker.instantiate_pre(&component).and_then(bindings::EnginePre::new).map_err(load_error)?;
 
         let (stop, stopped) = std::sync::mpsc::channel();
         let ticking = wasmtime.clone();

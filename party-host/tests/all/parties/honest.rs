@@ -38,7 +38,9 @@ async fn a_cohort_gets_in_once_and_comes_out_as_exact_statistics() {
     // The same upload again is answered by the same receipt.
     world.accept(&prepared[0]).await;
 
-    let QueryState::Done { result } = world.query(&["count", "sum", "mean", "variance"]).await else { panic!() };
+    let QueryState::Done { result } = world.query(&["count", "sum", "mean", "variance"]).await else {
+        panic!()
+    };
     result.verify(world.survey.parties()).unwrap();
     let values = values(&names);
     let (n, sum) = (values.len() as i128, values.iter().sum::<i128>());
@@ -66,7 +68,9 @@ async fn a_cohort_gets_in_once_and_comes_out_as_exact_statistics() {
     same(exact("variance"), (n * squares - sum * sum, n * (n - 1) * unit * unit));
 
     match world.query(&["max"]).await {
-        QueryState::Refused { problem } => assert_eq!(problem.known(), Some(ProblemKind::StatisticNotPermitted)),
+        QueryState::Refused { problem } => {
+            assert_eq!(problem.known(), Some(ProblemKind::StatisticNotPermitted))
+        }
         other => panic!("{other:?}"),
     }
     // A restarted party knows its log, its releases and its receipts.
@@ -94,7 +98,9 @@ fn another_engine_than_the_approved_one_is_refused() {
     std::fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
     let limits = Limits { memory: 1 << 20, compute: Duration::from_secs(1) };
     let approved = EngineDigest([7; 32]);
-    assert!(matches!(Sandbox::load(&path, Some(approved), limits), Err(SandboxError::Digest { expected, .. }) if expected == approved));
+    assert!(
+        matches!(Sandbox::load(&path, Some(approved), limits), Err(SandboxError::Digest { expected, .. }) if expected == approved)
+    );
     std::fs::write(&path, b"no component").unwrap();
     assert!(matches!(Sandbox::load(&path, None, limits), Err(SandboxError::Load(_))));
     assert!(matches!(Sandbox::load(&dir.path().join("none"), None, limits), Err(SandboxError::Read { .. })));

@@ -23,8 +23,15 @@ enum Deed {
     Drop,
 }
 
-const DEEDS: [Deed; 7] =
-    [Deed::FlipFirst, Deed::FlipLast, Deed::FlipMiddle, Deed::Truncate, Deed::Extend, Deed::Garbage, Deed::Drop];
+const DEEDS: [Deed; 7] = [
+    Deed::FlipFirst,
+    Deed::FlipLast,
+    Deed::FlipMiddle,
+    Deed::Truncate,
+    Deed::Extend,
+    Deed::Garbage,
+    Deed::Drop,
+];
 
 /// The messages of a batch and of a query, as steps on the wire.
 const BATCH: [u32; 4] = [Step::Hello as u32, Step::Have as u32, Step::ENGINE + 1, Step::Vote as u32];
@@ -54,7 +61,7 @@ impl Fault for Cheat {
             Deed::FlipFirst => flip(&mut bytes, 0),
             Deed::FlipLast => flip(&mut bytes, len.saturating_sub(1)),
             Deed::FlipMiddle => flip(&mut bytes, len / 2),
-            Deed::Truncate => drop(bytes.pop()),
+            Deed::Truncate => bytes.truncate(len.saturating_sub(1)),
             Deed::Extend => bytes.push(0),
             Deed::Garbage => bytes = b"\xff\x00garbage".repeat(5),
             Deed::Drop => return None,
@@ -148,7 +155,8 @@ async fn no_altered_message_of_a_query_bends_a_result() {
         set(&world, from.into(), None).await;
         match outcome {
             QueryState::Refused { problem } => {
-                let typed = matches!(problem.known(), Some(ProblemKind::Aborted | ProblemKind::PartyUnavailable));
+                let typed =
+                    matches!(problem.known(), Some(ProblemKind::Aborted | ProblemKind::PartyUnavailable));
                 assert!(typed, "{what}: {problem}");
             }
             // A message between the two others, after the leader has what it needs, cannot change what it has.
@@ -161,7 +169,9 @@ async fn no_altered_message_of_a_query_bends_a_result() {
         }
         assert!(cheat.done.load(Ordering::Relaxed) > 0, "{what}: the message never occurred");
     }
-    let QueryState::Done { result } = world.query(&["sum"]).await else { panic!("the parties do not recover") };
+    let QueryState::Done { result } = world.query(&["sum"]).await else {
+        panic!("the parties do not recover")
+    };
     assert_eq!(result.result.statistics, honest.result.statistics);
 }
 
@@ -173,7 +183,8 @@ async fn a_party_that_misses_a_commit_catches_up_and_loses_no_receipt() {
         let victim = i % 3;
         let prepared = world.prepare(name);
         // The victim never sees the last vote: the two others commit without it.
-        let cheat = Cheat { to: victim as u8, step: Step::Vote as u32, deed: Deed::Drop, done: AtomicU64::new(0) };
+        let cheat =
+            Cheat { to: victim as u8, step: Step::Vote as u32, deed: Deed::Drop, done: AtomicU64::new(0) };
         set(&world, (victim + 1) % 3, Some(Arc::new(cheat))).await;
         let answers = world.submit(&prepared, Duration::from_secs(2)).await;
         set(&world, (victim + 1) % 3, None).await;

@@ -38,11 +38,13 @@ pub fn sandbox() -> Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX
         .get_or_init(|| {
-            let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/engine/party_wasm.wasm");
+            let built =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/engine/party_wasm.wasm");
             let path = std::env::var_os("TERCET_ENGINE").map_or(built, PathBuf::from);
             let limits = Limits { memory: 256 << 20, compute: Duration::from_secs(60) };
-            Sandbox::load(&path, None, limits)
-                .unwrap_or_else(|e| panic!("{e}\nbuild the engine with `cargo xtask engine`, or set TERCET_ENGINE"))
+            Sandbox::load(&path, None, limits).unwrap_or_else(|e| {
+                panic!("{e}\nbuild the engine with `cargo xtask engine`, or set TERCET_ENGINE")
+            })
         })
         .clone()
 }
@@ -130,8 +132,16 @@ impl World {
         let federation = Federation { coordinator: info, operators };
         federation.verify().unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
-        let mut world =
-            Self { dir, s3, survey, federation, coordinator, clock, parties: vec![None, None, None], patience };
+        let mut world = Self {
+            dir,
+            s3,
+            survey,
+            federation,
+            coordinator,
+            clock,
+            parties: vec![None, None, None],
+            patience,
+        };
         for i in 0..3 {
             world.start_party(i).await;
         }
@@ -220,7 +230,13 @@ impl World {
     }
 
     /// Proves `witness` under `statement` for a presentation.
-    pub fn prove(&self, presentation: Vec<u8>, statement: &Statement, witness: ColumnWitness, seed: u8) -> Prepared {
+    pub fn prove(
+        &self,
+        presentation: Vec<u8>,
+        statement: &Statement,
+        witness: ColumnWitness,
+        seed: u8,
+    ) -> Prepared {
         let mut public = PublicPart { survey: self.survey_id(), presentation, share_hashes: Vec::new() };
         let context = public.proof_context();
         let proven = tercet_mpc::prove(statement, &[witness], &context, &[seed; 32], &mut |_| {}).unwrap();
@@ -243,7 +259,11 @@ impl World {
     }
 
     /// Uploads to all three and waits for the three answers.
-    pub async fn submit(&self, prepared: &Prepared, patience: Duration) -> [Result<SubmissionStatus, Problem>; 3] {
+    pub async fn submit(
+        &self,
+        prepared: &Prepared,
+        patience: Duration,
+    ) -> [Result<SubmissionStatus, Problem>; 3] {
         let send = |i: usize| {
             let (node, body, id) = (self.party(i).clone(), self.upload_body(prepared, i), prepared.id());
             async move { node.upload(id, body, patience).await }
@@ -271,7 +291,10 @@ impl World {
     /// Runs a query to its end.
     pub async fn query(&self, statistics: &[&str]) -> QueryState {
         let id = QueryId(tercet_protocol::keys::random().unwrap());
-        let query = PartyQuery { survey: self.survey_id(), statistics: statistics.iter().map(ToString::to_string).collect() };
+        let query = PartyQuery {
+            survey: self.survey_id(),
+            statistics: statistics.iter().map(ToString::to_string).collect(),
+        };
         let node = self.party(0);
         node.start_query(id, query).unwrap();
         for _ in 0..3000 {
