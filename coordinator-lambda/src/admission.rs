@@ -219,11 +219,15 @@ fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
 
 /// Verifies the presentation under the survey's policy, away from the threads that serve requests.
 async fn verify(survey: Arc<Survey>, public: PublicPart) -> Result<Nullifier, Error> {
-    let checked = tokio::task::spawn_blocking(move || survey.verifier.check(&public.presentation)).await?;
-    match checked {
-        Ok((_, admitted)) => Ok(admitted.nullifier),
-        Err(denied) => Err(Problem::from(denied).into()),
-    }
+    let checked = tokio::task::spawn_blocking(move || {
+        let (_, admitted) = survey.verifier.check(&public.presentation).map_err(Problem::from)?;
+        // The parties would refuse a statement that cannot be made; better here, before anything is uploaded.
+        match admitted.statement(survey.descriptor.manifest()) {
+            Ok(_) => Ok(admitted.nullifier),
+            Err(e) => Err(Problem::new(ProblemKind::PolicyViolated, e.to_string()).rule("statement")),
+        }
+    });
+    checked.await?.map_err(|problem: Problem| problem.into())
 }
 
 /// Whole seconds, at least one.

@@ -1,9 +1,12 @@
 //! Queries: handing them to the parties, verifying what comes back, publishing it.
 
+use std::str::FromStr as _;
+
 use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
 use tercet_protocol::ids::{QueryId, SurveyId};
 use tercet_protocol::keys::random;
 use tercet_protocol::result::SignedResult;
+use tercet_protocol::statistic::{Statistic, permits};
 
 use crate::admission::RateReport;
 use crate::coordinator::Coordinator;
@@ -142,25 +145,28 @@ fn believable(survey: &Survey, record: &QueryRecord, result: &SignedResult) -> R
     result.verify(survey.descriptor.parties()).map_err(|e| e.to_string())
 }
 
-/// The names asked for, each once; none: all that the survey permits.
+/// The names asked for, each once and in its usual spelling; none: all that the survey lists.
 fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> {
-    let released = survey.statistics();
+    let manifest = survey.descriptor.manifest();
     if names.is_empty() {
-        return Ok(released.to_vec());
+        return Ok(survey.statistics().to_vec());
     }
     if names.len() > MAX_STATISTICS {
         return refuse(ProblemKind::Malformed, format!("ask for at most {MAX_STATISTICS} statistics"));
     }
+    let listed = manifest.statistics();
     let mut wanted: Vec<String> = Vec::with_capacity(names.len());
     for name in names {
-        if !released.contains(&name) {
+        let asked =
+            Statistic::from_str(&name).ok().filter(|asked| listed.iter().any(|l| permits(*l, *asked)));
+        let Some(asked) = asked.map(|a| a.to_string()) else {
             let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-            let detail =
-                format!("the survey does not release \"{shown}\"; it releases: {}", released.join(", "));
+            let released = survey.statistics().join(", ");
+            let detail = format!("the survey does not release \"{shown}\"; it releases: {released}");
             return refuse(ProblemKind::StatisticNotPermitted, detail);
-        }
-        if !wanted.contains(&name) {
-            wanted.push(name);
+        };
+        if !wanted.contains(&asked) {
+            wanted.push(asked);
         }
     }
     Ok(wanted)

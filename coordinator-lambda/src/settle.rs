@@ -5,8 +5,9 @@
 //!
 //! - A verified receipt, once seen, is kept. From then on one party's word against the submission counts
 //!   nothing, so a single malicious party cannot make an accepted submission a rejected one.
-//! - A party speaks *against* when it says rejected, or, once the ticket has ended (plus a margin for clocks),
-//!   that it does not know the submission: it will not take it any more.
+//! - A party speaks *against* when it says rejected for a fault of the submission; and, once the ticket has ended
+//!   (plus a margin for clocks), also when it does not know the submission or gave it up without fault: until
+//!   then the upload, or its repetition, may still be on its way.
 //! - Two parties against decide, whatever the third shows: one of them is honest and did not vote, and an entry
 //!   needs three votes. A lone receipt then proves that its signer cheats.
 //! - One party against decides while no receipt is known. A party that does this to a submission which the
@@ -43,6 +44,22 @@ pub enum View {
     Rejected(Problem),
 }
 
+impl View {
+    /// Whether the party will not commit it; `over`: no ticket lets another upload in.
+    fn is_against(&self, over: bool) -> bool {
+        match self {
+            Self::Silent | Self::Pending | Self::Accepted(_) => false,
+            Self::Unknown => over,
+            Self::Rejected(problem) => over || !without_fault(problem),
+        }
+    }
+}
+
+/// Whether a rejection says nothing against the submission, so that it may be sent again.
+fn without_fault(problem: &Problem) -> bool {
+    problem.known() == Some(ProblemKind::Incomplete) || problem.is_transient()
+}
+
 /// What three views amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -74,15 +91,15 @@ pub fn decide(record: &SubmissionRecord, views: &[View; 3], now: u64, settle_sec
         return Decision::Accept(Box::new([a.clone(), b.clone(), c.clone()]));
     }
     let over = now >= record.expires.saturating_add(settle_seconds);
-    let against =
-        views.iter().filter(|v| matches!(v, View::Rejected(_)) || over && **v == View::Unknown).count();
+    let against = views.iter().filter(|v| v.is_against(over)).count();
     let evidence = match against {
         0 => return Decision::Wait,
         1 if receipts.iter().any(Option::is_some) => return Decision::Wait,
         1 => Evidence::OneParty,
         _ => Evidence::TwoParties,
     };
-    let rejection = views.iter().find_map(|v| if let View::Rejected(p) = v { Some(p.clone()) } else { None });
+    let rejections = || views.iter().filter_map(|v| if let View::Rejected(p) = v { Some(p) } else { None });
+    let rejection = rejections().find(|p| !without_fault(p)).or_else(|| rejections().next()).cloned();
     let problem = rejection.unwrap_or_else(|| {
         let missing = (0u8..).zip(views).find_map(|(i, v)| (*v == View::Unknown).then_some(i));
         let problem = Problem::new(
@@ -131,7 +148,7 @@ impl Coordinator {
                 }
             }
             Decision::Reject(problem, evidence) => {
-                let retryable = problem.known() == Some(ProblemKind::Incomplete) || problem.is_transient();
+                let retryable = without_fault(&problem);
                 if self.store.reject(&record, &problem, retryable, evidence).await? {
                     tracing::info!(submission = %id, problem = problem.kind, party = problem.party, "submission rejected");
                 }

@@ -1,5 +1,7 @@
 //! The coordinator against a real DynamoDB API and stub parties with real keys: every route and every refusal.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod admission;
 mod functions;
 mod lambda;

@@ -214,6 +214,9 @@ async fn what_the_survey_does_not_release_is_not_asked() {
     // Each name once, in the order asked.
     world.asked("{\"statistics\":[\"mean\",\"count\",\"mean\"]}").await;
     assert_eq!(world.parties[0].puts()[0].1.statistics, ["mean", "count"]);
+    // A listed sample variance says the population variance as well: the parties' own rule.
+    world.asked("{\"statistics\":[\"variance_population\"]}").await;
+    assert_eq!(world.parties[0].puts()[1].1.statistics, ["variance_population"]);
 }
 
 #[tokio::test]

@@ -135,6 +135,29 @@ async fn a_ticket_that_ends_unused_makes_the_submission_incomplete() {
     assert_eq!((problem.known(), problem.party), (Some(ProblemKind::Incomplete), Some(2)));
 }
 
+/// A party remembers that an earlier attempt was incomplete, until the new upload arrives: no reason to end the
+/// new attempt.
+#[tokio::test]
+async fn a_rejection_without_fault_decides_only_after_the_ticket() {
+    let world = World::new().await;
+    let id = world.admitted(0, 0).await;
+    let incomplete = Problem::new(ProblemKind::Incomplete, "another party did not receive its part");
+    for party in 0..3 {
+        world.rejects(party, id, incomplete.clone());
+    }
+    world.clock.advance_seconds(300);
+    assert_eq!(world.status(id).await.state, SubmissionState::Pending);
+    world.clock.advance_seconds(5);
+    let SubmissionState::Rejected { problem } = world.status(id).await.state else { panic!() };
+    assert_eq!(problem, incomplete.clone().party(0));
+    assert_eq!(world.admitted(0, 0).await, id);
+    assert_eq!(world.status(id).await.state, SubmissionState::Pending);
+    // A fault decides at once, and is what the provider hears of.
+    world.rejects(2, id, proof_invalid());
+    let SubmissionState::Rejected { problem } = world.status(id).await.state else { panic!() };
+    assert_eq!(problem.known(), Some(ProblemKind::ProofInvalid));
+}
+
 #[tokio::test]
 async fn while_the_parties_work_or_are_silent_nothing_is_decided() {
     let world = World::new().await;
@@ -233,14 +256,15 @@ async fn all_combinations_of_views() {
         1 => View::Unknown,
         2 => View::Pending,
         3 => View::Accepted(Box::new(world.receipt(party, 0, id, 3))),
-        _ => View::Rejected(proof_invalid()),
+        4 => View::Rejected(proof_invalid()),
+        _ => View::Rejected(Problem::new(ProblemKind::Incomplete, "missing")),
     };
-    for code in 0..250 {
-        let (over, kinds) = (code >= 125, [code % 5, code / 5 % 5, code / 25 % 5]);
+    for code in 0..432 {
+        let (over, kinds) = (code >= 216, [code % 6, code / 6 % 6, code / 36 % 6]);
         let views = [view(kinds[0], 0), view(kinds[1], 1), view(kinds[2], 2)];
         let now = if over { record.expires + 5 } else { record.expires };
         let count = |kind: usize| kinds.iter().filter(|k| **k == kind).count();
-        let against = count(4) + if over { count(1) } else { 0 };
+        let against = count(4) + if over { count(1) + count(5) } else { 0 };
         let decision = decide(&record, &views, now, 5);
         match decision {
             Decision::Accept(_) => assert_eq!(count(3), 3, "{kinds:?}"),
