@@ -31,7 +31,8 @@ pub fn release(manifest: &SurveyManifest, statistics: &[Statistic], opened: &Ope
     for &statistic in statistics {
         // At most MAX_COLUMNS columns.
         for (index, column) in (0u8..).zip(&manifest.columns) {
-            let aggregates = Aggregates::new(opened.submissions, index, column.scale, &opened.lanes, &opened.sums);
+            let aggregates =
+                Aggregates::new(opened.submissions, index, column.scale, &opened.lanes, &opened.sums);
             let exact = evaluate(statistic, &aggregates).ok();
             let counts = statistic == Statistic::Count;
             let squared = matches!(statistic, Statistic::Variance | Statistic::VariancePopulation);

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use tercet_mpc::statistics::Statistic;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
+use tercet_mpc::statistics::Statistic;
 use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 

@@ -3,3 +3,12 @@
 mod policy;
 mod survey;
 mod vectors;
+
+/// `docs/problems.md` tells of every kind of problem.
+#[test]
+fn every_problem_is_documented() {
+    let text = include_str!("../../../docs/problems.md");
+    for kind in tercet_protocol::api::ProblemKind::ALL {
+        assert!(text.contains(&format!("| `{}` | {} |", kind.slug(), kind.status())), "{}", kind.slug());
+    }
+}

@@ -30,7 +30,14 @@ fn with_body(body: &str) -> String {
 
 fn honest() -> Shown {
     let time = 1_741_091_696;
-    Shown { sent: SENT.into(), received: with_body(BODY), time, server: "api.exchange.test", session: [1; 32], commitments: None }
+    Shown {
+        sent: SENT.into(),
+        received: with_body(BODY),
+        time,
+        server: "api.exchange.test",
+        session: [1; 32],
+        commitments: None,
+    }
 }
 
 fn parse(marked: &str) -> (Vec<u8>, Vec<Range<usize>>) {
@@ -53,8 +60,10 @@ fn check(survey: &str, shown: &Shown) -> Result<Admitted, Refusal> {
     let survey = SurveyManifest::from_toml(survey).unwrap();
     let (sent, sent_hidden) = parse(&shown.sent);
     let (received, received_hidden) = parse(&shown.received);
-    let commitments =
-        shown.commitments.clone().unwrap_or_else(|| received_hidden.iter().cloned().map(commitment).collect());
+    let commitments = shown
+        .commitments
+        .clone()
+        .unwrap_or_else(|| received_hidden.iter().cloned().map(commitment).collect());
     let evidence = Evidence {
         server_name: shown.server,
         time: shown.time,
@@ -108,7 +117,10 @@ fn requests_that_mean_something_else_are_refused() {
     assert_eq!(refused(&Shown { sent: pipelined, ..honest() }), Rule::Request);
     assert_eq!(refused(&Shown { sent: format!("\r\n{SENT}"), ..honest() }), Rule::Request);
     assert_eq!(refused(&Shown { sent: SENT[..40].into(), ..honest() }), Rule::Request);
-    assert!(check(SURVEY, &Shown { sent: SENT.replace("=true", "=true&timestamp=1&signature=ab"), ..honest() }).is_ok());
+    assert!(
+        check(SURVEY, &Shown { sent: SENT.replace("=true", "=true&timestamp=1&signature=ab"), ..honest() })
+            .is_ok()
+    );
 }
 
 #[test]
@@ -129,7 +141,10 @@ fn responses_that_are_not_exactly_one_are_refused() {
         assert!(good.contains(from), "{from}");
         assert_eq!(refused(&Shown { received: good.replacen(from, to, 1), ..honest() }), rule, "{to}");
     }
-    assert_eq!(refused(&Shown { received: format!("{good}HTTP/1.1 200 OK\r\n\r\n"), ..honest() }), Rule::Response);
+    assert_eq!(
+        refused(&Shown { received: format!("{good}HTTP/1.1 200 OK\r\n\r\n"), ..honest() }),
+        Rule::Response
+    );
     assert_eq!(refused(&Shown { received: good[..good.len() - 1].into(), ..honest() }), Rule::Response);
 }
 
@@ -146,11 +161,26 @@ fn chunked_responses_are_read_as_their_body() {
     let middle = BODY.find("ETH").unwrap() + 1;
     let (a, b) = BODY.split_at(middle);
     let two = chunked(&[a, b], "0\r\n\r\n");
-    assert!(check(SURVEY, &Shown { received: two.clone(), ..honest() }).is_ok(), "a literal may lie across chunks");
-    let split_value = chunked(&[&BODY.replace("<12.5>", "<12.>")[..BODY.find("5>").unwrap() + 1]], "0\r\n\r\n");
+    assert!(
+        check(SURVEY, &Shown { received: two.clone(), ..honest() }).is_ok(),
+        "a literal may lie across chunks"
+    );
+    let split_value =
+        chunked(&[&BODY.replace("<12.5>", "<12.>")[..BODY.find("5>").unwrap() + 1]], "0\r\n\r\n");
     assert!(check(SURVEY, &Shown { received: split_value, ..honest() }).is_err());
-    for end in ["0\r\n", "", "0\r\nTrailer: x\r\n\r\n", "0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "5;ext\r\nhello\r\n0\r\n\r\n", "ffffffff\r\n"] {
-        assert_eq!(refused(&Shown { received: chunked(&[BODY], end), ..honest() }), Rule::Response, "{end:?}");
+    for end in [
+        "0\r\n",
+        "",
+        "0\r\nTrailer: x\r\n\r\n",
+        "0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "5;ext\r\nhello\r\n0\r\n\r\n",
+        "ffffffff\r\n",
+    ] {
+        assert_eq!(
+            refused(&Shown { received: chunked(&[BODY], end), ..honest() }),
+            Rule::Response,
+            "{end:?}"
+        );
     }
 }
 
@@ -189,14 +219,21 @@ fn values_out_of_place_are_refused() {
         assert!(got == rule || (rule == Rule::Identity && got == Rule::Hidden), "{to}: {got:?}");
     }
     let long = format!("<{}>", "1".repeat(65));
-    assert_eq!(refused(&Shown { received: with_body(&BODY.replace("<12.5>", &long)), ..honest() }), Rule::Column);
+    assert_eq!(
+        refused(&Shown { received: with_body(&BODY.replace("<12.5>", &long)), ..honest() }),
+        Rule::Column
+    );
 }
 
 #[test]
 fn each_column_needs_exactly_one_commitment() {
     let at = parse(&honest().received).1[0].clone();
     let wider = commitment(at.start..at.end + 1);
-    let cases = [vec![], vec![wider], vec![commitment(at.clone()), Commitment { digest: [8; 32], ..commitment(at.clone()) }]];
+    let cases = [
+        vec![],
+        vec![wider],
+        vec![commitment(at.clone()), Commitment { digest: [8; 32], ..commitment(at.clone()) }],
+    ];
     for commitments in cases {
         let n = commitments.len();
         assert_eq!(refused(&Shown { commitments: Some(commitments), ..honest() }), Rule::Commitment, "{n}");
@@ -217,7 +254,8 @@ fn server_and_time_must_be_the_surveys() {
 fn nullifiers_are_the_identitys() {
     let of = |shown: &Shown| check(SURVEY, shown).unwrap().nullifier;
     let first = of(&honest());
-    let other_balance = Shown { received: with_body(&BODY.replace("12.5", "13.5")), session: [2; 32], ..honest() };
+    let other_balance =
+        Shown { received: with_body(&BODY.replace("12.5", "13.5")), session: [2; 32], ..honest() };
     assert_eq!(first, of(&other_balance), "the same person on another day");
     let other_person = Shown { received: with_body(&BODY.replace("77", "78")), ..honest() };
     assert_ne!(first, of(&other_person));

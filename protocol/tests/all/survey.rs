@@ -77,12 +77,16 @@ fn a_descriptor_is_its_bytes() {
     let b = SurveyDescriptor::from_bytes(a.bytes().to_vec()).unwrap();
     assert_eq!((a.id(), a.manifest()), (b.id(), b.manifest()));
     assert_eq!(b.root_certificates().unwrap(), [vec![1, 2, 3]]);
-    let other_engine = SurveyDescriptor::assemble(manifest.clone(), &[vec![1, 2, 3]], parties(), EngineDigest([8; 32])).unwrap();
+    let other_engine =
+        SurveyDescriptor::assemble(manifest.clone(), &[vec![1, 2, 3]], parties(), EngineDigest([8; 32]))
+            .unwrap();
     assert_ne!(a.id(), other_engine.id());
     let twice = SurveyDescriptor::assemble(manifest, &[], [PublicKey([1; 32]); 3], engine);
     assert!(matches!(twice, Err(SurveyError::Invalid { key, .. }) if key == "parties"));
     let text = String::from_utf8(a.bytes().to_vec()).unwrap();
-    for (from, to) in [("\"protocol\": 1", "\"protocol\": 2"), ("\"engine\"", "\"motor\""), ("\"AQID\"", "\"?\"")] {
+    for (from, to) in
+        [("\"protocol\": 1", "\"protocol\": 2"), ("\"engine\"", "\"motor\""), ("\"AQID\"", "\"?\"")]
+    {
         assert!(SurveyDescriptor::from_bytes(text.replacen(from, to, 1).into_bytes()).is_err(), "{to}");
     }
 }

@@ -17,7 +17,8 @@ fn verifier(toml: &str) -> (SurveyManifest, SurveyVerifier) {
     let manifest = SurveyManifest::from_toml(toml).unwrap();
     let root = std::fs::read(vectors().join("root.der")).unwrap();
     let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
-    let descriptor = SurveyDescriptor::assemble(manifest.clone(), &[root], parties, EngineDigest([0; 32])).unwrap();
+    let descriptor =
+        SurveyDescriptor::assemble(manifest.clone(), &[root], parties, EngineDigest([0; 32])).unwrap();
     (manifest, SurveyVerifier::new(&descriptor).unwrap())
 }
 
