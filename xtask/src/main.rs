@@ -1,16 +1,23 @@
 //! `cargo xtask`: the one way in. `cargo xtask --help` lists what there is.
 
+mod bench;
 mod check;
 mod command;
 mod demo;
 mod engine;
+mod fuzz;
 mod oracle;
 mod up;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Builds, runs, tests and measures Tercet", version)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Builds, runs, tests and measures Tercet",
+    version
+)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -24,6 +31,10 @@ enum Task {
     Up(up::Options),
     /// Runs every test: formatting, lints, the engine's build, all crates, fuzz targets.
     Test(check::Options),
+    /// Measures speed and size, beside the limits that the project sets itself.
+    Bench(bench::Options),
+    /// Searches for inputs that break a decoder.
+    Fuzz(fuzz::Options),
     /// Builds the sandboxed engine and prints its digest and path.
     Engine,
 }
@@ -33,6 +44,8 @@ fn main() -> std::process::ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Up(options) => up::run(&options),
         Task::Test(options) => check::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),
     };
     match result {

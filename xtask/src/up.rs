@@ -27,10 +27,16 @@ pub struct Options {
 }
 
 /// The programs that a system is made of.
-const PACKAGES: [&str; 4] = ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded"];
+pub const PACKAGES: [&str; 4] = ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded"];
 
 /// Builds programs and engine, and says how to run them with this data folder.
-pub fn build(data_dir: PathBuf, survey: Option<PathBuf>, accounts: u32, rtt_ms: u64, profile: &str) -> Result<tercet_stack::Options> {
+pub fn build(
+    data_dir: PathBuf,
+    survey: Option<PathBuf>,
+    accounts: u32,
+    rtt_ms: u64,
+    profile: &str,
+) -> Result<tercet_stack::Options> {
     eprintln!("building the engine and the programs (the first time takes minutes)");
     let engine = engine::build()?.path;
     let mut build = cargo();
@@ -39,7 +45,8 @@ pub fn build(data_dir: PathBuf, survey: Option<PathBuf>, accounts: u32, rtt_ms: 
         build.args(["-p", package]);
     }
     run_command(&mut build)?;
-    let survey = survey.map(|s| std::path::absolute(&s).with_context(|| s.display().to_string())).transpose()?;
+    let survey =
+        survey.map(|s| std::path::absolute(&s).with_context(|| s.display().to_string())).transpose()?;
     let programs = tercet_stack::programs(&target_dir(), profile);
     Ok(tercet_stack::Options { data_dir, programs, engine, survey, accounts, rtt_ms })
 }

@@ -1,0 +1,88 @@
+//! The figures of speed and size that the project promises, measured; `cargo xtask bench` builds and runs this.
+//!
+//! Owns the measuring. Never asserts a time: it says what was reached beside the limit. It does fail where what
+//! it measures gives a wrong answer.
+
+mod proc;
+mod prove;
+mod providers;
+mod query;
+mod report;
+mod statements;
+mod submit;
+mod system;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use report::Report;
+
+/// What to measure, and with which programs.
+#[derive(Parser)]
+#[command(name = "tercet-bench", about = "Measures; started by `cargo xtask bench`")]
+pub struct Cli {
+    /// What to measure.
+    #[arg(value_enum)]
+    name: Name,
+    /// One JSON object per line instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Less of everything: minutes become seconds.
+    #[arg(long)]
+    quick: bool,
+    /// Folder of the built programs.
+    #[arg(long, value_name = "DIR")]
+    programs: PathBuf,
+    /// The built engine.
+    #[arg(long, value_name = "FILE")]
+    engine: PathBuf,
+    /// The profile that all of it was built with, for the report.
+    #[arg(long)]
+    profile: String,
+}
+
+/// A benchmark.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The provider's proof.
+    Prove,
+    /// One party's check, in the sandbox and native.
+    Verify,
+    /// The whole path through three party processes.
+    Submit,
+    /// Statistics over stored rows.
+    Query,
+    /// All of them.
+    All,
+}
+
+/// Measures, and tells.
+type Bench = fn(&Cli) -> anyhow::Result<Report>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // TLS has one provider; the first to ask installs it.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let benches: [(Name, Bench); 4] = [
+        (Name::Prove, prove::run),
+        (Name::Verify, verify::run),
+        (Name::Submit, submit::run),
+        (Name::Query, query::run),
+    ];
+    for (name, run) in benches {
+        if cli.name != name && cli.name != Name::All {
+            continue;
+        }
+        match run(&cli) {
+            Ok(report) => report.print(&cli),
+            Err(e) => {
+                eprintln!("error: {e:#}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

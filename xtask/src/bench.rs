@@ -1,0 +1,73 @@
+//! `cargo xtask bench`: builds what is measured, and starts the measuring.
+
+use clap::ValueEnum;
+
+use anyhow::Result;
+
+use crate::command::{cargo, run as run_command, target_dir};
+use crate::{engine, up};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Options {
+    /// What to measure.
+    #[arg(value_enum)]
+    name: Name,
+    /// One JSON object per line instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Less of everything: minutes become seconds.
+    #[arg(long)]
+    quick: bool,
+    /// Cargo profile; figures of any other than `release` say little.
+    #[arg(long, hide = true, default_value = "release")]
+    profile: String,
+}
+
+/// A benchmark.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The provider's proof: time, gates, upload.
+    Prove,
+    /// One party's check of a batch: CPU in the sandbox and native, traffic.
+    Verify,
+    /// The whole path through three party processes: rate, latency, memory, CPU of each process.
+    Submit,
+    /// Statistics over 100,000 stored rows.
+    Query,
+    /// All of them.
+    All,
+}
+
+/// Builds and runs.
+pub fn run(options: &Options) -> Result<()> {
+    eprintln!(
+        "building the engine and the programs with profile {} (the first time takes many minutes)",
+        options.profile
+    );
+    let engine = engine::build()?.path;
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--bins", "--profile", &options.profile, "-p", "tercet-bench"]);
+    // Always all of them: another selection would unify other features, and build libraries twice.
+    for package in up::PACKAGES {
+        build.args(["-p", package]);
+    }
+    run_command(&mut build)?;
+    let programs = tercet_stack::programs(&target_dir(), &options.profile);
+    let name = options.name.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
+    let mut bench = std::process::Command::new(programs.join("tercet-bench"));
+    bench
+        .arg(name)
+        .arg("--programs")
+        .arg(&programs)
+        .arg("--engine")
+        .arg(engine)
+        .args(["--profile", &options.profile]);
+    if options.json {
+        bench.arg("--json");
+    }
+    if options.quick {
+        bench.arg("--quick");
+    }
+    run_command(&mut bench)
+}
