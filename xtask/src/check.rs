@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
-use crate::engine;
+use crate::{engine, fuzz};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -33,6 +33,10 @@ impl Report {
     }
 }
 
+/// What is built for this machine: everything but the engine, with all features. Named alike in every step, so that
+/// cargo settles the dependencies' features once and builds them once.
+pub const MEMBERS: [&str; 4] = ["--workspace", "--exclude", "party-wasm", "--all-features"];
+
 const STEPS: &[Step] = &[
     ("formatting", |_| command::run(cargo().args(["fmt", "--all", "--check"]))),
     ("engine", |_| engine::build().map(|e| println!("engine {}", e.digest))),
@@ -40,24 +44,17 @@ const STEPS: &[Step] = &[
         command::run(engine::cargo_wasm("clippy").args(["--quiet", "--", "-D", "warnings"]))
     }),
     ("lints", |_| {
-        command::run(cargo().args([
-            "clippy",
-            "--quiet",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--quiet", "--all-targets"]).args(MEMBERS);
+        command::run(clippy.args(["--", "-D", "warnings"]))
     }),
     ("upstream's npm build", npm),
     ("tests", |_| {
-        command::run(
-            cargo()
-                .args(["test", "--all-features", "--no-fail-fast"])
-                .env("TERCET_ENGINE", engine::build()?.path),
-        )
+        let mut test = cargo();
+        test.args(["test", "--no-fail-fast"]).args(MEMBERS);
+        command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
+    ("fuzz targets", |_| fuzz::briefly()),
 ];
 
 /// Runs all steps.

@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod demo;
 mod engine;
+mod fuzz;
 mod oracle;
 mod up;
 
@@ -32,6 +33,8 @@ enum Task {
     Test(check::Options),
     /// Measures speed and size, beside the limits that the project sets itself.
     Bench(bench::Options),
+    /// Searches for inputs that break a decoder.
+    Fuzz(fuzz::Options),
     /// Builds the sandboxed engine and prints its digest and path.
     Engine,
 }
@@ -42,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Task::Up(options) => up::run(&options),
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),
     };
     match result {
