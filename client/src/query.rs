@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{QueryRequest, QueryState};
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
+use tercet_protocol::statistic::permitted;
 use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
 
 use crate::coordinator::{COORDINATOR, Coordinator};
@@ -110,12 +111,12 @@ pub async fn query(
     statistics: &[String],
     options: QueryOptions,
 ) -> Result<ResultFile, Error> {
-    let permitted = &survey.manifest().survey.statistics;
-    if let Some(unknown) = statistics.iter().find(|s| !permitted.contains(s)) {
+    let listed = &survey.manifest().survey.statistics;
+    if let Some(unknown) = statistics.iter().find(|s| permitted(survey.manifest(), s).is_none()) {
         return Err(Error::usage(format!(
             "the survey does not release \"{}\"; it releases: {}",
             unknown.escape_debug(),
-            permitted.join(", ")
+            listed.join(", ")
         )));
     }
     let request = QueryRequest { statistics: statistics.to_vec() };
@@ -144,7 +145,7 @@ pub async fn query(
     if signed.result.query != id {
         return Err(Error::bad_answer(COORDINATOR, "the result answers another query"));
     }
-    let asked = if statistics.is_empty() { permitted } else { statistics };
+    let asked = if statistics.is_empty() { listed } else { statistics };
     if let Some(missing) = asked.iter().find(|a| !signed.result.statistics.iter().any(|s| s.statistic == **a))
     {
         return Err(Error::bad_answer("the parties", format!("the result lacks the statistic {missing}")));

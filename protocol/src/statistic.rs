@@ -25,6 +25,12 @@ pub fn permits(listed: Statistic, asked: Statistic) -> bool {
     listed == asked || matches!((listed, asked), (Variance, VariancePopulation) | (Stddev, StddevPopulation))
 }
 
+/// The statistic of this name, if the survey releases it.
+pub fn permitted(manifest: &SurveyManifest, name: &str) -> Option<Statistic> {
+    let asked = name.parse().ok()?;
+    manifest.statistics().into_iter().any(|listed| permits(listed, asked)).then_some(asked)
+}
+
 /// The statistics of every column, in the order asked; the count once.
 pub fn release(manifest: &SurveyManifest, statistics: &[Statistic], opened: &Opened) -> Vec<StatisticValue> {
     let mut values = Vec::new();

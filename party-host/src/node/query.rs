@@ -1,14 +1,13 @@
 //! A query: each party's rules, the opening, the signed result.
 
 use std::collections::BTreeSet;
-use std::str::FromStr as _;
 
 use futures::TryStreamExt as _;
 use tercet_mpc::statement::{Lane, Output};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::Signature;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
-use tercet_protocol::statistic::{Opened, Statistic, permits, release as evaluate};
+use tercet_protocol::statistic::{Opened, Statistic, permitted, release as evaluate};
 use tercet_protocol::survey::SurveyManifest;
 
 use super::book::Aggregate;
@@ -131,12 +130,10 @@ fn plan(manifest: &SurveyManifest, names: &[String]) -> Result<Plan, Problem> {
     if names.is_empty() || names.len() > 64 {
         return Err(Problem::new(ProblemKind::Malformed, "ask for 1 to 64 statistics"));
     }
-    let permitted = manifest.statistics();
     let mut statistics = Vec::new();
     let mut aggregates = BTreeSet::new();
     for name in names {
-        let statistic = Statistic::from_str(name).ok().filter(|s| permitted.iter().any(|p| permits(*p, *s)));
-        let Some(statistic) = statistic else {
+        let Some(statistic) = permitted(manifest, name) else {
             let detail = format!("\"{}\" is not among the survey's statistics", name.escape_debug());
             return Err(Problem::new(ProblemKind::StatisticNotPermitted, detail));
         };

@@ -33,6 +33,8 @@ const DEEDS: [Deed; 7] = [
     Deed::Drop,
 ];
 
+const VOTE_DEEDS: [Deed; 3] = [Deed::FlipMiddle, Deed::Truncate, Deed::Drop];
+
 /// The messages of a batch and of a query, as steps on the wire.
 const BATCH: [u32; 4] = [Step::Hello as u32, Step::Have as u32, Step::ENGINE + 1, Step::Vote as u32];
 const QUERY: [u32; 4] = [Step::Hello as u32, Step::Decision as u32, Step::ENGINE + 2, Step::Result as u32];
@@ -88,7 +90,9 @@ fn cases(steps: [u32; 4]) -> Vec<(u8, u8, u32, Deed)> {
     for from in 0..3u8 {
         for to in (0..3u8).filter(|t| *t != from) {
             for step in steps.into_iter().filter(|s| sent_as_frame(from, to, *s)) {
-                out.extend(DEEDS.map(|deed| (from, to, step, deed)));
+                // A spoiled vote still lets a submission in, and the cohort is no larger than these cases.
+                let deeds = if step == Step::Vote as u32 { &VOTE_DEEDS[..] } else { &DEEDS[..] };
+                out.extend(deeds.iter().map(|deed| (from, to, step, *deed)));
             }
         }
     }
@@ -121,18 +125,14 @@ async fn no_altered_message_of_a_batch_gets_a_wrong_row_in() {
         assert!(struck, "{what}: the message never occurred");
         set(&world, from.into(), None).await;
         drop(answers);
-        // Only a vote can be withheld from one party while another already has all three; then the others' log is
-        // ahead by one agreed entry, and whoever is behind catches up.
-        if step != Step::Vote as u32 {
-            assert_eq!(world.heights(), before, "{what}: a batch was committed");
-        }
-        if world.heights() != before {
+        // A vote can be spoiled for one party after another has all three: then the others' logs are ahead by one
+        // agreed entry, and whoever is behind catches up.
+        if step == Step::Vote as u32 {
             world.accept(&next).await;
             world.until_height(before[0].0 + 1).await;
-            next = match waiting.next() {
-                Some(p) => p,
-                None => break,
-            };
+            next = waiting.next().unwrap();
+        } else {
+            assert_eq!(world.heights(), before, "{what}: a batch was committed");
         }
     }
     world.accept(&next).await;
