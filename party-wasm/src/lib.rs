@@ -80,7 +80,8 @@ fn stopped(e: tercet_mpc::Abort) -> Abort {
 
 fn open_session(session: &Session) -> Result<tercet_mpc::Session, Abort> {
     let party = PartyId::from_index(session.party.into()).ok_or_else(|| abort("input", "no such party"))?;
-    let id = <[u8; 32]>::try_from(&session.id[..]).map_err(|_| abort("input", "a session id has 32 bytes"))?;
+    let id =
+        <[u8; 32]>::try_from(&session.id[..]).map_err(|_| abort("input", "a session id has 32 bytes"))?;
     Ok(tercet_mpc::Session::new(party, id))
 }
 
@@ -96,7 +97,8 @@ fn parse(submission: &Submission) -> Result<Parsed<'_>, Abort> {
     // The host derived all of this from the presentation: a fault here is the host's, not the provider's.
     let input = |what| move || abort("input", what);
     Ok(Parsed {
-        statement: Statement::decode(&submission.statement).map_err(|_| abort("input", "unreadable statement"))?,
+        statement: Statement::decode(&submission.statement)
+            .map_err(|_| abort("input", "unreadable statement"))?,
         context: submission.context[..].try_into().map_err(|_| abort("input", "a context has 32 bytes"))?,
         hashes: ShareHashes::decode(&submission.share_hashes).ok_or_else(input("unreadable share hashes"))?,
         private: &submission.private,

@@ -29,7 +29,8 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
     );
     let url = world.stack.coordinator();
     let tercet = |args: &[&str]| {
-        let output = Command::new(programs.join("tercet")).args(args).arg("--coordinator").arg(&url).output().unwrap();
+        let output =
+            Command::new(programs.join("tercet")).args(args).arg("--coordinator").arg(&url).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
         text
@@ -37,12 +38,22 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
     let mut values = Vec::new();
     for dir in cohort() {
         let file = |name: &str| dir.join(name).display().to_string();
-        let out = tercet(&["submit", "--presentation", &file("presentation.bin"), "--secrets", &file("secrets.bin"), "--json"]);
+        let out = tercet(&[
+            "submit",
+            "--presentation",
+            &file("presentation.bin"),
+            "--secrets",
+            &file("secrets.bin"),
+            "--json",
+        ]);
         let receipt: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(receipt["receipts"].as_array().unwrap().len(), 3);
-        let status: Value = serde_json::from_str(&tercet(&["status", receipt["submission"].as_str().unwrap(), "--json"])).unwrap();
+        let status: Value =
+            serde_json::from_str(&tercet(&["status", receipt["submission"].as_str().unwrap(), "--json"]))
+                .unwrap();
         assert_eq!(status["state"], "accepted");
-        let meta: Value = serde_json::from_str(&std::fs::read_to_string(dir.join("meta.json")).unwrap()).unwrap();
+        let meta: Value =
+            serde_json::from_str(&std::fs::read_to_string(dir.join("meta.json")).unwrap()).unwrap();
         values.push(units(meta["value"].as_str().unwrap()));
     }
     let file = world.dir.path().join("result.json");
@@ -60,7 +71,11 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
     let statistics = result["result"]["statistics"].as_array().unwrap();
     for (name, (numerator, denominator)) in expected {
         let s = statistics.iter().find(|s| s["statistic"] == name).unwrap();
-        assert_eq!((s["exact"]["numerator"].as_str(), s["exact"]["denominator"].as_str()), (Some(&*numerator), Some(&*denominator)), "{name}");
+        assert_eq!(
+            (s["exact"]["numerator"].as_str(), s["exact"]["denominator"].as_str()),
+            (Some(&*numerator), Some(&*denominator)),
+            "{name}"
+        );
     }
     let verified = Command::new(programs.join("tercet")).arg("verify-result").arg(&file).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));

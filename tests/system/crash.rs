@@ -33,7 +33,8 @@ async fn killing_any_process_loses_nothing_that_has_a_receipt() {
         receipts.extend(outcomes.into_iter().flatten());
         world.stack.restart(victim).unwrap();
         for dir in batch {
-            let submitted = world.submit(dir).await.unwrap_or_else(|e| panic!("after {victim} came back: {e}"));
+            let submitted =
+                world.submit(dir).await.unwrap_or_else(|e| panic!("after {victim} came back: {e}"));
             receipts.push(submitted);
         }
         let agreed = world.agreed().await;
@@ -43,9 +44,14 @@ async fn killing_any_process_loses_nothing_that_has_a_receipt() {
     let World { dir, stack, .. } = world;
     let survey = stack.survey();
     stack.stop();
-    let stack = tercet_stack::Stack::start(options(dir.path().to_path_buf(), vectors().join("survey.toml")), &mut |_| {}).unwrap();
+    let stack = tercet_stack::Stack::start(
+        options(dir.path().to_path_buf(), vectors().join("survey.toml")),
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(stack.survey(), survey);
-    let coordinator = tercet_client::coordinator::Coordinator::new(&stack.coordinator(), Default::default()).unwrap();
+    let coordinator =
+        tercet_client::coordinator::Coordinator::new(&stack.coordinator(), Default::default()).unwrap();
     let deployment = coordinator.deployment(coordinator.survey(survey).await.unwrap()).await.unwrap();
     let world = World { dir, stack, coordinator, deployment };
     assert_eq!(world.agreed().await.submissions, 24);
@@ -55,10 +61,14 @@ async fn killing_any_process_loses_nothing_that_has_a_receipt() {
             let url = format!("{}/v1/submissions/{}", world.stack.party(i), r.submission);
             let request = tercet_client::http::Request::get("a party", url.parse().unwrap());
             let answer = world.coordinator.http().send(&request).await.unwrap();
-            let status: tercet_protocol::api::SubmissionStatus = serde_json::from_slice(&answer.body).unwrap();
+            let status: tercet_protocol::api::SubmissionStatus =
+                serde_json::from_slice(&answer.body).unwrap();
             match status.state {
                 tercet_protocol::api::SubmissionState::Accepted { receipts } => {
-                    assert_eq!((receipts[0].height, receipts[0].entry), (r.receipts[0].height, r.receipts[0].entry));
+                    assert_eq!(
+                        (receipts[0].height, receipts[0].entry),
+                        (r.receipts[0].height, r.receipts[0].entry)
+                    );
                 }
                 other => panic!("a receipt's submission is {other:?}"),
             }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
 use tercet_client::Error;
 use tercet_client::coordinator::{Coordinator, Deployment};
 use tercet_client::http::HttpOptions;
 use tercet_client::submit::{self, SubmitOptions, Submitted};
 use tercet_protocol::api::PartySurveyStatus;
 use tercet_stack::{Options, Stack};
-use tempfile::TempDir;
 use tlsn_verifier::Secrets;
 
 pub fn vectors() -> PathBuf {
@@ -17,13 +17,15 @@ pub fn vectors() -> PathBuf {
 
 /// The cohort's folders.
 pub fn cohort() -> Vec<PathBuf> {
-    let mut dirs: Vec<_> = std::fs::read_dir(vectors().join("cohort")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut dirs: Vec<_> =
+        std::fs::read_dir(vectors().join("cohort")).unwrap().map(|e| e.unwrap().path()).collect();
     dirs.sort();
     dirs
 }
 
 fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
 }
 
 pub struct World {

@@ -125,7 +125,12 @@ struct Row {
     oracle: String,
 }
 
-async fn flow(options: &Options, stack: &Stack, seconds: &mut Seconds, clock: &mut Instant) -> Result<Outcome> {
+async fn flow(
+    options: &Options,
+    stack: &Stack,
+    seconds: &mut Seconds,
+    clock: &mut Instant,
+) -> Result<Outcome> {
     let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
     let survey = coordinator.survey(stack.survey()).await?;
     let deployment = coordinator.deployment(survey).await?;
@@ -181,10 +186,15 @@ fn accounts(exchange_dir: &Path) -> Result<Vec<Account>> {
 }
 
 fn compare(honest: &[Account], result: &ResultFile, scale: u32) -> Result<Vec<Row>> {
-    let values: Vec<BigInt> = honest.iter().map(|a| oracle::parse(&a.eth_free, scale as usize)).collect::<Result<_>>()?;
+    let values: Vec<BigInt> =
+        honest.iter().map(|a| oracle::parse(&a.eth_free, scale as usize)).collect::<Result<_>>()?;
     let row = |s: &tercet_protocol::result::StatisticValue| {
         let released = s.value.clone().unwrap_or_else(|| "undefined".into());
-        Ok(Row { name: s.statistic.clone(), released, oracle: oracle::statistic(&s.statistic, &values, scale)? })
+        Ok(Row {
+            name: s.statistic.clone(),
+            released,
+            oracle: oracle::statistic(&s.statistic, &values, scale)?,
+        })
     };
     result.result.statistics.iter().map(row).collect()
 }
@@ -193,7 +203,11 @@ impl Providers {
     async fn notarize(&self, account: &Account, index: usize) -> Result<Notarized> {
         let mut headers = Headers::default();
         headers.add("the account", &format!("X-MBX-APIKEY: {}", account.api_key))?;
-        let hashes = [tlsn_verifier::HashAlg::Sha256, tlsn_verifier::HashAlg::Blake3, tlsn_verifier::HashAlg::Keccak256];
+        let hashes = [
+            tlsn_verifier::HashAlg::Sha256,
+            tlsn_verifier::HashAlg::Blake3,
+            tlsn_verifier::HashAlg::Keccak256,
+        ];
         let plan = Plan {
             url: "https://api.exchange.test/api/v3/account?omitZeroBalances=true".into(),
             connect: Some(self.exchange.clone()),
@@ -208,7 +222,9 @@ impl Providers {
 
     async fn submit(&self, n: &Notarized) -> Result<(), Error> {
         let options = SubmitOptions::default();
-        submit::submit(&self.coordinator, &self.deployment, &n.presentation, &n.secrets, options, &|_| {}).await.map(|_| ())
+        submit::submit(&self.coordinator, &self.deployment, &n.presentation, &n.secrets, options, &|_| {})
+            .await
+            .map(|_| ())
     }
 
     /// Shares and proves another value than the notary attested, with an otherwise perfect proof.
@@ -216,7 +232,8 @@ impl Providers {
         let notarized = self.notarize(account, 0).await?;
         let survey = &self.deployment.survey;
         let (verified, admitted) = SurveyVerifier::new(survey)?.check(&notarized.presentation)?;
-        let committed = verified.unopened().find(|c| c.direction == Direction::Received).context("no commitment")?;
+        let committed =
+            verified.unopened().find(|c| c.direction == Direction::Received).context("no commitment")?;
         let opening = notarized.secrets.opening_for(committed).context("no opening")?;
         let mut witness = ColumnWitness { bytes: opening.bytes.clone(), blinder: opening.blinder.clone() };
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
@@ -225,13 +242,17 @@ impl Providers {
         columns[0].alg = HashAlg::Sha256;
         columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
-        let mut public =
-            PublicPart { survey: survey.id(), presentation: notarized.presentation.clone(), share_hashes: Vec::new() };
+        let mut public = PublicPart {
+            survey: survey.id(),
+            presentation: notarized.presentation.clone(),
+            share_hashes: Vec::new(),
+        };
         let proven = tercet_mpc::prove(&forged, &[witness], &public.proof_context(), &random()?, &mut |_| {})
             .map_err(|e| anyhow!("the forger's own proof: {e}"))?;
         public.share_hashes = proven.public.encode().to_vec();
         let prepared = Prepared::from_parts(public, proven.private);
-        let upload = submit::upload(&self.coordinator, &self.deployment, &prepared, SubmitOptions::default(), &|_| {});
+        let upload =
+            submit::upload(&self.coordinator, &self.deployment, &prepared, SubmitOptions::default(), &|_| {});
         refusal("forged value", upload.await.map(|_| ()))
     }
 
@@ -244,7 +265,11 @@ impl Providers {
     /// Changes one revealed byte of a presentation.
     async fn tampered_presentation(&self, account: &Account) -> Result<Refusal> {
         let mut notarized = self.notarize(account, 0).await?;
-        let at = notarized.presentation.windows(6).position(|w| w == b"\"uid\":").context("no uid in the presentation")?;
+        let at = notarized
+            .presentation
+            .windows(6)
+            .position(|w| w == b"\"uid\":")
+            .context("no uid in the presentation")?;
         notarized.presentation[at + 6] ^= 1;
         let public = PublicPart {
             survey: self.deployment.survey.id(),
@@ -273,9 +298,18 @@ fn report(options: &Options, outcome: &Outcome, seconds: &Seconds) -> Result<()>
     let ok = differs == 0 && outcome.accepted == options.providers as usize && outcome.refusals.len() == 3;
     println!("{:<20} {:>36} {:>36}", "statistic", "three parties, signed", "clear-text oracle");
     for r in &outcome.rows {
-        println!("{:<20} {:>36} {:>36}{}", r.name, r.released, r.oracle, if r.released == r.oracle { "" } else { "  DIFFERS" });
+        println!(
+            "{:<20} {:>36} {:>36}{}",
+            r.name,
+            r.released,
+            r.oracle,
+            if r.released == r.oracle { "" } else { "  DIFFERS" }
+        );
     }
-    println!("three signatures verified over height {} and {} submissions", outcome.result.result.height, outcome.result.result.submissions);
+    println!(
+        "three signatures verified over height {} and {} submissions",
+        outcome.result.result.height, outcome.result.result.submissions
+    );
     if options.json {
         let of = |get: fn(&Row) -> &String| -> serde_json::Map<String, serde_json::Value> {
             outcome.rows.iter().map(|r| (r.name.clone(), get(r).clone().into())).collect()

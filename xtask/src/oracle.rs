@@ -42,7 +42,8 @@ pub fn statistic(name: &str, values: &[BigInt], scale: u32) -> Result<String> {
     let variance = |divisor: BigInt| (spread(), &n * divisor * unit.pow(2));
     let root = |(a, b): (BigInt, BigInt)| {
         // Rounded to nearest: floor of twice the root, plus one, halved.
-        let doubled = (a.magnitude() * BigUint::from(4u8) * BigUint::from(10u8).pow(2 * places) / b.magnitude()).sqrt();
+        let doubled =
+            (a.magnitude() * BigUint::from(4u8) * BigUint::from(10u8).pow(2 * places) / b.magnitude()).sqrt();
         text(false, &((doubled + 1u8) / 2u8), places as usize)
     };
     let one = BigInt::from(1);

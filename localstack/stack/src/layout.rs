@@ -67,7 +67,12 @@ fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let place = || format!("cannot write {}", path.display());
     // A leftover of a crash would keep its mode.
     let _gone = std::fs::remove_file(&partial);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial).with_context(place)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&partial)
+        .with_context(place)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).with_context(place)?;
     std::fs::rename(&partial, path).with_context(place)
 }
@@ -77,7 +82,8 @@ impl Layout {
     pub fn create(root: &Path) -> Result<Self> {
         let root = std::path::absolute(root)?;
         let this = Self(root);
-        for dir in [this.surveys(), this.s3(), this.logs(), this.0.join("coordinator"), this.0.join("survey")] {
+        for dir in [this.surveys(), this.s3(), this.logs(), this.0.join("coordinator"), this.0.join("survey")]
+        {
             std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         Ok(this)
@@ -156,7 +162,9 @@ impl Layout {
     pub fn ports(&self) -> Result<Ports> {
         let path = self.0.join("ports.json");
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display())),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let ports = Ports::pick()?;
                 self.make_s3_keys()?;
@@ -169,7 +177,8 @@ impl Layout {
 
     /// Takes the built engine as this folder's.
     pub fn adopt_engine(&self, built: &Path) -> Result<()> {
-        let bytes = std::fs::read(built).with_context(|| format!("cannot read the engine {}", built.display()))?;
+        let bytes =
+            std::fs::read(built).with_context(|| format!("cannot read the engine {}", built.display()))?;
         write(&self.engine(), &bytes)
     }
 
@@ -210,9 +219,11 @@ impl Layout {
     /// A survey about the sample exchange, with the local notary's key.
     pub fn sample_survey(&self) -> Result<PathBuf> {
         let path = self.0.join("survey/survey.toml");
-        let root = std::fs::read(self.exchange().join("root.der")).context("the sample exchange wrote no certificate")?;
+        let root = std::fs::read(self.exchange().join("root.der"))
+            .context("the sample exchange wrote no certificate")?;
         write(&self.0.join("survey/root.der"), &root)?;
-        let info: serde_json::Value = serde_json::from_slice(&std::fs::read(self.notary().join("notary.json"))?)?;
+        let info: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(self.notary().join("notary.json"))?)?;
         let key = info["key"].as_str().context("the local notary's file names no key")?;
         write(&path, include_str!("survey.toml").replace("@notary-key@", key).as_bytes())?;
         Ok(path)

@@ -116,7 +116,11 @@ impl Stack {
 
     /// Kills a process at once (SIGKILL).
     pub fn kill(&mut self, name: &str) -> Result<()> {
-        let at = self.processes.iter().position(|p| p.name() == name).with_context(|| format!("{name} does not run"))?;
+        let at = self
+            .processes
+            .iter()
+            .position(|p| p.name() == name)
+            .with_context(|| format!("{name} does not run"))?;
         self.processes.swap_remove(at).kill();
         Ok(())
     }
@@ -151,12 +155,26 @@ impl Stack {
         let (program, args, env): (&str, Vec<String>, Vec<(&str, String)>) = match name {
             "s3" => (
                 embedded,
-                vec!["s3".into(), "--listen".into(), at(self.ports.s3), "--root".into(), path(l.s3()), "--credentials-file".into(), path(l.s3_keys())],
+                vec![
+                    "s3".into(),
+                    "--listen".into(),
+                    at(self.ports.s3),
+                    "--root".into(),
+                    path(l.s3()),
+                    "--credentials-file".into(),
+                    path(l.s3_keys()),
+                ],
                 vec![],
             ),
             "dynamodb" => (
                 embedded,
-                vec!["dynamodb".into(), "--listen".into(), at(self.ports.dynamodb), "--db".into(), path(l.dynamodb())],
+                vec![
+                    "dynamodb".into(),
+                    "--listen".into(),
+                    at(self.ports.dynamodb),
+                    "--db".into(),
+                    path(l.dynamodb()),
+                ],
                 vec![],
             ),
             "exchange" => (
@@ -174,7 +192,13 @@ impl Stack {
             ),
             "notary" => (
                 embedded,
-                vec!["notary".into(), "--listen".into(), at(self.ports.notary), "--state".into(), path(l.notary())],
+                vec![
+                    "notary".into(),
+                    "--listen".into(),
+                    at(self.ports.notary),
+                    "--state".into(),
+                    path(l.notary()),
+                ],
                 vec![],
             ),
             "coordinator" => (
@@ -184,7 +208,8 @@ impl Stack {
                 vec![("AWS_ACCESS_KEY_ID", "local".into()), ("AWS_SECRET_ACCESS_KEY", "local".into())],
             ),
             party => {
-                let index: usize = party.strip_prefix("party-").and_then(|i| i.parse().ok()).context("no such process")?;
+                let index: usize =
+                    party.strip_prefix("party-").and_then(|i| i.parse().ok()).context("no such process")?;
                 let (access, secret) = l.s3_key(index)?;
                 (
                     "party-host",

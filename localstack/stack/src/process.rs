@@ -24,8 +24,15 @@ pub struct Process {
 
 impl Process {
     /// Starts a program and waits for its line `listening …`. Its log goes to a file.
-    pub fn start(name: &str, program: &Path, args: &[String], env: &[(&str, String)], log: &Path) -> Result<Self> {
-        let file = File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+    pub fn start(
+        name: &str,
+        program: &Path,
+        args: &[String],
+        env: &[(&str, String)],
+        log: &Path,
+    ) -> Result<Self> {
+        let file =
+            File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
         let mut child = Command::new(program)
             .args(args)
             .envs(env.iter().map(|(k, v)| (k, v)))
@@ -51,7 +58,9 @@ impl Process {
         loop {
             match told.recv_timeout(Duration::from_millis(100)) {
                 Ok(()) => return Ok(this),
-                Err(_) if this.child.try_wait()?.is_some() => bail!("{name} did not start:\n{}", this.log_end()),
+                Err(_) if this.child.try_wait()?.is_some() => {
+                    bail!("{name} did not start:\n{}", this.log_end())
+                }
                 Err(_) if start.elapsed() > START => {
                     bail!("{name} does not listen after {} s:\n{}", START.as_secs(), this.log_end())
                 }
@@ -89,7 +98,8 @@ impl Process {
 
     /// Asks it to stop and waits; kills it if it does not.
     pub fn terminate(mut self) {
-        let _sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
+        let _sent =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
         let start = Instant::now();
         while start.elapsed() < STOP {
             if !matches!(self.child.try_wait(), Ok(None)) {
