@@ -102,7 +102,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
             }
             Err(e) => {
                 failures = failures.saturating_add(1);
-                let pause = Duration::from_millis(100 << failures.min(6));
+                let pause = Duration::from_millis(50 << failures.min(7)).min(survey.patience);
                 tracing::warn!(error = %e, code = e.code(), retry_in_ms = pause.as_millis() as u64, "batch stopped");
                 tokio::time::sleep(pause).await;
             }
