@@ -46,6 +46,11 @@ pub fn secrets() -> Vec<Vec<u8>> {
     files("secrets.bin")
 }
 
+/// All attestations that came as files of their own.
+pub fn attestations() -> Vec<Vec<u8>> {
+    files("attestation.bin")
+}
+
 /// The certificate that the vectors' servers are vouched for by.
 pub fn root() -> Vec<u8> {
     vector("root.der")

@@ -40,6 +40,8 @@ const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>)
 const TARGETS: &[Target] = &[
     target("presentation", presentations::presentation, fixtures::presentations),
     target("secrets", presentations::secrets, fixtures::secrets),
+    target("attestation", presentations::attestation, fixtures::attestations),
+    target("attestation-request", presentations::request, presentations::request_seeds),
     target("statement", engine::statement, engine::statement_seeds),
     target("share-hashes", engine::share_hashes, engine::share_hashes_seeds),
     target("private-part", engine::private_part, engine::private_part_seeds),

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
+use tlsn_verifier::notarize::{Attestation, AttestationRequest, NotarySigningKey};
 use tlsn_verifier::{
-    Direction, HashCommitment, NotaryTrust, Presentation, RootStore, Secrets, TrustPolicy, WireVersion,
-    verify,
+    Direction, HashCommitment, NotaryTrust, Presentation, RootStore, Secrets, SignatureAlg, TrustPolicy,
+    WireVersion, verify,
 };
 
 use crate::fixtures;
@@ -76,4 +77,36 @@ pub fn secrets(data: &[u8]) {
             );
         }
     }
+}
+
+/// Decoding is canonical, and what is attested can be asked for.
+pub fn attestation(data: &[u8]) {
+    for version in VERSIONS {
+        if let Ok(attestation) = Attestation::decode_as(data, version) {
+            assert_eq!(attestation.encode(), data, "{version:?}");
+        }
+    }
+    let Ok(attestation) = Attestation::decode(data) else { return };
+    assert_eq!(attestation.encode(), data);
+    let _ = (attestation.verify_signature(), attestation.commitments());
+    if let Some(wanted) = attestation.to_request() {
+        assert_eq!(AttestationRequest::decode(&wanted.encode()), Ok(wanted));
+    }
+}
+
+/// Decoding is canonical; the local notary refuses a request or gives an attestation that answers it.
+pub fn request(data: &[u8]) {
+    let Ok(request) = AttestationRequest::decode(data) else { return };
+    assert_eq!(request.encode(), data);
+    let key = NotarySigningKey::new(SignatureAlg::Secp256k1, &[1; 32]).unwrap();
+    let Ok(attestation) = key.attest(&request, 1, Vec::new(), &mut |bytes| bytes.fill(5)) else { return };
+    assert_eq!(attestation.verify_signature(), Ok(key.public()));
+    assert_eq!(attestation.to_request(), Some(request));
+    assert!(attestation.commitments().is_ok());
+}
+
+pub fn request_seeds() -> Vec<Vec<u8>> {
+    let all = fixtures::attestations();
+    let requests = all.iter().filter_map(|a| Attestation::decode(a).ok()?.to_request());
+    requests.map(|r| r.encode()).collect()
 }

@@ -13,6 +13,9 @@ pub struct Options {
     /// Fails where an optional tool is missing, instead of saying so and going on. On in CI.
     #[arg(long, env = "CI", value_parser = clap::builder::FalseyValueParser::new())]
     strict: bool,
+    /// Runs only the steps with this text in their names.
+    #[arg(long, value_name = "STEP")]
+    only: Option<String>,
 }
 
 type Step = (&'static str, fn(&mut Report) -> Result<()>);
@@ -60,7 +63,12 @@ const STEPS: &[Step] = &[
 /// Runs all steps.
 pub fn run(options: &Options) -> Result<()> {
     let mut report = Report { strict: options.strict, skipped: Vec::new() };
-    for (name, step) in STEPS {
+    let chosen = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    if !STEPS.iter().any(|(name, _)| chosen(name)) {
+        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("no step has that name; there are: {}", names.join(", "));
+    }
+    for (name, step) in STEPS.iter().filter(|(name, _)| chosen(name)) {
         let start = std::time::Instant::now();
         eprintln!("== {name}");
         step(&mut report)?;

@@ -1,9 +1,10 @@
 //! `cargo xtask up`: the whole system, left running.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tercet_protocol::ids::{SurveyId, sha256};
 use tercet_stack::Stack;
 
 use crate::command::{cargo, root, run as run_command, target_dir};
@@ -15,9 +16,10 @@ pub struct Options {
     /// The survey's file; without it, a survey about the sample exchange.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Where everything is kept; the same folder continues where it stopped.
-    #[arg(long, value_name = "DIR", default_value_os_t = root().join(".tercet"))]
-    data_dir: PathBuf,
+    /// Where everything is kept; the same folder continues where it stopped. By default a folder of its own for
+    /// each survey file, under `.tercet`.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Accounts at the sample exchange.
     #[arg(long, value_name = "N", default_value_t = 100)]
     accounts: u32,
@@ -51,10 +53,23 @@ pub fn build(
     Ok(tercet_stack::Options { data_dir, programs, engine, survey, accounts, rtt_ms })
 }
 
+/// A folder for one survey file: two surveys in one folder would be one coordinator's, and clients had to choose.
+fn default_data_dir(manifest: Option<&Path>) -> Result<PathBuf> {
+    let base = root().join(".tercet");
+    let Some(path) = manifest else { return Ok(base.join("sample")) };
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let digest = SurveyId(sha256(&[&bytes])).to_string();
+    Ok(base.join(&digest[..16]))
+}
+
 /// Runs until Ctrl-C.
 pub fn run(options: &Options) -> Result<()> {
     let manifest = options.manifest.clone();
-    let stack = build(options.data_dir.clone(), manifest, options.accounts, options.rtt_ms, "dev")?;
+    let data_dir = match &options.data_dir {
+        Some(dir) => dir.clone(),
+        None => default_data_dir(options.manifest.as_deref())?,
+    };
+    let stack = build(data_dir, manifest, options.accounts, options.rtt_ms, "dev")?;
     let programs = stack.programs.clone();
     let mut stack = Stack::start(stack, &mut |name| eprintln!("starting {name}"))?;
 
