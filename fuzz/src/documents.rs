@@ -243,7 +243,7 @@ pub fn identifiers(data: &[u8]) {
         assert_eq!(kind.urn(), text);
     }
     if let Ok(key) = NotaryKey::from_str(text) {
-        assert_eq!(key.to_string().parse(), Ok(key.clone()));
+        assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!(NotaryKey::new(key.alg(), &key.to_sec1()), Ok(key));
     }
 }

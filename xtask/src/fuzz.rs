@@ -154,18 +154,20 @@ impl Fuzzer {
         if status.success() {
             return Ok(());
         }
-        let log = log.unwrap_or_default();
+        let kept = self.artifacts.join(format!("{target}-*"));
+        let Some(log) = log else {
+            bail!(
+                "fuzz target {target} ended with {status}; inputs that fail are kept as {}",
+                kept.display()
+            );
+        };
         let tail: Vec<_> = log.lines().rev().take(40).collect();
-        let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+        tail.iter().rev().for_each(|line| eprintln!("{target}: {line}"));
         match log.lines().find_map(|l| l.split_once("Test unit written to ")) {
             Some((_, input)) => bail!(
-                "{tail}\nfuzz target {target} failed on the input {input}\nrun it again: cargo xtask fuzz {target} \
-                 --input {input}"
+                "fuzz target {target} failed on the input {input}\nrun it again: cargo xtask fuzz {target} --input {input}"
             ),
-            None => bail!(
-                "{tail}\nfuzz target {target} ended with {status}; inputs that fail are kept as {}/{target}-*",
-                self.artifacts.display()
-            ),
+            None => bail!("fuzz target {target} ended with {status} without an input of its own"),
         }
     }
 }
