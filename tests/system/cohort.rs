@@ -91,7 +91,9 @@ async fn real_sessions_submit_under_their_own_manifest() {
     // All real sessions are of one account: without an identity, each session counts once.
     let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
     let (start, end) = (text.find("[identity]").unwrap(), text.find("[[columns]]").unwrap());
-    let text = format!("{}{}", &text[..start], &text[end..]).replace("min_cohort = 10", "min_cohort = 1");
+    let text = format!("{}{}", &text[..start], &text[end..])
+        .replace("min_cohort = 10", "min_cohort = 1")
+        .replace("bits = 48", "bits = 60");
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("survey.toml"), text).unwrap();
     std::fs::copy(vectors().join("root.der"), dir.path().join("root.der")).unwrap();

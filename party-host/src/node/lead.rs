@@ -15,8 +15,6 @@ use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 
 /// How long party 2 keeps one half of a session while it waits for the other.
 const HALF_LIFE: Duration = Duration::from_secs(10);
-/// How long a session waits for its turn.
-const TURN: Duration = Duration::from_secs(15);
 
 /// One of the two channels of a session at party 2.
 pub(super) struct Half {
@@ -154,7 +152,11 @@ async fn wire(survey: &SurveyNode, next: Channel, previous: Channel) -> Wire {
 }
 
 async fn turn(survey: &SurveyNode) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
-    tokio::time::timeout(TURN, survey.session.lock()).await.map_err(|_| SessionError::Occupied)
+    // Shorter than the others wait for our hello: a session whose turn comes later than that is dead already, and
+    // would only hold up the next.
+    tokio::time::timeout(survey.patience * 3 / 4, survey.session.lock())
+        .await
+        .map_err(|_| SessionError::Occupied)
 }
 
 /// Counts and handles a session's failure: a party that finds itself behind catches up at once.
@@ -169,8 +171,13 @@ async fn finish<T>(
             f.count += 1;
             f.last = e.to_string();
         });
-        if let SessionError::Behind { party, .. } = e {
-            catch_up_from(node, survey, *party).await;
+        match e {
+            SessionError::Behind { party, .. } => catch_up_from(node, survey, *party).await,
+            // Whoever is ahead ends the session at once, and its hello may not arrive: the leader looks for itself.
+            SessionError::Peer { .. } | SessionError::Disagreement { .. } if survey.me() == 0 => {
+                catch_up_from_all(node, survey).await;
+            }
+            _ => {}
         }
     }
     outcome

@@ -470,3 +470,86 @@ impl PeerIo for EngineWire {
             .map_err(|e| SessionOver(format!("party {party}: {e}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intro(me: u8) -> Introduction {
+        Introduction {
+            survey: SurveyId([1; 32]),
+            me,
+            head: (4, EntryHash([2; 32])),
+            engine: EngineDigest([3; 32]),
+            patience: Duration::from_secs(1),
+        }
+    }
+
+    fn job() -> Job {
+        Job::Batch { submissions: vec![SubmissionId([9; 32])] }
+    }
+
+    fn hellos() -> [Hello; 3] {
+        [0, 1, 2].map(|me| intro(me).hello(&job(), me == 0).unwrap())
+    }
+
+    fn agree(me: u8, h: &[Hello; 3]) -> Result<[u8; 32], SessionError> {
+        let (next, previous) = ((me + 1) % 3, (me + 2) % 3);
+        let at = |i: u8| &h[usize::from(i)];
+        intro(me).agree(at(me), [(next, at(next)), (previous, at(previous))])
+    }
+
+    #[test]
+    fn all_three_derive_one_id_and_a_restart_derives_another() {
+        let first = hellos();
+        let ids = [0, 1, 2].map(|me| agree(me, &first).unwrap());
+        assert!(ids.iter().all(|id| *id == ids[0]));
+        // The same parties, survey, height and job again, as after a restart: fresh nonces, another session.
+        assert_ne!(agree(0, &hellos()).unwrap(), ids[0]);
+        // One party's nonce alone makes the difference, so no two others can force a session to repeat.
+        for fresh in 0..3 {
+            let mut h = first.clone();
+            h[fresh].nonce[0] ^= 1;
+            assert_ne!(agree(0, &h).unwrap(), ids[0], "party {fresh}");
+        }
+    }
+
+    #[test]
+    fn a_session_without_three_fresh_nonces_is_refused() {
+        for (from, nonce) in [(1, [0; 32]), (2, [0; 32])] {
+            let mut h = hellos();
+            h[from].nonce = nonce;
+            assert!(matches!(agree(0, &h), Err(SessionError::Disagreement { .. })), "party {from}");
+        }
+        let mut h = hellos();
+        h[1].nonce = h[0].nonce;
+        assert!(agree(0, &h).is_err() && agree(2, &h).is_err(), "a nonce that was echoed");
+    }
+
+    #[test]
+    fn whoever_differs_is_named() {
+        let cases: [(fn(&mut Hello), &str); 7] = [
+            (|h| h.protocol += 1, "protocol"),
+            (|h| h.survey = SurveyId([7; 32]), "survey"),
+            (|h| h.from = 0, "party"),
+            (|h| h.engine = EngineDigest([7; 32]), "engine"),
+            (|h| h.job_digest[0] ^= 1, "job"),
+            (|h| h.height -= 1, "behind"),
+            (|h| h.head = EntryHash([7; 32]), "same height"),
+        ];
+        for (change, word) in cases {
+            let mut h = hellos();
+            change(&mut h[2]);
+            match agree(0, &h) {
+                Err(SessionError::Disagreement { party, what }) => {
+                    assert_eq!(party, 2);
+                    assert!(what.contains(word), "{what}");
+                }
+                other => panic!("{word}: {other:?}"),
+            }
+        }
+        let mut h = hellos();
+        h[1].height += 1;
+        assert!(matches!(agree(0, &h), Err(SessionError::Behind { party: 1, ours: 4, theirs: 5 })));
+    }
+}

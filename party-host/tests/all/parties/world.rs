@@ -282,7 +282,12 @@ impl World {
                     assert_eq!(usize::from(receipts[0].party), i);
                     entries.push((receipts[0].height, receipts[0].entry));
                 }
-                other => panic!("party {i}: {other:?}"),
+                other => {
+                    let survey =
+                        |n: &Arc<Node>| n.survey(self.survey_id()).unwrap().failures.borrow().clone();
+                    let failures: Vec<_> = self.parties.iter().flatten().map(survey).collect();
+                    panic!("party {i}: {other:?}; heights {:?}; {failures:?}", self.heights())
+                }
             }
         }
         assert!(entries.iter().all(|e| *e == entries[0]), "{entries:?}");
