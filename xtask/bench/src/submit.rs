@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use tercet_client::coordinator::Deployment;
 use tercet_protocol::api::{SubmissionState, SubmissionStatus};
 use tercet_protocol::submission::Receipt;
-use tercet_stack::Stack;
+use tercet_stack::{Process, Stack};
 
 use crate::providers::{Providers, Ready};
 use crate::report::{Limit, Report, percentile};
@@ -26,9 +26,11 @@ const ATTEMPTS: usize = 20;
 pub fn run(cli: &Cli) -> Result<Report> {
     let (sustained, single) = if cli.quick { (300, 30) } else { (3000, 100) };
     let folder = tempfile::tempdir()?;
-    let stack = system::start(cli, folder.path(), (sustained + single) as u32)?;
-    let report = system::runtime()?.block_on(measure(&stack, sustained, single))?;
+    let mut stack = system::start(cli, folder.path(), (sustained + single) as u32)?;
+    let s3 = system::durable_s3(cli, &mut stack)?;
+    let report = system::runtime()?.block_on(measure(&stack, &s3, sustained, single))?;
     stack.stop();
+    s3.terminate();
     Ok(report)
 }
 
@@ -41,7 +43,7 @@ struct Answered {
     undecided: usize,
 }
 
-async fn measure(stack: &Stack, sustained: usize, single: usize) -> Result<Report> {
+async fn measure(stack: &Stack, s3: &Process, sustained: usize, single: usize) -> Result<Report> {
     let providers = Providers::of(stack).await?;
     let clock = Instant::now();
     let proven = providers.prove(sustained + single).await?;
@@ -63,7 +65,7 @@ async fn measure(stack: &Stack, sustained: usize, single: usize) -> Result<Repor
 
     eprintln!("{sustained} submissions, {CONCURRENCY} at once");
     let batches_before = batches(&http, stack).await?;
-    let cpu_before = system::cpu(stack)?;
+    let cpu_before = system::cpu(stack, s3)?;
     let clock = Instant::now();
     let done: Vec<Answered> = stream::iter(load)
         .map(|r| submit(&http, stack, r))
@@ -71,7 +73,7 @@ async fn measure(stack: &Stack, sustained: usize, single: usize) -> Result<Repor
         .try_collect()
         .await?;
     let seconds = clock.elapsed().as_secs_f64();
-    let cpu_after = system::cpu(stack)?;
+    let cpu_after = system::cpu(stack, s3)?;
     let batches_after = batches(&http, stack).await?;
 
     for answered in alone.iter().chain(&done) {

@@ -9,8 +9,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use party_host::config::Config;
 use tercet_protocol::api::PartySurveyStatus;
-use tercet_stack::{Options, PROCESSES, Stack};
+use tercet_stack::{Options, PROCESSES, Process, Stack};
 
 use crate::{Cli, proc};
 
@@ -25,6 +26,21 @@ pub fn start(cli: &Cli, folder: &Path, accounts: u32) -> Result<Stack> {
         rtt_ms: 0,
     };
     Stack::start(options, &mut |name| eprintln!("starting {name}"))
+}
+
+/// Replaces the system's S3 server by one that forces every object to the disk before it answers, so that a commit
+/// means what it means in the cloud.
+pub fn durable_s3(cli: &Cli, stack: &mut Stack) -> Result<Process> {
+    let endpoint =
+        Config::load(&stack.layout().party_config(0), |_| None)?.store.endpoint.unwrap_or_default();
+    let listen =
+        endpoint.strip_prefix("http://").context("the parties' S3 server has no address of its own")?;
+    stack.kill("s3")?;
+    let layout = stack.layout();
+    let (root, keys) = (layout.s3().display().to_string(), layout.s3_keys().display().to_string());
+    let args =
+        ["s3", "--listen", listen, "--root", &root, "--credentials-file", &keys, "--sync"].map(String::from);
+    Process::start("s3", &cli.programs.join("tercet-embedded"), &args, &[], &layout.log("s3"))
 }
 
 /// A runtime for the driver: as many threads as a client on the same machine may well take.
@@ -82,11 +98,12 @@ impl Http {
     }
 }
 
-/// CPU seconds (own code, kernel) of every process so far, the driver last.
-pub fn cpu(stack: &Stack) -> Result<Vec<(String, f64, f64)>> {
+/// CPU seconds (own code, kernel) of every process so far, the driver last. The S3 server is not the stack's own.
+pub fn cpu(stack: &Stack, s3: &Process) -> Result<Vec<(String, f64, f64)>> {
     let mut all = Vec::with_capacity(PROCESSES.len() + 1);
     for name in PROCESSES {
-        let pid = stack.pid(name).with_context(|| format!("{name} does not run"))?;
+        let own = stack.pid(name).or((name == s3.name()).then(|| s3.pid()));
+        let pid = own.with_context(|| format!("{name} does not run"))?;
         let (user, system) = proc::cpu(pid)?;
         all.push((name.to_owned(), user, system));
     }
