@@ -3,6 +3,7 @@
 //!
 //! Owns the operator's keys, log and shares. Never trusts the coordinator or a peer for anything it can check.
 
+#![allow(clippy::result_large_err, reason = "a refusal is a whole problem document; none is on a hot path")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod api;
