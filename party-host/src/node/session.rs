@@ -528,7 +528,8 @@ mod tests {
 
     #[test]
     fn whoever_differs_is_named() {
-        let cases: [(fn(&mut Hello), &str); 7] = [
+        type Change = fn(&mut Hello);
+        let cases: [(Change, &str); 7] = [
             (|h| h.protocol += 1, "protocol"),
             (|h| h.survey = SurveyId([7; 32]), "survey"),
             (|h| h.from = 0, "party"),
