@@ -1,5 +1,7 @@
 //! Tests of surveys and policy, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod policy;
 mod survey;
 mod vectors;
