@@ -4,12 +4,17 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::{SigningKey, random};
 use tercet_protocol::survey::SurveyDescriptor;
+
+const FIRST_PORT: u32 = 20_000;
+const BLOCK_SIZE: u32 = 16;
+const BLOCKS: u32 = 700;
 
 /// The loopback ports of a data folder: chosen once, so that addresses survive restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +37,19 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Free ports. All are held at once while they are picked, so that no two are the same.
+    /// A block of free ports below the range that the system gives to outgoing connections: a port of that range
+    /// can be taken at any moment before its server starts. Each call in a process looks at other blocks.
     fn pick() -> Result<Self> {
-        let mut held = Vec::new();
-        let mut port = || -> Result<u16> {
-            let listener = TcpListener::bind("127.0.0.1:0").context("no free port on loopback")?;
-            let port = listener.local_addr()?.port();
-            held.push(listener);
-            Ok(port)
-        };
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+        let first = std::process::id().wrapping_mul(31).wrapping_add(calls.wrapping_mul(97));
+        let block = (0..BLOCKS)
+            // At most 20,000 + 700 * 16, which fits.
+            .map(|i| (FIRST_PORT + first.wrapping_add(i) % BLOCKS * BLOCK_SIZE) as u16)
+            .find(|base| (0..BLOCK_SIZE as u16).all(|i| TcpListener::bind(("127.0.0.1", base + i)).is_ok()))
+            .context("no free block of ports on loopback: stop systems that you no longer need")?;
+        let mut ports = block..;
+        let mut port = || ports.next().context("a block has enough ports");
         Ok(Self {
             s3: port()?,
             dynamodb: port()?,
