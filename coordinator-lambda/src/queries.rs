@@ -1,12 +1,10 @@
 //! Queries: handing them to the parties, verifying what comes back, publishing it.
 
-use std::str::FromStr as _;
-
 use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
 use tercet_protocol::ids::{QueryId, SurveyId};
 use tercet_protocol::keys::random;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::statistic::{Statistic, permits};
+use tercet_protocol::statistic;
 
 use crate::admission::RateReport;
 use crate::coordinator::Coordinator;
@@ -154,12 +152,9 @@ fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> 
     if names.len() > MAX_STATISTICS {
         return refuse(ProblemKind::Malformed, format!("ask for at most {MAX_STATISTICS} statistics"));
     }
-    let listed = manifest.statistics();
     let mut wanted: Vec<String> = Vec::with_capacity(names.len());
     for name in names {
-        let asked =
-            Statistic::from_str(&name).ok().filter(|asked| listed.iter().any(|l| permits(*l, *asked)));
-        let Some(asked) = asked.map(|a| a.to_string()) else {
+        let Some(asked) = statistic::permitted(manifest, &name).map(|a| a.to_string()) else {
             let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
             let released = survey.statistics().join(", ");
             let detail = format!("the survey does not release \"{shown}\"; it releases: {released}");

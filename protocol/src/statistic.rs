@@ -20,7 +20,7 @@ pub struct Opened {
 
 /// Whether a survey that lists `listed` releases `asked`: the statistic itself, or the population form of a listed
 /// sample variance or deviation, which says the same.
-pub fn permits(listed: Statistic, asked: Statistic) -> bool {
+fn permits(listed: Statistic, asked: Statistic) -> bool {
     use Statistic::{Stddev, StddevPopulation, Variance, VariancePopulation};
     listed == asked || matches!((listed, asked), (Variance, VariancePopulation) | (Stddev, StddevPopulation))
 }
