@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::command::{cargo, root, run, target_dir};
 
@@ -58,10 +58,6 @@ pub fn build() -> Result<Engine> {
     install_target()?;
     run(cargo_wasm("build").arg("--quiet"))?;
     let path = target_dir().join(TARGET).join("engine").join("party_wasm.wasm");
-    let output = Command::new("sha256sum").arg(&path).output().context("cannot run sha256sum")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.split_whitespace().next() {
-        Some(digest) if output.status.success() => Ok(Engine { path, digest: digest.into() }),
-        _ => bail!("cannot read the built engine {}", path.display()),
-    }
+    let digest = tercet_client::operator::engine_digest(&path)?.to_string();
+    Ok(Engine { path, digest })
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use tercet_protocol::api::{FederationInfo, Problem, ProblemKind, QueryRequest, SurveySummary};
@@ -20,7 +21,7 @@ use super::operations::Operation;
 use super::problem::Failure;
 use crate::admission::{Outcome, RateReport, whole_seconds};
 use crate::coordinator::Coordinator;
-use crate::error::refuse;
+use crate::error::{Error, refuse};
 
 type Shared = State<Arc<Coordinator>>;
 type Answer = Result<Response, Failure>;
@@ -105,15 +106,7 @@ async fn submit(
 
 async fn submission_status(State(c): Shared, id: PathId, address: ClientAddress) -> Answer {
     let id = id_of(id, "submission")?;
-    let mut report = RateReport::default();
-    let answer = match c.limit("status", &address.0, c.config.limits.status, &mut report).await {
-        Ok(()) => match c.submission_status(id).await {
-            Ok(status) => Json(status).into_response(),
-            Err(e) => Failure(e).into_response(),
-        },
-        Err(e) => Failure(e).into_response(),
-    };
-    Ok(with_rates(answer, &report))
+    Ok(limited_status(&c, &address, c.submission_status(id)).await)
 }
 
 async fn query(
@@ -152,15 +145,7 @@ async fn query(
 
 async fn query_status(State(c): Shared, id: PathId, address: ClientAddress) -> Answer {
     let id = id_of(id, "query")?;
-    let mut report = RateReport::default();
-    let answer = match c.limit("status", &address.0, c.config.limits.status, &mut report).await {
-        Ok(()) => match c.query_status(id).await {
-            Ok(status) => Json(status).into_response(),
-            Err(e) => Failure(e).into_response(),
-        },
-        Err(e) => Failure(e).into_response(),
-    };
-    Ok(with_rates(answer, &report))
+    Ok(limited_status(&c, &address, c.query_status(id)).await)
 }
 
 async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {
@@ -173,6 +158,24 @@ async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer 
     let etag = format!("\"{}\"", hex::encode(&sha256(&[published.json.as_bytes()])[..16]));
     let cache = format!("public, max-age={}", c.config.statistics_max_age);
     Ok(cacheable(&headers, &etag, &cache, || Bytes::from(published.json)))
+}
+
+/// A status, if the address may ask for one now; only then is `status` begun.
+async fn limited_status<T: Serialize>(
+    c: &Coordinator,
+    address: &ClientAddress,
+    status: impl Future<Output = Result<T, Error>>,
+) -> Response {
+    let mut report = RateReport::default();
+    let asked = async {
+        c.limit("status", &address.0, c.config.limits.status, &mut report).await?;
+        status.await
+    };
+    let answer = match asked.await {
+        Ok(status) => Json(status).into_response(),
+        Err(e) => Failure(e).into_response(),
+    };
+    with_rates(answer, &report)
 }
 
 /// An id from the path.

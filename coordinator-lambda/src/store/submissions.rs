@@ -4,6 +4,7 @@
 //! a crash between requests can leave a submission undecided but never a state that contradicts another.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use tercet_protocol::api::Problem;
 use tercet_protocol::ids::{Nullifier, SubmissionId, SurveyId};
@@ -290,41 +291,14 @@ impl Store {
         receipts: &[Receipt; 3],
     ) -> Result<bool, StoreError> {
         const NAME: &str = "accept submission";
-        let build = |_| StoreError::Build(NAME);
-        for attempt in 0..ATTEMPTS {
-            let mut submission = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(submission_key(record.submission).attributes()))
-                .update_expression(
-                    "SET #state = :accepted, receipt_0 = :r0, receipt_1 = :r1, receipt_2 = :r2",
-                )
-                .condition_expression("#state = :pending")
-                .expression_attribute_names("#state", "state")
-                .expression_attribute_values(":pending", text("pending"))
-                .expression_attribute_values(":accepted", text("accepted"));
-            for (i, receipt) in receipts.iter().enumerate() {
-                submission = submission.expression_attribute_values(format!(":r{i}"), json(NAME, receipt)?);
-            }
-            let identity = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(identity_key(record.survey, record.nullifier).attributes()))
-                .update_expression("SET accepted = :id REMOVE pending")
-                .condition_expression("pending = :id")
-                .expression_attribute_values(":id", text(record.submission))
-                .build()
-                .map_err(build)?;
-            let mut items = vec![
-                TransactWriteItem::builder().update(submission.build().map_err(build)?).build(),
-                TransactWriteItem::builder().update(identity).build(),
-            ];
-            items.extend(self.finished(NAME, record)?);
-            match self.transact(NAME, items).await? {
-                Ok(()) => return Ok(true),
-                Err(NotWritten::Condition(_)) => return Ok(false),
-                Err(NotWritten::Conflict) => pause(attempt).await,
-            }
+        let mut submission = Update::builder()
+            .update_expression("SET #state = :accepted, receipt_0 = :r0, receipt_1 = :r1, receipt_2 = :r2")
+            .condition_expression("#state = :pending")
+            .expression_attribute_values(":accepted", text("accepted"));
+        for (i, receipt) in receipts.iter().enumerate() {
+            submission = submission.expression_attribute_values(format!(":r{i}"), json(NAME, receipt)?);
         }
-        Err(StoreError::Contention(NAME))
+        self.end(NAME, record, submission, "SET accepted = :id REMOVE pending").await
     }
 
     /// Pending becomes rejected, and the identity free again. False: it was not pending, its ticket was renewed
@@ -337,61 +311,53 @@ impl Store {
         evidence: Evidence,
     ) -> Result<bool, StoreError> {
         const NAME: &str = "reject submission";
-        let build = |_| StoreError::Build(NAME);
-        for attempt in 0..ATTEMPTS {
-            let mut condition = "#state = :pending AND expires = :seen".to_owned();
-            if evidence == Evidence::OneParty {
-                for name in RECEIPTS {
-                    condition.push_str(&format!(" AND attribute_not_exists({name})"));
-                }
-            }
-            let mut change = "SET #state = :rejected, problem = :problem".to_owned();
-            let mut submission = Update::builder();
-            if retryable {
-                change.push_str(", retryable = :true");
-                submission = submission.expression_attribute_values(":true", AttributeValue::Bool(true));
-            }
-            let submission = submission
-                .table_name(&self.table)
-                .set_key(Some(submission_key(record.submission).attributes()))
-                .update_expression(change)
-                .condition_expression(condition)
-                .expression_attribute_names("#state", "state")
-                .expression_attribute_values(":pending", text("pending"))
-                .expression_attribute_values(":rejected", text("rejected"))
-                .expression_attribute_values(":seen", number(record.expires))
-                .expression_attribute_values(":problem", json(NAME, problem)?)
-                .build()
-                .map_err(build)?;
-            let identity = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(identity_key(record.survey, record.nullifier).attributes()))
-                .update_expression("REMOVE pending")
-                .condition_expression("pending = :id")
-                .expression_attribute_values(":id", text(record.submission))
-                .build()
-                .map_err(build)?;
-            let mut items = vec![
-                TransactWriteItem::builder().update(submission).build(),
-                TransactWriteItem::builder().update(identity).build(),
-            ];
-            items.extend(self.finished(NAME, record)?);
-            match self.transact(NAME, items).await? {
-                Ok(()) => return Ok(true),
-                Err(NotWritten::Condition(_)) => return Ok(false),
-                Err(NotWritten::Conflict) => pause(attempt).await,
+        let mut condition = "#state = :pending AND expires = :seen".to_owned();
+        if evidence == Evidence::OneParty {
+            for name in RECEIPTS {
+                condition.push_str(&format!(" AND attribute_not_exists({name})"));
             }
         }
-        Err(StoreError::Contention(NAME))
+        let mut change = "SET #state = :rejected, problem = :problem".to_owned();
+        let mut submission = Update::builder();
+        if retryable {
+            change.push_str(", retryable = :true");
+            submission = submission.expression_attribute_values(":true", AttributeValue::Bool(true));
+        }
+        let submission = submission
+            .update_expression(change)
+            .condition_expression(condition)
+            .expression_attribute_values(":rejected", text("rejected"))
+            .expression_attribute_values(":seen", number(record.expires))
+            .expression_attribute_values(":problem", json(NAME, problem)?);
+        self.end(NAME, record, submission, "REMOVE pending").await
     }
 
-    /// What every end of a submission does besides: one fewer is unfinished, and the reaper forgets it.
-    fn finished(
+    /// Ends a pending submission in one transaction: `submission` changes its item (`#state` and `:pending` are
+    /// given here), `identity` its identity's; one fewer is unfinished, and the reaper forgets it. False: a
+    /// condition failed.
+    async fn end(
         &self,
         operation: &'static str,
         record: &SubmissionRecord,
-    ) -> Result<[TransactWriteItem; 2], StoreError> {
+        submission: UpdateBuilder,
+        identity: &str,
+    ) -> Result<bool, StoreError> {
         let build = |_| StoreError::Build(operation);
+        let submission = submission
+            .table_name(&self.table)
+            .set_key(Some(submission_key(record.submission).attributes()))
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":pending", text("pending"))
+            .build()
+            .map_err(build)?;
+        let identity = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(identity_key(record.survey, record.nullifier).attributes()))
+            .update_expression(identity)
+            .condition_expression("pending = :id")
+            .expression_attribute_values(":id", text(record.submission))
+            .build()
+            .map_err(build)?;
         let count = Update::builder()
             .table_name(&self.table)
             .set_key(Some(unfinished_key(record.survey, record.shard).attributes()))
@@ -404,10 +370,20 @@ impl Store {
             .set_key(Some(pending_key(record.survey, record.submission).attributes()))
             .build()
             .map_err(build)?;
-        Ok([
+        let items = vec![
+            TransactWriteItem::builder().update(submission).build(),
+            TransactWriteItem::builder().update(identity).build(),
             TransactWriteItem::builder().update(count).build(),
             TransactWriteItem::builder().delete(listed).build(),
-        ])
+        ];
+        for attempt in 0..ATTEMPTS {
+            match self.transact(operation, items.clone()).await? {
+                Ok(()) => return Ok(true),
+                Err(NotWritten::Condition(_)) => return Ok(false),
+                Err(NotWritten::Conflict) => pause(attempt).await,
+            }
+        }
+        Err(StoreError::Contention(operation))
     }
 
     /// Up to `limit` pending submissions of a survey, in the order of their ids, after `after`.

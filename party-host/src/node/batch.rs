@@ -102,8 +102,11 @@ pub async fn run(
         let (height, previous) = survey.book().head();
         let entry = LogEntry { survey: survey.id(), height: height + 1, previous, accepted };
         let hash = entry.hash();
-        let segment = Segment::new(ids.clone(), survey.lanes(), shares)
-            .map_err(|e| SessionError::Internal(format!("the engine's shares do not fit a segment: {e}")))?;
+        let segment =
+            Segment::new(ids.clone(), u32::try_from(survey.lanes().len()).unwrap_or(u32::MAX), shares)
+                .map_err(|e| {
+                    SessionError::Internal(format!("the engine's shares do not fit a segment: {e}"))
+                })?;
         let segment = Arc::new(segment);
         // Staged: whoever sees three votes can rely on all three having their rows on durable storage.
         survey.store.put_segment(survey.id(), entry.height, hash, segment).await?;

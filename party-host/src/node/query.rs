@@ -43,7 +43,7 @@ pub async fn run(
     let decided = if released_at.abs_diff(now) > CLOCK_SKEW {
         Err(Problem::new(ProblemKind::Aborted, "the parties' clocks differ by more than five minutes"))
     } else {
-        plan(manifest, statistics).and_then(|plan| {
+        plan(manifest, survey.lanes(), statistics).and_then(|plan| {
             let release = survey.book().may_release(manifest, &plan.aggregates)?;
             Ok((plan, release))
         })
@@ -126,7 +126,7 @@ async fn audit(survey: &SurveyNode, statistics: &[String], refusal: &Problem) {
 }
 
 /// What the asked statistics reveal. Refuses what the survey does not permit.
-fn plan(manifest: &SurveyManifest, names: &[String]) -> Result<Plan, Problem> {
+fn plan(manifest: &SurveyManifest, lanes: &[Lane], names: &[String]) -> Result<Plan, Problem> {
     if names.is_empty() || names.len() > 64 {
         return Err(Problem::new(ProblemKind::Malformed, "ask for 1 to 64 statistics"));
     }
@@ -155,7 +155,7 @@ fn plan(manifest: &SurveyManifest, names: &[String]) -> Result<Plan, Problem> {
         Output::Square(c) => aggregates.contains(&Aggregate::SumOfSquares(column_name(manifest, c))),
         Output::Product(..) => false,
     };
-    let lanes = manifest.lanes().iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect();
+    let lanes = lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect();
     Ok(Plan { statistics, aggregates: aggregates.into_iter().collect(), lanes })
 }
 
@@ -180,7 +180,7 @@ async fn open(
     let segments: Vec<_> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
     let mut rows = Vec::with_capacity(segments.len());
     for (height, segment) in &segments {
-        if segment.lanes() != survey.lanes() {
+        if segment.lanes() as usize != survey.lanes().len() {
             return Err(SessionError::Internal(format!(
                 "the segment at height {height} has another number of lanes"
             )));
@@ -219,7 +219,6 @@ fn project(survey: &SurveyNode, segment: &Segment, lanes: &[usize]) -> Vec<u8> {
 
 /// The opened sums by column.
 fn opened(survey: &SurveyNode, plan: &Plan, submissions: u64, sums: Vec<u128>) -> Opened {
-    let lanes = survey.descriptor().manifest().lanes();
-    let lanes = plan.lanes.iter().filter_map(|i| lanes.get(*i).copied()).collect();
+    let lanes = plan.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).collect();
     Opened { submissions, lanes, sums }
 }

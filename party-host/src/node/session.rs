@@ -197,8 +197,6 @@ pub struct Introduction {
     pub head: (u64, EntryHash),
     /// The engine.
     pub engine: EngineDigest,
-    /// Longest wait for a frame.
-    pub patience: Duration,
 }
 
 impl Introduction {
@@ -481,7 +479,6 @@ mod tests {
             me,
             head: (4, EntryHash([2; 32])),
             engine: EngineDigest([3; 32]),
-            patience: Duration::from_secs(1),
         }
     }
 

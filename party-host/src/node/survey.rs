@@ -3,6 +3,7 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use tercet_mpc::statement::Lane;
 use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::log::CommittedEntry;
@@ -19,6 +20,7 @@ use crate::store::{Store, StoreError};
 /// One survey at this party.
 pub struct SurveyNode {
     descriptor: SurveyDescriptor,
+    lanes: Vec<Lane>,
     me: u8,
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
@@ -123,6 +125,7 @@ impl SurveyNode {
         }
         Ok(Self {
             verifier: SurveyVerifier::new(&descriptor)?,
+            lanes: descriptor.manifest().lanes(),
             descriptor,
             me,
             identity,
@@ -171,9 +174,9 @@ impl SurveyNode {
         &self.identity
     }
 
-    /// Number of arithmetic lanes in a row.
-    pub fn lanes(&self) -> u32 {
-        u32::try_from(self.descriptor.manifest().lanes().len()).unwrap_or(u32::MAX)
+    /// The arithmetic lanes of a row.
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
     }
 
     /// The log's state. Never held across an await.
@@ -188,7 +191,6 @@ impl SurveyNode {
             me: self.me,
             head: self.book().head(),
             engine: self.sandbox.digest(),
-            patience: self.patience,
         }
     }
 
