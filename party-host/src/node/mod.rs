@@ -39,7 +39,7 @@ const MAX_QUERIES: usize = 1024;
 /// A running party.
 pub struct Node {
     identity: Arc<SigningKey>,
-    sealing: OpeningKey,
+    sealing: Vec<OpeningKey>,
     manifest: OperatorManifest,
     federation: Federation,
     surveys: HashMap<SurveyId, Arc<SurveyNode>>,
@@ -56,8 +56,8 @@ pub struct Node {
 pub struct NodeParts {
     /// Signs receipts, entries and results.
     pub identity: Arc<SigningKey>,
-    /// Opens private parts.
-    pub sealing: OpeningKey,
+    /// Open private parts: the published key first.
+    pub sealing: Vec<OpeningKey>,
     /// The deployment.
     pub federation: Federation,
     /// Surveys, loaded.
