@@ -13,7 +13,7 @@ locals {
 
   # What each function does to the table (coordinator-lambda/README.md).
   table_actions = {
-    api     = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    api     = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
     refresh = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     reap    = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
   }

@@ -1,12 +1,7 @@
 locals {
   metrics = "Tercet/Coordinator"
-  # Log lines of the API that are counted: one line a request, `status` is its answer.
-  counted = {
-    requests = "{ $.status >= 100 }"
-    refused  = "{ $.status = 429 }"
-    busy     = "{ $.status = 503 }"
-    failed   = "{ $.status = 500 || $.status = 502 || $.status = 504 }"
-  }
+  # What the API counts itself (coordinator-lambda/README.md).
+  api_counts = { Function = "api" }
 
   function_alarms = { for pair in setproduct(keys(local.functions), ["Errors", "Throttles"]) :
     "${pair[0]}-${lower(pair[1])}" => {
@@ -23,25 +18,10 @@ locals {
     }
   }
   counted_alarms = {
-    refusals = { namespace = local.metrics, metric = "refused", threshold = var.alarms.refusals, dimensions = {}, text = "Requests over the rate limits (429): an attack, or limits that are too tight" }
-    busy     = { namespace = local.metrics, metric = "busy", threshold = var.alarms.refusals, dimensions = {}, text = "Requests turned away because too much is under way (503): are all three parties up?" }
-    failures = { namespace = local.metrics, metric = "failed", threshold = 0, dimensions = {}, text = "Requests that failed inside the coordinator: see the log for \"request failed\"" }
+    refusals = { namespace = local.metrics, metric = "RateLimited", threshold = var.alarms.refusals, dimensions = local.api_counts, text = "Requests over the limits (429): an attack, limits that are too tight, or parties that decide too slowly" }
+    failures = { namespace = local.metrics, metric = "Errors", threshold = 0, dimensions = local.api_counts, text = "Requests that failed inside the coordinator (5xx): see the log for \"request failed\"" }
   }
   all_alarms = merge(local.function_alarms, local.table_alarms, local.counted_alarms)
-}
-
-resource "aws_cloudwatch_log_metric_filter" "api" {
-  for_each       = local.counted
-  name           = "${var.name}-${each.key}"
-  log_group_name = aws_cloudwatch_log_group.function["api"].name
-  pattern        = each.value
-  metric_transformation {
-    namespace     = local.metrics
-    name          = each.key
-    value         = "1"
-    default_value = "0"
-    unit          = "Count"
-  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "alarm" {
@@ -82,7 +62,7 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
 resource "aws_cloudwatch_dashboard" "main" {
   dashboard_name = var.name
   dashboard_body = jsonencode({ widgets = [for i, w in [
-    { title = "Requests", stat = "Sum", metrics = [for m in keys(local.counted) : [local.metrics, m]] },
+    { title = "Requests", stat = "Sum", metrics = [for m in ["Requests", "Refusals", "RateLimited", "Errors"] : [local.metrics, m, "Function", "api"]] },
     { title = "Duration of the API (ms)", stat = "p99", metrics = [
       ["AWS/Lambda", "Duration", "FunctionName", local.functions["api"].full_name, { stat = "p50" }],
       ["AWS/Lambda", "Duration", "FunctionName", local.functions["api"].full_name],
