@@ -85,6 +85,9 @@ pub enum ServeError {
     Metrics(String),
 }
 
+/// Time for open requests to be answered when all of the stop time was needed for sessions.
+const ANSWERS: Duration = Duration::from_secs(2);
+
 /// A party that runs.
 pub struct Running {
     /// Where its API listens.
@@ -100,9 +103,12 @@ pub struct Running {
 impl Running {
     /// Stops in order: no new sessions, running ones end, open requests are answered.
     pub async fn stop(self, patience: Duration) -> Result<(), ServeError> {
+        let deadline = tokio::time::Instant::now() + patience;
         self.node.stop(patience).await;
         self.stop.cancel();
-        match tokio::time::timeout(patience, self.server).await {
+        // What is left of the time, and a moment at least: open requests are answered by now.
+        let answered = deadline.max(tokio::time::Instant::now() + ANSWERS);
+        match tokio::time::timeout_at(answered, self.server).await {
             Ok(Ok(result)) => result.map_err(ServeError::Serve),
             Ok(Err(_)) | Err(_) => Ok(()),
         }

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
-use tercet_protocol::operator::Federation;
 use tercet_protocol::survey::SurveyDescriptor;
 use tercet_stack::Process;
 
@@ -65,22 +64,51 @@ impl Deployment {
         let key = tercet(&["coordinator", "init", "--dir", "coordinator-keys"])?;
         for (i, account) in PARTY_ACCOUNTS.iter().enumerate() {
             let (dir, name) = (format!("keys-{i}"), format!("operator {i}"));
-            let (api, peer) = (format!("http://127.0.0.1:{}", ports[i]), format!("127.0.0.1:{}", ports[3 + i]));
+            let (api, peer) =
+                (format!("http://127.0.0.1:{}", ports[i]), format!("127.0.0.1:{}", ports[3 + i]));
             tercet(&[
-                "operator", "init", "--dir", &dir, "--operator", &name, "--account", account, "--url", &api,
-                "--peer-address", &peer, "--engine", &engine,
+                "operator",
+                "init",
+                "--dir",
+                &dir,
+                "--operator",
+                &name,
+                "--account",
+                account,
+                "--url",
+                &api,
+                "--peer-address",
+                &peer,
+                "--engine",
+                &engine,
             ])?;
             let manifest = tercet(&["operator", "publish", "--dir", &dir])?;
             std::fs::write(m.folder.join(format!("operator-{i}.json")), manifest)?;
         }
-        let operators =
-            ["--operator", "operator-0.json", "--operator", "operator-1.json", "--operator", "operator-2.json"];
+        let operators = [
+            "--operator",
+            "operator-0.json",
+            "--operator",
+            "operator-1.json",
+            "--operator",
+            "operator-2.json",
+        ];
         std::fs::create_dir_all(m.folder.join("deployment/surveys"))?;
-        let federation = ["federation", "assemble", "--coordinator-url", &url, "--coordinator-key", key.trim()];
+        let federation =
+            ["federation", "assemble", "--coordinator-url", &url, "--coordinator-key", key.trim()];
         tercet(&[&federation, &operators[..], &["--out", "deployment/federation.json"]].concat())?;
         let digest = tercet_client::operator::engine_digest(&m.engine)?.to_string();
         let survey_file = m.survey.display().to_string();
-        let assemble = ["survey", "assemble", "--survey-file", &survey_file, "--engine", &digest, "--out", "survey.json"];
+        let assemble = [
+            "survey",
+            "assemble",
+            "--survey-file",
+            &survey_file,
+            "--engine",
+            &digest,
+            "--out",
+            "survey.json",
+        ];
         tercet(&[&assemble, &operators[..]].concat())?;
         let survey = SurveyDescriptor::from_bytes(std::fs::read(m.folder.join("survey.json"))?)?;
         let id = survey.id().to_string();
@@ -139,7 +167,8 @@ impl Deployment {
         self.roots[1].init()?;
         self.each(Root::apply)?;
         let outputs = self.roots[0].outputs()?;
-        let url = outputs.get("url").and_then(Value::as_str).context("the coordinator's state has no `url`")?;
+        let url =
+            outputs.get("url").and_then(Value::as_str).context("the coordinator's state has no `url`")?;
         if url.trim_end_matches('/') != self.url {
             bail!("the API is at {url}, but the federation says {}", self.url);
         }
@@ -164,7 +193,10 @@ impl Deployment {
         for ((command, dir, account), root) in stores.zip(&self.roots) {
             let arns = self.folder.join(format!("{}-secrets.json", root.name));
             let outputs = root.outputs()?;
-            std::fs::write(&arns, serde_json::to_vec(outputs.get("secret_arns").context("no `secret_arns`")?)?)?;
+            std::fs::write(
+                &arns,
+                serde_json::to_vec(outputs.get("secret_arns").context("no `secret_arns`")?)?,
+            )?;
             let arns = arns.display().to_string();
             let args = [command, "store", "--dir", &dir, "--secrets", &arns];
             run(&self.programs.join("tercet"), &self.folder, &args, &self.credentials(account))?;
@@ -186,14 +218,26 @@ impl Deployment {
     fn write_configs(&self, ports: &[u16], engine: &Path) -> Result<()> {
         for (i, root) in self.roots.iter().skip(1).enumerate() {
             let outputs = root.outputs()?;
-            let text = |name: &str| outputs.get(name).and_then(Value::as_str).with_context(|| format!("no `{name}`"));
-            let secret = |name: &str| outputs["secret_arns"][name].as_str().with_context(|| format!("no secret `{name}`"));
+            let text = |name: &str| {
+                outputs.get(name).and_then(Value::as_str).with_context(|| format!("no `{name}`"))
+            };
+            let secret = |name: &str| {
+                outputs["secret_arns"][name].as_str().with_context(|| format!("no secret `{name}`"))
+            };
             let config = format!(
                 "listen = \"127.0.0.1:{}\"\npeer_listen = \"127.0.0.1:{}\"\nfederation = \"deployment/federation.json\"\n\
                  surveys = \"approved-{i}\"\nengine = \"{}\"\n\n[keys]\nidentity = \"{}\"\nsealing = \"{}\"\npeer = \"{}\"\n\
                  store = \"{}\"\n\n[store]\nbucket = \"{}\"\nprefix = \"{}\"\nregion = \"{REGION}\"\nendpoint = \"{}\"\n",
-                ports[i], ports[3 + i], engine.display(), secret("identity")?, secret("sealing")?, secret("peer")?,
-                text("kms_key_arn")?, text("bucket")?, text("store_prefix")?, self.endpoint,
+                ports[i],
+                ports[3 + i],
+                engine.display(),
+                secret("identity")?,
+                secret("sealing")?,
+                secret("peer")?,
+                text("kms_key_arn")?,
+                text("bucket")?,
+                text("store_prefix")?,
+                self.endpoint,
             );
             std::fs::write(self.folder.join(format!("party-{i}.toml")), config)?;
         }
@@ -233,14 +277,11 @@ impl Deployment {
         let accounts = std::iter::once(COORDINATOR_ACCOUNT).chain(PARTY_ACCOUNTS);
         let operators: Vec<Value> = accounts
             .zip(&self.roots)
-            .map(|(account, root)| Ok(json!({"name": root.name, "account": account, "outputs": root.outputs()?})))
+            .map(|(account, root)| {
+                Ok(json!({"name": root.name, "account": account, "outputs": root.outputs()?}))
+            })
             .collect::<Result<_>>()?;
         Ok(json!({"endpoint": self.endpoint, "region": REGION, "operators": operators}))
-    }
-
-    /// The federation, as the operators have it.
-    pub fn federation(&self) -> Result<Federation> {
-        Ok(serde_json::from_slice(&std::fs::read(self.folder.join("deployment/federation.json"))?)?)
     }
 }
 
