@@ -142,7 +142,7 @@ run "service" {
     error_message = "no secret in an environment"
   }
   assert {
-    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : c.name != "party" || (c.user == "65532:65532" && c.stopTimeout == 120 && c.healthCheck.command[1] == "party-host")])
+    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.user, c.stopTimeout, c.healthCheck.command[1]] if c.name == "party"] == [["65532:65532", 120, "party-host"]]
     error_message = "the party is not root, is asked whether it lives, and has time to stop"
   }
   assert {

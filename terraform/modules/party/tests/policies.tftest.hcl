@@ -64,6 +64,8 @@ variables {
 
 run "party_0" {
   command = apply
+  # A state of its own: the parties have nothing in common.
+  state_key = "party_0"
   variables {
     operator = "org-0"
     index    = 0
@@ -108,6 +110,8 @@ run "party_0" {
 
 run "party_1" {
   command = apply
+  # A state of its own: the parties have nothing in common.
+  state_key = "party_1"
   variables {
     operator = "org-1"
     index    = 1
@@ -152,6 +156,8 @@ run "party_1" {
 
 run "party_2" {
   command = apply
+  # A state of its own: the parties have nothing in common.
+  state_key = "party_2"
   variables {
     operator = "org-2"
     index    = 2
