@@ -18,12 +18,11 @@ locals {
     reap    = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
   }
   functions = { for name, actions in local.table_actions : name => {
-    full_name = "${var.name}-${name}"
-    actions   = actions
-    memory    = var.function[name].memory
-    timeout   = var.function[name].timeout
-    # -1 is Lambda's "none reserved".
-    concurrency = coalesce(var.function[name].concurrency, -1)
+    full_name   = "${var.name}-${name}"
+    actions     = actions
+    memory      = var.function[name].memory
+    timeout     = var.function[name].timeout
+    concurrency = var.function[name].concurrency
   } }
   scheduled = { refresh = var.schedules.refresh, reap = var.schedules.reap }
 }

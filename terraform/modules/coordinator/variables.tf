@@ -46,7 +46,7 @@ variable "settings" {
 }
 
 variable "function" {
-  description = "Memory (MB), time limit (s) and reserved concurrency (null: none reserved) of each function."
+  description = "Memory (MB), time limit (s) and reserved concurrency (-1: none reserved) of each function."
   type = object({
     api     = optional(object({ memory = optional(number, 512), timeout = optional(number, 29), concurrency = optional(number, 50) }), {})
     refresh = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, 1) }), {})
@@ -62,8 +62,8 @@ variable "function" {
     error_message = "function: timeout must be 1 to 29 s for api (API Gateway waits no longer), below 900 s for the others (the refresh's lease)."
   }
   validation {
-    condition     = alltrue([for f in values(var.function) : f.concurrency == null || try(f.concurrency >= 1, false)])
-    error_message = "function: concurrency must be at least 1, or null for none reserved; 0 would stop the function."
+    condition     = alltrue([for f in values(var.function) : f.concurrency == -1 || f.concurrency >= 1])
+    error_message = "function: concurrency must be at least 1, or -1 for none reserved; 0 would stop the function."
   }
 }
 

@@ -1,5 +1,6 @@
-# Everything goes to LocalStack, and nothing to AWS: no endpoint is left at its default, and the credentials are the
-# account's number, which LocalStack takes as the account.
+# Everything goes to LocalStack, and nothing to AWS: every service that the module uses has its endpoint here, and the
+# credentials are the account's number, which LocalStack takes as the account. No default tags: LocalStack forgets
+# those of alarms, and no second apply would be clean.
 
 terraform {
   required_version = ">= 1.10"
@@ -9,6 +10,8 @@ terraform {
       version = "5.100.0"
     }
   }
+  # One state for each operator: terraform init -backend-config=path=FILE, with a TF_DATA_DIR of its own.
+  backend "local" {}
 }
 
 variable "localstack_endpoint" {
@@ -57,9 +60,5 @@ provider "aws" {
       secretsmanager = endpoints.value
       sts            = endpoints.value
     }
-  }
-
-  default_tags {
-    tags = { project = "tercet", role = "party" }
   }
 }
