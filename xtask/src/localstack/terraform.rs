@@ -119,17 +119,26 @@ pub fn common(endpoint: &str, account: &str) -> Map<String, Value> {
     values.as_object().cloned().unwrap_or_default()
 }
 
+/// Folders where providers are often kept for machines that do not reach the registry.
+const MIRRORS: [&str; 4] = [
+    "/usr/share/terraform/plugins",
+    "/usr/local/share/terraform/plugins",
+    "/opt/terraform/plugins",
+    "/opt/tf-plugins",
+];
+
 /// Terraform's own configuration for these runs: the caller's, or one that looks for providers in the folder that
-/// TERCET_TERRAFORM_MIRROR names before it asks the registry.
+/// TERCET_TERRAFORM_MIRROR names, or in a usual place, before it asks the registry.
 fn cli_config(folder: &Path) -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("TF_CLI_CONFIG_FILE").map(PathBuf::from).filter(|p| p.is_file()) {
         return Ok(given);
     }
     let path = folder.join("terraform.rc");
     let mirror = std::env::var_os("TERCET_TERRAFORM_MIRROR").map(PathBuf::from);
-    let text = match mirror {
+    let holds_aws = |p: &PathBuf| p.join("registry.terraform.io/hashicorp/aws").is_dir();
+    let text = match mirror.or_else(|| MIRRORS.iter().map(PathBuf::from).find(holds_aws)) {
         Some(mirror) => format!(
-            "provider_installation {{\n  filesystem_mirror {{ path = {:?} }}\n  direct {{}}\n}}\n",
+            "provider_installation {{\n  filesystem_mirror {{\n    path = {:?}\n  }}\n  direct {{}}\n}}\n",
             mirror.display().to_string()
         ),
         None => String::new(),
