@@ -17,7 +17,7 @@ use tercet_protocol::survey::SurveyDescriptor;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::command::{cargo, root, run, target_dir};
+use crate::command::{root, run, target_dir};
 use crate::python;
 
 /// What to build.
@@ -150,27 +150,14 @@ fn remapped(flag: &str) -> String {
     format!("{flag}{home}=/cargo {flag}{}=/tercet", root().display())
 }
 
-/// A program of this machine's own build, for LocalStack on this machine: the profile that tests use anyway, so
-/// that nothing is built twice.
-pub fn build_here(profile: &str) -> Result<PathBuf> {
-    let mut build = cargo();
-    build.args([
-        "build",
-        "--quiet",
-        "-p",
-        "coordinator-lambda",
-        "--bin",
-        "coordinator",
-        "--profile",
-        profile,
-    ]);
-    run(&mut build)?;
-    let built = tercet_stack::programs(&target_dir(), profile).join("coordinator");
-    let stripped = target_dir().join("lambda-programs/here");
-    std::fs::create_dir_all(&stripped)?;
-    let stripped = stripped.join("bootstrap");
-    // Unstripped, it would be above what Lambda takes as an upload. Any C toolchain has `strip`.
-    run(Command::new("strip").arg("-o").arg(&stripped).arg(&built))?;
+/// A program of this machine's own build, for LocalStack on this machine: what the tests run anyway, so that nothing
+/// is built twice, without its debug information: with it, the zip would be above what Lambda takes as an upload.
+pub fn stripped(built: &Path) -> Result<PathBuf> {
+    let folder = target_dir().join("lambda-programs/here");
+    std::fs::create_dir_all(&folder)?;
+    let stripped = folder.join("bootstrap");
+    // Any C toolchain has `strip`, and Rust needs one to link.
+    run(Command::new("strip").arg("-o").arg(&stripped).arg(built))?;
     Ok(stripped)
 }
 

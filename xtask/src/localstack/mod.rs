@@ -1,6 +1,9 @@
 //! `cargo xtask localstack`: the cloud on this machine, without Docker.
 
+mod deploy;
+pub mod e2e;
 mod host;
+mod terraform;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,7 +20,12 @@ pub enum Task {
     Up(Place),
     /// Stops it.
     Down(Place),
+    /// Deploys everything with Terraform, uses it, checks it and destroys it, on a LocalStack of its own.
+    E2e(e2e::Options),
 }
+
+/// The region of everything on this machine.
+const REGION: &str = "us-east-1";
 
 /// Which one.
 #[derive(clap::Args)]
@@ -45,6 +53,7 @@ pub fn run(task: &Task) -> Result<()> {
     match task {
         Task::Up(place) => up(place),
         Task::Down(place) => down(place),
+        Task::E2e(options) => e2e::run_task(options),
     }
 }
 
