@@ -10,6 +10,7 @@ mod localstack;
 mod oracle;
 mod package;
 mod python;
+mod terraform;
 mod up;
 
 use clap::{Parser, Subcommand};
