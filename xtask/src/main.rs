@@ -11,6 +11,7 @@ mod oracle;
 mod package;
 mod python;
 mod sbom;
+mod terraform;
 mod up;
 
 use clap::{Parser, Subcommand};

@@ -22,7 +22,7 @@ use super::host::{self, LocalStack};
 use super::terraform::Root;
 use crate::check::MEMBERS;
 use crate::command::{cargo, exists, root, run, target_dir};
-use crate::{engine, oracle, package, python};
+use crate::{engine, oracle, package, python, terraform};
 
 /// What to run.
 #[derive(Default, clap::Args)]
@@ -103,8 +103,8 @@ fn settings() -> Map<String, Value> {
 
 /// What must be there; none: it is.
 pub fn missing() -> Option<&'static str> {
-    if !exists("terraform") {
-        return Some("Terraform 1.10 or newer");
+    if !terraform::available() {
+        return Some(terraform::MISSING);
     }
     if !exists("node") || !exists("npm") {
         return Some("Node.js with npm (it evaluates policies)");
