@@ -110,8 +110,7 @@ impl Node {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.leading.lock().await);
         let ended = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout_at(deadline, ended).await.is_err()
-        {
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
             tracing::warn!(
                 "sessions still run at the end of the stop time; what has no receipt can be sent again"
             );
