@@ -15,6 +15,7 @@ pub mod circuit;
 pub mod decimal;
 pub mod field;
 pub mod net;
+pub mod order;
 mod party;
 pub mod proof;
 pub mod prss;
