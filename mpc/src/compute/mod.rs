@@ -7,7 +7,9 @@
 mod adder;
 mod compare;
 pub mod kernels;
+mod mode;
 mod planes;
+mod read;
 mod shuffle;
 mod sort;
 mod verify;
@@ -18,7 +20,8 @@ mod tests;
 use alloc::vec::Vec;
 
 pub use kernels::FieldKernels;
-pub use sort::sort;
+pub use read::{ReadError, answer};
+pub use sort::{Sorted, sort};
 
 use crate::field::Gf128;
 use crate::net::{Abort, Peer, Session, Step, Transport};

@@ -36,6 +36,42 @@ impl Bits {
         Self { own: flip(&self.own, party), next: flip(&self.next, party.next()) }
     }
 
+    /// A public plane: share 0.
+    pub(super) fn public(party: PartyId, plane: Vec<u64>) -> Self {
+        let part = |holder: PartyId| match holder {
+            PartyId::P0 => plane.clone(),
+            _ => vec![0; plane.len()],
+        };
+        Self { own: part(party), next: part(party.next()) }
+    }
+
+    /// Only the bits that are set in a public plane.
+    pub(super) fn masked(&self, plane: &[u64]) -> Self {
+        let mask = |words: &[u64]| words.iter().zip(plane).map(|(w, p)| w & p).collect();
+        Self { own: mask(&self.own), next: mask(&self.next) }
+    }
+
+    /// Only the bits that are not set in a public plane.
+    pub(super) fn without(&self, plane: &[u64]) -> Self {
+        let others: Vec<u64> = plane.iter().map(|p| !p).collect();
+        self.masked(&others)
+    }
+
+    /// Row r gets what row r - distance has; the first rows get zeros.
+    pub(super) fn later(&self, distance: usize) -> Self {
+        let (words, bits) = (distance / 64, distance % 64);
+        let shift = |from: &[u64]| -> Vec<u64> {
+            let at = |w: usize| w.checked_sub(words).and_then(|w| from.get(w)).copied().unwrap_or(0);
+            (0..from.len())
+                .map(|w| {
+                    let below = if w == 0 || bits == 0 { 0 } else { at(w - 1) >> (64 - bits) };
+                    at(w) << bits | below
+                })
+                .collect()
+        };
+        Self { own: shift(&self.own), next: shift(&self.next) }
+    }
+
     /// Appends another's words.
     pub(super) fn extend(&mut self, other: &Self) {
         self.own.extend_from_slice(&other.own);

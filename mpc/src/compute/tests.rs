@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::planes::Numbers;
 use super::*;
 use crate::PartyId;
+use crate::order::{OrderAnswer, OrderRequest};
 use crate::prss::{SessionContext, SessionKeys};
 use crate::sharing::{Ring, RingShare};
 use crate::testing::{Delivery, TestNet, TestWorld};
@@ -146,15 +147,72 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Everything that is read off a column, against clear text: ties, extremes, edges outside the range.
+    #[test]
+    fn what_is_read_is_the_clear_text(
+        mut values in prop::collection::vec(any::<i64>(), 0..150),
+        bits in 1u8..=63,
+        few in 1i64..20,
+        edges in prop::collection::vec(any::<i64>(), 0..6),
+        picks in prop::collection::vec(any::<u64>(), 0..8),
+        seed: u64,
+    ) {
+        let limit = (1i64 << (bits - 1)) - 1 + (1i64 << (bits - 1));
+        for v in &mut values {
+            *v = match seed % 4 {
+                0 => *v % few,
+                1 => if *v > 0 { limit } else { -limit },
+                _ => *v,
+            };
+            *v = (*v).clamp(-limit, limit);
+        }
+        let n = values.len() as u64;
+        let mut edges = edges;
+        edges.extend(values.first());
+        edges.extend(values.iter().max().map(|m| m.saturating_add(1)));
+        let request = OrderRequest {
+            ranks: picks.iter().filter(|_| n > 0).map(|p| p % n.max(1) + 1).collect(),
+            prefix_sums: picks.iter().map(|p| p % (n + 1)).collect(),
+            weighted: seed % 3 > 0,
+            edges,
+            mode: seed % 5 > 0,
+        };
+        let plain: Vec<u128> = values.iter().map(|v| i128::from(*v).cast_unsigned()).collect();
+        let shares = shares(&plain, seed);
+        let world = TestWorld::new(seed);
+        let got = agreed(run(&world, tuning(if seed % 2 == 0 { 0 } else { 20_000_000 }), |c| {
+            Ok(answer(c, &shares[c.session.party().index()], bits, &request).unwrap())
+        }));
+        prop_assert_eq!(got, request.answer(&values));
+    }
+}
+
+#[test]
+fn a_request_beyond_the_column_is_refused() {
+    let shares = shares(&[1, 2], 1);
+    let request = OrderRequest { ranks: vec![3], ..Default::default() };
+    let results = run(&TestWorld::new(1), tuning(0), |c| {
+        Ok(answer(c, &shares[c.session.party().index()], 5, &request))
+    });
+    let refused = ReadError::Request(crate::order::OrderError::Rank { rank: 3, rows: 2 });
+    for result in results {
+        assert_eq!(result.unwrap(), Err(refused.clone()));
+    }
+}
+
 /// Small enough to be run some hundred times, with every step in it.
-fn small_sort(world: &TestWorld, values: &[u128]) -> [Result<Vec<u128>, Abort>; 3] {
+fn small_job(world: &TestWorld, values: &[u128]) -> [Result<OrderAnswer, Abort>; 3] {
     let shares = shares(values, 3);
     // Verified often, so that there are many proofs.
     let tuning = Tuning { chunk_words: 40, ..tuning(0) };
-    run(world, tuning, |c| {
-        let sorted = sort(c, &shares[c.session.party().index()], 5)?;
-        let numbers = sorted.values(0..sorted.len());
-        open_rows(c, &numbers, sorted.len())
+    let request =
+        OrderRequest { ranks: vec![1, 3], prefix_sums: vec![2], weighted: true, edges: vec![4], mode: true };
+    run(world, tuning, |c| match answer(c, &shares[c.session.party().index()], 5, &request) {
+        Ok(answer) => Ok(answer),
+        Err(ReadError::Abort(abort)) => Err(abort),
+        Err(refused) => panic!("{refused}"),
     })
 }
 
@@ -163,8 +221,13 @@ fn small_sort(world: &TestWorld, values: &[u128]) -> [Result<Vec<u128>, Abort>; 
 #[test]
 fn no_altered_message_changes_a_result() {
     let values = [9u128, 3, 3, 31, 0];
-    let mut expected = values.to_vec();
-    expected.sort_unstable();
+    let expected = OrderAnswer {
+        ranks: vec![0, 3],
+        prefix_sums: vec![3],
+        weighted: Some(9 + 6 + 4 * 9 + 5 * 31),
+        below: vec![3],
+        mode: Some((3, 2)),
+    };
     // What is sent in an honest run.
     let frames = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = frames.clone();
@@ -172,7 +235,7 @@ fn no_altered_message_changes_a_result() {
         seen.lock().unwrap().push((envelope, frame.len()));
         Delivery::Frame(frame)
     });
-    assert_eq!(agreed(small_sort(&world, &values)), expected);
+    assert_eq!(agreed(small_job(&world, &values)), expected);
     let frames = core::mem::take(&mut *frames.lock().unwrap());
     let steps: BTreeSet<Step> = frames.iter().map(|(e, _)| e.step).collect();
     assert!(steps.len() >= 7, "{steps:?}");
@@ -203,7 +266,7 @@ fn no_altered_message_changes_a_result() {
                 }
                 Delivery::Frame(frame)
             });
-            let results = small_sort(&world, &values);
+            let results = small_job(&world, &values);
             assert!(hit.load(Ordering::Relaxed) > 0, "{target:?}");
             let honest = PartyId::ALL.into_iter().filter(|p| *p != target.from);
             let kind = (target.step, target.from.index(), target.to.index());
