@@ -5,6 +5,7 @@ mod book;
 mod catchup;
 mod intake;
 mod lead;
+mod pairs;
 mod pool;
 mod query;
 mod session;
