@@ -28,7 +28,7 @@ pub async fn agree(
     let frames = ours.each_ref().map(|half| Bytes::copy_from_slice(&half[..]));
     let theirs = wire.exchange_each(Step::Secret, frames).await?;
     let took = began.elapsed().min(MAX_PACE);
-    let secret = |(party, frame): &(u8, Bytes), ours: &[u8; 32]| {
+    let secret = |(party, frame): &(u8, Bytes), ours: &[u8; 32]| -> Result<_, SessionError> {
         let theirs: &[u8; 32] = frame[..].try_into().map_err(|_| SessionError::Disagreement {
             party: *party,
             what: "sent a secret of another length".into(),
