@@ -65,11 +65,11 @@ pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
     inner.iter().map(|e| Limit::at(e.ceil(scale))).chain([Limit::at(end)]).collect()
 }
 
-impl Measure {
+impl Family {
     /// The outputs whose sums must be opened.
-    pub fn outputs(&self, target: Target) -> Vec<Output> {
+    pub fn outputs(self, target: Target) -> Vec<Output> {
         use Family as F;
-        match (self.family(), target) {
+        match (self, target) {
             (F::Sum | F::Mean | F::Gini | F::Lorenz | F::TopShare, Target::One(c)) => vec![Output::Value(c)],
             (F::Variance | F::VariancePopulation | F::Stddev | F::StddevPopulation, Target::One(c)) => {
                 vec![Output::Value(c), Output::Square(c)]
@@ -84,7 +84,9 @@ impl Measure {
             _ => Vec::new(),
         }
     }
+}
 
+impl Measure {
     /// What must be read off the column's `rows` values in order; empty for a statistic of sums, and without rows.
     /// `scale` is the column's.
     pub fn order(&self, rows: u64, scale: u8) -> OrderRequest {

@@ -28,7 +28,7 @@ impl Opened {
         let count = columns[0].len() as u64;
         let mut this =
             Self { count, scales: [scale; 2], lanes: Vec::new(), sums: Vec::new(), orders: Vec::new() };
-        for output in measure.outputs(target) {
+        for output in measure.family().outputs(target) {
             let sum: i128 = match output {
                 Output::Value(c) => rows().map(|(a, b)| if c == 0 { a } else { b }).sum(),
                 Output::Square(c) => rows().map(|(a, b)| if c == 0 { a * a } else { b * b }).sum(),

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tercet_protocol::api::QueryState;
+use tercet_protocol::api::{PartyQuery, QueryState};
 use tercet_protocol::ids::QueryId;
 use tercet_protocol::keys::random;
 use tokio::sync::oneshot;
@@ -124,9 +124,10 @@ pub(super) async fn query(
     node: &Arc<Node>,
     survey: &Arc<SurveyNode>,
     id: QueryId,
-    statistics: Vec<String>,
+    asked: PartyQuery,
 ) -> QueryState {
-    let job = Job::Query { query: id, statistics: statistics.clone(), released_at: node.clock.now() };
+    let PartyQuery { statistics, filter, .. } = asked;
+    let job = Job::Query { query: id, statistics, filter, released_at: node.clock.now() };
     let run = async {
         let _turn = turn(survey).await?;
         let session = lead(node, survey, &job).await?;

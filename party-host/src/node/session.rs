@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{EngineDigest, EntryHash, QueryId, SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::random;
 use tercet_protocol::survey::PROTOCOL_VERSION;
@@ -65,6 +66,9 @@ pub enum Job {
         query: QueryId,
         /// Names of the statistics.
         statistics: Vec<String>,
+        /// Which rows count.
+        #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
+        filter: Filter,
         /// Unix seconds, chosen by the leader.
         released_at: u64,
     },

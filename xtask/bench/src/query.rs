@@ -121,6 +121,7 @@ async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(
                 submission: SubmissionId(random()?),
                 nullifier: Nullifier(random()?),
                 replaces: None,
+                fields: Vec::new(),
             });
             let value = u128::from(u64::from_le_bytes(random()?) >> 24);
             sum += value;

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
 use tercet_mpc::{ColumnWitness, Statement};
 use tercet_protocol::api::{PartyQuery, Problem, QueryState, SubmissionState, SubmissionStatus};
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{PublicKey, QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
@@ -295,10 +296,16 @@ impl World {
 
     /// Runs a query to its end.
     pub async fn query(&self, statistics: &[&str]) -> QueryState {
+        self.query_where(statistics, Filter::default()).await
+    }
+
+    /// Runs a query about some of the rows.
+    pub async fn query_where(&self, statistics: &[&str], filter: Filter) -> QueryState {
         let id = QueryId(tercet_protocol::keys::random().unwrap());
         let query = PartyQuery {
             survey: self.survey_id(),
             statistics: statistics.iter().map(ToString::to_string).collect(),
+            filter,
         };
         let node = self.party(0);
         node.start_query(id, query).unwrap();
