@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod batch;
 pub mod bits;
 pub mod circuit;
+pub mod compute;
 pub mod decimal;
 pub mod field;
 pub mod net;
@@ -26,7 +27,7 @@ pub mod statistics;
 pub mod testing;
 
 pub use batch::{Accepted, Item, Verdict, verify_batch};
-pub use net::{Abort, Peer, Session, Step, Transport};
+pub use net::{Abort, Cost, Peer, Session, Step, Transport};
 pub use party::PartyId;
 pub use proof::{ColumnWitness, Progress, ProveError, Proven, Reject, ShareHashes, prove};
 pub use sharing::{RingShare, open_sums, sum_rows};

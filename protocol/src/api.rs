@@ -74,8 +74,6 @@ problems! {
     TooFewNew = "too-few-new", 403, "Too few new submissions since the last release";
     /// The survey's releases are used up.
     BudgetSpent = "budget-spent", 403, "The survey's releases are used up";
-    /// The engine of this survey cannot compute this statistic.
-    EngineCannot = "engine-cannot", 501, "The engine cannot compute this statistic";
     /// Rate limited.
     RateLimited = "rate-limited", 429, "Too many requests";
     /// Too much work under way.

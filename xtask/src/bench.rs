@@ -19,6 +19,9 @@ pub struct Options {
     /// Less of everything: minutes become seconds.
     #[arg(long)]
     quick: bool,
+    /// Rows of a column, for what is measured over rows; may be given several times.
+    #[arg(long, value_name = "N")]
+    rows: Vec<usize>,
     /// Cargo profile; figures of any other than `release` say little.
     #[arg(long, hide = true, default_value = "release")]
     profile: String,
@@ -35,6 +38,8 @@ enum Name {
     Submit,
     /// Statistics over 100,000 stored rows.
     Query,
+    /// AND gates with malicious security, in the sandbox and native.
+    Ands,
     /// All of them.
     All,
 }
@@ -63,6 +68,9 @@ pub fn run(options: &Options) -> Result<()> {
         .arg("--engine")
         .arg(engine)
         .args(["--profile", &options.profile]);
+    for rows in &options.rows {
+        bench.args(["--rows", &rows.to_string()]);
+    }
     if options.json {
         bench.arg("--json");
     }

@@ -32,7 +32,7 @@ pub async fn run(
     session: Established,
     proposed: &[SubmissionId],
 ) -> Result<Summary, SessionError> {
-    let Established { id, mut wire } = session;
+    let Established { id, mut wire, .. } = session;
     let start = Instant::now();
     if proposed.is_empty() || proposed.len() > MAX_BATCH {
         return Err(SessionError::Disagreement {

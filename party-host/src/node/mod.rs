@@ -5,6 +5,8 @@ mod book;
 mod catchup;
 mod intake;
 mod lead;
+mod order;
+mod pairs;
 mod plan;
 mod pool;
 mod query;

@@ -1,10 +1,10 @@
 //! A query: each party's rules, the opening, the signed result.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use tercet_mpc::RingShare;
-use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::sharing::{Replicated, Ring};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
@@ -14,6 +14,7 @@ use tercet_protocol::statistic::{Opened, OpenedGroup, Statistic, release as eval
 use tercet_protocol::survey::SurveyManifest;
 
 use super::book::{Book, Selector};
+use super::order::{self, Bound, Orders};
 use super::plan::{Plan, plan};
 use super::session::{EngineWire, Established, Job, SessionError, Step, Wire};
 use super::survey::SurveyNode;
@@ -22,9 +23,6 @@ use crate::store::{LANE_BYTES, Segment};
 
 /// Difference of clocks that a party puts up with when the leader dates a release, in seconds.
 const CLOCK_SKEW: u64 = 300;
-
-/// For one set of rows: each column that was sorted, what was asked, the answer.
-type Orders = Vec<(u8, OrderRequest, OrderAnswer)>;
 
 /// Runs an agreed query session. The inner error is a refusal by the rules, which all parties know of. The caller
 /// holds the survey's session lock.
@@ -37,14 +35,13 @@ pub async fn run(
     let Job::Query { query, statistics, filter, released_at } = job else {
         return Err(SessionError::Internal("a query session with another job".into()));
     };
-    let Established { id, mut wire } = session;
+    let Established { id, nonces, mut wire } = session;
     let manifest = survey.descriptor().manifest();
     let decided = if released_at.abs_diff(now) > CLOCK_SKEW {
         Err(Problem::new(ProblemKind::Aborted, "the parties' clocks differ by more than five minutes"))
     } else {
         let book = survey.book();
         plan(manifest, survey.lanes(), &book, statistics, filter).and_then(|plan| {
-            computable(&plan)?;
             let names = plan.statistics.iter().map(Statistic::to_string).collect();
             let sets = plan.sets.iter().map(|s| s.filter.clone()).collect();
             let release = book.may_release(manifest, filter, names, sets)?;
@@ -74,8 +71,9 @@ pub async fn run(
 
     // Counted before anything is opened: from here on a peer may learn the result even if this party stops.
     survey.record(release).await?;
-    let (sums, wire) = open(survey, id, wire, &plan).await?;
-    let (orders, mut wire) = order(survey, id, wire, &plan).await?;
+    let segments = segments(survey, &plan).await?;
+    let (sums, wire) = open(survey, id, wire, &plan, &segments).await?;
+    let (orders, mut wire) = order::read(survey, &Bound { id, nonces }, wire, &plan, &segments).await?;
     let (height, head) = survey.book().head();
     let (whole, groups) = opened(survey, &plan, sums, orders);
     let submissions = whole.submissions;
@@ -128,30 +126,22 @@ async fn audit(survey: &SurveyNode, statistics: &[String], filter: &Filter, refu
     }
 }
 
-/// Refuses what this engine has no computation for: it opens sums, and does not sort yet.
-fn computable(plan: &Plan) -> Result<(), Problem> {
-    match plan.sets.iter().any(|s| !s.orders.is_empty()) {
-        false => Ok(()),
-        true => Err(Problem::new(
-            ProblemKind::EngineCannot,
-            "this engine computes statistics of sums only, not those of the values in order: leave out min, max, \
-             quantiles, and what else needs the values sorted",
-        )),
+/// The rows of every height, unless the plan opens nothing.
+async fn segments(survey: &SurveyNode, plan: &Plan) -> Result<Vec<(u64, Arc<Segment>)>, SessionError> {
+    if plan.sets.iter().all(|s| s.lanes.is_empty() && s.orders.is_empty()) {
+        return Ok(Vec::new());
     }
-}
-
-/// Reads what the plan asks of each set's values in order, in the order of the sets. The one place where an engine
-/// that sorts is called; [`computable`] says what it can.
-async fn order(
-    _survey: &SurveyNode,
-    _id: [u8; 32],
-    wire: Wire,
-    plan: &Plan,
-) -> Result<(Vec<Orders>, Wire), SessionError> {
-    if plan.sets.iter().any(|s| !s.orders.is_empty()) {
-        return Err(SessionError::Internal("a plan that this engine cannot compute was not refused".into()));
+    let wanted: Vec<_> = {
+        let book = survey.book();
+        (1..=book.head().0).filter_map(|h| Some((h, book.hash_at(h)?))).collect()
+    };
+    let segments: Vec<_> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
+    match segments.iter().find(|(_, s)| s.lanes() as usize != survey.lanes().len()) {
+        None => Ok(segments),
+        Some((height, _)) => {
+            Err(SessionError::Internal(format!("the segment at height {height} has another number of lanes")))
+        }
     }
-    Ok((vec![Orders::new(); plan.sets.len()], wire))
 }
 
 /// Opens the sums of every set's lanes, set by set.
@@ -160,29 +150,20 @@ async fn open(
     id: [u8; 32],
     wire: Wire,
     plan: &Plan,
+    segments: &[(u64, Arc<Segment>)],
 ) -> Result<(Vec<u128>, Wire), SessionError> {
     let lanes = plan.sets.iter().map(|s| s.lanes.len()).sum::<usize>();
     if lanes == 0 {
         return Ok((Vec::new(), wire));
     }
-    let (wanted, sets) = {
-        let book = survey.book();
-        let wanted: Vec<_> = (1..=book.head().0).filter_map(|h| Some((h, book.hash_at(h)?))).collect();
-        (wanted, Selected::all(&book, survey.descriptor().manifest(), plan))
-    };
-    let segments: Vec<_> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
-    let mut rows = Vec::with_capacity(segments.len());
-    for (height, segment) in &segments {
-        if segment.lanes() as usize != survey.lanes().len() {
-            return Err(SessionError::Internal(format!(
-                "the segment at height {height} has another number of lanes"
-            )));
-        }
-        rows.push(match &sets[..] {
+    let sets = Selected::all(&survey.book(), survey.descriptor().manifest(), plan);
+    let rows: Vec<_> = segments
+        .iter()
+        .map(|(_, segment)| match &sets[..] {
             [only] => project(&survey.book(), segment, only),
             sets => combine(&survey.book(), segment, sets),
-        });
-    }
+        })
+        .collect();
     let session = Session { party: survey.me(), id: id.to_vec() };
     let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
     let sandbox = survey.sandbox.clone();
@@ -195,10 +176,10 @@ async fn open(
     Ok((sums, wire))
 }
 
-/// A set whose sums are opened.
-struct Selected<'p> {
-    selector: Selector,
-    lanes: &'p [usize],
+/// Some rows and lanes.
+pub(super) struct Selected<'p> {
+    pub selector: Selector,
+    pub lanes: &'p [usize],
 }
 
 impl<'p> Selected<'p> {
@@ -214,7 +195,7 @@ fn lane(row: &[u8], lane: usize) -> &[u8] {
 }
 
 /// The planned lanes of the rows that count.
-fn project(book: &Book, segment: &Segment, set: &Selected<'_>) -> Vec<u8> {
+pub(super) fn project(book: &Book, segment: &Segment, set: &Selected<'_>) -> Vec<u8> {
     if set.lanes.len() == segment.lanes() as usize && book.all_count(&set.selector) {
         return segment.shares().to_vec();
     }

@@ -3,6 +3,7 @@
 //! Owns the measuring. Never asserts a time: it says what was reached beside the limit. It does fail where what
 //! it measures gives a wrong answer.
 
+mod ands;
 mod proc;
 mod prove;
 mod providers;
@@ -12,6 +13,7 @@ mod statements;
 mod submit;
 mod system;
 mod verify;
+mod wires;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +35,9 @@ pub struct Cli {
     /// Less of everything: minutes become seconds.
     #[arg(long)]
     quick: bool,
+    /// Rows of a column, for what is measured over rows.
+    #[arg(long, value_name = "N")]
+    rows: Vec<usize>,
     /// Folder of the built programs.
     #[arg(long, value_name = "DIR")]
     programs: PathBuf,
@@ -55,6 +60,8 @@ enum Name {
     Submit,
     /// Statistics over stored rows.
     Query,
+    /// AND gates with malicious security, in the sandbox and native.
+    Ands,
     /// All of them.
     All,
 }
@@ -66,11 +73,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // TLS has one provider; the first to ask installs it.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let benches: [(Name, Bench); 4] = [
+    let benches: [(Name, Bench); 5] = [
         (Name::Prove, prove::run),
         (Name::Verify, verify::run),
         (Name::Submit, submit::run),
         (Name::Query, query::run),
+        (Name::Ands, ands::run),
     ];
     for (name, run) in benches {
         if cli.name != name && cli.name != Name::All {
