@@ -166,7 +166,10 @@ fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> 
         let listed = survey.listed().join(", ");
         return match all.is_empty() {
             false => Ok(all),
-            true => refuse(ProblemKind::Malformed, format!("name the statistics, with parameters, out of: {listed}")),
+            true => refuse(
+                ProblemKind::Malformed,
+                format!("name the statistics, with parameters, out of: {listed}"),
+            ),
         };
     }
     if names.len() > MAX_STATISTICS {
