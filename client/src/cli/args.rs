@@ -140,8 +140,8 @@ pub struct Status {
   tercet query --coordinator https://tercet.example.org
   tercet query --coordinator https://tercet.example.org --statistic mean --statistic stddev \\
       --survey 5f0c…9a --output result.json
-  tercet query --coordinator https://tercet.example.org --statistic quantile:0.9 --where country=DE \\
-      --format csv
+  tercet query --coordinator https://tercet.example.org --statistic quantile:0.9 \\
+      --where country=DE --format csv
 
 Exit status: 0 released, 1 refused or failed (the reason is named), 2 wrong usage.")]
 pub struct Query {

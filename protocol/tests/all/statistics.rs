@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tercet_mpc::statement::Lane;
+use tercet_mpc::statement::{Lane, Part};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::statistic::{Opened, OpenedGroup, Target, permitted, release, targets};
 use tercet_protocol::survey::SurveyManifest;
@@ -22,7 +22,12 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
             Output::Square(c) => i128::from(r[usize::from(c)]).pow(2),
             Output::Product(a, b) => i128::from(r[usize::from(a)]) * i128::from(r[usize::from(b)]),
         };
-        rows.iter().map(of).sum::<i128>() as u128
+        let part = |v: i128| match lane.part {
+            Part::Whole => v,
+            Part::Low => v & i128::from(u64::MAX),
+            Part::High => v >> 64,
+        };
+        rows.iter().map(of).map(part).sum::<i128>() as u128
     };
     let sums = lanes.iter().map(sum).collect();
     let mut this = Opened { submissions: rows.len() as u64, lanes, sums, orders: Vec::new() };
