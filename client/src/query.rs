@@ -119,7 +119,7 @@ pub async fn query(
             listed.join(", ")
         )));
     }
-    let request = QueryRequest { statistics: statistics.to_vec() };
+    let request = QueryRequest { statistics: statistics.to_vec(), filter: Default::default() };
     let (location, mut status) = coordinator.start_query(survey.id(), &request).await?;
     let id = status.query;
     let started = tokio::time::Instant::now();
