@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde::Serialize;
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, SurveyId};
 
 use crate::coordinator::Coordinator;
@@ -84,6 +85,10 @@ async fn refresh(c: &Coordinator, survey: &Survey, patience: Duration) -> Result
     if !is_open(survey, now) && c.store.published(survey.id()).await?.is_some() || is_early(survey, now) {
         return Ok(Refreshed::Idle);
     }
+    // A survey may list families only, whose parameters somebody has to choose.
+    if survey.statistics().is_empty() {
+        return Ok(Refreshed::Idle);
+    }
     if !c.store.lease_refresh(survey.id(), now, now + LEASE_SECONDS).await? {
         return Ok(Refreshed::Busy);
     }
@@ -94,7 +99,7 @@ async fn refresh(c: &Coordinator, survey: &Survey, patience: Duration) -> Result
     let refreshed = match left {
         Some(query) => finish(c, query, false, patience).await,
         None => {
-            let query = c.new_query(survey, survey.statistics().to_vec()).await?;
+            let query = c.new_query(survey, survey.statistics(), Filter::default()).await?;
             finish(c, query, true, patience).await
         }
     };

@@ -215,7 +215,7 @@ pub struct Admission {
 }
 
 /// Body of `POST /v1/surveys/{id}/queries` at the coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRequest {
     /// Names of the statistics wanted; none: all that the survey lists with their parameters.

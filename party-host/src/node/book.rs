@@ -121,7 +121,7 @@ impl Book {
             let value = self.combinations.get(profile.fields as usize).and_then(|c| c.get(index));
             *sizes.entry(value.map(String::as_str).unwrap_or_default()).or_default() += rows;
         }
-        let least = manifest.survey.min_cohort;
+        let least = manifest.survey.smallest_set();
         let mut by_size: Vec<_> = sizes.iter().map(|(value, rows)| (*rows, *value)).collect();
         by_size.sort_unstable_by(|a, b| b.cmp(a));
         let (mut rest, mut rest_rows) = (BTreeSet::new(), 0);

@@ -81,13 +81,13 @@ impl Situation<'_> {
         if !new.is_empty() {
             let all: BTreeSet<_> = before.union(&new).cloned().collect();
             let now: BTreeSet<_> = all.iter().filter(|(_, h)| *h == asked.height).cloned().collect();
-            if now.len() > 1 && !self.every_combination_covers(&now, survey.min_cohort) {
+            if now.len() > 1 && !self.every_combination_covers(&now, survey.smallest_set()) {
                 return Err(Problem::new(
                     ProblemKind::CohortTooSmall,
                     format!(
                         "together with other releases at this height it would tell about fewer than {} \
                          submissions: ask without the filter, or with the same filter as before",
-                        survey.min_cohort
+                        survey.smallest_set()
                     ),
                 ));
             }
@@ -111,7 +111,7 @@ impl Situation<'_> {
             p.from <= height && height < p.until && selected.get(p.fields as usize).is_some_and(|s| *s)
         };
         let rows: u64 = self.profiles.iter().filter(|(p, _)| inside(p)).map(|(_, n)| n).sum();
-        let least = self.manifest.survey.min_cohort;
+        let least = self.manifest.survey.smallest_set();
         if rows >= least {
             return Ok(());
         }

@@ -78,6 +78,13 @@ pub struct SurveySection {
     pub statistics: Vec<String>,
 }
 
+impl SurveySection {
+    /// Fewest submissions of any set that is released: the minimum cohort, or `min_new` if that is more.
+    pub fn smallest_set(&self) -> u64 {
+        self.min_cohort.max(self.min_new)
+    }
+}
+
 /// What a second proof of the same identity does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -15,7 +15,7 @@ use tercet_protocol::statistic::{Opened, release};
 use super::world::{World, cohort, manifest, sandbox, vectors};
 
 /// The cohort's values in 10^-8 units, from the vectors' own notes.
-fn values(names: &[String]) -> Vec<i128> {
+pub fn values(names: &[String]) -> Vec<i128> {
     let value = |name: &String| {
         let text = std::fs::read_to_string(vectors().join(name).join("meta.json")).unwrap();
         let meta: serde_json::Value = serde_json::from_str(&text).unwrap();
