@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
+use crate::localstack::e2e;
 use crate::{engine, fuzz};
 
 /// What to run.
@@ -57,6 +58,7 @@ const STEPS: &[Step] = &[
         test.args(["test", "--no-fail-fast"]).args(MEMBERS);
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
+    ("localstack", localstack),
     ("fuzz targets", |_| fuzz::briefly()),
 ];
 
@@ -78,6 +80,14 @@ pub fn run(options: &Options) -> Result<()> {
         eprintln!("NOT RUN: {s}");
     }
     Ok(())
+}
+
+/// Four operators deploy on LocalStack; providers submit, a consumer asks.
+fn localstack(report: &mut Report) -> Result<()> {
+    match e2e::missing() {
+        Some(missing) => report.skip("the end-to-end run on LocalStack", missing),
+        None => e2e::run_task(&e2e::Options::default()),
+    }
 }
 
 /// Installs upstream's own verifier, which a test of `tlsn-verifier` uses as a second opinion.

@@ -287,7 +287,12 @@ async fn a_filter_goes_with_the_query_and_its_result_is_not_published() {
     let puts = world.parties[0].puts();
     assert_eq!((puts[1].0, puts[1].1.statistics.last().map(String::as_str)), (id, Some("mean@bnb")));
     assert!(!puts[1].1.statistics.iter().any(|s| s.starts_with("quantile")));
-    for body in [r#"{"where":{"city":["x"]}}"#, r#"{"where":{"bnb":["2"]}}"#, r#"{"where":{"bnb":[]}}"#, r#"{"where":{"bnb":"1"}}"#] {
+    for body in [
+        r#"{"where":{"city":["x"]}}"#,
+        r#"{"where":{"bnb":["2"]}}"#,
+        r#"{"where":{"bnb":[]}}"#,
+        r#"{"where":{"bnb":"1"}}"#,
+    ] {
         world.ask(body).await.problem(ProblemKind::Malformed);
     }
     world.ask(r#"{"statistics":["quantile"]}"#).await.problem(ProblemKind::StatisticNotPermitted);

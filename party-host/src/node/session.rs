@@ -517,7 +517,7 @@ mod tests {
     fn agree(me: u8, h: &[Hello; 3]) -> Result<[u8; 32], SessionError> {
         let (next, previous) = ((me + 1) % 3, (me + 2) % 3);
         let at = |i: u8| &h[usize::from(i)];
-        intro(me).agree(at(me), [(next, at(next)), (previous, at(previous))])
+        intro(me).agree(at(me), [(next, at(next)), (previous, at(previous))]).map(|(id, _)| id)
     }
 
     #[test]

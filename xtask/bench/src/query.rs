@@ -9,6 +9,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use party_host::config::{Config, Keys};
 use party_host::keyring::{FileKeyring, Sealer};
+use party_host::secrets::WrappingPlace;
 use party_host::store::{LANE_BYTES, Segment, Store};
 use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
@@ -91,8 +92,8 @@ async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(
     let mut stores = Vec::with_capacity(3);
     let mut identities = Vec::with_capacity(3);
     for operator in 0..3 {
-        let config = Config::load(&stack.layout().party_config(operator), |_| None)?;
-        let identity = Keys::load(&config.keys)?.identity;
+        let config = Config::load(Some(&stack.layout().party_config(operator)), [])?;
+        let identity = Keys::load(&config.keys, &party_host::aws::load(None).await).await?.identity;
         ensure!(
             survey.parties()[operator] == identity.public(),
             "operator {operator} is not party {operator}"
@@ -100,7 +101,10 @@ async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(
         let (access, secret) = stack.layout().s3_key(operator)?;
         let credentials =
             SharedCredentialsProvider::new(Credentials::new(access, secret, None, None, "data folder"));
-        let keyring = Arc::new(FileKeyring::open_or_create(&config.keys.store)?);
+        let WrappingPlace::File(key_file) = &config.keys.store else {
+            bail!("a local system wraps its keys in files");
+        };
+        let keyring = Arc::new(FileKeyring::open_or_create(key_file)?);
         let store =
             Store::open(&config.store, Some(credentials), Sealer::new(keyring, identity.public())).await?;
         store.ensure_bucket().await?;

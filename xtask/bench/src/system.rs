@@ -32,7 +32,7 @@ pub fn start(cli: &Cli, folder: &Path, accounts: u32) -> Result<Stack> {
 /// means what it means in the cloud.
 pub fn durable_s3(cli: &Cli, stack: &mut Stack) -> Result<Process> {
     let endpoint =
-        Config::load(&stack.layout().party_config(0), |_| None)?.store.endpoint.unwrap_or_default();
+        Config::load(Some(&stack.layout().party_config(0)), [])?.store.endpoint.unwrap_or_default();
     let listen =
         endpoint.strip_prefix("http://").context("the parties' S3 server has no address of its own")?;
     stack.kill("s3")?;

@@ -147,6 +147,38 @@ async fn sorted_values_come_out_as_the_clear_text_says() {
     );
 }
 
+/// An upload that only one party has cannot be decided: it is handed back when that party stops, and taken again later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_party_hands_back_what_it_has_not_decided() {
+    let mut world = World::start(manifest(), Duration::from_secs(20)).await;
+    let prepared = world.prepare(&cohort()[0]);
+    let (node, body, id) = (world.party(1).clone(), world.upload_body(&prepared, 1), prepared.id());
+    let waiting = tokio::spawn({
+        let (node, body) = (node.clone(), body.clone());
+        async move { node.upload(id, body, Duration::from_secs(60)).await }
+    });
+    // It is in the pool before the party is told to stop.
+    for _ in 0..2_000 {
+        if node.submission(id).is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(node.submission(id).is_some(), "the upload did not arrive");
+    node.stop(Duration::from_secs(5)).await;
+    let back = waiting.await.unwrap().unwrap_err();
+    assert_eq!((back.known(), back.is_transient()), (Some(ProblemKind::PartyUnavailable), true));
+    assert!(back.retry_after.is_some());
+    // Nothing new is taken either, and it is not ready.
+    let late = node.upload(id, body, Duration::from_secs(60)).await.unwrap_err();
+    assert_eq!(late.known(), Some(ProblemKind::PartyUnavailable));
+    assert!(node.ready().is_err());
+    node.disconnect();
+    drop((world.parties[1].take(), node));
+    world.start_party(1).await;
+    world.accept(&prepared).await;
+}
+
 #[test]
 fn the_engine_imports_what_is_documented_and_nothing_else() {
     assert_eq!(sandbox().imports(), IMPORTS);

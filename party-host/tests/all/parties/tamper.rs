@@ -186,7 +186,8 @@ async fn no_altered_message_of_a_sort_bends_a_result() {
         for to in (0..3u8).filter(|t| *t != from) {
             let steps = [Step::Secret as u32, Step::Pace as u32].into_iter().chain(everywhere);
             let previous = to_previous.into_iter().filter(|_| to == (from + 2) % 3);
-            for step in steps.chain(previous) {
+            let pass = passes.contains(&(from, to)).then_some(Step::ENGINE + Engine::Shuffle as u32);
+            for step in steps.chain(previous).chain(pass) {
                 cases.extend([Deed::FlipMiddle, Deed::Truncate].map(|deed| (from, to, step, deed)));
             }
         }
