@@ -166,7 +166,9 @@ fn asked(survey: &SurveyDescriptor, request: &QueryRequest) -> Result<Vec<String
     if request.statistics.is_empty() {
         let all = manifest.statistics();
         if all.is_empty() {
-            return Err(Error::usage(format!("name the statistics, with their parameters, out of: {listed}")));
+            return Err(Error::usage(format!(
+                "name the statistics, with their parameters, out of: {listed}"
+            )));
         }
         return Ok(all.iter().map(ToString::to_string).collect());
     }

@@ -90,7 +90,9 @@ impl Bars {
 
     fn write(&self, out: &mut String) {
         let _ = writeln!(out, "{}", self.title);
-        let width = |text: fn(&Line) -> &String| self.lines.iter().map(|l| text(l).chars().count()).max().unwrap_or(0);
+        let width = |text: fn(&Line) -> &String| {
+            self.lines.iter().map(|l| text(l).chars().count()).max().unwrap_or(0)
+        };
         let (labels, values, units) = (width(|l| &l.label), width(|l| &l.value), width(|l| &l.unit));
         // Only the bar is drawn from a rounded number.
         let number = |l: &Line| l.value.parse::<f64>().ok().filter(|v| v.is_finite());
@@ -122,7 +124,8 @@ fn bar(share: f64) -> String {
 fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
     let mut bars: Vec<(String, Vec<(u32, Line)>)> = Vec::new();
     for s in statistics {
-        let (Ok(parsed), Some(column), Some(value)) = (s.statistic.parse::<Statistic>(), &s.column, &s.value) else {
+        let (Ok(parsed), Some(column), Some(value)) = (s.statistic.parse::<Statistic>(), &s.column, &s.value)
+        else {
             continue;
         };
         let share = parsed.measure.shares().first().map(|p| p.billionths());
@@ -154,17 +157,18 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
     let failed = |e: csv::Error| Error::usage(format!("the result is not CSV: {e}"));
     let header = ["statistic", "column", "part", "submissions", "value", "unit", "numerator", "denominator"];
     csv.write_record(header).map_err(failed)?;
-    let fraction = |f: Option<&Fraction>| {
-        f.map(|f| [f.numerator.clone(), f.denominator.clone()]).unwrap_or_default()
-    };
+    let fraction =
+        |f: Option<&Fraction>| f.map(|f| [f.numerator.clone(), f.denominator.clone()]).unwrap_or_default();
     for s in &result.statistics {
         let column = s.column.clone().unwrap_or_default();
-        let mut row = |part: &str, n: Option<u64>, value: Option<&String>, unit: &str, exact: Option<&Fraction>| {
-            let n = n.map(|n| n.to_string()).unwrap_or_default();
-            let value = value.map(String::as_str).unwrap_or_default();
-            let [numerator, denominator] = fraction(exact);
-            csv.write_record([&s.statistic, &column, part, &n, value, unit, &numerator, &denominator]).map_err(failed)
-        };
+        let mut row =
+            |part: &str, n: Option<u64>, value: Option<&String>, unit: &str, exact: Option<&Fraction>| {
+                let n = n.map(|n| n.to_string()).unwrap_or_default();
+                let value = value.map(String::as_str).unwrap_or_default();
+                let [numerator, denominator] = fraction(exact);
+                csv.write_record([&s.statistic, &column, part, &n, value, unit, &numerator, &denominator])
+                    .map_err(failed)
+            };
         if s.parts.is_empty() {
             row("", Some(result.submissions), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
         }
@@ -222,8 +226,15 @@ mod tests {
                 one("quantile:0.9", "20"),
                 one("median", "-5"),
                 one("mean", "1.5"),
-                StatisticValue { statistic: "gini".into(), column: Some("eth".into()), ..StatisticValue::default() },
-                parts("histogram:0,1,10", vec![part("below 0", None, "0"), part("[0, 1)", None, "14"), part("[1, 10]", None, "7")]),
+                StatisticValue {
+                    statistic: "gini".into(),
+                    column: Some("eth".into()),
+                    ..StatisticValue::default()
+                },
+                parts(
+                    "histogram:0,1,10",
+                    vec![part("below 0", None, "0"), part("[0, 1)", None, "14"), part("[1, 10]", None, "7")],
+                ),
                 parts("lorenz:0.5,1", vec![part("0.5", None, "0.25"), part("1", None, "1")]),
                 parts("mean@country", vec![part("D,\"E\"", Some(12), "-3"), part("", Some(12), "6")]),
             ],
@@ -235,7 +246,8 @@ mod tests {
         let toml = include_str!("../../tests/fixtures/vectors/survey.toml");
         let manifest = SurveyManifest::from_toml(toml).unwrap();
         let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
-        let survey = SurveyDescriptor::assemble(manifest, &[vec![1]], parties, EngineDigest([7; 32])).unwrap();
+        let survey =
+            SurveyDescriptor::assemble(manifest, &[vec![1]], parties, EngineDigest([7; 32])).unwrap();
         let text = to_text(&result(), &survey);
         let (full, half) = ("█".repeat(40), "█".repeat(20));
         for line in [

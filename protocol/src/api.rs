@@ -252,6 +252,7 @@ pub struct PartyQuery {
 /// Where a query stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "queries are few, and hold their state one at a time")]
 pub enum QueryState {
     /// The parties are computing.
     Running,
