@@ -38,10 +38,13 @@ async function permitted(who, action, resource, context = {}) {
   return response.overallResult === 'Allowed'
 }
 
-/** Runs every check on the documents; returns { checks, failures: [text] }. */
-export async function evaluate(documents) {
+/**
+ * Runs every check on the documents; returns { checks, failures: [text] }. `about`: the resources to look at, of the
+ * documents' form; all of them by default.
+ */
+export async function evaluate(documents, about = documents) {
   const run = new Run(documents)
-  await run.everything()
+  await run.everything({ buckets: [], keys: [], secrets: [], tables: [], ...about })
   return { checks: run.checks, failures: run.failures }
 }
 
@@ -70,9 +73,8 @@ class Run {
     }
   }
 
-  async everything() {
-    const { buckets, keys, secrets, tables } = this.documents
-    if (this.roles.length === 0 || buckets.length + tables.length === 0) {
+  async everything({ buckets, keys, secrets, tables }) {
+    if (this.roles.length === 0 || this.accounts.length === 0) {
       this.failures.push('the documents hold no roles, or neither bucket nor table: nothing to evaluate')
     }
     for (const bucket of buckets) await this.bucket(bucket)

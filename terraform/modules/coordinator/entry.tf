@@ -131,6 +131,7 @@ resource "aws_api_gateway_stage" "rest" {
   #checkov:skip=CKV2_AWS_4:The same: the function's own log has each request.
   #checkov:skip=CKV_AWS_120:What may be cached says so in Cache-Control; a cache in the gateway would serve tickets twice.
   #checkov:skip=CKV2_AWS_51:Clients are the public; they prove what they send, not who they are.
+  #checkov:skip=CKV2_AWS_77:The same; and nothing here is Java.
   #checkov:skip=CKV2_AWS_29:The firewall is the operator's choice (variable waf).
   #checkov:skip=CKV_AWS_73:Traces are the operator's choice (variable tracing).
   count                = local.rest

@@ -29,7 +29,7 @@ resource "aws_iam_role_policy" "function" {
         Sid      = "Registry"
         Effect   = "Allow"
         Action   = each.value.actions
-        Resource = aws_dynamodb_table.registry.arn
+        Resource = local.table_arn
       },
       {
         Sid      = "TicketKey"

@@ -11,6 +11,10 @@ locals {
   region    = data.aws_region.current.name
   url       = var.domain_name == null ? null : "https://${var.domain_name}"
 
+  # By name, as AWS makes it: emulators behind LocalStack give tables ARNs of no account.
+  table_name = "${var.name}-registry"
+  table_arn  = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table/${local.table_name}"
+
   # What each function does to the table (coordinator-lambda/README.md).
   table_actions = {
     api     = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
@@ -61,7 +65,7 @@ resource "aws_kms_alias" "main" {
 
 # The registry (layout: coordinator-lambda/src/store/mod.rs).
 resource "aws_dynamodb_table" "registry" {
-  name                        = "${var.name}-registry"
+  name                        = local.table_name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
   range_key                   = "sk"

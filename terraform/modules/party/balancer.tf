@@ -7,11 +7,13 @@ locals {
 
 resource "aws_lb" "party" {
   #checkov:skip=CKV_AWS_91:Access logs would keep the addresses of people who take part.
+  #checkov:skip=CKV2_AWS_20:There is no listener without TLS.
+  #checkov:skip=CKV_AWS_150:Deletion protection is on unless the operator says destroy_data.
   #checkov:skip=CKV2_AWS_28:WAF guards application load balancers, not network ones; uploads need a ticket of the coordinator.
   count                            = local.fargate
   name                             = local.name
   load_balancer_type               = "network"
-  internal                         = false #checkov:skip=CKV2_AWS_20:There is no listener without TLS.
+  internal                         = false
   subnets                          = aws_subnet.public[*].id
   security_groups                  = [aws_security_group.balancer[0].id]
   enable_cross_zone_load_balancing = true
@@ -19,9 +21,9 @@ resource "aws_lb" "party" {
 }
 
 resource "aws_lb_target_group" "party" {
-  for_each = local.fargate == 1 ? local.ports : {}
-  name     = "${local.name}-${each.key}"
   #checkov:skip=CKV_AWS_378:TLS ends at the load balancer; between it and the task is the party's own network, and private parts are sealed to the party's key.
+  for_each               = local.fargate == 1 ? local.ports : {}
+  name                   = "${local.name}-${each.key}"
   port                   = each.value
   protocol               = "TCP"
   target_type            = "ip"

@@ -2,6 +2,7 @@
 # leaves through one NAT address, which is what the other operators let in.
 
 data "aws_availability_zones" "available" {
+  #checkov:skip=CKV_AWS_394:The zones are taken once: subnets ignore later changes of the list.
   count = local.fargate
   state = "available"
 }
@@ -27,6 +28,10 @@ resource "aws_subnet" "public" {
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, count.index)
   availability_zone = data.aws_availability_zones.available[0].names[count.index]
   tags              = { Name = "${local.name}-public-${count.index}" }
+  lifecycle {
+    # A zone that AWS adds must not move the party.
+    ignore_changes = [availability_zone]
+  }
 }
 
 resource "aws_subnet" "private" {
@@ -35,6 +40,10 @@ resource "aws_subnet" "private" {
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, count.index + 2)
   availability_zone = data.aws_availability_zones.available[0].names[count.index]
   tags              = { Name = "${local.name}-private-${count.index}" }
+  lifecycle {
+    # A zone that AWS adds must not move the party.
+    ignore_changes = [availability_zone]
+  }
 }
 
 resource "aws_internet_gateway" "party" {

@@ -104,7 +104,6 @@ resource "aws_s3_object" "config" {
   content                = local.config
   content_type           = "application/toml"
   server_side_encryption = "AES256"
-  force_destroy          = true
   depends_on             = [aws_s3_bucket_policy.store, aws_s3_bucket_versioning.store]
 }
 
