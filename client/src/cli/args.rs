@@ -200,8 +200,8 @@ pub struct Shown {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// How to print the result: a table with charts, the signed result as one JSON object, or CSV.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub format: OutputFormat,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
@@ -209,14 +209,14 @@ pub struct Shown {
 
 impl Shown {
     /// The format asked for.
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
+    pub fn format(&self) -> OutputFormat {
+        if self.json { OutputFormat::Json } else { self.format }
     }
 }
 
 /// Forms of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// A table with charts.
     Text,
     /// The signed result.

@@ -85,7 +85,7 @@ struct Plan {
 pub fn sort<H: Host>(compute: &mut Compute<'_, H>, values: &[RingShare], bits: u32) -> Result<Sorted, Abort> {
     let count = values.len();
     let index_bits = count.next_power_of_two().trailing_zeros();
-    let numbers = compute.to_bits(values, bits)?;
+    let numbers = compute.bits_of(values, bits)?;
     let [own, next] = numbers.rows(count);
     let party = compute.session.party();
     let key = |rows: Vec<u128>, holder: PartyId| -> Vec<u128> {
