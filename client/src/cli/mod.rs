@@ -4,7 +4,6 @@ mod args;
 mod local;
 mod network;
 mod notarize;
-mod operators;
 mod output;
 
 use std::process::ExitCode;
@@ -34,9 +33,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Inspect(args) => local::inspect(&args),
         Command::VerifyResult(args) => local::verify_result(&args),
         Command::Survey(args) => local::survey(&args),
-        Command::Operator(args) => wait(operators::operator(&args)),
-        Command::Coordinator(args) => wait(operators::coordinator(&args)),
-        Command::Federation(args) => operators::federation(&args),
+        Command::Operator(args) => local::operator(&args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "tercet", &mut script);
@@ -79,15 +76,11 @@ fn wants_json(command: &Command) -> bool {
         Command::Inspect(a) => a.json,
         Command::Submit(a) => a.json,
         Command::Status(a) => a.json,
-        Command::Query(a) => a.shown.format() == args::OutputFormat::Json,
-        Command::Published(a) => a.shown.format() == args::OutputFormat::Json,
+        Command::Query(a) => a.shown.format() == args::ResultFormat::Json,
+        Command::Published(a) => a.shown.format() == args::ResultFormat::Json,
         Command::VerifyResult(a) => a.json,
         Command::Notarize(a) => a.json,
         Command::Survey(args::Survey::Check { json, .. } | args::Survey::Assemble { json, .. }) => *json,
-        Command::Survey(args::Survey::Approve { .. })
-        | Command::Operator(_)
-        | Command::Coordinator(_)
-        | Command::Federation(_)
-        | Command::Completions(_) => false,
+        Command::Operator(_) | Command::Completions(_) => false,
     }
 }

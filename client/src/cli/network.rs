@@ -15,7 +15,7 @@ use tercet_protocol::filter::Filter;
 use tercet_protocol::survey::SurveyDescriptor;
 use tlsn_verifier::Secrets;
 
-use super::args::{Connect, OutputFormat, Published, Query, Shown, Status, Submit};
+use super::args::{Connect, Published, Query, ResultFormat, Shown, Status, Submit};
 use super::output::{self, Progress};
 
 const MAX_SECRETS_FILE: usize = 16 << 20;
@@ -121,9 +121,9 @@ fn show_result(
         files::write(path, &json, Access::Public, true)?;
     }
     match shown.format() {
-        OutputFormat::Text => {}
-        OutputFormat::Json => return output::json(file),
-        OutputFormat::Csv => {
+        ResultFormat::Text => {}
+        ResultFormat::Json => return output::json(file),
+        ResultFormat::Csv => {
             output::text(&to_csv(&file.result)?);
             return Ok(());
         }

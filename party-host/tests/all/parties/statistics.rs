@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tercet_mpc::Output;
+use tercet_mpc::order::OrderRequest;
+use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::policy::SurveyVerifier;
-use tercet_protocol::result::SignedResult;
+use tercet_protocol::result::{SignedResult, StatisticValue};
+use tercet_protocol::statistic::{Opened, permitted, release};
 use tercet_protocol::survey::SurveyManifest;
 
 use super::honest::values;
@@ -21,7 +25,7 @@ fn grouped() -> SurveyManifest {
         .replacen("[[columns]]", field, 1)
         .replace("min_cohort = 10", "min_cohort = 5")
         .replace("min_new = 5", "min_new = 2\nbudget = 100")
-        .replace("\"stddev\"]", "\"stddev\", \"quantile\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]");
+        .replace("\"stddev\"]", "\"stddev\", \"quantile\", \"median@bnb\", \"histogram\", \"gini\", \"mode\", \"trimmed_mean\", \"max\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]");
     SurveyManifest::from_toml(&text).unwrap()
 }
 
@@ -81,6 +85,23 @@ fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> {
     groups
 }
 
+/// Statistics of one column in clear text: the evaluation itself is compared with numpy elsewhere.
+fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<StatisticValue> {
+    let statistics: Vec<_> = names.iter().map(|n| permitted(manifest, n).unwrap()).collect();
+    let integers: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
+    let mut request = OrderRequest::default();
+    statistics.iter().for_each(|s| request.merge(&s.measure.order(values.len() as u64, 8)));
+    let answer = request.answer(&integers);
+    let lanes = manifest.lanes();
+    let sum = |lane: &Lane| match lane.output {
+        Output::Value(_) => values.iter().sum::<i128>() as u128,
+        _ => values.iter().map(|v| v * v).sum::<i128>() as u128,
+    };
+    let sums = lanes.iter().map(sum).collect();
+    let opened = Opened { submissions: values.len() as u64, lanes, sums, orders: vec![(0, request, answer)] };
+    release(manifest, &statistics, &opened, &BTreeMap::new())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_and_groups_give_exact_statistics_and_no_differences() {
     let mut world = World::start(grouped(), Duration::from_secs(20)).await;
@@ -119,8 +140,22 @@ async fn filters_and_groups_give_exact_statistics_and_no_differences() {
         }
     }
 
-    // A filter's rows by themselves, with other statistics.
+    // Statistics of the values in order, of everybody, of a filter's rows and of groups, against clear text.
+    let ordered =
+        ["max", "quantile:0.9", "quantile:0.25", "histogram:0,1,10", "gini", "mode", "trimmed_mean:0.1"];
+    let everybody: Vec<i128> = groups.values().flatten().copied().collect();
+    let manifest = world.survey.manifest();
+    let result = released(&world, &[&ordered[..], &["median@bnb"]].concat(), Filter::default()).await;
+    let (last, whole) = result.result.statistics.split_last().unwrap();
+    assert_eq!(whole, clear(manifest, &ordered, &everybody));
+    let medians: Vec<_> =
+        expected.iter().map(|(_, v)| clear(manifest, &["quantile:0.5"], v)[0].exact.clone()).collect();
+    assert_eq!(last.parts.iter().map(|p| p.exact.clone()).collect::<Vec<_>>(), medians);
     let (label, largest) = large[0];
+    let result = released(&world, &ordered, bnb(&[label])).await;
+    assert_eq!(result.result.statistics, clear(manifest, &ordered, largest));
+
+    // A filter's rows by themselves, with other statistics.
     let result = released(&world, &["sum"], bnb(&[label])).await;
     assert_eq!((result.result.submissions, &result.result.filter), (largest.len() as u64, &bnb(&[label])));
     let exact = result.result.statistics[0].exact.clone().unwrap();
