@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{engine, fuzz};
+use crate::{engine, fuzz, terraform};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -22,13 +22,14 @@ pub struct Options {
 type Step = (&'static str, fn(&mut Report) -> Result<()>);
 
 /// What was left out, to be said again at the end.
-struct Report {
+pub struct Report {
     strict: bool,
     skipped: Vec<String>,
 }
 
 impl Report {
-    fn skip(&mut self, what: &str, missing: &str) -> Result<()> {
+    /// Leaves `what` out because `missing` is not installed; an error where nothing may be left out.
+    pub fn skip(&mut self, what: &str, missing: &str) -> Result<()> {
         if self.strict {
             bail!("{what}: {missing} is not installed, and this run must not leave anything out");
         }
@@ -59,6 +60,8 @@ const STEPS: &[Step] = &[
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
     ("localstack", localstack),
+    ("terraform", terraform::check),
+    ("terraform policy scan", terraform::scan),
     ("fuzz targets", |_| fuzz::briefly()),
 ];
 
