@@ -14,8 +14,8 @@ use crate::PartyId;
 use crate::net::Abort;
 use crate::sharing::RingShare;
 
-/// Most pairs that are compared at a time: bounds memory to some 150 MB.
-const MAX_PAIRS: usize = 1 << 20;
+/// Most pairs that are compared at a time: bounds memory to some 50 MB.
+const MAX_PAIRS: usize = 1 << 18;
 
 /// Numbers of pivots, and hundredths by which a level divides the expected size of the segment that a row is in:
 /// `exp(H(k + 1) - 1)`.
