@@ -288,6 +288,7 @@ fn foreign(status: u16, detail: &str) -> Problem {
         rule: None,
         party: None,
         retry_after: None,
+        position: None,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod notarize;
 pub mod operator;
 pub mod query;
+pub mod secrets;
 pub mod show;
 pub mod submit;
 pub mod survey;

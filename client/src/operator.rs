@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tercet_protocol::ids::{EngineDigest, PublicKey, SealingKey, Signature, sha256};
+use tercet_protocol::ids::{EngineDigest, PublicKey, SealingKey, Signature, SurveyId, sha256};
 use tercet_protocol::keys::{OpeningKey, SigningKey, random};
-use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
+use tercet_protocol::operator::{CoordinatorInfo, Federation, FederationError, OperatorManifest};
 use tercet_protocol::survey::{
     MAX_SURVEY_BYTES, PROTOCOL_VERSION, SurveyDescriptor, SurveyError, SurveyManifest,
 };
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::certificates;
 use crate::error::Error;
 use crate::files::{self, Access};
+use crate::secrets::Stored;
 
 /// File of the key that signs receipts, log entries, results and the manifest.
 pub const IDENTITY_KEY: &str = "identity.key";
@@ -24,6 +25,22 @@ pub const IDENTITY_KEY: &str = "identity.key";
 pub const SEALING_KEY: &str = "sealing.key";
 /// File of the peer link's TLS key.
 pub const PEER_KEY: &str = "peer.key";
+/// File of the sealing key before the last rotation.
+pub const SEALING_PREVIOUS_KEY: &str = "sealing.previous.key";
+/// File of the key that signs a coordinator's tickets.
+pub const TICKET_KEY: &str = "signing.key";
+
+/// A party's keys as Terraform's module names their secrets.
+pub const PARTY_SECRETS: [Stored; 4] = [
+    Stored { name: "identity", file: IDENTITY_KEY, required: true },
+    Stored { name: "sealing", file: SEALING_KEY, required: true },
+    Stored { name: "sealing_previous", file: SEALING_PREVIOUS_KEY, required: false },
+    Stored { name: "peer", file: PEER_KEY, required: true },
+];
+/// A coordinator's.
+pub const COORDINATOR_SECRETS: [Stored; 1] =
+    [Stored { name: "signing_key", file: TICKET_KEY, required: true }];
+
 /// File of the public settings.
 pub const SETTINGS: &str = "operator.json";
 
@@ -91,12 +108,104 @@ pub fn init(dir: &Path, settings: &Settings) -> Result<(), Error> {
     }
     files::create_private_dir(dir)?;
     for name in [IDENTITY_KEY, SEALING_KEY, PEER_KEY] {
-        let seed = Zeroizing::new(random::<32>()?);
-        let text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_slice())));
-        files::write(&dir.join(name), text.as_bytes(), Access::Private, false)?;
+        write_fresh_key(&dir.join(name), false)?;
     }
     let json = serde_json::to_string_pretty(settings).map_err(|e| Error::usage(e.to_string()))?;
     files::write(&dir.join(SETTINGS), format!("{json}\n").as_bytes(), Access::Public, false)
+}
+
+fn write_fresh_key(path: &Path, replace: bool) -> Result<(), Error> {
+    let seed = Zeroizing::new(random::<32>()?);
+    let text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_slice())));
+    files::write(path, text.as_bytes(), Access::Private, replace)
+}
+
+/// Makes a new sealing key and keeps the old one beside it: the party opens what is sealed to either until every
+/// client has seen the new manifest. Refuses while an older rotation is not finished.
+pub fn rotate_sealing(dir: &Path) -> Result<(), Error> {
+    let (key, previous) = (dir.join(SEALING_KEY), dir.join(SEALING_PREVIOUS_KEY));
+    if previous.exists() {
+        return Err(Error::usage(format!(
+            "{} is still there: finish the last rotation (remove `sealing_previous` from the party's configuration, \
+             restart it, then delete the file)",
+            previous.display()
+        )));
+    }
+    // First the copy, then the new key: a crash in between leaves the old key twice, and nothing lost.
+    let old = Zeroizing::new(format!("{}\n", hex::encode(read_seed(&key)?.as_slice())));
+    files::write(&previous, old.as_bytes(), Access::Private, false)?;
+    write_fresh_key(&key, true)
+}
+
+/// Makes a new key of the peer link. Peers know the party by this key: they refuse it until they have the new
+/// manifest, so the operators restart together.
+pub fn rotate_peer(dir: &Path) -> Result<(), Error> {
+    let key = dir.join(PEER_KEY);
+    read_seed(&key)?;
+    write_fresh_key(&key, true)
+}
+
+/// Makes the coordinator's key in `dir`; its public half, for the federation. Never replaces one.
+pub fn init_coordinator(dir: &Path) -> Result<PublicKey, Error> {
+    files::create_private_dir(dir)?;
+    write_fresh_key(&dir.join(TICKET_KEY), false)?;
+    coordinator_key(dir)
+}
+
+/// The public half of the coordinator's key in `dir`.
+pub fn coordinator_key(dir: &Path) -> Result<PublicKey, Error> {
+    Ok(SigningKey::from_seed(&*read_seed(&dir.join(TICKET_KEY))?)?.public())
+}
+
+/// Puts coordinator and operators together into the federation that all of them run with. Checks every signature, and
+/// that the operators are three different ones in different accounts.
+pub fn federation(
+    coordinator: CoordinatorInfo,
+    operators: &[OperatorManifest; 3],
+) -> Result<Federation, Error> {
+    match reqwest::Url::parse(&coordinator.url) {
+        Ok(u) if matches!(u.scheme(), "http" | "https") && u.has_host() && u.query().is_none() => {}
+        _ => {
+            return Err(Error::usage(
+                "the coordinator's URL must be its base address, such as https://tercet.example.org",
+            ));
+        }
+    }
+    let federation = Federation { coordinator, operators: operators.clone() };
+    federation.verify()?;
+    Ok(federation)
+}
+
+/// Approves a survey for the party whose keys are in `dir`: its descriptor goes into the folder `surveys`, from which
+/// the party runs it after its next start. `id` is what the operator read and agreed to with the others.
+///
+/// # Errors
+/// The file is another survey, does not name this operator, or pins another engine than this party runs.
+pub fn approve(descriptor: &Path, id: SurveyId, dir: &Path, surveys: &Path) -> Result<PathBuf, Error> {
+    let survey = SurveyDescriptor::from_bytes(files::read(descriptor, MAX_SURVEY_BYTES)?.to_vec())?;
+    if survey.id() != id {
+        return Err(Error::usage(format!(
+            "{} is the survey {}, not {id}: it was altered, or is another one. Nothing is approved",
+            descriptor.display(),
+            survey.id()
+        )));
+    }
+    let ours = manifest(dir, 0)?;
+    if !survey.parties().contains(&ours.identity) {
+        return Err(Error::Federation(FederationError::Missing(ours.identity)));
+    }
+    if survey.engine() != ours.engine {
+        return Err(Error::Survey(SurveyError::Invalid {
+            key: "engine".into(),
+            problem: format!("the survey pins {}, this party runs {}", survey.engine(), ours.engine),
+        }));
+    }
+    files::create_private_dir(surveys)?;
+    let path = surveys.join(format!("{id}.json"));
+    if !path.exists() {
+        files::write(&path, survey.bytes(), Access::Public, false)?;
+    }
+    Ok(path)
 }
 
 /// Reads a key file: a 32-byte seed in hexadecimal.

@@ -12,6 +12,7 @@ use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Ticket};
 
+use crate::api::invocation::RequestToken;
 use crate::config::Rate;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, refuse};
@@ -22,6 +23,9 @@ use crate::surveys::Survey;
 
 /// Largest body of a submission, in bytes: the presentation and the other fields of the public part.
 pub const MAX_SUBMISSION: usize = MAX_PRESENTATION + 2048;
+
+/// Longest time that a submission is told to wait when a survey is full, in seconds.
+const LONGEST_WAIT: u64 = 30;
 
 /// How often an admission looks again at an identity whose other submission has just been decided.
 const ROUNDS: usize = 3;
@@ -35,9 +39,21 @@ pub enum Outcome {
     Accepted(SubmissionStatus),
 }
 
-/// What the rates said, for the response's headers. Filled also when the request is refused.
-#[derive(Debug, Clone, Default)]
-pub struct RateReport(pub Vec<RateLine>);
+/// What the rates said about a request, for the response's headers. Filled also when the request is refused.
+#[derive(Debug, Clone)]
+pub struct RateReport {
+    /// The request: the same token never counts twice.
+    pub token: RequestToken,
+    /// The buckets' answers.
+    pub lines: Vec<RateLine>,
+}
+
+impl RateReport {
+    /// An empty one.
+    pub fn of(token: RequestToken) -> Self {
+        Self { token, lines: Vec::new() }
+    }
+}
 
 /// One bucket's answer.
 #[derive(Debug, Clone)]
@@ -59,8 +75,8 @@ impl Coordinator {
         rate: Rate,
         report: &mut RateReport,
     ) -> Result<(), Error> {
-        let taken = self.store.take(scope, key, rate, self.clock.now()).await?;
-        report.0.push(RateLine { scope, rate, taken });
+        let taken = self.store.take(scope, key, rate, self.clock.now(), report.token).await?;
+        report.lines.push(RateLine { scope, rate, taken });
         if taken.allowed {
             return Ok(());
         }
@@ -169,14 +185,27 @@ impl Coordinator {
                     );
                 }
                 Admitted::IdentityPending(other) => self.identity_pending(other).await?,
-                Admitted::Full => {
-                    let detail = "too many submissions of this survey are under way: try again shortly";
-                    return Err(Problem::new(ProblemKind::Busy, detail).retry_after(5).into());
-                }
+                Admitted::Full => return Err(self.full(survey, id).await?.into()),
             }
         }
         let detail = "the identity's other submission was decided just now: try again";
         Err(Problem::new(ProblemKind::IdentityPending, detail).retry_after(1).into())
+    }
+
+    /// As many submissions are under way as may be: when to try again, and how many wait before this one.
+    async fn full(&self, survey: &Survey, id: SubmissionId) -> Result<Problem, Error> {
+        let now = self.clock.now();
+        // Longer than any answer below tells it to wait, so that who keeps asking keeps its place.
+        let until = now.as_secs() + 2 * LONGEST_WAIT;
+        let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        let before = self.store.wait(survey.id(), id, micros, until).await?;
+        let wait = (2 + u64::from(before) / 25).min(LONGEST_WAIT);
+        let detail = format!(
+            "as many submissions of this survey are under way as may be at a time; {before} wait before this one: \
+             send it again in {wait} s"
+        );
+        let problem = Problem::new(ProblemKind::RateLimited, detail).rule("unfinished");
+        Ok(problem.retry_after(wait).position(before.saturating_add(1)))
     }
 
     /// Another submission holds the identity. Perhaps the parties have decided it without anybody asking here:

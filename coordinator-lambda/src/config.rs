@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tercet_protocol::keys::{KeyError, SigningKey};
-use zeroize::Zeroizing;
+
+use crate::metrics::Metrics;
 
 /// Prefix of the environment variables that override keys of the file: `TERCET_LIMITS__ADDRESS__BURST` is
 /// `limits.address.burst`.
 pub const ENV_PREFIX: &str = "TERCET_";
 
 /// Keys whose value is text, whatever it looks like.
-const TEXT_KEYS: [&str; 8] = [
+const TEXT_KEYS: [&str; 10] = [
     "listen",
     "public_url",
     "table",
@@ -23,7 +23,15 @@ const TEXT_KEYS: [&str; 8] = [
     "federation",
     "surveys",
     "signing_key_file",
+    "signing_key_secret",
+    "metrics",
 ];
+/// Keys whose value is a path, relative to the file.
+const PATH_KEYS: [&str; 3] = ["federation", "surveys", "signing_key_file"];
+/// Set by Lambda: the folder of the function's own files.
+const LAMBDA_TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
+/// Where in it the package has federation and surveys.
+const PACKED: &str = "deployment";
 /// The other keys. `TERCET_*` variables of other names belong to other programs and are ignored.
 const OTHER_KEYS: [&str; 9] = [
     "create_table",
@@ -58,12 +66,19 @@ pub struct Config {
     /// AWS region; without it the SDK's usual places are asked.
     #[serde(default)]
     pub region: Option<String>,
-    /// File with the federation (JSON).
+    /// File with the federation (JSON). On Lambda by default the one packed into the function.
     pub federation: PathBuf,
-    /// Folder of survey descriptors, one `*.json` each.
+    /// Folder of survey descriptors, one `*.json` each. On Lambda by default the one packed into the function.
     pub surveys: PathBuf,
     /// File with the 32-byte seed of the key that signs tickets, raw or in hexadecimal.
-    pub signing_key_file: PathBuf,
+    #[serde(default)]
+    pub signing_key_file: Option<PathBuf>,
+    /// Name or ARN of a secret in Secrets Manager with that seed, instead of the file.
+    #[serde(default)]
+    pub signing_key_secret: Option<String>,
+    /// Where metrics go: `none`, or `emf` for CloudWatch, which is the default on Lambda.
+    #[serde(default)]
+    pub metrics: Metrics,
     /// How long a ticket lasts, in seconds.
     #[serde(default = "ticket_seconds")]
     pub ticket_seconds: u64,
@@ -224,7 +239,7 @@ pub enum ConfigError {
     },
 }
 
-fn invalid(key: &str, problem: impl fmt::Display) -> ConfigError {
+pub(crate) fn invalid(key: &str, problem: impl fmt::Display) -> ConfigError {
     ConfigError::Invalid { key: key.into(), problem: problem.to_string() }
 }
 
@@ -247,14 +262,22 @@ impl Config {
             }
         };
         let base = file.and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
-        for key in ["federation", "surveys", "signing_key_file"] {
+        for key in PATH_KEYS {
             if let Some(toml::Value::String(path)) = table.get_mut(key) {
                 *path = base.join(&*path).display().to_string();
             }
         }
+        let mut env: BTreeMap<String, String> = env.into_iter().collect();
+        let packed = env.remove(LAMBDA_TASK_ROOT).map(|root| Path::new(&root).join(PACKED));
         let names: BTreeMap<String, String> = env.into_iter().filter(|(k, _)| is_override(k)).collect();
         for (name, value) in &names {
             set(&mut table, name, value)?;
+        }
+        if let Some(packed) = packed {
+            let text = |path: PathBuf| toml::Value::String(path.display().to_string());
+            table.entry("federation").or_insert_with(|| text(packed.join("federation.json")));
+            table.entry("surveys").or_insert_with(|| text(packed.join("surveys")));
+            table.entry("metrics").or_insert_with(|| toml::Value::String("emf".into()));
         }
         let place = match file {
             Some(path) if names.is_empty() => path.display().to_string(),
@@ -281,6 +304,9 @@ impl Config {
         };
         url("public_url", &self.public_url)?;
         url("dynamodb_endpoint", &self.dynamodb_endpoint)?;
+        if self.signing_key_file.is_some() == self.signing_key_secret.is_some() {
+            return Err(crate::secrets::one_place());
+        }
         let l = &self.limits;
         for (key, rate) in
             [("address", l.address), ("status", l.status), ("survey", l.survey), ("identity", l.identity)]
@@ -307,24 +333,6 @@ impl Config {
         range("party_timeout_ms", self.party_timeout_ms, 1, 60_000)?;
         range("request_timeout_ms", self.request_timeout_ms, 100, 900_000)?;
         range("statistics_max_age", self.statistics_max_age, 0, 86_400)
-    }
-
-    /// Reads the key that signs tickets.
-    pub fn signing_key(&self) -> Result<SigningKey, ConfigError> {
-        let path = &self.signing_key_file;
-        let bytes = std::fs::read(path)
-            .map(Zeroizing::new)
-            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let mut seed = Zeroizing::new([0; 32]);
-        if bytes.len() == 32 {
-            seed.copy_from_slice(&bytes);
-        } else if hex::decode_to_slice(bytes.trim_ascii(), seed.as_mut_slice()).is_err() {
-            return Err(invalid(
-                "signing_key_file",
-                "the file must hold 32 raw bytes or 64 hexadecimal digits",
-            ));
-        }
-        SigningKey::from_seed(&seed).map_err(|e: KeyError| invalid("signing_key_file", e))
     }
 }
 
@@ -399,6 +407,8 @@ mod tests {
             ("ticket_seconds = 0\n", None, "ticket_seconds"),
             ("public_url = \"ftp://x\"\n", None, "public_url"),
             ("listen = \"nowhere\"\n", None, ""),
+            ("", Some(("TERCET_SIGNING_KEY_SECRET", "both")), "either"),
+            ("metrics = \"statsd\"\n", None, "statsd"),
         ] {
             let error = load(&format!("{MINIMAL}{text}"), env.as_slice()).unwrap_err().to_string();
             assert!(error.contains(want), "{text:?} {env:?}: {error}");
@@ -406,16 +416,22 @@ mod tests {
     }
 
     #[test]
-    fn the_key_file_is_raw_or_hexadecimal_and_never_shown() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = load(MINIMAL, &[]).unwrap();
-        config.signing_key_file = dir.path().join("key");
-        std::fs::write(&config.signing_key_file, [0xab; 32]).unwrap();
-        let raw = config.signing_key().unwrap().public();
-        std::fs::write(&config.signing_key_file, format!("{}\n", "ab".repeat(32))).unwrap();
-        assert_eq!(config.signing_key().unwrap().public(), raw);
-        std::fs::write(&config.signing_key_file, "secret words").unwrap();
-        let error = config.signing_key().unwrap_err().to_string();
-        assert!(error.contains("32 raw bytes") && !error.contains("secret"), "{error}");
+    fn on_lambda_federation_and_surveys_are_in_the_package() {
+        let env = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let lambda = [
+            ("LAMBDA_TASK_ROOT", "/var/task"),
+            ("TERCET_TABLE", "tercet"),
+            ("TERCET_SIGNING_KEY_SECRET", "s"),
+        ];
+        let config = Config::load(None, env(&lambda)).unwrap();
+        assert_eq!(config.federation, Path::new("/var/task/deployment/federation.json"));
+        assert_eq!(config.surveys, Path::new("/var/task/deployment/surveys"));
+        assert_eq!(config.metrics, Metrics::Emf);
+        let config =
+            Config::load(None, env(&[lambda.as_slice(), &[("TERCET_METRICS", "none")]].concat())).unwrap();
+        assert_eq!(config.metrics, Metrics::None);
+        assert!(Config::load(None, env(&lambda[1..])).unwrap_err().to_string().contains("federation"));
     }
 }

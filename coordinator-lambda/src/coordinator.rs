@@ -7,9 +7,11 @@ use std::time::Duration;
 use tercet_protocol::api::{FederationInfo, SurveySummary};
 use tercet_protocol::keys::SigningKey;
 
+use crate::aws;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::parties::{ClientError, Parties};
+use crate::secrets;
 use crate::store::{Store, StoreError};
 use crate::surveys::{Deployment, DeploymentError};
 
@@ -49,13 +51,19 @@ pub enum StartError {
 impl Coordinator {
     /// Reads the files that the configuration names and connects to the table.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let store = Store::connect(&config).await?;
-        Self::with_store(config, store, clock)
+        let aws = aws::load(config.region.as_deref()).await;
+        let store = Store::connect(&config, &aws).await?;
+        let key = secrets::signing_key(&config, &aws).await?;
+        Self::with_store(config, store, key, clock)
     }
 
     /// Reads the files that the configuration names, over a registry that is connected.
-    pub fn with_store(config: Config, store: Store, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let key = config.signing_key()?;
+    pub fn with_store(
+        config: Config,
+        store: Store,
+        key: SigningKey,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         let deployment = Deployment::load(
             &config.federation,
             &config.surveys,

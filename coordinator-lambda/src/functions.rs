@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use serde::Serialize;
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, SurveyId};
+use tercet_protocol::keys::random;
 
 use crate::coordinator::Coordinator;
 use crate::error::Error;
@@ -24,6 +25,34 @@ const POLL: Duration = Duration::from_millis(500);
 const PAGE: i32 = 100;
 /// Submissions that the reaper asks the parties about at the same time.
 const AT_ONCE: usize = 8;
+
+/// Runs [`refresh_once`] and counts what it did.
+pub async fn refresh(c: &Coordinator, patience: Duration) -> Result<Vec<(SurveyId, Refreshed)>, Error> {
+    let done = refresh_once(c, patience).await;
+    let surveys = done.as_deref().unwrap_or_default();
+    let count = |kind: fn(&Refreshed) -> bool| surveys.iter().filter(|(_, r)| kind(r)).count() as f64;
+    let values = [
+        ("Released", "Count", count(|r| matches!(r, Refreshed::Released { .. }))),
+        ("Refused", "Count", count(|r| matches!(r, Refreshed::Refused { .. }))),
+        ("Failed", "Count", f64::from(u8::from(done.is_err()))),
+    ];
+    c.config.metrics.run(c.clock.now().as_millis(), "refresh", &values);
+    done
+}
+
+/// Runs [`reap_once`] and counts what it did.
+pub async fn reap(c: &Coordinator) -> Result<Reaped, Error> {
+    let done = reap_once(c).await;
+    let reaped = done.as_ref().copied().unwrap_or_default();
+    let values = [
+        ("Seen", "Count", reaped.seen as f64),
+        ("Accepted", "Count", reaped.accepted as f64),
+        ("Rejected", "Count", reaped.rejected as f64),
+        ("Failed", "Count", reaped.failed as f64 + f64::from(u8::from(done.is_err()))),
+    ];
+    c.config.metrics.run(c.clock.now().as_millis(), "reap", &values);
+    done
+}
 
 /// What a refresh did with one survey.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,7 +98,7 @@ pub async fn refresh_once(c: &Coordinator, patience: Duration) -> Result<Vec<(Su
     let mut done = Vec::new();
     let mut failure = None;
     for survey in c.deployment.surveys() {
-        match refresh(c, survey, patience).await {
+        match refresh_survey(c, survey, patience).await {
             Ok(refreshed) => done.push((survey.id(), refreshed)),
             Err(e) => {
                 tracing::error!(survey = %survey.id(), error = %e, "a survey's refresh failed");
@@ -80,7 +109,7 @@ pub async fn refresh_once(c: &Coordinator, patience: Duration) -> Result<Vec<(Su
     failure.map_or(Ok(done), Err)
 }
 
-async fn refresh(c: &Coordinator, survey: &Survey, patience: Duration) -> Result<Refreshed, Error> {
+async fn refresh_survey(c: &Coordinator, survey: &Survey, patience: Duration) -> Result<Refreshed, Error> {
     let now = c.clock.seconds();
     if !is_open(survey, now) && c.store.published(survey.id()).await?.is_some() || is_early(survey, now) {
         return Ok(Refreshed::Idle);
@@ -99,7 +128,8 @@ async fn refresh(c: &Coordinator, survey: &Survey, patience: Duration) -> Result
     let refreshed = match left {
         Some(query) => finish(c, query, false, patience).await,
         None => {
-            let query = c.new_query(survey, survey.statistics(), Filter::default()).await?;
+            let id = QueryId(random().map_err(|_| Error::Randomness)?);
+            let query = c.new_query(survey, id, survey.statistics(), Filter::default()).await?;
             finish(c, query, true, patience).await
         }
     };
@@ -154,7 +184,7 @@ pub async fn reap_once(c: &Coordinator) -> Result<Reaped, Error> {
             let page = c.store.pending(survey.id(), after, PAGE).await?;
             let Some(last) = page.last().copied() else { break };
             after = Some(last);
-            let mut ends = futures::stream::iter(page).map(|id| reap(c, id)).buffer_unordered(AT_ONCE);
+            let mut ends = futures::stream::iter(page).map(|id| reap_one(c, id)).buffer_unordered(AT_ONCE);
             while let Some(end) = ends.next().await {
                 reaped.seen += 1;
                 match end {
@@ -172,7 +202,10 @@ pub async fn reap_once(c: &Coordinator) -> Result<Reaped, Error> {
     Ok(reaped)
 }
 
-async fn reap(c: &Coordinator, id: tercet_protocol::ids::SubmissionId) -> Result<Option<RecordState>, Error> {
+async fn reap_one(
+    c: &Coordinator,
+    id: tercet_protocol::ids::SubmissionId,
+) -> Result<Option<RecordState>, Error> {
     match c.store.submission(id).await? {
         Some(record) if record.expires <= c.clock.seconds() => Ok(Some(c.settle(record).await?.state)),
         Some(record) => Ok(Some(record.state)),

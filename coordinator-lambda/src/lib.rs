@@ -6,13 +6,16 @@
 
 pub mod admission;
 pub mod api;
+pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod error;
 pub mod functions;
+pub mod metrics;
 pub mod parties;
 pub mod queries;
+pub mod secrets;
 pub mod settle;
 pub mod store;
 pub mod surveys;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use coordinator_lambda::functions::{reap_once, refresh_once};
+use coordinator_lambda::functions::{reap, refresh};
 use coordinator_lambda::{Config, Coordinator, SystemClock, api};
 use lambda_http::{LambdaEvent, service_fn};
 use serde_json::json;
+use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
 /// How long a scheduled refresh waits for one survey's parties.
@@ -64,8 +65,14 @@ async fn main() -> anyhow::Result<()> {
         (Function::Api, true) => api::lambda::serve(api::router(coordinator)).await.map_err(failed),
         (Function::Api, false) => serve(listen, coordinator).await,
         (function, true) => {
-            let run = async |_: LambdaEvent<serde_json::Value>| {
-                once(function, &coordinator).await.map_err(|e| format!("{e:#}"))
+            let run = async |event: LambdaEvent<serde_json::Value>| {
+                let LambdaEvent { context, .. } = event;
+                let span = tracing::info_span!(
+                    "run",
+                    invocation = context.request_id,
+                    trace = context.xray_trace_id
+                );
+                once(function, &coordinator).instrument(span).await.map_err(|e| format!("{e:#}"))
             };
             lambda_http::lambda_runtime::run(service_fn(run)).await.map_err(failed)
         }
@@ -84,9 +91,9 @@ fn failed(e: lambda_http::Error) -> anyhow::Error {
 async fn once(function: Function, coordinator: &Coordinator) -> anyhow::Result<serde_json::Value> {
     match function {
         Function::Api => anyhow::bail!("the API is not a scheduled function"),
-        Function::Reap => Ok(json!(reap_once(coordinator).await?)),
+        Function::Reap => Ok(json!(reap(coordinator).await?)),
         Function::Refresh => {
-            let done = refresh_once(coordinator, REFRESH_PATIENCE).await?;
+            let done = refresh(coordinator, REFRESH_PATIENCE).await?;
             Ok(done.iter().map(|(survey, did)| (survey.to_string(), json!(did))).collect())
         }
     }

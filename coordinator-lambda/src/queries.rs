@@ -3,7 +3,6 @@
 use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, SurveyId};
-use tercet_protocol::keys::random;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::statistic;
 
@@ -38,18 +37,19 @@ impl Coordinator {
         let limits = &self.config.limits;
         self.limit("address", address, limits.address, report).await?;
         self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
-        let record = self.new_query(&survey, statistics, request.filter).await?;
+        // Named after the request: an invocation that runs twice asks once.
+        let record = self.new_query(&survey, QueryId(report.token.0), statistics, request.filter).await?;
         self.progress(record, true).await.map(status)
     }
 
-    /// Enters a query about `statistics` of the rows that `filter` selects.
+    /// Enters the query `query` about `statistics` of the rows that `filter` selects.
     pub(crate) async fn new_query(
         &self,
         survey: &Survey,
+        query: QueryId,
         statistics: Vec<String>,
         filter: Filter,
     ) -> Result<QueryRecord, Error> {
-        let query = QueryId(random().map_err(|_| Error::Randomness)?);
         let asked_at = self.clock.seconds();
         let record = QueryRecord { query, survey: survey.id(), statistics, filter, asked_at, outcome: None };
         self.store.create_query(&record, asked_at + KEEP_SECONDS).await?;

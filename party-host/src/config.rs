@@ -1,12 +1,14 @@
-//! Configuration: one TOML file; environment variables override addresses and places, never secrets.
+//! Configuration: a TOML file, then `TERCET_PARTY_*` environment variables; neither ever holds a secret.
+//! docs/operators.md has the table of keys.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use aws_config::SdkConfig;
 use serde::Deserialize;
 use tercet_protocol::keys::{OpeningKey, SigningKey};
-use zeroize::Zeroizing;
 
+use crate::secrets::{SeedPlace, WrappingPlace};
 use crate::store::StoreConfig;
 
 /// The file's content. Relative paths are relative to the file.
@@ -23,8 +25,8 @@ pub struct Config {
     pub surveys: PathBuf,
     /// The engine component (`party_wasm.wasm`). Its SHA-256 must be the one that the surveys pin.
     pub engine: PathBuf,
-    /// Key files.
-    pub keys: KeyFiles,
+    /// Where the keys are.
+    pub keys: KeyPlaces,
     /// The share store.
     pub store: StoreConfig,
     /// Batching.
@@ -35,18 +37,21 @@ pub struct Config {
     pub limits: LimitsConfig,
 }
 
-/// Files of 32-byte seeds in hexadecimal, readable by the owner alone.
+/// Where the keys are: files that their owner alone can read, or ARNs of secrets and of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeyFiles {
+pub struct KeyPlaces {
     /// Signs receipts, log entries and results.
-    pub identity: PathBuf,
+    pub identity: SeedPlace,
     /// Opens sealed private parts.
-    pub sealing: PathBuf,
+    pub sealing: SeedPlace,
+    /// The sealing key before the last rotation. While it is given, what was sealed to it is opened too.
+    #[serde(default)]
+    pub sealing_previous: Option<SeedPlace>,
     /// The peer link's TLS key.
-    pub peer: PathBuf,
-    /// The store's key file; made at the first start.
-    pub store: PathBuf,
+    pub peer: SeedPlace,
+    /// Wraps the data keys of everything in the store.
+    pub store: WrappingPlace,
 }
 
 /// How uploads are gathered into batches.
@@ -93,121 +98,243 @@ impl Default for LimitsConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// The configuration file does not parse.
+    /// The configuration does not parse.
     #[error("{path}: {problem}")]
     Syntax {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the environment variables.
+        path: String,
         /// What and where.
         problem: String,
     },
-    /// A key file is not 64 hexadecimal digits.
+    /// A key file or secret is not 64 hexadecimal digits.
     #[error("{0} must hold a 32-byte seed as 64 hexadecimal digits: make keys with `tercet operator init`")]
-    Key(PathBuf),
+    Key(String),
+    /// A secret cannot be read.
+    #[error("the secret {arn} cannot be read: {problem}")]
+    Secret {
+        /// Its ARN.
+        arn: String,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// A key file can be read by others.
-    #[error("{0} can be read by others than its owner: chmod 600 it")]
+    #[error("{} can be read by others than its owner: chmod 600 it", .0.display())]
     Permissions(PathBuf),
-    /// An override does not parse.
+    /// An environment variable names a section where a value is meant, or the other way round.
     #[error("environment variable {0}: {1}")]
-    Environment(&'static str, String),
+    Environment(String, String),
 }
 
+/// Prefix of the environment variables that set keys: `TERCET_PARTY_STORE__BUCKET` is `store.bucket`.
+pub const ENV_PREFIX: &str = "TERCET_PARTY_";
+/// Names the configuration file; not a key of it.
+const CONFIG_FILE: &str = "TERCET_PARTY_CONFIG";
+/// Shorter names that were there first.
+const ALIASES: [(&str, &str); 2] =
+    [("TERCET_PARTY_BUCKET", "STORE__BUCKET"), ("TERCET_PARTY_S3_ENDPOINT", "STORE__ENDPOINT")];
+
 impl Config {
-    /// Reads the file and applies overrides from the environment (`var` looks a variable up).
-    pub fn load(path: &Path, var: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|e| ConfigError::Syntax { path: path.into(), problem: e.to_string() })?;
-        let base = path.parent().unwrap_or(Path::new("."));
-        let keys = &mut config.keys;
-        for p in [
-            &mut config.federation,
-            &mut config.surveys,
-            &mut config.engine,
-            &mut keys.identity,
-            &mut keys.sealing,
-            &mut keys.peer,
-            &mut keys.store,
-        ] {
-            *p = base.join(&*p);
-        }
-        let address = |name: &'static str, into: &mut SocketAddr| match var(name) {
-            None => Ok(()),
-            Some(v) => v
-                .parse()
-                .map(|a| *into = a)
-                .map_err(|_| ConfigError::Environment(name, format!("\"{v}\" is not host:port"))),
+    /// Reads `file` (none: the environment alone) and applies the `TERCET_PARTY_*` variables in `env`; those that are
+    /// no key are refused. Relative paths are relative to the file.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut table = match file {
+            None => toml::Table::new(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+                toml::from_str(&text).map_err(|e| ConfigError::Syntax {
+                    path: path.display().to_string(),
+                    problem: e.to_string(),
+                })?
+            }
         };
-        address("TERCET_PARTY_LISTEN", &mut config.listen)?;
-        address("TERCET_PARTY_PEER_LISTEN", &mut config.peer_listen)?;
-        if let Some(bucket) = var("TERCET_PARTY_BUCKET") {
-            config.store.bucket = bucket;
+        let mut names = Vec::new();
+        for (name, value) in env {
+            let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, key)| *key);
+            if let Some(key) = alias.or_else(|| name.strip_prefix(ENV_PREFIX)).filter(|_| name != CONFIG_FILE)
+            {
+                set(&mut table, &name, key, &value)?;
+                names.push(name);
+            }
         }
-        if let Some(endpoint) = var("TERCET_PARTY_S3_ENDPOINT") {
-            config.store.endpoint = Some(endpoint);
-        }
+        names.sort();
+        let place = match (file, names.is_empty()) {
+            (Some(path), true) => path.display().to_string(),
+            (Some(path), false) => format!("{} with {}", path.display(), names.join(", ")),
+            (None, _) => format!("the environment ({})", names.join(", ")),
+        };
+        let mut config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
+            ConfigError::Syntax { path: place, problem: e.message().to_owned() }
+        })?;
+        config.rebase(file.and_then(Path::parent).unwrap_or(Path::new("")));
         Ok(config)
+    }
+
+    fn rebase(&mut self, base: &Path) {
+        for path in [&mut self.federation, &mut self.surveys, &mut self.engine] {
+            *path = base.join(&*path);
+        }
+        let keys = &mut self.keys;
+        for place in [&mut keys.identity, &mut keys.sealing, &mut keys.peer] {
+            place.rebase(base);
+        }
+        if let Some(place) = &mut keys.sealing_previous {
+            place.rebase(base);
+        }
+        keys.store.rebase(base);
     }
 }
 
-/// The operator's working keys, read from their files.
+/// Keys whose value is text, whatever it looks like.
+const TEXT_KEYS: [&str; 13] = [
+    "listen",
+    "peer_listen",
+    "federation",
+    "surveys",
+    "engine",
+    "identity",
+    "sealing",
+    "sealing_previous",
+    "peer",
+    "bucket",
+    "prefix",
+    "region",
+    "endpoint",
+];
+
+/// Sets one key from an environment variable, as the kind of value that the text reads as.
+fn set(table: &mut toml::Table, name: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+    let path = key.to_ascii_lowercase();
+    let mut keys: Vec<&str> = path.split("__").collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut at = table;
+    for key in &keys {
+        let next = at.entry(*key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let section = || ConfigError::Environment(name.to_owned(), format!("\"{key}\" is not a section"));
+        at = next.as_table_mut().ok_or_else(section)?;
+    }
+    // The one key whose name is also a section's.
+    let is_text = TEXT_KEYS.contains(&last) || keys == ["keys"];
+    let text = || toml::Value::String(value.to_owned());
+    let value = match (value.parse::<i64>(), value) {
+        _ if is_text => text(),
+        (Ok(number), _) => toml::Value::Integer(number),
+        (_, "true" | "false") => toml::Value::Boolean(value == "true"),
+        _ => text(),
+    };
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// The operator's working keys.
 #[derive(Debug)]
 pub struct Keys {
     /// Signs receipts, log entries and results.
     pub identity: SigningKey,
-    /// Opens sealed private parts.
-    pub sealing: OpeningKey,
-    /// Seed of the peer link's TLS key.
-    pub peer: PeerSeed,
-}
-
-/// The seed of the peer link's Ed25519 key. Its `Debug` shows nothing.
-pub struct PeerSeed(pub Zeroizing<[u8; 32]>);
-
-impl std::fmt::Debug for PeerSeed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PeerSeed(..)")
-    }
+    /// Open sealed private parts: the published key, then the one before it during a rotation.
+    pub sealing: Vec<OpeningKey>,
+    /// The peer link's TLS key.
+    pub peer: SigningKey,
 }
 
 impl Keys {
-    /// Reads the key files.
-    pub fn load(files: &KeyFiles) -> Result<Self, ConfigError> {
-        let identity = SigningKey::from_seed(&*read_seed(&files.identity)?)
-            .map_err(|_| ConfigError::Key(files.identity.clone()))?;
-        Ok(Self {
-            identity,
-            sealing: OpeningKey::from_seed(&*read_seed(&files.sealing)?),
-            peer: PeerSeed(read_seed(&files.peer)?),
-        })
+    /// Reads the keys from where the configuration says they are.
+    pub async fn load(places: &KeyPlaces, aws: &SdkConfig) -> Result<Self, ConfigError> {
+        let signing = async |place: &SeedPlace| {
+            SigningKey::from_seed(&*place.read(aws).await?).map_err(|_| ConfigError::Key(place.name()))
+        };
+        let mut sealing = vec![OpeningKey::from_seed(&*places.sealing.read(aws).await?)];
+        if let Some(previous) = &places.sealing_previous {
+            sealing.push(OpeningKey::from_seed(&*previous.read(aws).await?));
+        }
+        Ok(Self { identity: signing(&places.identity).await?, sealing, peer: signing(&places.peer).await? })
     }
 }
 
-/// Reads a 32-byte seed from a file that only its owner can read.
-pub fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(ConfigError::Permissions(path.into()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::WrappingPlace;
+
+    const FILE: &str = "listen = \"127.0.0.1:0\"\npeer_listen = \"127.0.0.1:0\"\nfederation = \"f.json\"\n\
+        surveys = \"s\"\nengine = \"e.wasm\"\n[keys]\nidentity = \"i\"\nsealing = \"s\"\npeer = \"p\"\nstore = \"st\"\n\
+        [store]\nbucket = \"b\"\n";
+
+    fn load(text: Option<&str>, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("party.toml");
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::load(text.map(|_| path.as_path()), env)
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let kms = "arn:aws:kms:eu-central-1:1:key/2";
+        let env = [
+            ("TERCET_PARTY_STORE__BUCKET", "123"),
+            ("TERCET_PARTY_S3_ENDPOINT", "http://127.0.0.1:1"),
+            ("TERCET_PARTY_LIMITS__PENDING", "7"),
+            ("TERCET_PARTY_STORE__CREATE_BUCKET", "true"),
+            ("TERCET_PARTY_KEYS__STORE", kms),
+            ("TERCET_PARTY_CONFIG", "ignored"),
+            ("TERCET_STOP_SECONDS", "5"),
+        ];
+        let config = load(Some(FILE), &env).unwrap();
+        assert_eq!(
+            (config.store.bucket.as_str(), config.store.create_bucket, config.limits.pending),
+            ("123", true, 7)
+        );
+        assert_eq!(config.store.endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(config.keys.store, WrappingPlace::Kms(kms.into()));
+        assert!(
+            config.federation.is_absolute()
+                && matches!(&config.keys.peer, SeedPlace::File(p) if p.is_absolute())
+        );
+    }
+
+    #[test]
+    fn the_environment_alone_is_enough() {
+        let env = [
+            ("TERCET_PARTY_LISTEN", "0.0.0.0:1"),
+            ("TERCET_PARTY_PEER_LISTEN", "0.0.0.0:2"),
+            ("TERCET_PARTY_FEDERATION", "/f"),
+            ("TERCET_PARTY_SURVEYS", "/s"),
+            ("TERCET_PARTY_ENGINE", "/e"),
+            ("TERCET_PARTY_KEYS__IDENTITY", "/i"),
+            ("TERCET_PARTY_KEYS__SEALING", "/s"),
+            ("TERCET_PARTY_KEYS__PEER", "/p"),
+            ("TERCET_PARTY_KEYS__STORE", "/st"),
+            ("TERCET_PARTY_STORE__BUCKET", "b"),
+        ];
+        assert_eq!(load(None, &env).unwrap().engine, Path::new("/e"));
+        assert!(load(None, &env[1..]).unwrap_err().to_string().contains("listen"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        for (text, env, want) in [
+            ("bukcet = 1\n", None, "bukcet"),
+            ("", Some(("TERCET_PARTY_STORE__BUKCET", "b")), "bukcet"),
+            ("", Some(("TERCET_PARTY_IDENTITY_KEY", "x")), "identity_key"),
+            ("", Some(("TERCET_PARTY_LISTEN__PORT", "x")), "TERCET_PARTY_LISTEN__PORT"),
+            ("", Some(("TERCET_PARTY_LISTEN", "nowhere")), "TERCET_PARTY_LISTEN"),
+            ("", Some(("TERCET_PARTY_KEYS__STORE", "arn:aws:s3:::b")), "kms"),
+        ] {
+            let error = load(Some(&format!("{text}{FILE}")), env.as_slice()).unwrap_err().to_string();
+            assert!(error.contains(want), "{text:?} {env:?}: {error}");
         }
     }
-    let mut seed = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| ConfigError::Key(path.into()))?;
-    Ok(seed)
 }

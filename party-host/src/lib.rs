@@ -7,11 +7,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod api;
+pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod health;
 pub mod keyring;
 pub mod node;
 pub mod peer;
 pub mod sandbox;
+pub mod secrets;
 pub mod serve;
 pub mod store;

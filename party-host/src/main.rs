@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use party_host::config::Config;
-use party_host::serve;
+use party_host::{health, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -18,20 +18,29 @@ use tracing_subscriber::EnvFilter;
     after_help = "\
 Example:
   party-host --config /etc/tercet/party.toml
+  party-host healthcheck --config /etc/tercet/party.toml
 
 The configuration file and the environment variables that override it are described in docs/operators.md.
-Secrets are read from files named there, never from arguments or the environment."
+Secrets are read from the files or Secrets Manager entries named there, never from arguments or the environment."
 )]
 struct Cli {
-    /// The configuration file.
-    #[arg(long, env = "TERCET_PARTY_CONFIG", value_name = "FILE")]
-    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration file. Without one, TERCET_PARTY_* variables must give every key that has no default.
+    #[arg(long, env = "TERCET_PARTY_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     /// Log lines as JSON instead of text.
     #[arg(long, env = "TERCET_LOG_JSON", value_parser = clap::builder::FalseyValueParser::new())]
     log_json: bool,
     /// Seconds that running sessions get to end when the party is told to stop.
     #[arg(long, env = "TERCET_STOP_SECONDS", default_value_t = 20)]
     stop_seconds: u64,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Asks the party that runs beside whether it is alive; for a container's health check.
+    Healthcheck,
 }
 
 fn main() -> ExitCode {
@@ -62,7 +71,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::load(&cli.config, |name| std::env::var(name).ok())?;
+    let config = Config::load(cli.config.as_deref(), std::env::vars())?;
+    if let Some(Command::Healthcheck) = cli.command {
+        return Ok(health::check(config.listen).await?);
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let running = serve::start(&config, serve::metrics()?).await?;

@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tercet_protocol::ids::PublicKey;
-use tercet_protocol::keys::SigningKey;
+use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
+use crate::aws;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, Keys};
-use crate::keyring::{FileKeyring, KeyringError, Sealer};
+use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
 use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
 use crate::peer::{Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
 use crate::sandbox::{Limits, Sandbox, SandboxError};
+use crate::secrets::WrappingPlace;
 use crate::store::{Store, StoreError};
 
 /// Why a party does not start.
@@ -83,6 +85,9 @@ pub enum ServeError {
     Metrics(String),
 }
 
+/// Time for open requests to be answered when all of the stop time was needed for sessions.
+const ANSWERS: Duration = Duration::from_secs(2);
+
 /// A party that runs.
 pub struct Running {
     /// Where its API listens.
@@ -98,9 +103,12 @@ pub struct Running {
 impl Running {
     /// Stops in order: no new sessions, running ones end, open requests are answered.
     pub async fn stop(self, patience: Duration) -> Result<(), ServeError> {
+        let deadline = tokio::time::Instant::now() + patience;
         self.node.stop(patience).await;
         self.stop.cancel();
-        match tokio::time::timeout(patience, self.server).await {
+        // What is left of the time, and a moment at least: open requests are answered by now.
+        let answered = deadline.max(tokio::time::Instant::now() + ANSWERS);
+        match tokio::time::timeout_at(answered, self.server).await {
             Ok(Ok(result)) => result.map_err(ServeError::Serve),
             Ok(Err(_)) | Err(_) => Ok(()),
         }
@@ -142,10 +150,10 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 /// Starts a party.
 pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running, ServeError> {
-    let Keys { identity, sealing, peer } = Keys::load(&config.keys)?;
+    let aws = aws::load(config.store.region.as_deref()).await;
+    let Keys { identity, sealing, peer: peer_key } = Keys::load(&config.keys, &aws).await?;
     let identity = Arc::new(identity);
     let federation = federation(&config.federation)?;
-    let peer_key = SigningKey::from_seed(&peer.0).map_err(|_| ConfigError::Key(config.keys.peer.clone()))?;
     published(&federation, identity.public(), &sealing, &peer_key)?;
 
     let limits = Limits {
@@ -160,7 +168,10 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
         .await
         .map_err(|e| SandboxError::Load(e.to_string()))??;
 
-    let keyring = Arc::new(FileKeyring::open_or_create(&config.keys.store)?);
+    let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
+        WrappingPlace::File(path) => Arc::new(FileKeyring::open_or_create(path)?),
+        WrappingPlace::Kms(key) => Arc::new(KmsKeyring::new(&aws, key.clone())),
+    };
     let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
     store.ensure_bucket().await?;
     let mut nodes = Vec::new();
@@ -217,7 +228,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
 fn published(
     federation: &Federation,
     identity: PublicKey,
-    sealing: &tercet_protocol::keys::OpeningKey,
+    sealing: &[OpeningKey],
     peer: &SigningKey,
 ) -> Result<(), ServeError> {
     let ours = federation
@@ -225,7 +236,7 @@ fn published(
         .iter()
         .find(|m| m.identity == identity)
         .ok_or(FederationError::Missing(identity))?;
-    if ours.sealing != sealing.public() {
+    if sealing.first().map(OpeningKey::public) != Some(ours.sealing) {
         return Err(ServeError::OtherKey("sealing key"));
     }
     if ours.peer_key != peer.public() {

@@ -120,6 +120,9 @@ pub struct Problem {
     /// Seconds to wait before trying again, where trying again can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// The place in the line of those who wait, from 1, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u16>,
 }
 
 impl Problem {
@@ -133,6 +136,7 @@ impl Problem {
             rule: None,
             party: None,
             retry_after: None,
+            position: None,
         }
     }
 
@@ -151,6 +155,12 @@ impl Problem {
     /// With a waiting time in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// With the place in the line of those who wait.
+    pub fn position(mut self, position: u16) -> Self {
+        self.position = Some(position);
         self
     }
 

@@ -22,6 +22,9 @@ pub struct Options {
     /// Rows of a column, for what is measured over rows; may be given several times.
     #[arg(long, value_name = "N")]
     rows: Vec<usize>,
+    /// Milliseconds to add to every round trip between parties, where whole parties are measured.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    rtt_ms: u64,
     /// Cargo profile; figures of any other than `release` say little.
     #[arg(long, hide = true, default_value = "release")]
     profile: String,
@@ -40,6 +43,8 @@ enum Name {
     Query,
     /// AND gates with malicious security, in the sandbox and native.
     Ands,
+    /// Order statistics of stored rows through three party processes.
+    Sort,
     /// All of them.
     All,
 }
@@ -68,6 +73,7 @@ pub fn run(options: &Options) -> Result<()> {
         .arg("--engine")
         .arg(engine)
         .args(["--profile", &options.profile]);
+    bench.args(["--rtt-ms", &options.rtt_ms.to_string()]);
     for rows in &options.rows {
         bench.args(["--rows", &rows.to_string()]);
     }

@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
-use crate::{engine, fuzz};
+use crate::localstack::e2e;
+use crate::{engine, fuzz, terraform};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -21,13 +22,14 @@ pub struct Options {
 type Step = (&'static str, fn(&mut Report) -> Result<()>);
 
 /// What was left out, to be said again at the end.
-struct Report {
+pub struct Report {
     strict: bool,
     skipped: Vec<String>,
 }
 
 impl Report {
-    fn skip(&mut self, what: &str, missing: &str) -> Result<()> {
+    /// Leaves `what` out because `missing` is not installed; an error where nothing may be left out.
+    pub fn skip(&mut self, what: &str, missing: &str) -> Result<()> {
         if self.strict {
             bail!("{what}: {missing} is not installed, and this run must not leave anything out");
         }
@@ -57,6 +59,9 @@ const STEPS: &[Step] = &[
         test.args(["test", "--no-fail-fast"]).args(MEMBERS);
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
+    ("localstack", localstack),
+    ("terraform", terraform::check),
+    ("terraform policy scan", terraform::scan),
     ("fuzz targets", |_| fuzz::briefly()),
 ];
 
@@ -78,6 +83,14 @@ pub fn run(options: &Options) -> Result<()> {
         eprintln!("NOT RUN: {s}");
     }
     Ok(())
+}
+
+/// Four operators deploy on LocalStack; providers submit, a consumer asks.
+fn localstack(report: &mut Report) -> Result<()> {
+    match e2e::missing() {
+        Some(missing) => report.skip("the end-to-end run on LocalStack", missing),
+        None => e2e::run_task(&e2e::Options::default()),
+    }
 }
 
 /// Installs upstream's own verifier, which a test of `tlsn-verifier` uses as a second opinion.

@@ -6,7 +6,12 @@ mod command;
 mod demo;
 mod engine;
 mod fuzz;
+mod localstack;
 mod oracle;
+mod package;
+mod python;
+mod sbom;
+mod terraform;
 mod up;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +40,13 @@ enum Task {
     Bench(bench::Options),
     /// Searches for inputs that break a decoder.
     Fuzz(fuzz::Options),
+    /// Packs the coordinator for Lambda, reproducibly.
+    Package(package::Options),
+    /// Writes the party host's software bill of materials (CycloneDX).
+    Sbom(sbom::Options),
+    /// Runs the cloud on this machine: LocalStack without Docker.
+    #[command(subcommand)]
+    Localstack(localstack::Task),
     /// Builds the sandboxed engine and prints its digest and path.
     Engine,
 }
@@ -46,6 +58,9 @@ fn main() -> std::process::ExitCode {
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Package(options) => package::run_task(&options),
+        Task::Sbom(options) => sbom::run_task(&options),
+        Task::Localstack(task) => localstack::run(&task),
         Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),
     };
     match result {

@@ -1,7 +1,5 @@
 //! Commands that need no network.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
 use tercet_client::files::{self, Access};
 use tercet_client::inspect::{Trust, inspect_file};
@@ -10,7 +8,7 @@ use tercet_client::show::to_text;
 use tercet_client::{Error, operator, survey};
 use tercet_protocol::survey::MAX_SURVEY_BYTES;
 
-use super::args::{Inspect, Operator, Survey, VerifyResult};
+use super::args::{Inspect, Survey, VerifyResult};
 use super::output;
 
 pub fn inspect(args: &Inspect) -> Result<(), Error> {
@@ -62,11 +60,7 @@ pub fn survey(args: &Survey) -> Result<(), Error> {
             output::json(&json!({"valid": true, "survey": id, "manifest": checked.manifest}))
         }
         Survey::Assemble { survey_file, operators, engine, out, json } => {
-            let [a, b, c] = operators.as_slice() else {
-                return Err(Error::Usage(format!("give --operator three times, not {}", operators.len())));
-            };
-            let manifests =
-                [operator::read_manifest(a)?, operator::read_manifest(b)?, operator::read_manifest(c)?];
+            let manifests = super::operators::three(operators)?;
             let descriptor = operator::assemble(survey_file, &manifests, *engine)?;
             files::write(out, descriptor.bytes(), Access::Public, true)?;
             if *json {
@@ -75,33 +69,14 @@ pub fn survey(args: &Survey) -> Result<(), Error> {
             output::text(&format!("survey {}\nwritten to {}\n", descriptor.id(), out.display()));
             Ok(())
         }
-    }
-}
-
-pub fn operator(args: &Operator) -> Result<(), Error> {
-    match args {
-        Operator::Init { dir, operator, account, url, peer_address, engine } => {
-            let settings = operator::Settings {
-                operator: operator.clone(),
-                account: account.clone(),
-                url: url.clone(),
-                peer_address: peer_address.clone(),
-                engine: operator::engine_digest(engine)?,
-            };
-            operator::init(dir, &settings)?;
+        Survey::Approve { file, id, dir, surveys } => {
+            let path = operator::approve(file, *id, dir, surveys)?;
+            let checked = survey::check(&path)?;
             output::text(&format!(
-                "keys and settings are in {}\nengine {}\nback up the three .key files; next: tercet operator publish --dir {}\n",
-                dir.display(),
-                settings.engine,
-                dir.display()
+                "{}\napproved: {}\nthe party runs it after its next start\n",
+                checked.to_text(),
+                path.display()
             ));
-            Ok(())
-        }
-        Operator::Publish { dir } => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            let manifest = operator::manifest(dir, now)?;
-            let json = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Usage(e.to_string()))?;
-            output::text(&format!("{json}\n"));
             Ok(())
         }
     }

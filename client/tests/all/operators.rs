@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use tercet_client::{operator, survey};
-use tercet_protocol::ids::EngineDigest;
-use tercet_protocol::operator::OperatorManifest;
+use tercet_protocol::ids::{EngineDigest, SurveyId};
+use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 
 use crate::fixtures::vectors;
 
@@ -107,4 +107,105 @@ fn roots_may_be_pem_or_der_and_must_exist() {
     assert_eq!(operator::read_survey(&file).unwrap().1, [der]);
     fs::write(dir.path().join("root.der"), "not a certificate").unwrap();
     assert!(operator::read_survey(&file).is_err());
+}
+
+#[test]
+fn a_survey_is_approved_by_its_id_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let three = manifests(dir.path());
+    let survey = operator::assemble(&vectors().join("survey.toml"), &three, EngineDigest([7; 32])).unwrap();
+    let (file, keys, surveys) =
+        (dir.path().join("survey.json"), dir.path().join("op1"), dir.path().join("approved"));
+    fs::write(&file, survey.bytes()).unwrap();
+
+    let other = SurveyId([1; 32]);
+    assert!(operator::approve(&file, other, &keys, &surveys).unwrap_err().to_string().contains("altered"));
+    let stranger = dir.path().join("stranger");
+    operator::init(&stranger, &settings(9)).unwrap();
+    assert_eq!(operator::approve(&file, survey.id(), &stranger, &surveys).unwrap_err().code(), "federation");
+    // Another engine than the survey's is in this operator's settings.
+    let text = fs::read_to_string(keys.join(operator::SETTINGS)).unwrap();
+    fs::write(keys.join(operator::SETTINGS), text.replace(&"07".repeat(32), &"08".repeat(32))).unwrap();
+    assert_eq!(operator::approve(&file, survey.id(), &keys, &surveys).unwrap_err().code(), "survey");
+    fs::write(keys.join(operator::SETTINGS), text).unwrap();
+    assert!(!surveys.exists(), "nothing is approved yet");
+
+    for _ in 0..2 {
+        let path = operator::approve(&file, survey.id(), &keys, &surveys).unwrap();
+        assert_eq!(path, surveys.join(format!("{}.json", survey.id())));
+        assert_eq!(fs::read(path).unwrap(), survey.bytes());
+    }
+}
+
+#[test]
+fn a_rotated_sealing_key_leaves_the_old_one_for_an_overlap() {
+    let dir = tempfile::tempdir().unwrap();
+    operator::init(dir.path(), &settings(0)).unwrap();
+    let before = operator::manifest(dir.path(), 1).unwrap();
+    let old = fs::read_to_string(dir.path().join(operator::SEALING_KEY)).unwrap();
+    operator::rotate_sealing(dir.path()).unwrap();
+    let after = operator::manifest(dir.path(), 2).unwrap();
+    assert_ne!(before.sealing, after.sealing);
+    assert_eq!((before.identity, before.peer_key), (after.identity, after.peer_key));
+    assert_eq!(fs::read_to_string(dir.path().join(operator::SEALING_PREVIOUS_KEY)).unwrap(), old);
+    // A second rotation would lose the key that clients may still use.
+    assert_eq!(operator::rotate_sealing(dir.path()).unwrap_err().exit_status(), 2);
+    assert_eq!(operator::manifest(dir.path(), 2).unwrap(), after);
+    operator::rotate_peer(dir.path()).unwrap();
+    assert_ne!(operator::manifest(dir.path(), 3).unwrap().peer_key, after.peer_key);
+}
+
+#[test]
+fn a_federation_needs_three_operators_in_three_accounts() {
+    let dir = tempfile::tempdir().unwrap();
+    let three = manifests(dir.path());
+    let key = operator::init_coordinator(&dir.path().join("coordinator")).unwrap();
+    assert!(operator::init_coordinator(&dir.path().join("coordinator")).is_err(), "a key is never replaced");
+    let coordinator = |url: &str| CoordinatorInfo { url: url.into(), key };
+    operator::federation(coordinator("https://c.example.org"), &three).unwrap();
+    assert_eq!(operator::federation(coordinator("c.example.org"), &three).unwrap_err().exit_status(), 2);
+    let folder = dir.path().join("twin");
+    operator::init(&folder, &operator::Settings { account: settings(0).account, ..settings(5) }).unwrap();
+    let twin = [three[0].clone(), operator::manifest(&folder, 1).unwrap(), three[2].clone()];
+    let error = operator::federation(coordinator("https://c.example.org"), &twin).unwrap_err();
+    assert!(error.to_string().contains("account"), "{error}");
+}
+
+/// The commands of docs/operators.md between the runbook's marks, run as they stand there by a shell in an empty folder.
+#[test]
+fn the_runbook_works_from_an_empty_folder() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators.md")).unwrap();
+    let (_, runbook) = text.split_once("<!-- runbook -->").unwrap();
+    let (runbook, _) = runbook.split_once("<!-- end of runbook -->").unwrap();
+    let script: String = runbook.split("```sh\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    assert!(script.lines().count() > 20, "{script}");
+
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["survey.toml", "root.der"] {
+        fs::copy(vectors().join(name), dir.path().join(name)).unwrap();
+    }
+    fs::write(dir.path().join("party_wasm.wasm"), "any engine").unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_tercet")).parent().unwrap();
+    let path = std::env::join_paths(
+        [programs.to_path_buf()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let output = std::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(dir.path())
+        .env("PATH", path.unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let federation: Federation =
+        serde_json::from_slice(&fs::read(dir.path().join("federation.json")).unwrap()).unwrap();
+    federation.verify().unwrap();
+    for name in ["a", "b", "c"] {
+        let folder = dir.path().join(format!("deployment-{name}/surveys"));
+        let approved: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        let (id, parties, _) = survey::check(&approved[0]).unwrap().assembled.unwrap();
+        assert_eq!(approved[0].file_stem().unwrap().to_str().unwrap(), id.to_string());
+        assert_eq!(parties, federation.operators.each_ref().map(|m| m.identity));
+    }
 }

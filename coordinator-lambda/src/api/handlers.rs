@@ -17,6 +17,7 @@ use tercet_protocol::api::{FederationInfo, Problem, ProblemKind, QueryRequest, S
 use tercet_protocol::ids::{SurveyId, sha256};
 
 use super::context::ClientAddress;
+use super::invocation::RequestToken;
 use super::operations::Operation;
 use super::problem::Failure;
 use crate::admission::{Outcome, RateReport, whole_seconds};
@@ -86,13 +87,14 @@ async fn submit(
     State(c): Shared,
     id: PathId,
     address: ClientAddress,
+    token: RequestToken,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let survey: SurveyId = id_of(id, "survey")?;
     let body = whole(body, crate::admission::MAX_SUBMISSION)?;
     content_type(&headers, "application/octet-stream")?;
-    let mut report = RateReport::default();
+    let mut report = RateReport::of(token);
     let answer = match c.admit(survey, &body, &address.0, &mut report).await {
         Ok(Outcome::Admitted(admission)) => {
             let location = format!("/v1/submissions/{}", admission.submission);
@@ -104,15 +106,21 @@ async fn submit(
     Ok(with_rates(answer, &report))
 }
 
-async fn submission_status(State(c): Shared, id: PathId, address: ClientAddress) -> Answer {
+async fn submission_status(
+    State(c): Shared,
+    id: PathId,
+    address: ClientAddress,
+    token: RequestToken,
+) -> Answer {
     let id = id_of(id, "submission")?;
-    Ok(limited_status(&c, &address, c.submission_status(id)).await)
+    Ok(limited_status(&c, &address, token, c.submission_status(id)).await)
 }
 
 async fn query(
     State(c): Shared,
     id: PathId,
     address: ClientAddress,
+    token: RequestToken,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
@@ -132,7 +140,7 @@ async fn query(
             }
         }
     };
-    let mut report = RateReport::default();
+    let mut report = RateReport::of(token);
     let answer = match c.ask(survey, request, &address.0, &mut report).await {
         Ok(status) => {
             let location = format!("/v1/queries/{}", status.query);
@@ -143,9 +151,9 @@ async fn query(
     Ok(with_rates(answer, &report))
 }
 
-async fn query_status(State(c): Shared, id: PathId, address: ClientAddress) -> Answer {
+async fn query_status(State(c): Shared, id: PathId, address: ClientAddress, token: RequestToken) -> Answer {
     let id = id_of(id, "query")?;
-    Ok(limited_status(&c, &address, c.query_status(id)).await)
+    Ok(limited_status(&c, &address, token, c.query_status(id)).await)
 }
 
 async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {
@@ -164,9 +172,10 @@ async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer 
 async fn limited_status<T: Serialize>(
     c: &Coordinator,
     address: &ClientAddress,
+    token: RequestToken,
     status: impl Future<Output = Result<T, Error>>,
 ) -> Response {
-    let mut report = RateReport::default();
+    let mut report = RateReport::of(token);
     let asked = async {
         c.limit("status", &address.0, c.config.limits.status, &mut report).await?;
         status.await
@@ -232,14 +241,14 @@ fn cacheable(request: &HeaderMap, etag: &str, cache: &str, body: impl FnOnce() -
 /// `w` in which an empty bucket fills; remaining requests `r` and seconds `t` until there are more.
 fn with_rates(mut response: Response, report: &RateReport) -> Response {
     let list = |item: fn(&crate::admission::RateLine) -> String| {
-        HeaderValue::try_from(report.0.iter().map(item).collect::<Vec<_>>().join(", "))
+        HeaderValue::try_from(report.lines.iter().map(item).collect::<Vec<_>>().join(", "))
     };
     let policy = list(|l| {
         let window = (f64::from(l.rate.burst) / l.rate.per_second).ceil().max(1.0);
         format!("\"{}\";q={};w={window:.0}", l.scope, l.rate.burst)
     });
     let now = list(|l| format!("\"{}\";r={};t={}", l.scope, l.taken.remaining, whole_seconds(l.taken.reset)));
-    if let (false, Ok(policy), Ok(now)) = (report.0.is_empty(), policy, now) {
+    if let (false, Ok(policy), Ok(now)) = (report.lines.is_empty(), policy, now) {
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
         headers.insert(HeaderName::from_static("ratelimit"), now);

@@ -11,6 +11,8 @@ use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use lambda_http::tower::{Service as _, service_fn};
 
+use super::invocation::Invocation;
+
 /// Serves until the Lambda environment ends.
 pub async fn serve(router: Router) -> Result<(), lambda_http::Error> {
     lambda_http::run(service_fn(move |request| handle(router.clone(), request))).await
@@ -23,6 +25,12 @@ pub fn handle(
 ) -> impl Future<Output = Result<Response, Infallible>> + Send {
     if let Some(uri) = without_stage(&request) {
         *request.uri_mut() = uri;
+    }
+    let invocation = request
+        .lambda_context_ref()
+        .map(|c| Invocation { id: c.request_id.clone(), trace: c.xray_trace_id.clone() });
+    if let Some(invocation) = invocation {
+        request.extensions_mut().insert(invocation);
     }
     router.call(request)
 }

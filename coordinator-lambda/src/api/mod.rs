@@ -2,6 +2,7 @@
 
 mod context;
 mod handlers;
+pub mod invocation;
 pub mod lambda;
 pub mod operations;
 mod problem;
@@ -25,7 +26,11 @@ pub const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// The API over a coordinator.
 pub fn router(coordinator: Arc<Coordinator>) -> Router {
-    let limit = Duration::from_millis(coordinator.config.request_timeout_ms);
+    let wrapping = wrap::Wrapping {
+        limit: Duration::from_millis(coordinator.config.request_timeout_ms),
+        metrics: coordinator.config.metrics,
+        clock: Arc::clone(&coordinator.clock),
+    };
     let mut router = Router::new();
     for operation in Operation::ALL {
         router = router.route(operation.path(), handlers::of(*operation));
@@ -34,7 +39,7 @@ pub fn router(coordinator: Arc<Coordinator>) -> Router {
         .fallback(|| async { problem::response(&not_found()) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(crate::admission::MAX_SUBMISSION))
-        .layer(axum::middleware::from_fn_with_state(limit, wrap::wrap))
+        .layer(axum::middleware::from_fn_with_state(wrapping, wrap::wrap))
         .with_state(coordinator)
 }
 

@@ -31,7 +31,7 @@ pub(super) fn response(problem: &Problem) -> Response {
 }
 
 /// What handlers fail with.
-pub(super) struct Failure(pub Error);
+pub struct Failure(pub Error);
 
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {

@@ -1,6 +1,7 @@
 //! What surrounds every request: its id, its log line, its time limit, and the catch for panics.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -12,21 +13,40 @@ use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::keys::random;
 use tracing::Instrument as _;
 
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+use super::invocation::Invocation;
 use super::problem::{Answered, Cause, response};
 
 const REQUEST_ID: &str = "x-request-id";
 
+/// What surrounds requests needs to know.
+#[derive(Clone)]
+pub(super) struct Wrapping {
+    /// Longest time one request may take.
+    pub limit: Duration,
+    /// Where metrics go.
+    pub metrics: Metrics,
+    /// The time that metrics carry.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The middleware around the router; the state is how long one request may take.
-pub(super) async fn wrap(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+pub(super) async fn wrap(State(w): State<Wrapping>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
     // The route, not the path: ids in paths would make every line its own kind.
     let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
-    let span = tracing::info_span!("request", id);
+    let invocation = request.extensions().get::<Invocation>().cloned().unwrap_or_default();
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    // Empty fields are left out: there is no invocation on a local server.
+    let span =
+        tracing::info_span!("request", id, invocation = given(&invocation.id), trace = invocation.trace);
 
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut answer = match tokio::time::timeout(limit, work).instrument(span.clone()).await {
+    let mut answer = match tokio::time::timeout(w.limit, work).instrument(span.clone()).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => {
             // The panic hook has logged message and place.
@@ -43,7 +63,7 @@ pub(super) async fn wrap(State(limit): State<Duration>, request: Request, next: 
 
     let _entered = span.enter();
     let status = answer.status().as_u16();
-    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ms = (started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
     let problem = answer.extensions().get::<Answered>().map(|a| a.0.slug());
     let route = route.as_deref().unwrap_or("unknown");
     match answer.extensions().get::<Cause>() {
@@ -52,6 +72,7 @@ pub(super) async fn wrap(State(limit): State<Duration>, request: Request, next: 
         }
         None => tracing::info!(%method, route, status, ms, problem, "request"),
     }
+    w.metrics.request(w.clock.now().as_millis(), route, status, ms);
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }
@@ -86,10 +107,15 @@ mod tests {
         async fn panics() {
             panic!("on purpose");
         }
+        let wrapping = Wrapping {
+            limit: Duration::from_secs(9),
+            metrics: Metrics::None,
+            clock: Arc::new(crate::SystemClock),
+        };
         let router = Router::new()
             .route("/panics", get(panics))
             .route("/hangs", get(std::future::pending::<()>))
-            .layer(axum::middleware::from_fn_with_state(Duration::from_secs(9), wrap));
+            .layer(axum::middleware::from_fn_with_state(wrapping, wrap));
         let request = http::Request::get(path).header(REQUEST_ID, id).body(Body::empty());
         router.oneshot(request.unwrap()).await.unwrap()
     }

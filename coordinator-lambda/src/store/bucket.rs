@@ -3,16 +3,19 @@
 //! Stored is one number, the *theoretical arrival time* of the generic cell rate algorithm (ITU-T I.371, there
 //! "virtual scheduling"; equal to a token bucket): the time at which the bucket will be full again. A request
 //! adds one interval to it and is refused when it lies more than the burst ahead of now. Because an
-//! `UpdateItem` can do that addition itself under a condition, a busy bucket costs one write and no read, and
-//! concurrent requests never make one another fail: nothing is lost or counted twice, so the rate is exact.
+//! `UpdateItem` can do that addition itself under a condition, a bucket costs one or two writes and no read, and
+//! concurrent requests never make one another fail: nothing is lost or counted twice, so the rate is exact. A bucket
+//! also remembers the last requests that it let pass: one that is repeated counts once.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::item::number;
 use super::{ATTEMPTS, Item, Key, Store, StoreError, service};
+use crate::api::invocation::RequestToken;
 use crate::config::Rate;
 
 /// A bucket's answer.
@@ -56,37 +59,82 @@ impl Interval {
     }
 }
 
+/// One way of taking a token: an update and the condition under which it may happen.
+struct Way {
+    change: &'static str,
+    condition: &'static str,
+    values: &'static [&'static str],
+}
+
+/// A full bucket starts counting from now.
+const IDLE: Way = Way {
+    change: "SET tat = :next, expires_at = :expires, seen = :token",
+    condition: "(attribute_not_exists(tat) OR tat <= :now) AND NOT contains(seen, :id)",
+    values: &[":next", ":expires", ":token", ":now", ":id"],
+};
+/// A partly used one adds to what is there.
+const USED: Way = Way {
+    change: "SET tat = tat + :one, expires_at = :expires ADD seen :token",
+    condition: "tat > :now AND tat <= :limit AND NOT contains(seen, :id) \
+                AND (attribute_not_exists(seen) OR size(seen) < :room)",
+    values: &[":one", ":expires", ":token", ":now", ":limit", ":id", ":room"],
+};
+/// Like [`USED`], forgetting which requests it has seen: the item stays small.
+const FORGET: Way = Way {
+    change: "SET tat = tat + :one, expires_at = :expires, seen = :token",
+    condition: "tat > :now AND tat <= :limit AND NOT contains(seen, :id) AND size(seen) >= :room",
+    values: &[":one", ":expires", ":token", ":now", ":limit", ":id", ":room"],
+};
+
+/// How many requests a bucket remembers, so that one that is repeated counts once. Eight bytes each keep the item
+/// below the kilobyte that one write unit pays for.
+const REMEMBERED: u32 = 64;
+
+/// What the table said to an attempt.
+enum Attempt {
+    /// The token is taken; the new arrival time.
+    Taken(u64),
+    /// The condition did not hold; the item's arrival time, if there is one.
+    Failed(Option<u64>),
+    /// This very request has its token already; the arrival time.
+    Repeated(u64),
+}
+
 impl Store {
-    /// Takes one token from the bucket `key` of `scope`.
-    pub async fn take(&self, scope: &str, key: &str, rate: Rate, now: Duration) -> Result<Taken, StoreError> {
+    /// Takes one token from the bucket `key` of `scope`. The same `token` again (an invocation that Lambda repeats,
+    /// a write whose answer was lost) takes nothing, as long as the bucket remembers it.
+    pub async fn take(
+        &self,
+        scope: &str,
+        key: &str,
+        rate: Rate,
+        now: Duration,
+        token: RequestToken,
+    ) -> Result<Taken, StoreError> {
         const NAME: &str = "take token";
         let interval = Interval::of(rate);
         let now = u64::try_from(now.as_micros()).map_err(|_| StoreError::Build(NAME))?;
         let at = Key::new(format!("bucket#{scope}#{key}"), "bucket");
+        let id = Blob::new(&token.0[..8]);
+        let values = HashMap::from([
+            (":now", number(now)),
+            (":next", number(now + interval.one)),
+            (":limit", number(now + interval.full - interval.one)),
+            (":one", number(interval.one)),
+            // Long enough that the item outlives its meaning; then DynamoDB clears it away.
+            (":expires", number((now + interval.full) / 1_000_000 + 3_600)),
+            (":room", number(REMEMBERED)),
+            (":token", AttributeValue::Bs(vec![id.clone()])),
+            (":id", AttributeValue::B(id)),
+        ]);
         for _ in 0..ATTEMPTS {
-            // Full bucket: starts counting from now.
-            let full = HashMap::from([(":now", now), (":next", now + interval.one)]);
-            let change = "SET tat = :next, expires_at = :expires";
-            let idle = "attribute_not_exists(tat) OR tat <= :now";
-            let tat = match self.bump(&at, change, idle, full, interval, now).await? {
-                Ok(tat) => return Ok(interval.allowed(tat, now)),
-                Err(tat) => tat,
-            };
-            if let Some(refused) = tat.and_then(|tat| interval.refused(tat, now)) {
-                return Ok(refused);
-            }
-            // Partly used: adds to what is there.
-            let used = HashMap::from([
-                (":now", now),
-                (":limit", now + interval.full - interval.one),
-                (":one", interval.one),
-            ]);
-            let change = "SET tat = tat + :one, expires_at = :expires";
-            match self.bump(&at, change, "tat > :now AND tat <= :limit", used, interval, now).await? {
-                Ok(tat) => return Ok(interval.allowed(tat, now)),
-                Err(tat) => {
-                    if let Some(refused) = tat.and_then(|tat| interval.refused(tat, now)) {
-                        return Ok(refused);
+            for way in [IDLE, USED, FORGET] {
+                match self.attempt(&at, way, &values).await? {
+                    Attempt::Taken(tat) | Attempt::Repeated(tat) => return Ok(interval.allowed(tat, now)),
+                    Attempt::Failed(tat) => {
+                        if let Some(refused) = tat.and_then(|tat| interval.refused(tat, now)) {
+                            return Ok(refused);
+                        }
                     }
                 }
             }
@@ -94,29 +142,25 @@ impl Store {
         Err(StoreError::Contention(NAME))
     }
 
-    /// One conditional update: the new arrival time, or the one that failed the condition.
-    async fn bump(
+    /// One conditional update.
+    async fn attempt(
         &self,
         key: &Key,
-        change: &str,
-        condition: &str,
-        values: HashMap<&str, u64>,
-        interval: Interval,
-        now: u64,
-    ) -> Result<Result<u64, Option<u64>>, StoreError> {
+        way: Way,
+        values: &HashMap<&'static str, AttributeValue>,
+    ) -> Result<Attempt, StoreError> {
         const NAME: &str = "take token";
-        let mut values: HashMap<String, AttributeValue> =
-            values.into_iter().map(|(k, v)| (k.to_owned(), number(v))).collect();
-        // Long enough that the item outlives its meaning; then DynamoDB clears it away.
-        let expires = (now + interval.full) / 1_000_000 + 3_600;
-        values.insert(":expires".to_owned(), number(expires));
+        let id = values.get(":id");
+        // The service refuses values that the expressions do not use.
+        let values =
+            way.values.iter().filter_map(|v| Some(((*v).to_owned(), values.get(v)?.clone()))).collect();
         let sent = self
             .db
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
-            .update_expression(change)
-            .condition_expression(condition)
+            .update_expression(way.change)
+            .condition_expression(way.condition)
             .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::UpdatedNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -125,17 +169,20 @@ impl Store {
         let error = match sent {
             Ok(done) => {
                 let item = Item::new(key, done.attributes.unwrap_or_default());
-                return Ok(Ok(item.number("tat")?));
+                return Ok(Attempt::Taken(item.number("tat")?));
             }
             Err(error) => error,
         };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(e)) => {
-                let old = e.item().map(|i| Item::new(key, i.clone()));
-                Ok(Err(old.map(|i| i.number("tat")).transpose()?))
-            }
-            _ => Err(service(NAME, &error)),
-        }
+        let Some(UpdateItemError::ConditionalCheckFailedException(e)) = error.as_service_error() else {
+            return Err(service(NAME, &error));
+        };
+        let Some(old) = e.item() else { return Ok(Attempt::Failed(None)) };
+        let tat = Item::new(key, old.clone()).number("tat")?;
+        let seen = match (old.get("seen"), id) {
+            (Some(AttributeValue::Bs(seen)), Some(AttributeValue::B(id))) => seen.contains(id),
+            _ => false,
+        };
+        Ok(if seen { Attempt::Repeated(tat) } else { Attempt::Failed(Some(tat)) })
     }
 }
 

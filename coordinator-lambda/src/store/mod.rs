@@ -11,6 +11,7 @@
 //! | `submission#<id>` | `state` | A submission ([`submissions`]) |
 //! | `pending#<survey>` | `<submission>` | What the reaper looks at |
 //! | `unfinished#<survey>` | `<shard>` | `undecided`: admitted and undecided submissions |
+//! | `waiting#<survey>` | `<submission>` | Who came when a survey was full, since when ([`waiting`]) |
 //! | `query#<id>` | `state` | A query ([`queries`]) |
 //! | `survey#<id>` | `published` | The newest published result |
 //! | `survey#<id>` | `refresh` | The scheduled refresh's lease and its query |
@@ -19,9 +20,11 @@ pub mod bucket;
 mod item;
 pub mod queries;
 pub mod submissions;
+mod waiting;
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -99,8 +102,8 @@ enum NotWritten {
 
 impl Store {
     /// Connects as configured and, if the configuration says so, makes the table.
-    pub async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let store = Self::new(client(config).await, config.table.clone());
+    pub async fn connect(config: &Config, aws: &SdkConfig) -> Result<Self, StoreError> {
+        let store = Self::new(client(config, aws), config.table.clone());
         if config.create_table {
             store.create_table().await?;
         }
@@ -253,31 +256,11 @@ where
     StoreError::Service { operation, code, message, transient }
 }
 
-/// The SDK's client: credentials from its ordinary chain, TLS by rustls on ring.
-async fn client(config: &Config) -> Client {
-    use aws_config::BehaviorVersion;
-    use aws_config::timeout::TimeoutConfig;
-    use aws_smithy_http_client::{Builder, tls};
-
-    let plain = config.dynamodb_endpoint.as_deref().is_some_and(|e| e.starts_with("http://"));
-    let http = if plain {
-        Builder::new().build_http()
-    } else {
-        let ring = tls::rustls_provider::CryptoMode::Ring;
-        Builder::new().tls_provider(tls::Provider::Rustls(ring)).build_https()
-    };
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_attempt_timeout(Duration::from_secs(5))
-        .operation_timeout(Duration::from_secs(15))
-        .build();
-    let mut loader =
-        aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
-    if let Some(region) = &config.region {
-        loader = loader.region(aws_config::Region::new(region.clone()));
-    }
+/// The client, at the configured address if there is one.
+fn client(config: &Config, aws: &SdkConfig) -> Client {
+    let mut builder = aws_sdk_dynamodb::config::Builder::from(aws);
     if let Some(endpoint) = &config.dynamodb_endpoint {
-        loader = loader.endpoint_url(endpoint);
+        builder = builder.endpoint_url(endpoint);
     }
-    Client::new(&loader.load().await)
+    Client::from_conf(builder.build())
 }

@@ -212,18 +212,51 @@ async fn sixteen_at_once_of_one_submission_are_one_admission() {
 }
 
 #[tokio::test]
-async fn too_many_under_way_is_busy_until_one_ends() {
+async fn a_full_survey_tells_the_place_in_line_until_one_ends() {
     let limits = Limits { max_unfinished: 2, unfinished_shards: 1, ..Options::default().limits };
     let world = World::with(Options { limits, ..Options::default() }).await;
     let first = world.admitted(0, 0).await;
     world.admitted(1, 0).await;
-    let problem = world.submit(2, 0).await.problem(ProblemKind::Busy);
-    assert!(problem.retry_after.is_some());
+    let full = async |provider, variant| {
+        let problem = world.submit(provider, variant).await.problem(ProblemKind::RateLimited);
+        assert_eq!((problem.status, problem.rule.as_deref()), (429, Some("unfinished")));
+        (problem.position.unwrap(), problem.retry_after.unwrap())
+    };
+    for place in 1..=3 {
+        world.clock.advance_seconds(1);
+        assert_eq!(full(place + 1, 0).await, (place as u16, 2));
+    }
+    // Who asks again keeps its place, who stops asking loses it.
+    world.clock.advance_seconds(50);
+    assert_eq!(full(3, 0).await.0, 2);
+    world.clock.advance_seconds(20);
+    assert_eq!(full(4, 0).await.0, 2, "the first of the line has gone, this one and provider 3 have not");
     // A refused admission left nothing behind, not even a claim on the identity.
-    world.submit(2, 1).await.problem(ProblemKind::Busy);
+    full(2, 1).await;
     world.all_accept(0, first);
     world.status(first).await;
     world.admitted(2, 0).await;
+}
+
+#[tokio::test]
+async fn at_once_no_more_are_admitted_than_may_be_under_way() {
+    let limits = Limits { max_unfinished: 5, unfinished_shards: 1, ..Options::default().limits };
+    let world = World::with(Options { limits, ..Options::default() }).await;
+    let routers: Vec<_> = (0..3).map(|_| api::router(world.another())).collect();
+    let calls = (0..12).map(|provider| {
+        let call = post(world.submissions(), world.public(provider, 0).encode());
+        let router = routers[provider % 3].clone();
+        tokio::spawn(async move { call.send(&router).await })
+    });
+    let mut admitted = 0;
+    for call in calls.collect::<Vec<_>>() {
+        let reply = call.await.unwrap();
+        match reply.status {
+            201 => admitted += 1,
+            _ => assert!(reply.problem(ProblemKind::RateLimited).position.is_some()),
+        }
+    }
+    assert_eq!((admitted, world.unfinished().await), (5, 5));
 }
 
 #[tokio::test]

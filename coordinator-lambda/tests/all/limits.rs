@@ -112,3 +112,36 @@ async fn headers_tell_quota_rest_and_waiting_time() {
     world.clock.advance_seconds(2);
     assert_eq!(post(&path, "").send(&world.router).await.status, 202);
 }
+
+/// Posts a query as each of these invocations twice at once, over two instances; all must pass.
+async fn twice_each(world: &World, invocations: std::ops::Range<usize>) {
+    let routers = [api::router(world.another()), api::router(world.another())];
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    let calls = invocations.flat_map(|i| [(i, 0), (i, 1)]).map(|(i, instance)| {
+        let (router, path): (_, String) = (routers[instance].clone(), path.clone());
+        tokio::spawn(async move {
+            let reply = post(path, "{}").invocation(&format!("invocation-{i}")).send(&router).await;
+            (i, reply.header("location").map(str::to_owned), reply.status)
+        })
+    });
+    let mut places = std::collections::BTreeMap::new();
+    for call in calls.collect::<Vec<_>>() {
+        let (i, place, status) = call.await.unwrap();
+        assert_eq!(status, 202);
+        let first = places.entry(i).or_insert_with(|| place.clone());
+        assert_eq!(*first, place, "invocation {i} made two queries");
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_that_runs_twice_counts_once() {
+    let world = world(|l| l.address = Rate { burst: 200, per_second: 0.001 }).await;
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    // More than a bucket remembers, in groups as they would be under way together.
+    for group in 0..4 {
+        twice_each(&world, group * 25..(group + 1) * 25).await;
+    }
+    let reply = post(path, "{}").send(&world.router).await;
+    let rest = reply.header("ratelimit").unwrap();
+    assert!(rest.starts_with("\"address\";r=99;"), "200 - 100 - 1 are left: {rest}");
+}

@@ -94,7 +94,7 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// The lowest `width` bits of shared ring elements.
-    pub(super) fn to_bits(&mut self, values: &[RingShare], width: u32) -> Result<Numbers, Abort> {
+    pub(super) fn bits_of(&mut self, values: &[RingShare], width: u32) -> Result<Numbers, Abort> {
         let plain = |get: fn(&RingShare) -> Ring| -> Vec<Vec<u64>> {
             planes_of(&values.iter().map(|v| get(v).0).collect::<Vec<_>>(), width)
         };
@@ -103,7 +103,7 @@ impl<H: Host> Compute<'_, H> {
 
     /// Arithmetic sharings modulo 2^width of shared numbers (`rows` of them, with at most `width` planes). What is
     /// opened on the way is the number plus a uniform value that nobody knows.
-    pub(super) fn to_ring(
+    pub(super) fn ring_of(
         &mut self,
         numbers: &Numbers,
         rows: usize,

@@ -79,7 +79,7 @@ impl<H: Host> Compute<'_, H> {
         let factor = if request.weighted { 2 } else { 1 };
         let width = (sorted.value_bits + factor * growth).min(128);
         let numbers = sorted.values(0..count);
-        let ring = self.to_ring(&numbers, count, width)?;
+        let ring = self.ring_of(&numbers, count, width)?;
         let mut wanted = Vec::with_capacity(request.prefix_sums.len() + 1);
         let mut running = vec![RingShare::default()];
         for share in &ring {

@@ -81,6 +81,9 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// One pass: the parties `first` and `first + 1` know the permutation. Rows and tags (the second half) move alike.
+    ///
+    /// The next pass hears nothing from `first`, so only the last pass tells it the share that it has in common with
+    /// the second.
     fn pass(&mut self, first: PartyId, both: &Rows) -> Result<Rows, Abort> {
         const STEP: Step = Step::Shuffle;
         let party = self.session.party();
@@ -103,12 +106,19 @@ impl<H: Host> Compute<'_, H> {
         let (rows, tags) = values.split_at(count);
         let moved = Rows::permute(rows, &order).into_iter().chain(Rows::permute(tags, &order));
         let part: Vec<u128> = moved.zip(mask).map(|(value, mask)| value ^ mask).collect();
-        self.session.send(self.host, &round, peer, &encode(&part))?;
-        let received = self.session.receive(self.host, &round, peer)?;
-        let other =
-            decode(&received, 2 * count).ok_or(Abort::Malformed { peer: peer.of(party), step: STEP })?;
+        let last = first == PartyId::P2;
+        if party == first || last {
+            self.session.send(self.host, &round, peer, &encode(&part))?;
+        }
+        let middle = if party != first || last {
+            let received = self.session.receive(self.host, &round, peer)?;
+            let other =
+                decode(&received, 2 * count).ok_or(Abort::Malformed { peer: peer.of(party), step: STEP })?;
+            part.iter().zip(&other).map(|(a, b)| a ^ b).collect()
+        } else {
+            Vec::new()
+        };
         self.session.complete(round);
-        let middle = part.iter().zip(&other).map(|(a, b)| a ^ b).collect();
         Ok(if party == first {
             Rows { own: mask_own, next: middle }
         } else {

@@ -14,8 +14,8 @@ use crate::PartyId;
 use crate::net::Abort;
 use crate::sharing::RingShare;
 
-/// Most pairs that are compared at a time: bounds memory to some 150 MB.
-const MAX_PAIRS: usize = 1 << 20;
+/// Most pairs that are compared at a time: bounds memory to some 50 MB.
+const MAX_PAIRS: usize = 1 << 18;
 
 /// Numbers of pivots, and hundredths by which a level divides the expected size of the segment that a row is in:
 /// `exp(H(k + 1) - 1)`.
@@ -85,7 +85,7 @@ struct Plan {
 pub fn sort<H: Host>(compute: &mut Compute<'_, H>, values: &[RingShare], bits: u32) -> Result<Sorted, Abort> {
     let count = values.len();
     let index_bits = count.next_power_of_two().trailing_zeros();
-    let numbers = compute.to_bits(values, bits)?;
+    let numbers = compute.bits_of(values, bits)?;
     let [own, next] = numbers.rows(count);
     let party = compute.session.party();
     let key = |rows: Vec<u128>, holder: PartyId| -> Vec<u128> {

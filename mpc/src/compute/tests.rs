@@ -87,7 +87,7 @@ proptest! {
         let world = TestWorld::new(seed);
         let shares = shares(&values, seed);
         let opened = agreed(run(&world, tuning(if prefix { 1 << 40 } else { 0 }), |c| {
-            let numbers = c.to_bits(&shares[c.session.party().index()], width)?;
+            let numbers = c.bits_of(&shares[c.session.party().index()], width)?;
             open_rows(c, &numbers, values.len())
         }));
         let mask = if width == 128 { u128::MAX } else { (1 << width) - 1 };
@@ -100,8 +100,8 @@ proptest! {
         let all = values.iter().map(|v| u128::from(*v)).collect::<Vec<_>>();
         let shares = shares(&all, seed);
         let results = run(&world, tuning(if slow { 1 << 40 } else { 0 }), |c| {
-            let numbers = c.to_bits(&shares[c.session.party().index()], 64)?;
-            c.to_ring(&numbers, values.len(), 90)
+            let numbers = c.bits_of(&shares[c.session.party().index()], 64)?;
+            c.ring_of(&numbers, values.len(), 90)
         }).map(|r| r.unwrap());
         for (i, value) in all.iter().enumerate() {
             let sum = RingShare::reconstruct(results.each_ref().map(|r| r[i])).unwrap();
@@ -115,11 +115,11 @@ proptest! {
         let mask = u64::MAX >> (64 - width);
         let a: Vec<u128> = pairs.iter().map(|p| u128::from(p.0 & mask)).collect();
         // Equal, off by one bit, or anything.
-        let b: Vec<u128> = pairs.iter().map(|p| u128::from(mask & if p.2 { p.1 } else { p.0 ^ p.1 % 2 })).collect();
+        let b: Vec<u128> = pairs.iter().map(|p| u128::from(mask & if p.2 { p.1 } else { p.0 ^ (p.1 % 2) })).collect();
         let (sa, sb) = (shares(&a, seed), shares(&b, !seed));
         let opened = agreed(run(&world, tuning(0), |c| {
             let me = c.session.party().index();
-            let (x, y) = (c.to_bits(&sa[me], width)?, c.to_bits(&sb[me], width)?);
+            let (x, y) = (c.bits_of(&sa[me], width)?, c.bits_of(&sb[me], width)?);
             let less = c.less_in_blocks(&x, &y, block)?;
             c.open(&less)
         }));
@@ -297,7 +297,7 @@ fn opened_comparisons_do_not_depend_on_the_values() {
             let shares = shares(&values, seed);
             let opened = agreed(run(&world, tuning(0), |c| {
                 let me = c.session.party();
-                let numbers = c.to_bits(&shares[me.index()], 5)?;
+                let numbers = c.bits_of(&shares[me.index()], 5)?;
                 let [own, next] = numbers.rows(8);
                 let number = |holder| move |i: usize| if holder == PartyId::P0 { i as u128 } else { 0 };
                 let key = |rows: Vec<u128>, holder| {

@@ -5,6 +5,7 @@
 
 mod envelope;
 mod file;
+mod kms;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 pub use envelope::{EnvelopeError, MAX_KEY_ID, MAX_WRAPPED_KEY, ObjectKind, Place, Sealer};
 pub use file::FileKeyring;
+pub use kms::KmsKeyring;
 
 /// A data key: 32 bytes for AES-256-GCM, wiped when dropped. Its `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub struct WrappedKey {
     pub bytes: Vec<u8>,
 }
 
-/// Wraps and unwraps data keys: a key file ([`FileKeyring`]) or a key management service.
+/// Wraps and unwraps data keys: a key file ([`FileKeyring`]) or KMS ([`KmsKeyring`]).
 ///
 /// `context` is authenticated and not stored: unwrapping under any other context fails.
 #[async_trait]
@@ -54,6 +56,17 @@ pub enum KeyringError {
     Unavailable {
         /// What it said.
         reason: String,
+    },
+    /// The KMS key cannot be used.
+    #[error(
+        "the KMS key {key} cannot be used ({code}): it must exist, be enabled and let this task's role use it. A key \
+         that has ever wrapped an object must stay"
+    )]
+    KmsKey {
+        /// The key.
+        key: String,
+        /// What KMS says.
+        code: String,
     },
     /// No such wrapping key.
     #[error(

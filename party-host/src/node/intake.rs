@@ -5,7 +5,7 @@ use tercet_mpc::ShareHashes;
 use tercet_mpc::statement::StatementError;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{PublicKey, SubmissionId, sha256};
-use tercet_protocol::keys::OpeningKey;
+use tercet_protocol::keys::{KeyError, OpeningKey};
 use tercet_protocol::submission::{PublicPart, ShareUpload, open_private};
 
 use super::pool::Upload;
@@ -60,7 +60,7 @@ pub fn ticketed(
 }
 
 /// Verifies presentation and policy and opens the private part. Takes about a millisecond of CPU.
-pub fn verified(survey: &SurveyNode, sealing: &OpeningKey, ticketed: Ticketed) -> Result<Upload, Problem> {
+pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed) -> Result<Upload, Problem> {
     let Ticketed { upload, public, id } = ticketed;
     let (_, admitted) = survey.verifier.check(&public.presentation).map_err(Problem::from)?;
     let statement = admitted
@@ -72,8 +72,15 @@ pub fn verified(survey: &SurveyNode, sealing: &OpeningKey, ticketed: Ticketed) -
             "the share hashes do not have the form of this protocol version",
         ));
     }
-    let private = open_private(sealing, id, survey.me(), &upload.sealed)
-        .map_err(|e| Problem::new(ProblemKind::ShareInvalid, e.to_string()))?;
+    // During a rotation of the sealing key there are two; the published one first.
+    let mut opened = Err(KeyError::CannotOpen);
+    for key in sealing {
+        opened = open_private(key, id, survey.me(), &upload.sealed);
+        if opened.is_ok() {
+            break;
+        }
+    }
+    let private = opened.map_err(|e| Problem::new(ProblemKind::ShareInvalid, e.to_string()))?;
     Ok(Upload {
         id,
         nullifier: admitted.nullifier,

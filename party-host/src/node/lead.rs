@@ -234,7 +234,7 @@ async fn open(
     hello: &Hello,
 ) -> Result<Channel, SessionError> {
     let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
-    let bytes = serde_json::to_vec(&Opening::Session(hello.clone()))
+    let bytes = serde_json::to_vec(&Opening::Session(Box::new(hello.clone())))
         .map_err(|e| SessionError::Internal(e.to_string()))?;
     node.links
         .open(peers[usize::from(party)].peer_key, id, Bytes::from(bytes))
@@ -267,7 +267,7 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
             if from != Some(hello.from) || hello.from >= survey.me() {
                 return refuse(channel, "this party does not open this channel");
             }
-            let outcome = follow(&node, &survey, session, hello, channel).await;
+            let outcome = follow(&node, &survey, session, *hello, channel).await;
             if let Err(e) = outcome {
                 tracing::warn!(error = %e, code = e.code(), "session stopped");
             }

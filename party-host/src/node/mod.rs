@@ -28,6 +28,7 @@ use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
 use tercet_protocol::submission::Receipt;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::peer::{PeerLinks, SessionId};
@@ -43,7 +44,7 @@ const MAX_QUERIES: usize = 1024;
 /// A running party.
 pub struct Node {
     identity: Arc<SigningKey>,
-    sealing: OpeningKey,
+    sealing: Vec<OpeningKey>,
     manifest: OperatorManifest,
     federation: Federation,
     surveys: HashMap<SurveyId, Arc<SurveyNode>>,
@@ -53,6 +54,8 @@ pub struct Node {
     /// Channels of party 0 that wait at party 2 for party 1's, and the other way round.
     halves: Mutex<HashMap<SessionId, lead::Half>>,
     stop: watch::Sender<bool>,
+    /// After [`Self::stop`]: no session runs any more.
+    ended: CancellationToken,
     leading: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
 }
 
@@ -60,8 +63,8 @@ pub struct Node {
 pub struct NodeParts {
     /// Signs receipts, entries and results.
     pub identity: Arc<SigningKey>,
-    /// Opens private parts.
-    pub sealing: OpeningKey,
+    /// Open private parts: the published key first.
+    pub sealing: Vec<OpeningKey>,
     /// The deployment.
     pub federation: Federation,
     /// Surveys, loaded.
@@ -97,26 +100,30 @@ impl Node {
             queries: Mutex::default(),
             halves: Mutex::default(),
             stop: watch::Sender::new(false),
+            ended: CancellationToken::new(),
             leading: tokio::sync::Mutex::default(),
         });
         lead::spawn(&node);
         Ok(node)
     }
 
-    /// Stops leading: running sessions end first, at most `patience`.
+    /// Takes no more uploads and leads no more sessions; running ones get until `patience` to end. Then uploads that
+    /// still wait are handed back: their senders are told to send them again.
     pub async fn stop(&self, patience: Duration) {
+        let deadline = tokio::time::Instant::now() + patience;
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.leading.lock().await);
-        if tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} }).await.is_err()
-        {
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
             tracing::warn!(
                 "sessions still run at the end of the stop time; what has no receipt can be sent again"
             );
         }
         for s in self.surveys.values() {
             // A session led by another party ends here too before the process does.
-            let _ended = tokio::time::timeout(patience, s.session.lock()).await;
+            let _ended = tokio::time::timeout_at(deadline, s.session.lock()).await;
         }
+        self.ended.cancel();
     }
 
     /// Closes the links to the other parties at once.
@@ -164,6 +171,9 @@ impl Node {
         if let Some(receipt) = self.receipt(&survey, id) {
             return Ok(accepted(&survey, id, receipt));
         }
+        if *self.stop.borrow() {
+            return Err(handed_back());
+        }
         let waiting = match survey.pool.join(&id) {
             Some(waiting) => waiting,
             None => {
@@ -179,7 +189,11 @@ impl Node {
                 survey.pool.add(upload)?
             }
         };
-        Ok(self.decision(&survey, id, waiting, patience).await)
+        tokio::select! {
+            biased;
+            status = self.decision(&survey, id, waiting, patience) => Ok(status),
+            () = self.ended.cancelled() => Err(handed_back()),
+        }
     }
 
     async fn decision(
@@ -293,6 +307,12 @@ impl Node {
         let state = self.queries().get(&id).cloned()?;
         Some(QueryStatus { query: id, state })
     }
+}
+
+/// The answer to an upload that a stopping party does not decide any more.
+fn handed_back() -> Problem {
+    let detail = "the party is being restarted and has not taken this submission: send it again";
+    Problem::new(ProblemKind::PartyUnavailable, detail).retry_after(5)
 }
 
 fn accepted(survey: &SurveyNode, id: SubmissionId, receipt: Receipt) -> SubmissionStatus {

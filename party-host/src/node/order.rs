@@ -80,6 +80,8 @@ pub async fn read(
             })
             .await
             .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
+            metrics::counter!("tercet_engine_rounds_total").increment(reading.rounds);
+            metrics::counter!("tercet_engine_gates_total").increment(reading.gates);
             tracing::info!(
                 rows = set.rows,
                 rounds = reading.rounds,

@@ -281,11 +281,11 @@ mod tests {
                 continue;
             }
             rows.swap(rank, pivot);
-            for r in rank + 1..rows.len() {
-                let factor = rows[r][column] / rows[rank][column];
-                for c in column..width {
-                    rows[r][c] -= factor * rows[rank][c];
-                }
+            let (above, below) = rows.split_at_mut(rank + 1);
+            let pivot = &above[rank];
+            for row in below {
+                let factor = row[column] / pivot[column];
+                row.iter_mut().zip(pivot).for_each(|(x, p)| *x -= factor * p);
             }
             rank += 1;
         }

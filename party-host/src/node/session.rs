@@ -86,7 +86,7 @@ impl Job {
 #[serde(rename_all = "kebab-case")]
 pub enum Opening {
     /// A session of three.
-    Session(Hello),
+    Session(Box<Hello>),
     /// The opener is behind and asks for the entries above its height.
     CatchUp {
         /// The survey.

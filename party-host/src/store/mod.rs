@@ -35,6 +35,7 @@ use zeroize::Zeroizing;
 pub use cache::SegmentCache;
 pub use error::StoreError;
 pub use objects::{Created, MAX_OBJECT, Objects};
+pub(crate) use s3::chain;
 pub use s3::{S3Objects, StoreConfig};
 pub use segment::{LANE_BYTES, MAX_LANES, MAX_ROWS, MAX_SHARE_BYTES, Segment, SegmentError};
 

@@ -279,7 +279,7 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
 }
 
 /// An error and its causes in one line.
-fn chain(e: &dyn std::error::Error) -> String {
+pub(crate) fn chain(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
     let mut source = e.source();
     while let Some(cause) = source {

@@ -236,7 +236,10 @@ impl World {
 
 fn another(config: &Config, clock: &Arc<TestClock>) -> Arc<Coordinator> {
     let clock: Arc<TestClock> = Arc::clone(clock);
-    Arc::new(Coordinator::with_store(config.clone(), store(config), clock).unwrap())
+    Arc::new(
+        Coordinator::with_store(config.clone(), store(config), SigningKey::from_seed(&SEED).unwrap(), clock)
+            .unwrap(),
+    )
 }
 
 fn store(config: &Config) -> Store {

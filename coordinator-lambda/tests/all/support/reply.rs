@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use coordinator_lambda::api::invocation::Invocation;
 use coordinator_lambda::api::operations::{EVERYWHERE, Operation};
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
@@ -44,6 +45,7 @@ pub struct Call {
     path: String,
     address: String,
     body: Vec<u8>,
+    invocation: Option<Invocation>,
 }
 
 pub fn get(path: impl Into<String>) -> Call {
@@ -58,7 +60,7 @@ impl Call {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         let path = path.into();
         let request = Request::builder().method(method.clone()).uri(&path);
-        Self { request, method, path, address: "192.0.2.1:5000".into(), body: Vec::new() }
+        Self { request, method, path, address: "192.0.2.1:5000".into(), body: Vec::new(), invocation: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -71,10 +73,19 @@ impl Call {
         self
     }
 
+    /// As part of a Lambda invocation with this id.
+    pub fn invocation(mut self, id: &str) -> Self {
+        self.invocation = Some(Invocation { id: id.into(), trace: None });
+        self
+    }
+
     /// Sends it and checks what holds for every reply.
     pub async fn send(self, router: &Router) -> Reply {
         let mut request = self.request.body(Body::from(self.body)).unwrap();
         request.extensions_mut().insert(ConnectInfo(self.address.parse::<SocketAddr>().unwrap()));
+        if let Some(invocation) = self.invocation {
+            request.extensions_mut().insert(invocation);
+        }
         let response = router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();

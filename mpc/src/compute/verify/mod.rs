@@ -148,7 +148,7 @@ pub(super) fn verify(
     let mut streams = prss.streams(Step::Proof);
     let [hidden_own, hidden_next] = streams.each_mut().map(|stream| draw(stream, elements + 1));
     let mut streams = prss.streams(Step::Proof);
-    let [mask_own, mask_next] = streams.each_mut().map(|stream| element(stream));
+    let [mask_own, mask_next] = streams.each_mut().map(element);
 
     let id = *session.id();
     let words = ledger.words() as u64;

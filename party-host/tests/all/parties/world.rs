@@ -192,7 +192,7 @@ impl World {
         .unwrap();
         let node = Node::start(NodeParts {
             identity,
-            sealing: OpeningKey::from_seed(&seed(SEALING, i)),
+            sealing: vec![OpeningKey::from_seed(&seed(SEALING, i))],
             federation: self.federation.clone(),
             surveys: vec![survey],
             links,

@@ -1,0 +1,94 @@
+//! Commands of operators: keys, manifests, federations.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tercet_client::files::{self, Access};
+use tercet_client::secrets::{self, Stored};
+use tercet_client::{Error, operator};
+use tercet_protocol::operator::{CoordinatorInfo, OperatorManifest};
+
+use super::args::{CoordinatorTool, FederationTool, Operator, Rotated, Store};
+use super::output;
+
+/// Three manifests, read and checked.
+pub fn three(files: &[PathBuf]) -> Result<[OperatorManifest; 3], Error> {
+    let [a, b, c] = files else {
+        return Err(Error::Usage(format!("give --operator three times, not {}", files.len())));
+    };
+    Ok([operator::read_manifest(a)?, operator::read_manifest(b)?, operator::read_manifest(c)?])
+}
+
+async fn store(args: &Store, keys: &[Stored]) -> Result<(), Error> {
+    let done = secrets::store(&args.dir, keys, &args.secrets, args.region.clone(), args.replace).await?;
+    for key in done {
+        let what = if key.written { "stored in" } else { "was there already:" };
+        output::text(&format!("{} {what} {}\n", key.name, key.arn));
+    }
+    Ok(())
+}
+
+pub async fn coordinator(args: &CoordinatorTool) -> Result<(), Error> {
+    match args {
+        CoordinatorTool::Init { dir } => {
+            let key = operator::init_coordinator(dir)?;
+            output::text(&format!("{key}\n"));
+            Ok(())
+        }
+        CoordinatorTool::Store(args) => store(args, &operator::COORDINATOR_SECRETS).await,
+    }
+}
+
+pub fn federation(args: &FederationTool) -> Result<(), Error> {
+    let FederationTool::Assemble { coordinator_url, coordinator_key, operators, out } = args;
+    let coordinator = CoordinatorInfo { url: coordinator_url.clone(), key: *coordinator_key };
+    let federation = operator::federation(coordinator, &three(operators)?)?;
+    let json = serde_json::to_string_pretty(&federation).map_err(|e| Error::Usage(e.to_string()))?;
+    files::write(out, format!("{json}\n").as_bytes(), Access::Public, true)?;
+    output::text(&format!("written to {}\n", out.display()));
+    Ok(())
+}
+
+pub async fn operator(args: &Operator) -> Result<(), Error> {
+    match args {
+        Operator::Init { dir, operator, account, url, peer_address, engine } => {
+            let settings = operator::Settings {
+                operator: operator.clone(),
+                account: account.clone(),
+                url: url.clone(),
+                peer_address: peer_address.clone(),
+                engine: operator::engine_digest(engine)?,
+            };
+            operator::init(dir, &settings)?;
+            output::text(&format!(
+                "keys and settings are in {}\nengine {}\nback up the three .key files; next: tercet operator publish --dir {}\n",
+                dir.display(),
+                settings.engine,
+                dir.display()
+            ));
+            Ok(())
+        }
+        Operator::Publish { dir } => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            let manifest = operator::manifest(dir, now)?;
+            let json = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Usage(e.to_string()))?;
+            output::text(&format!("{json}\n"));
+            Ok(())
+        }
+        Operator::Rotate { dir, key } => {
+            let next = match key {
+                Rotated::Sealing => {
+                    operator::rotate_sealing(dir)?;
+                    "set keys.sealing_previous in the party's configuration, restart it and publish the manifest again"
+                }
+                Rotated::Peer => {
+                    operator::rotate_peer(dir)?;
+                    "publish the manifest again; all three operators take the new federation and restart together"
+                }
+            };
+            output::text(&format!("a new key is in {}; next: {next}\n", dir.display()));
+            Ok(())
+        }
+        Operator::Store(args) => store(args, &operator::PARTY_SECRETS).await,
+    }
+}

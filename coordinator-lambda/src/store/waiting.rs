@@ -1,0 +1,79 @@
+//! Who waits for a place: submissions that came while as many were under way as may be. The line only tells each
+//! how many wait before it, in the order in which they first came; a place is taken by whoever asks when one is free.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, Select};
+use tercet_protocol::ids::{SubmissionId, SurveyId};
+
+use super::item::{number, text};
+use super::{Item, Key, Store, StoreError, service};
+
+/// Most that are counted: beyond, the position is "at least".
+const COUNTED: i32 = 1_000;
+
+impl Store {
+    /// Notes that a submission waits until `until` (Unix seconds) unless it asks again, and says how many wait before
+    /// it. `now` is in microseconds.
+    pub async fn wait(
+        &self,
+        survey: SurveyId,
+        id: SubmissionId,
+        now: u64,
+        until: u64,
+    ) -> Result<u16, StoreError> {
+        let key = Key::new(format!("waiting#{survey}"), id.to_string());
+        let since = match self.note_waiting(&key, now, until, true).await? {
+            Some(since) => since,
+            // It left the line: it begins anew.
+            None => self.note_waiting(&key, now, until, false).await?.unwrap_or(now),
+        };
+        let counted = self
+            .db
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .filter_expression("since < :since AND expires_at > :seconds")
+            .expression_attribute_values(":pk", text(format!("waiting#{survey}")))
+            .expression_attribute_values(":since", number(since))
+            .expression_attribute_values(":seconds", number(now / 1_000_000))
+            .select(Select::Count)
+            .limit(COUNTED)
+            .send()
+            .await
+            .map_err(|e| service("count waiting submissions", &e))?;
+        Ok(u16::try_from(counted.count()).unwrap_or(u16::MAX))
+    }
+
+    /// Since when it waits; none if `stay` and its place has lapsed.
+    async fn note_waiting(
+        &self,
+        key: &Key,
+        now: u64,
+        until: u64,
+        stay: bool,
+    ) -> Result<Option<u64>, StoreError> {
+        const NAME: &str = "note waiting submission";
+        let change = if stay { "since = if_not_exists(since, :now)" } else { "since = :now" };
+        let mut update = self
+            .db
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .update_expression(format!("SET {change}, expires_at = :until"))
+            .expression_attribute_values(":now", number(now))
+            .expression_attribute_values(":until", number(until))
+            .return_values(ReturnValue::AllNew);
+        if stay {
+            update = update
+                .condition_expression("attribute_not_exists(since) OR expires_at > :seconds")
+                .expression_attribute_values(":seconds", number(now / 1_000_000));
+        }
+        match update.send().await {
+            Ok(done) => Item::new(key, done.attributes.unwrap_or_default()).number("since").map(Some),
+            Err(e) => match e.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                _ => Err(service(NAME, &e)),
+            },
+        }
+    }
+}

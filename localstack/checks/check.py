@@ -1,0 +1,159 @@
+"""Looks at a deployment on LocalStack with AWS's own SDK, not with Tercet's code.
+
+    check.py deployed FACTS.json    what the operators made is there, encrypted and closed
+    check.py gone FACTS.json        nothing of it is left
+    check.py times FACTS.json       how long the functions' requests took, by their own logs
+
+FACTS.json: endpoint, region, and the operators' accounts and Terraform outputs, the coordinator's first.
+Prints what it checked; exits with 1 and the reasons if something is not as it must be.
+"""
+
+import json
+import struct
+import sys
+import zlib
+
+import boto3
+
+problems: list[str] = []
+
+
+def check(holds: bool, what: str) -> None:
+    print("ok  " if holds else "FAIL", what)
+    if not holds:
+        problems.append(what)
+
+
+class Account:
+    """Clients of one operator's account."""
+
+    def __init__(self, facts: dict, operator: dict):
+        self.name, self.account, self.outputs = operator["name"], operator["account"], operator["outputs"]
+        self._session = boto3.session.Session(
+            aws_access_key_id=self.account, aws_secret_access_key="x", region_name=facts["region"]
+        )
+        self._endpoint = facts["endpoint"]
+
+    def __call__(self, service: str):
+        return self._session.client(service, endpoint_url=self._endpoint)
+
+
+def wrapping_key(body: bytes) -> tuple[str, bytes, bytes]:
+    """Splits a stored object: the name of the key that wraps its data key, the wrapped key, the rest."""
+    if body[0] != 1:
+        raise ValueError(f"version {body[0]}")
+    at, parts = 1, []
+    for _ in range(2):
+        (size,) = struct.unpack_from("<I", body, at)
+        parts.append(body[at + 4 : at + 4 + size])
+        at += 4 + size
+    return parts[0].decode(), parts[1], body[at:]
+
+
+def refuses(call, *codes: str) -> bool:
+    try:
+        call()
+    except Exception as e:  # botocore makes its exception classes at run time
+        code = getattr(e, "response", {}).get("Error", {}).get("Code", "")
+        return code in codes
+    return False
+
+
+def deployed_party(party: Account) -> None:
+    s3, kms, out = party("s3"), party("kms"), party.outputs
+    bucket, name = out["bucket"], party.name
+    rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    default = rules[0]["ApplyServerSideEncryptionByDefault"]
+    check(default["SSEAlgorithm"] == "aws:kms", f"{name}: the bucket is encrypted with KMS")
+    check(default["KMSMasterKeyID"] == out["storage_kms_key_arn"], f"{name}: with the operator's own key")
+    check(s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled", f"{name}: the bucket is versioned")
+    block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    check(all(block.values()), f"{name}: public access is blocked")
+
+    prefix = out["store_prefix"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [o["Key"] for page in pages for o in page.get("Contents", [])]
+    check(len(keys) > 3, f"{name}: {len(keys)} objects are stored")
+    wrapped_by, compressible, opened = set(), [], []
+    for key in keys:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        arn, wrapped, rest = wrapping_key(body)
+        wrapped_by.add(arn)
+        # Ciphertext does not compress. Nonce and tag alone are too short to tell.
+        if len(rest) > 64 and len(zlib.compress(rest, 9)) < len(rest):
+            compressible.append(key)
+        # Without the object's place as encryption context KMS must not unwrap, although the account may use the key.
+        if not refuses(lambda: kms.decrypt(KeyId=arn, CiphertextBlob=wrapped), "InvalidCiphertextException"):
+            opened.append(key)
+    check(wrapped_by == {out["kms_key_arn"]}, f"{name}: every object's key is wrapped by the operator's KMS key")
+    check(not compressible, f"{name}: every object's body is ciphertext {compressible}")
+    check(not opened, f"{name}: no wrapped key opens outside its object's place {opened}")
+
+    for secret, arn in out["secret_arns"].items():
+        found = party("secretsmanager").describe_secret(SecretId=arn)
+        check(bool(found.get("KmsKeyId")), f"{name}: the secret {secret} is encrypted with a key of the operator's")
+
+
+def deployed_coordinator(coordinator: Account) -> None:
+    dynamodb, table = coordinator("dynamodb"), coordinator.outputs["table_name"]
+    found = dynamodb.describe_table(TableName=table)["Table"]
+    check(found.get("SSEDescription", {}).get("SSEType") == "KMS", "coordinator: the table is encrypted with KMS")
+    ttl = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    check(ttl.get("AttributeName") == "expires_at", "coordinator: the table has a time to live")
+    roles = coordinator.outputs["role_arns"]
+    check(len(set(roles.values())) == len(roles) == 3, "coordinator: each function has a role of its own")
+    logs = coordinator("logs").describe_log_groups()["logGroups"]
+    check(bool(logs) and all(g.get("retentionInDays") for g in logs), "coordinator: logs are kept for a set time")
+
+
+def gone(account: Account) -> None:
+    name = account.name
+    check(not account("s3").list_buckets()["Buckets"], f"{name}: no bucket is left")
+    check(not account("secretsmanager").list_secrets()["SecretList"], f"{name}: no secret is left")
+    check(not account("dynamodb").list_tables()["TableNames"] or name != "coordinator", f"{name}: no table is left")
+    check(not account("lambda").list_functions()["Functions"], f"{name}: no function is left")
+    check(not account("iam").list_roles()["Roles"], f"{name}: no role is left")
+    kms = account("kms")
+    states = {kms.describe_key(KeyId=k["KeyId"])["KeyMetadata"]["KeyState"] for k in kms.list_keys()["Keys"]}
+    check(states <= {"PendingDeletion"}, f"{name}: every key waits for its deletion {states}")
+
+
+def times(coordinator: Account) -> None:
+    logs, routes = coordinator("logs"), {}
+    name = coordinator.outputs["function_names"]["api"]
+    events = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
+    for event in (e for page in events for e in page["events"]):
+        # One message may hold several lines, and not every line is JSON.
+        for line in event["message"].splitlines():
+            entry = json.loads(line) if line.startswith("{") else {}
+            if entry.get("message") == "request":
+                routes.setdefault(f"{entry['method']} {entry['route']}", []).append(entry["ms"])
+    for route, ms in sorted(routes.items()):
+        ms.sort()
+        print(f"{route}: {len(ms)} requests, {ms[len(ms) // 2]} ms at the median, {ms[-1]} ms at most")
+    check(bool(routes), "coordinator: the API logs one JSON line a request")
+
+
+def main() -> int:
+    if len(sys.argv) != 3 or sys.argv[1] not in ("deployed", "gone", "times"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    with open(sys.argv[2]) as file:
+        facts = json.load(file)
+    accounts = [Account(facts, operator) for operator in facts["operators"]]
+    if sys.argv[1] == "gone":
+        for account in accounts:
+            gone(account)
+    elif sys.argv[1] == "times":
+        times(accounts[0])
+    else:
+        deployed_coordinator(accounts[0])
+        for party in accounts[1:]:
+            deployed_party(party)
+    for problem in problems:
+        print("not as it must be:", problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

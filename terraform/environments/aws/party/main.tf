@@ -1,0 +1,130 @@
+variable "operator" {
+  description = "Short name of the operator; part of every name."
+  type        = string
+}
+
+variable "index" {
+  description = "The party's place in the federation: 0, 1 or 2."
+  type        = number
+}
+
+variable "image" {
+  description = "The party's image, by digest."
+  type        = string
+}
+
+variable "engine_digest" {
+  description = "SHA-256 of the engine in the image."
+  type        = string
+}
+
+variable "domain_name" {
+  description = "The party's domain."
+  type        = string
+}
+
+variable "certificate_arn" {
+  description = "ACM certificate of the domain, in the same region."
+  type        = string
+}
+
+variable "zone_id" {
+  description = "Route 53 zone of the domain; null: you make the record."
+  type        = string
+  default     = null
+}
+
+variable "peer_cidrs" {
+  description = "The other two operators' `egress_cidrs`. Empty at first: yours are known after the first apply, and so are theirs."
+  type        = list(string)
+  default     = []
+}
+
+variable "task" {
+  description = "Size of the task, see the module."
+  type = object({
+    cpu          = optional(number, 2048)
+    memory       = optional(number, 4096)
+    disk         = optional(number, 21)
+    architecture = optional(string, "X86_64")
+  })
+  default = {}
+}
+
+variable "alarms" {
+  description = "Where alarms go, and from when on."
+  type        = object({ topic_arns = optional(list(string), []), aborts = optional(number, 5), lag = optional(number, 3) })
+  default     = {}
+}
+
+variable "destroy_data" {
+  description = "Lets `destroy` delete the bucket with everything in it. Apply it first, then destroy."
+  type        = bool
+  default     = false
+}
+
+module "party" {
+  source          = "../../../modules/party"
+  operator        = var.operator
+  index           = var.index
+  image           = var.image
+  engine_digest   = var.engine_digest
+  domain_name     = var.domain_name
+  certificate_arn = var.certificate_arn
+  zone_id         = var.zone_id
+  peer_cidrs      = var.peer_cidrs
+  task            = var.task
+  alarms          = var.alarms
+  destroy_data    = var.destroy_data
+}
+
+output "manifest" {
+  description = "For `tercet operator init`: what the operator's manifest says."
+  value = {
+    account      = module.party.account
+    url          = module.party.url
+    peer_address = module.party.peer_address
+    engine       = var.engine_digest
+  }
+}
+
+output "egress_cidrs" {
+  description = "For the other operators: their peer_cidrs."
+  value       = module.party.egress_cidrs
+}
+
+output "secret_arns" {
+  description = "To be filled with `tercet operator init`."
+  value       = module.party.secret_arns
+}
+
+output "deployment" {
+  description = "Where federation.json and surveys/*.json go: aws s3 cp --sse AES256 FILE …"
+  value       = "s3://${module.party.bucket}/deployment/"
+}
+
+output "repository_url" {
+  description = "Where the image is pushed."
+  value       = module.party.repository_url
+}
+
+output "domain_target" {
+  description = "Where the domain's record must point, without zone_id."
+  value       = module.party.domain_target
+}
+
+output "bucket" {
+  value = module.party.bucket
+}
+
+output "kms_key_arn" {
+  value = module.party.kms_key_arn
+}
+
+output "task_role_arn" {
+  value = module.party.task_role_arn
+}
+
+output "task_definition" {
+  value = module.party.task_definition
+}

@@ -1,0 +1,190 @@
+# The defaults are safe. AWS is mocked: what is checked is what the module asks for.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "444444444444" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { name = "eu-central-1" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-central-1:444444444444:key/00000000-0000-0000-0000-000000000004", key_id = "00000000-0000-0000-0000-000000000004" }
+  }
+  mock_resource "aws_dynamodb_table" {
+    defaults = { arn = "arn:aws:dynamodb:eu-central-1:444444444444:table/tercet-coordinator-registry" }
+  }
+  mock_resource "aws_secretsmanager_secret" {
+    defaults = { arn = "arn:aws:secretsmanager:eu-central-1:444444444444:secret:tercet-coordinator/signing-key-AbCdEf" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-central-1:444444444444:log-group:/aws/lambda/tercet-coordinator-api" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::444444444444:role/tercet-coordinator-api" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = {
+      arn        = "arn:aws:lambda:eu-central-1:444444444444:function:tercet-coordinator-api"
+      invoke_arn = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-central-1:444444444444:function:tercet-coordinator-api/invocations"
+    }
+  }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-central-1:444444444444:rule/tercet-coordinator-reap" }
+  }
+  mock_resource "aws_apigatewayv2_api" {
+    defaults = { api_endpoint = "https://a1.execute-api.eu-central-1.amazonaws.com", execution_arn = "arn:aws:execute-api:eu-central-1:444444444444:a1" }
+  }
+  mock_resource "aws_api_gateway_rest_api" {
+    defaults = { execution_arn = "arn:aws:execute-api:eu-central-1:444444444444:b2" }
+  }
+  mock_resource "aws_api_gateway_stage" {
+    defaults = { arn = "arn:aws:apigateway:eu-central-1::/restapis/b2/stages/live", invoke_url = "https://b2.execute-api.eu-central-1.amazonaws.com/live" }
+  }
+  mock_resource "aws_apigatewayv2_domain_name" {
+    defaults = { domain_name_configuration = { target_domain_name = "d-1.execute-api.eu-central-1.amazonaws.com", hosted_zone_id = "Z1" } }
+  }
+  mock_resource "aws_api_gateway_domain_name" {
+    defaults = { regional_domain_name = "d-2.execute-api.eu-central-1.amazonaws.com", regional_zone_id = "Z2" }
+  }
+  mock_resource "aws_wafv2_web_acl" {
+    defaults = { arn = "arn:aws:wafv2:eu-central-1:444444444444:regional/webacl/tercet-coordinator/1" }
+  }
+  mock_resource "aws_lambda_function_url" {
+    defaults = { function_url = "https://x.lambda-url.eu-central-1.on.aws/" }
+  }
+}
+
+variables {
+  lambda_zip = { api = "tests/empty.zip", refresh = "tests/empty.zip", reap = "tests/empty.zip" }
+}
+
+run "defaults" {
+  command = apply
+
+  assert {
+    condition     = one(aws_dynamodb_table.registry.server_side_encryption).kms_key_arn == aws_kms_key.main.arn && aws_kms_key.main.enable_key_rotation
+    error_message = "the table is encrypted with the module's own key, which rotates"
+  }
+  assert {
+    condition     = one(aws_dynamodb_table.registry.point_in_time_recovery).enabled && aws_dynamodb_table.registry.deletion_protection_enabled
+    error_message = "the table can be restored to any second, and is not deleted by accident"
+  }
+  assert {
+    condition     = one(aws_dynamodb_table.registry.ttl).enabled && one(aws_dynamodb_table.registry.ttl).attribute_name == "expires_at" && aws_dynamodb_table.registry.hash_key == "pk" && aws_dynamodb_table.registry.range_key == "sk" && aws_dynamodb_table.registry.billing_mode == "PAY_PER_REQUEST"
+    error_message = "the table has the layout that the program expects"
+  }
+  assert {
+    condition     = alltrue([for g in aws_cloudwatch_log_group.function : g.retention_in_days == 365 && g.kms_key_id == aws_kms_key.main.arn])
+    error_message = "logs are encrypted and end"
+  }
+  assert {
+    condition     = alltrue([for p in aws_iam_role_policy.function : !strcontains(p.policy, "\"Resource\":\"*\"") && !can(regex("\"Action\":(\\[[^]]*)?\"[a-z0-9]*:?\\*", p.policy))])
+    error_message = "no role names every resource or every action"
+  }
+  assert {
+    condition     = alltrue([for p in aws_iam_role_policy.function : !can(regex("\"(s3|iam|sts|lambda|ec2):", p.policy))])
+    error_message = "no function touches buckets, roles or other functions"
+  }
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.function["refresh"].policy, "DeleteItem") && !strcontains(aws_iam_role_policy.function["reap"].policy, "PutItem")
+    error_message = "each function has the rights on the table that it needs, not another's"
+  }
+  assert {
+    condition     = aws_lambda_function.function["api"].environment[0].variables["TERCET_SIGNING_KEY_SECRET"] == aws_secretsmanager_secret.signing_key.arn && alltrue([for f in aws_lambda_function.function : !anytrue([for v in values(f.environment[0].variables) : can(regex("^[0-9a-fA-F]{64}$", v))])])
+    error_message = "functions are told where the key is, never the key"
+  }
+  assert {
+    condition     = aws_lambda_function.function["api"].reserved_concurrent_executions == 50 && aws_lambda_function.function["refresh"].reserved_concurrent_executions == 1
+    error_message = "concurrency is bounded"
+  }
+  assert {
+    condition     = length(aws_apigatewayv2_api.http) == 1 && length(aws_api_gateway_rest_api.rest) == 0 && length(aws_lambda_function_url.api) == 0 && output.url == "https://a1.execute-api.eu-central-1.amazonaws.com"
+    error_message = "one entry: the HTTP API"
+  }
+  assert {
+    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
+    error_message = "the gateway limits the rate, and its log has no addresses"
+  }
+  assert {
+    condition     = jsondecode(aws_secretsmanager_secret_policy.signing_key.policy).Statement[0].Effect == "Deny" && aws_secretsmanager_secret_policy.signing_key.block_public_policy && aws_secretsmanager_secret.signing_key.recovery_window_in_days == 30
+    error_message = "only the functions read the secret, and a deleted one can be had back"
+  }
+  assert {
+    condition     = toset([for r in aws_cloudwatch_event_rule.tick : r.schedule_expression]) == toset(["rate(1 minute)"]) && length(aws_lambda_permission.tick) == 2 && alltrue([for p in aws_lambda_permission.tick : p.source_arn != null])
+    error_message = "refresh and reap run every minute, invoked by their own rules only"
+  }
+  assert {
+    condition     = alltrue([for a in ["api-errors", "api-throttles", "reap-errors", "refusals", "failures", "table-writethrottleevents"] : contains(keys(aws_cloudwatch_metric_alarm.alarm), a)]) && length(aws_cloudwatch_metric_alarm.silent) == 2
+    error_message = "errors, throttles, refusals and silence raise alarms"
+  }
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.function : f.runtime == "provided.al2023" && f.tracing_config[0].mode == "PassThrough"]) && length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 6
+    error_message = "runtime, tracing off, dashboard"
+  }
+}
+
+run "http_with_domain" {
+  command = apply
+  variables {
+    domain_name     = "tercet.example.org"
+    certificate_arn = "arn:aws:acm:eu-central-1:444444444444:certificate/1"
+    zone_id         = "Z0"
+  }
+  assert {
+    condition     = output.url == "https://tercet.example.org" && aws_apigatewayv2_api.http[0].disable_execute_api_endpoint && length(aws_route53_record.domain) == 1
+    error_message = "with a domain there is no second way in"
+  }
+  assert {
+    condition     = aws_apigatewayv2_domain_name.http[0].domain_name_configuration[0].security_policy == "TLS_1_2" && aws_lambda_function.function["api"].environment[0].variables["TERCET_PUBLIC_URL"] == "https://tercet.example.org"
+    error_message = "TLS 1.2 or newer; the program knows its address"
+  }
+}
+
+run "rest_with_firewall" {
+  command = apply
+  variables {
+    entry           = "rest"
+    domain_name     = "tercet.example.org"
+    certificate_arn = "arn:aws:acm:eu-central-1:444444444444:certificate/1"
+    waf             = { enabled = true }
+    tracing         = true
+  }
+  assert {
+    condition     = length(aws_api_gateway_rest_api.rest) == 1 && length(aws_apigatewayv2_api.http) == 0 && length(aws_wafv2_web_acl_association.rest) == 1 && aws_api_gateway_domain_name.rest[0].security_policy == "TLS_1_2"
+    error_message = "a REST API behind the firewall"
+  }
+  assert {
+    condition     = aws_api_gateway_stage.rest[0].xray_tracing_enabled && aws_lambda_function.function["api"].tracing_config[0].mode == "Active" && strcontains(aws_iam_role_policy.function["api"].policy, "xray:PutTraceSegments")
+    error_message = "tracing can be switched on"
+  }
+}
+
+run "function_url" {
+  command = apply
+  variables {
+    entry = "function_url"
+  }
+  assert {
+    condition     = output.url == "https://x.lambda-url.eu-central-1.on.aws" && length(aws_apigatewayv2_api.http) == 0
+    error_message = "a function URL alone"
+  }
+}
+
+run "settings_do_not_win_over_the_modules_own" {
+  command = apply
+  variables {
+    settings = { TERCET_LIMITS__ADDRESS__BURST = "7", TERCET_SURVEYS = "elsewhere" }
+    function = { api = { concurrency = -1 } }
+  }
+  assert {
+    condition     = aws_lambda_function.function["reap"].environment[0].variables["TERCET_LIMITS__ADDRESS__BURST"] == "7" && aws_lambda_function.function["reap"].environment[0].variables["TERCET_SURVEYS"] == "elsewhere" && aws_lambda_function.function["reap"].environment[0].variables["TERCET_FUNCTION"] == "reap"
+    error_message = "settings reach every function"
+  }
+  assert {
+    condition     = aws_lambda_function.function["api"].reserved_concurrent_executions == -1
+    error_message = "-1 reserves no concurrency"
+  }
+}

@@ -1,0 +1,128 @@
+locals {
+  # Looking after a key without being able to use it. No grants: a grant would hand the use on.
+  key_administration = [
+    "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
+    "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
+    "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListKeyRotations", "kms:ListResourceTags", "kms:PutKeyPolicy",
+    "kms:RevokeGrant", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+  ]
+  administration = {
+    Sid       = "TheAccountLooksAfterTheKeyButCannotUseIt"
+    Effect    = "Allow"
+    Principal = { AWS = local.root }
+    Action    = local.key_administration
+    Resource  = "*"
+  }
+}
+
+# Wraps the data keys of the share store. Nobody but the running party can use it, administrators included; who may
+# change this policy could let themselves in, and CloudTrail would say so.
+resource "aws_kms_key" "shares" {
+  description             = "${local.name}: data keys of the share store"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      local.administration,
+      {
+        Sid       = "ThePartyWrapsAndOpensDataKeys"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_role.task.arn }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"]
+        Resource  = "*"
+      },
+    ]
+  })
+}
+
+resource "aws_kms_alias" "shares" {
+  name          = "alias/${local.name}-shares"
+  target_key_id = aws_kms_key.shares.key_id
+}
+
+# Encrypts at rest: the bucket a second time, the secrets, the logs.
+resource "aws_kms_key" "storage" {
+  description             = "${local.name}: bucket, secrets and logs at rest"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat([
+      local.administration,
+      {
+        Sid       = "ThePartyThroughS3AndSecretsManager"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_role.task.arn }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Condition = { StringEquals = { "kms:ViaService" = [
+          "s3.${local.region}.amazonaws.com", "secretsmanager.${local.region}.amazonaws.com",
+        ] } }
+      },
+      {
+        # Who may write secrets is the account's decision; who may read them is the secrets' own policy.
+        Sid       = "OperatorsFillTheSecrets"
+        Effect    = "Allow"
+        Principal = { AWS = local.root }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" }
+          StringLike   = { "kms:EncryptionContext:SecretARN" = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${local.name}/*" }
+        }
+      },
+      {
+        Sid       = "LogsOfThisParty"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${local.region}.amazonaws.com" }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/tercet/${local.name}*" } }
+      },
+      ], var.backup.enabled ? [
+      {
+        # Copies hold the share store as it lies in the bucket: ciphertext under the other key.
+        Sid       = "BackupThroughS3"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_role.backup[0].arn }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = { StringEquals = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com", "backup.${local.region}.amazonaws.com"] } }
+      },
+    ] : [])
+  })
+}
+
+resource "aws_kms_alias" "storage" {
+  name          = "alias/${local.name}-storage"
+  target_key_id = aws_kms_key.storage.key_id
+}
+
+# Made empty; `tercet operator init` puts the seeds there, so that they are in no state file.
+resource "aws_secretsmanager_secret" "key" {
+  #checkov:skip=CKV2_AWS_57:The keys are pinned by surveys and manifests: they are rotated by agreement of the operators, not by a timer.
+  for_each                = local.secrets
+  name                    = "${local.name}/${each.key}"
+  description             = each.value
+  kms_key_id              = aws_kms_key.storage.arn
+  recovery_window_in_days = var.secret_recovery_days
+}
+
+resource "aws_secretsmanager_secret_policy" "key" {
+  for_each            = local.secrets
+  secret_arn          = aws_secretsmanager_secret.key[each.key].arn
+  block_public_policy = true
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "OnlyThePartyReads"
+      Effect    = "Deny"
+      Principal = { AWS = "*" }
+      Action    = "secretsmanager:GetSecretValue"
+      Resource  = "*"
+      Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.task.arn } }
+    }]
+  })
+}

@@ -1,0 +1,196 @@
+# The defaults are safe. AWS is mocked: what is checked is what the module asks for.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111111111111" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { name = "eu-central-1" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-central-1a", "eu-central-1b"] }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-central-1:111111111111:key/00000000-0000-0000-0000-000000000001" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::tercet-example-org-p0-111111111111", id = "tercet-example-org-p0-111111111111" }
+  }
+  mock_resource "aws_secretsmanager_secret" {
+    defaults = { arn = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:tercet-example-org-p0/identity-AbCdEf" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-central-1:111111111111:log-group:/tercet/tercet-example-org-p0" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::111111111111:role/tercet-example-org-p0-task" }
+  }
+  mock_resource "aws_ecr_repository" {
+    defaults = { arn = "arn:aws:ecr:eu-central-1:111111111111:repository/tercet-example-org-p0" }
+  }
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:111111111111:loadbalancer/net/p/1", arn_suffix = "net/p/1" }
+  }
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:111111111111:targetgroup/p/1", arn_suffix = "targetgroup/p/1" }
+  }
+  mock_resource "aws_lb_listener" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:111111111111:listener/net/p/1/1" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:eu-central-1:111111111111:task-definition/tercet-example-org-p0:1" }
+  }
+  mock_resource "aws_ecs_cluster" {
+    defaults = { id = "arn:aws:ecs:eu-central-1:111111111111:cluster/tercet-example-org-p0" }
+  }
+  mock_resource "aws_backup_vault" {
+    defaults = { arn = "arn:aws:backup:eu-central-1:111111111111:backup-vault:tercet-example-org-p0" }
+  }
+  mock_resource "aws_eip" {
+    defaults = { public_ip = "198.51.100.7" }
+  }
+}
+
+variables {
+  operator        = "example-org"
+  index           = 0
+  image           = "example/party@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  engine_digest   = "0000000000000000000000000000000000000000000000000000000000000000"
+  domain_name     = "party.example.org"
+  certificate_arn = "arn:aws:acm:eu-central-1:111111111111:certificate/1"
+  peer_cidrs      = ["203.0.113.9/32", "192.0.2.4/32"]
+}
+
+run "store" {
+  command = apply
+
+  assert {
+    condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.store.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms" && one(one(aws_s3_bucket_server_side_encryption_configuration.store.rule).apply_server_side_encryption_by_default).kms_master_key_id == aws_kms_key.storage.arn
+    error_message = "the bucket is encrypted with its own key"
+  }
+  assert {
+    condition     = one(aws_s3_bucket_versioning.store.versioning_configuration).status == "Enabled"
+    error_message = "the bucket keeps versions"
+  }
+  assert {
+    condition     = alltrue([aws_s3_bucket_public_access_block.store.block_public_acls, aws_s3_bucket_public_access_block.store.block_public_policy, aws_s3_bucket_public_access_block.store.ignore_public_acls, aws_s3_bucket_public_access_block.store.restrict_public_buckets]) && one(aws_s3_bucket_ownership_controls.store.rule).object_ownership == "BucketOwnerEnforced"
+    error_message = "no public access, no ACLs"
+  }
+  assert {
+    condition     = anytrue([for s in jsondecode(aws_s3_bucket_policy.store.policy).Statement : s.Effect == "Deny" && s.Principal == "*" && s.Action == "s3:*" && length(s.Resource) == 2 && try(s.Condition.Bool["aws:SecureTransport"], "") == "false"])
+    error_message = "TLS only"
+  }
+  assert {
+    condition     = alltrue([for s in jsondecode(aws_s3_bucket_policy.store.policy).Statement : s.Effect == "Deny"])
+    error_message = "the bucket's policy lets nobody in; it only keeps out"
+  }
+  assert {
+    condition     = aws_s3_bucket.store.force_destroy == false && aws_lb.party[0].enable_deletion_protection && aws_backup_vault.party[0].force_destroy == false
+    error_message = "data is kept on destroy unless told otherwise"
+  }
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.store.rule[0].noncurrent_version_expiration[0].noncurrent_days == 90 && aws_s3_bucket_lifecycle_configuration.store.rule[0].abort_incomplete_multipart_upload[0].days_after_initiation == 1
+    error_message = "old versions end, not too soon"
+  }
+  assert {
+    condition     = one(aws_backup_plan.party[0].rule).schedule == "cron(0 3 * * ? *)" && aws_backup_selection.party[0].resources == toset([aws_s3_bucket.store.arn])
+    error_message = "the bucket is copied every day"
+  }
+}
+
+run "keys" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for k in [aws_kms_key.shares, aws_kms_key.storage] : k.enable_key_rotation && k.deletion_window_in_days == 30])
+    error_message = "keys rotate, and a deletion can be undone for 30 days"
+  }
+  assert {
+    condition     = alltrue([for s in jsondecode(aws_kms_key.shares.policy).Statement : try(s.Principal.AWS, "") == aws_iam_role.task.arn || !anytrue([for a in flatten([s.Action]) : can(regex("^kms:(\\*|Decrypt|Encrypt|GenerateDataKey|ReEncrypt|CreateGrant)", a))])])
+    error_message = "only the task's role uses the key of the shares"
+  }
+  assert {
+    condition     = alltrue([for s in jsondecode(aws_kms_key.storage.policy).Statement : can(s.Condition) || !anytrue([for a in flatten([s.Action]) : can(regex("^kms:(\\*|Decrypt|Encrypt|GenerateDataKey|ReEncrypt|CreateGrant)", a))])])
+    error_message = "the key of the storage is used through its services only"
+  }
+  assert {
+    condition     = length(aws_secretsmanager_secret.key) == 3 && alltrue([for s in aws_secretsmanager_secret.key : s.kms_key_id == aws_kms_key.storage.arn && s.recovery_window_in_days == 30]) && alltrue([for p in aws_secretsmanager_secret_policy.key : p.block_public_policy && jsondecode(p.policy).Statement[0].Effect == "Deny"])
+    error_message = "three secrets, encrypted, read by the party only"
+  }
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, "\"Resource\":\"*\"") && !strcontains(aws_iam_role_policy.task.policy, ":*\"]") && !strcontains(aws_iam_role_policy.task.policy, "s3:*") && !strcontains(aws_iam_role_policy.task.policy, "kms:*")
+    error_message = "the task's role names its resources and its actions"
+  }
+  assert {
+    condition     = alltrue([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : !contains(flatten([s.Action]), "s3:PutObject") || alltrue([for r in flatten([s.Resource]) : endswith(r, "/store/*")])])
+    error_message = "the task writes below store/ only"
+  }
+}
+
+run "service" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : c.readonlyRootFilesystem && !c.privileged && c.linuxParameters.capabilities.drop == ["ALL"]])
+    error_message = "every container: read-only root, no privileges"
+  }
+  assert {
+    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : !can(c.secrets) && alltrue([for e in c.environment : !can(regex("^[0-9a-fA-F]{64}$", e.value))])])
+    error_message = "no secret in an environment"
+  }
+  assert {
+    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.user, c.stopTimeout, c.healthCheck.command[1]] if c.name == "party"] == [["65532:65532", 120, "party-host"]]
+    error_message = "the party is not root, is asked whether it lives, and has time to stop"
+  }
+  assert {
+    condition     = aws_ecs_service.party[0].desired_count == 1 && aws_ecs_service.party[0].deployment_maximum_percent == 100 && one(aws_ecs_service.party[0].network_configuration).assign_public_ip == false && aws_ecs_service.party[0].enable_execute_command == false
+    error_message = "never two at once, no public address, no shell"
+  }
+  assert {
+    condition     = toset([for r in aws_vpc_security_group_ingress_rule.peers : r.cidr_ipv4]) == toset(["203.0.113.9/32", "192.0.2.4/32"]) && alltrue([for r in aws_vpc_security_group_ingress_rule.task : r.cidr_ipv4 == null])
+    error_message = "peers alone reach the peer link, and nobody the task directly"
+  }
+  assert {
+    condition     = aws_lb_listener.api[0].protocol == "TLS" && aws_lb_listener.api[0].ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06" && aws_lb_listener.peer[0].protocol == "TCP"
+    error_message = "HTTPS ends at the load balancer, the peer link at the party"
+  }
+  assert {
+    condition     = aws_ecr_repository.party[0].image_tag_mutability == "IMMUTABLE" && one(aws_ecr_repository.party[0].image_scanning_configuration).scan_on_push
+    error_message = "images do not change under their names, and are scanned"
+  }
+  assert {
+    condition     = alltrue([for a in ["height-lag", "key-expiry", "certificate", "memory", "unhealthy"] : contains(keys(aws_cloudwatch_metric_alarm.service), a)]) && length(aws_cloudwatch_metric_alarm.disk) == 1 && contains(keys(aws_cloudwatch_metric_alarm.log), "aborts")
+    error_message = "aborts, lag, expiry, disk and memory raise alarms"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30 && aws_cloudwatch_metric_alarm.service["key-expiry"].threshold == 2592000
+    error_message = "expiry is told 30 days before"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.party.retention_in_days == 365 && aws_cloudwatch_log_group.party.kms_key_id == aws_kms_key.storage.arn
+    error_message = "logs are encrypted and end"
+  }
+  assert {
+    condition     = output.url == "https://party.example.org" && output.peer_address == "party.example.org:7443" && output.egress_cidrs == ["198.51.100.7/32"]
+    error_message = "what the others need"
+  }
+}
+
+run "no_compute" {
+  command = apply
+  variables {
+    compute         = "none"
+    image           = null
+    engine_digest   = null
+    domain_name     = null
+    certificate_arn = null
+    backup          = { enabled = false }
+  }
+  assert {
+    condition     = length(aws_ecs_service.party) + length(aws_lb.party) + length(aws_vpc.party) + length(aws_ecr_repository.party) + length(aws_backup_plan.party) == 0 && output.url == null
+    error_message = "nothing that LocalStack lacks"
+  }
+}

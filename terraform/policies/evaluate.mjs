@@ -1,0 +1,187 @@
+// What the policy documents permit, decided by an independent evaluator of IAM's rules. LocalStack stores policies
+// without enforcing them and rendered ones are enforced by nobody: this is how isolation is shown without AWS.
+
+import { anonymousPrincipal, runSimulation } from '@cloud-copilot/iam-simulate'
+
+const ADMINISTRATOR = [
+  { name: 'administrator', policy: { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] } },
+]
+
+const accountOf = (arn) => arn.split(':')[4]
+const regionOf = (arn) => arn.split(':')[3]
+const nameOf = (arn) => arn.split(/[/:]/).at(-1)
+
+/** Whether `who` may do `action` to `resource`; what the evaluator cannot decide is an error, never a "no". */
+async function permitted(who, action, resource, context = {}) {
+  const { arn, policy, account } = resource
+  const simulation = {
+    request: {
+      principal: who.anonymous ? anonymousPrincipal : who.arn,
+      action,
+      resource: { resource: arn, accountId: account },
+      contextVariables: {
+        'aws:SecureTransport': 'true',
+        ...(action.startsWith('s3:') ? { 's3:TlsVersion': '1.3' } : {}),
+        ...(who.anonymous ? {} : { 'aws:PrincipalArn': who.arn, 'aws:PrincipalAccount': accountOf(who.arn) }),
+        ...context,
+      },
+    },
+    identityPolicies: who.anonymous ? [] : who.policies,
+    serviceControlPolicies: [],
+    resourceControlPolicies: [],
+    resourcePolicy: policy,
+  }
+  const response = await runSimulation(simulation, {})
+  if (response.resultType === 'error') {
+    throw new Error(`${who.label} ${action} ${arn}: ${JSON.stringify(response.errors)}`)
+  }
+  return response.overallResult === 'Allowed'
+}
+
+/**
+ * Runs every check on the documents; returns { checks, failures: [text] }. `about`: the resources to look at, of the
+ * documents' form; all of them by default.
+ */
+export async function evaluate(documents, about = documents) {
+  const run = new Run(documents)
+  await run.everything({ buckets: [], keys: [], secrets: [], tables: [], ...about })
+  return { checks: run.checks, failures: run.failures }
+}
+
+class Run {
+  checks = 0
+  failures = []
+
+  constructor(documents) {
+    this.documents = documents
+    this.roles = documents.roles.map((role) => ({ ...role, label: `${nameOf(role.arn)} (${accountOf(role.arn)})` }))
+    const accounts = [...documents.buckets.map((b) => b.account), ...documents.tables.map((t) => accountOf(t.arn))]
+    this.accounts = [...new Set(accounts)]
+    // Beyond the deployed roles: an administrator of each account, of a stranger's, and nobody in particular.
+    this.others = [...this.accounts, '999999999999'].map((account) => ({
+      arn: `arn:aws:iam::${account}:role/administrator`,
+      policies: ADMINISTRATOR,
+      label: `administrator of ${account}`,
+    }))
+    this.nobody = { anonymous: true, label: 'anybody' }
+  }
+
+  async expect(wanted, who, action, resource, context, why) {
+    this.checks += 1
+    if ((await permitted(who, action, resource, context)) !== wanted) {
+      this.failures.push(`${who.label} ${wanted ? 'cannot' : 'can'} ${action} on ${resource.arn}: ${why}`)
+    }
+  }
+
+  async everything({ buckets, keys, secrets, tables }) {
+    if (this.roles.length === 0 || this.accounts.length === 0) {
+      this.failures.push('the documents hold no roles, or neither bucket nor table: nothing to evaluate')
+    }
+    for (const bucket of buckets) await this.bucket(bucket)
+    for (const key of keys) await this.key(key)
+    for (const secret of secrets) await this.secret(secret)
+    for (const table of tables) await this.table(table)
+  }
+
+  /** The roles that may read what an account's party keeps, and everybody else. */
+  split(account, endings) {
+    const own = this.roles.filter((r) => accountOf(r.arn) === account && endings.some((e) => r.arn.endsWith(e)))
+    const rest = [...this.roles.filter((r) => !own.includes(r)), ...this.others, this.nobody]
+    return { own, rest }
+  }
+
+  async bucket(bucket) {
+    const object = { ...bucket, arn: `${bucket.arn}/store/segments/0` }
+    const { own, rest } = this.split(bucket.account, ['-task', '-backup'])
+    const party = own.filter((r) => r.arn.endsWith('-task'))
+    if (party.length !== 1) this.failures.push(`${bucket.arn}: expected one role of a running party in its account`)
+    for (const who of party) {
+      for (const action of ['s3:GetObject', 's3:PutObject', 's3:DeleteObject']) {
+        await this.expect(true, who, action, object, {}, 'the party works with its shares')
+      }
+      await this.expect(true, who, 's3:ListBucket', bucket, {}, 'the party lists its shares')
+      const config = { ...bucket, arn: `${bucket.arn}/deployment/party.toml` }
+      await this.expect(true, who, 's3:GetObject', config, {}, 'the party reads its configuration')
+      await this.expect(false, who, 's3:PutObject', config, {}, 'the party must not change its own configuration')
+      await this.expect(false, who, 's3:PutBucketPolicy', bucket, {}, 'the party must not change who may read')
+    }
+    for (const who of rest) {
+      for (const action of ['s3:GetObject', 's3:PutObject']) {
+        await this.expect(false, who, action, object, {}, 'shares are the party’s alone')
+      }
+      if (who.anonymous || accountOf(who.arn) !== bucket.account) {
+        await this.expect(false, who, 's3:ListBucket', bucket, {}, 'the bucket is the operator’s alone')
+        await this.expect(false, who, 's3:DeleteObject', object, {}, 'the bucket is the operator’s alone')
+      }
+    }
+    for (const who of [...own, ...rest]) {
+      for (const [action, target] of [['s3:GetObject', object], ['s3:PutObject', object], ['s3:ListBucket', bucket]]) {
+        const plain = { 'aws:SecureTransport': 'false' }
+        await this.expect(false, who, action, target, plain, 'plain HTTP is refused')
+      }
+      const old = { 's3:TlsVersion': '1.1' }
+      await this.expect(false, who, 's3:GetObject', object, old, 'TLS before 1.2 is refused')
+    }
+  }
+
+  async key(key) {
+    const resource = { ...key, account: accountOf(key.arn) }
+    const via = (service) => ({ 'kms:ViaService': `${service}.${regionOf(key.arn)}.amazonaws.com` })
+    const uses = ['kms:Decrypt', 'kms:GenerateDataKey']
+    if (key.description?.includes('share store')) {
+      const { own, rest } = this.split(resource.account, ['-task'])
+      for (const action of [...uses, 'kms:Encrypt']) {
+        for (const who of own) await this.expect(true, who, action, resource, {}, 'the party opens its data keys')
+        for (const who of rest) await this.expect(false, who, action, resource, {}, 'only the running party opens data keys')
+      }
+      for (const who of [...own, ...rest]) {
+        await this.expect(false, who, 'kms:CreateGrant', resource, {}, 'a grant would hand the key on')
+      }
+    } else if (key.description?.includes('at rest')) {
+      const { own } = this.split(resource.account, ['-task'])
+      const { rest } = this.split(resource.account, ['-task', '-backup'])
+      for (const action of uses) {
+        for (const who of own) await this.expect(true, who, action, resource, via('s3'), 'the party uses its bucket')
+        for (const who of rest) {
+          await this.expect(false, who, action, resource, via('s3'), 'only the party opens the bucket’s objects')
+          await this.expect(false, who, action, resource, {}, 'the key is used through its services only')
+        }
+      }
+    } else {
+      const strangers = [...this.roles, ...this.others, this.nobody]
+      for (const who of strangers.filter((w) => w.anonymous || accountOf(w.arn) !== resource.account)) {
+        for (const action of uses) await this.expect(false, who, action, resource, {}, 'the key is its account’s alone')
+      }
+    }
+  }
+
+  async secret(secret) {
+    const resource = { ...secret, account: accountOf(secret.arn) }
+    const { own, rest } = this.split(resource.account, ['-task', '-api', '-refresh', '-reap'])
+    for (const who of own) {
+      await this.expect(true, who, 'secretsmanager:GetSecretValue', resource, {}, 'the program reads its keys')
+      await this.expect(false, who, 'secretsmanager:PutSecretValue', resource, {}, 'the program must not change its keys')
+    }
+    for (const who of rest) {
+      await this.expect(false, who, 'secretsmanager:GetSecretValue', resource, {}, 'only the running program reads its keys')
+    }
+  }
+
+  async table(table) {
+    const resource = { ...table, account: accountOf(table.arn) }
+    const functions = this.roles.filter((r) => accountOf(r.arn) === resource.account && /-(api|refresh|reap)$/.test(r.arn))
+    if (functions.length !== 3) this.failures.push(`${table.arn}: expected the roles of three functions in its account`)
+    for (const who of functions) {
+      await this.expect(true, who, 'dynamodb:UpdateItem', resource, {}, 'every function changes the registry')
+      for (const action of ['dynamodb:Scan', 'dynamodb:DeleteTable', 'dynamodb:ExportTableToPointInTime']) {
+        await this.expect(false, who, action, resource, {}, 'no function reads the whole registry or deletes it')
+      }
+    }
+    const strangers = [...this.roles, ...this.others].filter((w) => accountOf(w.arn) !== resource.account)
+    for (const who of strangers) {
+      for (const action of ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem']) {
+        await this.expect(false, who, action, resource, {}, 'the registry is the coordinator’s alone')
+      }
+    }
+  }
+}

@@ -1,0 +1,302 @@
+//! `cargo xtask package`: the coordinator as a zip for Lambda (`provided.al2023`).
+//!
+//! One zip serves all three functions, which `TERCET_FUNCTION` tells apart. The same source, toolchain and
+//! deployment give the same bytes wherever it is built: paths are remapped, the binary is stripped, and the zip has
+//! fixed times, modes and order.
+
+use std::fs::File;
+use std::io::{Cursor, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use tercet_protocol::ids::sha256;
+use tercet_protocol::operator::Federation;
+use tercet_protocol::survey::SurveyDescriptor;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use crate::command::{root, run, target_dir};
+use crate::python;
+
+/// What to build.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The processor that Lambda runs it on.
+    #[arg(long, value_enum, default_value_t = Arch::Arm64)]
+    arch: Arch,
+    /// Folder with `federation.json` and `surveys/*.json`, to be packed with the program.
+    #[arg(long, value_name = "DIR")]
+    deployment: Option<PathBuf>,
+    /// Where to put the zip and `package.json`; by default `lambda-packages` in the target folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Processors that Lambda has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arch {
+    /// Graviton: cheaper for the same work.
+    #[value(name = "arm64")]
+    Arm64,
+    /// Intel and AMD.
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
+impl Arch {
+    /// This machine's.
+    pub fn here() -> Result<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" => Ok(Self::X86_64),
+            "aarch64" => Ok(Self::Arm64),
+            other => bail!("Lambda has no processor like this machine's ({other})"),
+        }
+    }
+
+    /// Lambda's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+        }
+    }
+}
+
+/// The functions that the zip serves.
+pub const FUNCTIONS: [&str; 3] = ["api", "refresh", "reap"];
+
+/// Largest zip that the project allows itself.
+const MAX_ZIP: usize = 10 << 20;
+
+/// What was packed.
+#[derive(Debug, Serialize)]
+pub struct Package {
+    /// The zip.
+    pub zip: PathBuf,
+    /// Lambda's name of the processor.
+    pub architecture: &'static str,
+    /// SHA-256 of the zip.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// The functions that it serves, each with the file: Terraform's `lambda_zip`.
+    pub lambda_zip: std::collections::BTreeMap<&'static str, PathBuf>,
+}
+
+/// Builds and packs.
+pub fn run_task(options: &Options) -> Result<()> {
+    let program = build(options.arch)?;
+    let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
+    let package = pack(&program, options.arch, options.deployment.as_deref(), &out)?;
+    if package.bytes > MAX_ZIP {
+        bail!("the zip has {} bytes, more than the {MAX_ZIP} that the project allows itself", package.bytes);
+    }
+    let json = serde_json::to_string(&package)?;
+    if options.json {
+        println!("{json}");
+    } else {
+        println!("{}\n{} bytes, SHA-256 {}", package.zip.display(), package.bytes, package.sha256);
+    }
+    Ok(())
+}
+
+/// Builds the program for Lambda's own C library with cargo-lambda and zig.
+fn build(arch: Arch) -> Result<PathBuf> {
+    let tools = python::environment("package", "xtask/package-requirements.txt")?;
+    install_target(arch)?;
+    let path = std::env::join_paths(
+        std::iter::once(tools.clone())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    )?;
+    let out = target_dir().join("lambda-programs").join(arch.name());
+    let mut build = Command::new(tools.join("cargo-lambda"));
+    build
+        .args(["lambda", "build", "--quiet", "--locked", "--profile", "lambda", "--target", arch.target()])
+        .args([
+            "-p",
+            "coordinator-lambda",
+            "--bin",
+            "coordinator",
+            "--flatten",
+            "coordinator",
+            "--lambda-dir",
+        ])
+        .arg(&out)
+        .current_dir(root())
+        .env("PATH", path)
+        .env("RUSTFLAGS", remapped("--remap-path-prefix="))
+        .env("CFLAGS", remapped("-ffile-prefix-map="))
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    run(&mut build)?;
+    Ok(out.join("bootstrap"))
+}
+
+/// Flags that take this machine's paths out of what is built.
+fn remapped(flag: &str) -> String {
+    let home = std::env::var("CARGO_HOME")
+        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
+    format!("{flag}{home}=/cargo {flag}{}=/tercet", root().display())
+}
+
+/// A program of this machine's own build, for LocalStack on this machine: what the tests run anyway, so that nothing
+/// is built twice, without its debug information: with it, the zip would be above what Lambda takes as an upload.
+pub fn stripped(built: &Path) -> Result<PathBuf> {
+    let folder = target_dir().join("lambda-programs/here");
+    std::fs::create_dir_all(&folder)?;
+    let stripped = folder.join("bootstrap");
+    // Any C toolchain has `strip`, and Rust needs one to link.
+    run(Command::new("strip").arg("-o").arg(&stripped).arg(built))?;
+    Ok(stripped)
+}
+
+fn install_target(arch: Arch) -> Result<()> {
+    let out = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    let installed =
+        out.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|line| line == arch.target()));
+    if installed || Arch::here().is_ok_and(|here| here == arch) {
+        return Ok(());
+    }
+    run(Command::new("rustup").args(["target", "add", arch.target()])).with_context(|| {
+        format!("{} needs the Rust target {}: install it in your toolchain", arch.name(), arch.target())
+    })
+}
+
+/// Packs a program, and a deployment if there is one, into `out`.
+pub fn pack(program: &Path, arch: Arch, deployment: Option<&Path>, out: &Path) -> Result<Package> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let mut files = vec![("bootstrap".to_owned(), 0o755, read(program)?)];
+    if let Some(folder) = deployment {
+        files.extend(checked(folder)?);
+    }
+    let bytes = zip(files)?;
+    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let path = std::path::absolute(out)?.join(format!("coordinator-{}.zip", arch.name()));
+    let package = Package {
+        architecture: arch.name(),
+        sha256: hex::encode(sha256(&[&bytes])),
+        bytes: bytes.len(),
+        lambda_zip: FUNCTIONS.into_iter().map(|f| (f, path.clone())).collect(),
+        zip: path,
+    };
+    write(&package.zip, &bytes)?;
+    write(&out.join("package.json"), &serde_json::to_vec_pretty(&package)?)?;
+    Ok(package)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let done = File::create(&partial).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
+    done.and_then(|()| std::fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The deployment's files, after the checks that the functions make at their start: better now than there.
+fn checked(folder: &Path) -> Result<Vec<(String, u32, Vec<u8>)>> {
+    let path = folder.join("federation.json");
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let federation: Federation =
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is not a federation", path.display()))?;
+    federation.verify().with_context(|| path.display().to_string())?;
+    let mut files = vec![("deployment/federation.json".to_owned(), 0o644, bytes)];
+    let surveys = folder.join("surveys");
+    let entries =
+        std::fs::read_dir(&surveys).with_context(|| format!("cannot read {}", surveys.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let survey = SurveyDescriptor::from_bytes(bytes).with_context(|| path.display().to_string())?;
+        federation.in_order(survey.parties()).with_context(|| path.display().to_string())?;
+        // Named by its id, so that the zip doesn't depend on what the files were called.
+        files.push((format!("deployment/surveys/{}.json", survey.id()), 0o644, survey.bytes().to_vec()));
+    }
+    Ok(files)
+}
+
+/// A zip whose bytes depend on the files alone: sorted names, the format's earliest time, given modes.
+fn zip(mut files: Vec<(String, u32, Vec<u8>)>) -> Result<Vec<u8>> {
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, mode, bytes) in files {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .compression_level(Some(9))
+            .last_modified_time(DateTime::default())
+            .unix_permissions(mode);
+        zip.start_file(name, options)?;
+        zip.write_all(&bytes)?;
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn program(folder: &Path, bytes: &[u8]) -> PathBuf {
+        let path = folder.join("program");
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_same_program_gives_the_same_zip_whatever_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..300_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect();
+        let path = program(folder.path(), &bytes);
+        let first = pack(&path, Arch::X86_64, None, &folder.path().join("a")).unwrap();
+        // Other times, another mode, another folder: none of it is in the zip.
+        let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000);
+        File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+        let second = pack(&path, Arch::X86_64, None, &folder.path().join("b")).unwrap();
+        assert_eq!(first.sha256, second.sha256);
+        assert_eq!(std::fs::read(&first.zip).unwrap(), std::fs::read(&second.zip).unwrap());
+        let other = pack(&program(folder.path(), b"other"), Arch::X86_64, None, folder.path()).unwrap();
+        assert_ne!(first.sha256, other.sha256);
+    }
+
+    #[test]
+    fn the_zip_holds_an_executable_bootstrap() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = pack(&program(folder.path(), b"\x7fELF"), Arch::Arm64, None, folder.path()).unwrap();
+        let mut zip = zip::ZipArchive::new(File::open(&package.zip).unwrap()).unwrap();
+        assert_eq!(zip.len(), 1);
+        let mut file = zip.by_name("bootstrap").unwrap();
+        assert_eq!(file.unix_mode().map(|m| m & 0o777), Some(0o755));
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, b"\x7fELF");
+        assert_eq!(package.lambda_zip.keys().copied().collect::<Vec<_>>(), ["api", "reap", "refresh"]);
+    }
+
+    #[test]
+    fn a_deployment_that_cannot_run_is_not_packed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = program(folder.path(), b"x");
+        let deployment = folder.path().join("deployment");
+        let out = folder.path().join("out");
+        let error = pack(&path, Arch::Arm64, Some(&deployment), &out).unwrap_err();
+        assert!(format!("{error:#}").contains("federation.json"), "{error:#}");
+        std::fs::create_dir_all(deployment.join("surveys")).unwrap();
+        std::fs::write(deployment.join("federation.json"), "{}").unwrap();
+        let error = pack(&path, Arch::Arm64, Some(&deployment), &out).unwrap_err();
+        assert!(format!("{error:#}").contains("not a federation"), "{error:#}");
+        assert!(!out.exists(), "nothing half-written");
+    }
+}
