@@ -2,6 +2,7 @@
 
     check.py deployed FACTS.json    what the operators made is there, encrypted and closed
     check.py gone FACTS.json        nothing of it is left
+    check.py times FACTS.json       how long the functions' requests took, by their own logs
 
 FACTS.json: endpoint, region, and the operators' accounts and Terraform outputs, the coordinator's first.
 Prints what it checked; exits with 1 and the reasons if something is not as it must be.
@@ -117,8 +118,24 @@ def gone(account: Account) -> None:
     check(states <= {"PendingDeletion"}, f"{name}: every key waits for its deletion {states}")
 
 
+def times(coordinator: Account) -> None:
+    logs, routes = coordinator("logs"), {}
+    name = coordinator.outputs["function_names"]["api"]
+    events = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
+    for event in (e for page in events for e in page["events"]):
+        # One message may hold several lines, and not every line is JSON.
+        for line in event["message"].splitlines():
+            entry = json.loads(line) if line.startswith("{") else {}
+            if entry.get("message") == "request":
+                routes.setdefault(f"{entry['method']} {entry['route']}", []).append(entry["ms"])
+    for route, ms in sorted(routes.items()):
+        ms.sort()
+        print(f"{route}: {len(ms)} requests, {ms[len(ms) // 2]} ms at the median, {ms[-1]} ms at most")
+    check(bool(routes), "coordinator: the API logs one JSON line a request")
+
+
 def main() -> int:
-    if len(sys.argv) != 3 or sys.argv[1] not in ("deployed", "gone"):
+    if len(sys.argv) != 3 or sys.argv[1] not in ("deployed", "gone", "times"):
         print(__doc__, file=sys.stderr)
         return 2
     with open(sys.argv[2]) as file:
@@ -127,6 +144,8 @@ def main() -> int:
     if sys.argv[1] == "gone":
         for account in accounts:
             gone(account)
+    elif sys.argv[1] == "times":
+        times(accounts[0])
     else:
         deployed_coordinator(accounts[0])
         for party in accounts[1:]:

@@ -10,6 +10,7 @@ mod localstack;
 mod oracle;
 mod package;
 mod python;
+mod sbom;
 mod terraform;
 mod up;
 
@@ -41,6 +42,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Packs the coordinator for Lambda, reproducibly.
     Package(package::Options),
+    /// Writes the party host's software bill of materials (CycloneDX).
+    Sbom(sbom::Options),
     /// Runs the cloud on this machine: LocalStack without Docker.
     #[command(subcommand)]
     Localstack(localstack::Task),
@@ -56,6 +59,7 @@ fn main() -> std::process::ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),
+        Task::Sbom(options) => sbom::run_task(&options),
         Task::Localstack(task) => localstack::run(&task),
         Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),
     };

@@ -135,7 +135,8 @@ fn quietly(command: &mut Command) -> Result<Vec<u8>> {
     let out = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {shown}"))?;
     if !out.status.success() {
         // Nothing to be done where the terminal is gone.
-        let _shown = std::io::stderr().write_all(&out.stdout).and_then(|()| std::io::stderr().write_all(&out.stderr));
+        let _shown =
+            std::io::stderr().write_all(&out.stdout).and_then(|()| std::io::stderr().write_all(&out.stderr));
         bail!("{shown} ended with {}", out.status);
     }
     Ok(out.stdout)
@@ -158,7 +159,9 @@ pub fn check(report: &mut Report) -> Result<()> {
     }
     // Two at a time: mocked providers are processes of their own.
     let results = std::thread::scope(|scope| {
-        let run = |folders: [&'static str; 3]| scope.spawn(move || folders.into_iter().try_for_each(validate_and_test));
+        let run = |folders: [&'static str; 3]| {
+            scope.spawn(move || folders.into_iter().try_for_each(validate_and_test))
+        };
         let threads = [run([MODULES[0], ROOTS[0], ROOTS[2]]), run([MODULES[1], ROOTS[1], ROOTS[3]])];
         threads.map(|t| t.join().unwrap_or_else(|_| bail!("a thread of the Terraform checks panicked")))
     });
@@ -167,14 +170,12 @@ pub fn check(report: &mut Report) -> Result<()> {
 }
 
 fn init(folder: &str, more: &[&str]) -> Result<()> {
-    quietly(command(folder, folder)?.args(["init", "-no-color"]).args(more))
-        .map(drop)
-        .with_context(|| {
-            format!(
-                "terraform/{folder}: is the registry within reach? Without it, {MIRROR} names a folder made by \
+    quietly(command(folder, folder)?.args(["init", "-no-color"]).args(more)).map(drop).with_context(|| {
+        format!(
+            "terraform/{folder}: is the registry within reach? Without it, {MIRROR} names a folder made by \
                  `terraform providers mirror`"
-            )
-        })
+        )
+    })
 }
 
 fn validate_and_test(folder: &str) -> Result<()> {
@@ -182,7 +183,9 @@ fn validate_and_test(folder: &str) -> Result<()> {
     if !MODULES.contains(&folder) {
         return Ok(());
     }
-    let said = quietly(command(folder, folder)?.args(["test", "-no-color"]).args(filters(&["defaults", "refusals"])))?;
+    let said = quietly(
+        command(folder, folder)?.args(["test", "-no-color"]).args(filters(&["defaults", "refusals"])),
+    )?;
     let said = String::from_utf8_lossy(&said);
     eprintln!("terraform/{folder}: {}", said.trim_end().lines().last().unwrap_or_default());
     let mut render = command(folder, folder)?;
@@ -240,6 +243,9 @@ pub fn scan(report: &mut Report) -> Result<()> {
             .current_dir(root()),
     )?;
     let said = String::from_utf8_lossy(&said);
-    eprint!("{}", said.lines().filter(|l| l.starts_with("Passed checks")).fold(String::new(), |a, l| a + l + "\n"));
+    eprint!(
+        "{}",
+        said.lines().filter(|l| l.starts_with("Passed checks")).fold(String::new(), |a, l| a + l + "\n")
+    );
     Ok(())
 }

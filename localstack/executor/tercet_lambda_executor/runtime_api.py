@@ -1,6 +1,7 @@
 """The AWS Lambda Runtime API (2018-06-01) for one process, on a loopback port of its own."""
 
 import queue
+import sys
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -95,6 +96,11 @@ class RuntimeApi:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     api: RuntimeApi
+
+    def handle_error(self, request, client_address):
+        # A process that ended while it waited for its next invocation: told by its exit, not by the connection.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -272,10 +272,14 @@ impl Deployment {
         self.parties.drain(..).for_each(Process::terminate);
     }
 
+    /// Where LocalStack listens.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// What the checks of `localstack/checks` need to know, as JSON.
     pub fn facts(&self) -> Result<Value> {
-        let accounts = std::iter::once(COORDINATOR_ACCOUNT).chain(PARTY_ACCOUNTS);
-        let operators: Vec<Value> = accounts
+        let operators: Vec<Value> = accounts()
             .zip(&self.roots)
             .map(|(account, root)| {
                 Ok(json!({"name": root.name, "account": account, "outputs": root.outputs()?}))
@@ -283,6 +287,11 @@ impl Deployment {
             .collect::<Result<_>>()?;
         Ok(json!({"endpoint": self.endpoint, "region": REGION, "operators": operators}))
     }
+}
+
+/// All four accounts, the coordinator's first.
+pub fn accounts() -> impl Iterator<Item = &'static str> {
+    std::iter::once(COORDINATOR_ACCOUNT).chain(PARTY_ACCOUNTS)
 }
 
 /// The folder with the cohort of real presentations.

@@ -22,7 +22,7 @@ use super::host::{self, LocalStack};
 use super::terraform::Root;
 use crate::check::MEMBERS;
 use crate::command::{cargo, exists, root, run, target_dir};
-use crate::{engine, oracle, package, python};
+use crate::{engine, oracle, package, python, terraform};
 
 /// What to run.
 #[derive(Default, clap::Args)]
@@ -103,8 +103,11 @@ fn settings() -> Map<String, Value> {
 
 /// What must be there; none: it is.
 pub fn missing() -> Option<&'static str> {
-    if !exists("terraform") {
-        return Some("Terraform 1.10 or newer");
+    if !terraform::available() {
+        return Some(terraform::MISSING);
+    }
+    if !exists("node") || !exists("npm") {
+        return Some("Node.js with npm (it evaluates policies)");
     }
     python::find().is_err().then_some(python::MISSING)
 }
@@ -122,12 +125,33 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
         run(Command::new(python.join("python3")).arg("-B").arg(script).arg(what).arg(&facts))
     };
     check("deployed")?;
+    check("times")?;
+    say("the deployed policies, evaluated: LocalStack stores them without enforcing them");
+    evaluate_policies(&deployment, materials.folder, python)?;
     say("a second apply changes nothing");
     deployment.each(Root::unchanged)?;
     say("terraform destroy");
     deployment.stop_parties();
     deployment.each(Root::destroy)?;
     check("gone")
+}
+
+/// Collects the deployed policy documents from the services and lets an evaluator of AWS's rules decide who may do what.
+fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> Result<()> {
+    let policies = root().join("terraform/policies");
+    let quiet = ["ci", "--no-audit", "--no-fund", "--silent"];
+    run(Command::new("npm").args(quiet).current_dir(&policies))?;
+    let mut collect = Command::new(python.join("python3"));
+    collect.arg("-B").arg(policies.join("collect.py"));
+    collect.args(["--region", super::REGION, "--endpoint", deployment.endpoint()]);
+    for account in super::deploy::accounts() {
+        collect.args(["--account", account]);
+    }
+    let out = collect.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    ensure!(out.status.success(), "the deployed policies could not be collected");
+    let documents = folder.join("policies.json");
+    std::fs::write(&documents, out.stdout)?;
+    run(Command::new("node").arg(policies.join("check.mjs")).arg(&documents))
 }
 
 async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) -> Result<()> {

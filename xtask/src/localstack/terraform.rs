@@ -6,31 +6,27 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
-use crate::command::root;
+use crate::terraform;
 
 /// One operator's root, variables and state.
 pub struct Root {
     /// The operator's name in messages.
     pub name: String,
-    folder: PathBuf,
+    kind: &'static str,
     state: PathBuf,
     variables: PathBuf,
-    data: PathBuf,
-    cli_config: PathBuf,
 }
 
 impl Root {
     /// The root `environments/localstack/<kind>` for an operator, whose state and variables are kept in `folder`.
-    pub fn new(kind: &str, name: &str, folder: &Path, variables: Map<String, Value>) -> Result<Self> {
+    pub fn new(kind: &'static str, name: &str, folder: &Path, variables: Map<String, Value>) -> Result<Self> {
         let place = folder.join(name);
         std::fs::create_dir_all(&place)?;
         let this = Self {
             name: name.into(),
-            folder: root().join("terraform/environments/localstack").join(kind),
+            kind,
             state: place.join("terraform.tfstate"),
             variables: place.join("variables.tfvars.json"),
-            data: folder.join(format!("{kind}.terraform")),
-            cli_config: cli_config(folder)?,
         };
         std::fs::write(&this.variables, serde_json::to_vec_pretty(&Value::Object(variables))?)?;
         Ok(this)
@@ -53,7 +49,7 @@ impl Root {
         let state = format!("-state={}", self.state.display());
         let variables = format!("-var-file={}", self.variables.display());
         let args = ["plan", "-detailed-exitcode", "-input=false", "-no-color", &state, &variables];
-        let out = self.command(&args).output().context("terraform plan")?;
+        let out = self.command(&args)?.output().context("terraform plan")?;
         match out.status.code() {
             Some(0) => Ok(()),
             Some(2) => bail!("{}: a second apply would change something:\n{}", self.name, text(&out.stdout)),
@@ -81,24 +77,17 @@ impl Root {
         Ok(all.into_iter().map(|(name, output)| (name, output["value"].clone())).collect())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("terraform");
-        command
-            .arg(format!("-chdir={}", self.folder.display()))
-            .args(args)
-            .env("TF_DATA_DIR", &self.data)
-            .env("TF_CLI_CONFIG_FILE", &self.cli_config)
-            .env("TF_IN_AUTOMATION", "1")
-            // The roots bring their own credentials; the caller's must not get near.
-            .env_remove("AWS_PROFILE")
-            .env_remove("AWS_ENDPOINT_URL")
-            .stdin(Stdio::null());
-        command
+    fn command(&self, args: &[&str]) -> Result<Command> {
+        let folder = format!("environments/localstack/{}", self.kind);
+        let mut command = terraform::command(&folder, &format!("localstack-{}", self.kind))?;
+        // The roots bring their own credentials; the caller's must not get near.
+        command.args(args).env_remove("AWS_PROFILE").env_remove("AWS_ENDPOINT_URL").stdin(Stdio::null());
+        Ok(command)
     }
 
     fn run(&self, args: &[&str]) -> Result<Vec<u8>> {
         let what = args.first().copied().unwrap_or_default();
-        let out = self.command(args).output().context("cannot run terraform")?;
+        let out = self.command(args)?.output().context("cannot run terraform")?;
         if !out.status.success() {
             let output = format!("{}{}", text(&out.stdout), text(&out.stderr));
             let lines: Vec<_> = output.lines().collect();
@@ -117,23 +106,4 @@ fn text(bytes: &[u8]) -> String {
 pub fn common(endpoint: &str, account: &str) -> Map<String, Value> {
     let values = json!({"localstack_endpoint": endpoint, "account_id": account, "region": super::REGION});
     values.as_object().cloned().unwrap_or_default()
-}
-
-/// Terraform's own configuration for these runs: the caller's, or one that looks for providers in the folder that
-/// TERCET_TERRAFORM_MIRROR names before it asks the registry.
-fn cli_config(folder: &Path) -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("TF_CLI_CONFIG_FILE").map(PathBuf::from).filter(|p| p.is_file()) {
-        return Ok(given);
-    }
-    let path = folder.join("terraform.rc");
-    let mirror = std::env::var_os("TERCET_TERRAFORM_MIRROR").map(PathBuf::from);
-    let text = match mirror {
-        Some(mirror) => format!(
-            "provider_installation {{\n  filesystem_mirror {{ path = {:?} }}\n  direct {{}}\n}}\n",
-            mirror.display().to_string()
-        ),
-        None => String::new(),
-    };
-    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-    Ok(path)
 }
