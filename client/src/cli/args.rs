@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tercet_protocol::ids::{EngineDigest, SubmissionId, SurveyId};
+use tercet_protocol::ids::{EngineDigest, PublicKey, SubmissionId, SurveyId};
 
 /// Private statistics over web data that is proven authentic.
 ///
@@ -38,6 +38,12 @@ pub enum Command {
     /// Tools for the operator of a party.
     #[command(subcommand)]
     Operator(Operator),
+    /// Tools for the operator of the coordinator.
+    #[command(subcommand)]
+    Coordinator(CoordinatorTool),
+    /// Put coordinator and operators together.
+    #[command(subcommand)]
+    Federation(FederationTool),
     Completions(Completions),
 }
 
@@ -374,6 +380,95 @@ pub enum Survey {
         #[arg(long)]
         json: bool,
     },
+    /// Approve an assembled survey, so that your party runs it.
+    ///
+    /// Read it first (tercet survey check) and compare its id with the other operators, by another way than the file
+    /// came. Refused if the file is another survey, does not name your party, or pins another engine.
+    #[command(after_help = "Examples:
+  tercet survey approve survey.json --id 5f0c…9a --dir party --surveys deployment/surveys")]
+    Approve {
+        /// The assembled survey.
+        file: PathBuf,
+        /// The id that the operators agreed on.
+        #[arg(long, value_name = "ID")]
+        id: SurveyId,
+        /// The folder with the party's keys.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The party's folder of approved surveys.
+        #[arg(long, value_name = "DIR")]
+        surveys: PathBuf,
+    },
+}
+
+/// `tercet coordinator …`
+#[derive(Debug, Subcommand)]
+pub enum CoordinatorTool {
+    /// Make the key that signs tickets, and print its public half.
+    #[command(after_help = "Examples:\n  tercet coordinator init --dir coordinator")]
+    Init {
+        /// The folder.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Put the key into AWS Secrets Manager.
+    ///
+    /// The secret must exist: Terraform makes it empty. One that holds another key is left alone.
+    #[command(after_help = "Examples:
+  terraform output -json secret_arns > secrets.json
+  tercet coordinator store --dir coordinator --secrets secrets.json")]
+    Store(Store),
+}
+
+/// `tercet federation …`
+#[derive(Debug, Subcommand)]
+pub enum FederationTool {
+    /// Make the federation's file, with which coordinator and parties run.
+    ///
+    /// Checks the operators' signatures and that they are three different ones in different accounts.
+    #[command(after_help = "Examples:
+  tercet federation assemble --coordinator-url https://tercet.example.org --coordinator-key 5f0c…9a \\
+      --operator a.json --operator b.json --operator c.json --out federation.json")]
+    Assemble {
+        /// Base address of the coordinator.
+        #[arg(long, value_name = "URL")]
+        coordinator_url: String,
+        /// The coordinator's public key, as tercet coordinator init printed it.
+        #[arg(long, value_name = "KEY")]
+        coordinator_key: PublicKey,
+        /// A manifest published by an operator; exactly three.
+        #[arg(long = "operator", value_name = "FILE", required = true)]
+        operators: Vec<PathBuf>,
+        /// Where to write the federation.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// Which keys go where.
+#[derive(Debug, Args)]
+pub struct Store {
+    /// The folder with the keys.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// The secrets: what `terraform output -json secret_arns` prints.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: PathBuf,
+    /// AWS region; otherwise the SDK's usual places are asked.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Replace secrets that hold another key.
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// A key that can be replaced.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Rotated {
+    /// The key that providers seal private parts to. The old one is kept for an overlap.
+    Sealing,
+    /// The peer link's TLS key. The operators restart together.
+    Peer,
 }
 
 /// `tercet operator …`
@@ -405,6 +500,26 @@ pub enum Operator {
         /// The engine's component file, whose digest the party will publish.
         #[arg(long, value_name = "FILE.wasm")]
         engine: PathBuf,
+    },
+    /// Put the keys into AWS Secrets Manager.
+    ///
+    /// The secrets must exist: Terraform makes them empty. One that holds another key is left alone. Afterwards the
+    /// key files can go to a safe place.
+    #[command(after_help = "Examples:
+  terraform output -json secret_arns > secrets.json
+  tercet operator store --dir party --secrets secrets.json")]
+    Store(Store),
+    /// Replace a key. The identity key cannot be replaced: surveys pin it.
+    ///
+    /// Publish the manifest again afterwards, and give it to the others.
+    #[command(after_help = "Examples:\n  tercet operator rotate --dir party --key sealing")]
+    Rotate {
+        /// The folder that tercet operator init made.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Which key.
+        #[arg(long, value_enum)]
+        key: Rotated,
     },
     /// Print the operator's signed manifest, to be given to survey owners and the coordinator.
     #[command(after_help = "Examples:\n  tercet operator publish --dir party > manifest.json")]

@@ -4,6 +4,7 @@ mod args;
 mod local;
 mod network;
 mod notarize;
+mod operators;
 mod output;
 
 use std::process::ExitCode;
@@ -33,7 +34,9 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Inspect(args) => local::inspect(&args),
         Command::VerifyResult(args) => local::verify_result(&args),
         Command::Survey(args) => local::survey(&args),
-        Command::Operator(args) => local::operator(&args),
+        Command::Operator(args) => wait(operators::operator(&args)),
+        Command::Coordinator(args) => wait(operators::coordinator(&args)),
+        Command::Federation(args) => operators::federation(&args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "tercet", &mut script);
@@ -81,6 +84,10 @@ fn wants_json(command: &Command) -> bool {
         Command::VerifyResult(a) => a.json,
         Command::Notarize(a) => a.json,
         Command::Survey(args::Survey::Check { json, .. } | args::Survey::Assemble { json, .. }) => *json,
-        Command::Operator(_) | Command::Completions(_) => false,
+        Command::Survey(args::Survey::Approve { .. })
+        | Command::Operator(_)
+        | Command::Coordinator(_)
+        | Command::Federation(_)
+        | Command::Completions(_) => false,
     }
 }

@@ -196,12 +196,13 @@ fn lane(row: &[u8], lane: usize) -> &[u8] {
 
 /// The planned lanes of the rows that count.
 pub(super) fn project(book: &Book, segment: &Segment, set: &Selected<'_>) -> Vec<u8> {
-    if set.lanes.len() == segment.lanes() as usize && book.all_count(&set.selector) {
+    let all = book.all_count(&set.selector);
+    if all && set.lanes.len() == segment.lanes() as usize {
         return segment.shares().to_vec();
     }
     let mut out = Vec::with_capacity(segment.submissions().len() * set.lanes.len() * LANE_BYTES);
     for (i, id) in segment.submissions().iter().enumerate() {
-        if let Some(row) = segment.row(i).filter(|_| book.counts(&set.selector, id)) {
+        if let Some(row) = segment.row(i).filter(|_| all || book.counts(&set.selector, id)) {
             set.lanes.iter().for_each(|l| out.extend_from_slice(lane(row, *l)));
         }
     }

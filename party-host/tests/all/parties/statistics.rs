@@ -146,11 +146,11 @@ async fn filters_and_groups_give_exact_statistics_and_no_differences() {
     let everybody: Vec<i128> = groups.values().flatten().copied().collect();
     let manifest = world.survey.manifest();
     let result = released(&world, &[&ordered[..], &["median@bnb"]].concat(), Filter::default()).await;
-    let (last, whole) = result.result.statistics.split_last().unwrap();
+    let (grouped, whole) = result.result.statistics.split_last().unwrap();
     assert_eq!(whole, clear(manifest, &ordered, &everybody));
     let medians: Vec<_> =
         expected.iter().map(|(_, v)| clear(manifest, &["quantile:0.5"], v)[0].exact.clone()).collect();
-    assert_eq!(last.parts.iter().map(|p| p.exact.clone()).collect::<Vec<_>>(), medians);
+    assert_eq!(grouped.parts.iter().map(|p| p.exact.clone()).collect::<Vec<_>>(), medians);
     let (label, largest) = large[0];
     let result = released(&world, &ordered, bnb(&[label])).await;
     assert_eq!(result.result.statistics, clear(manifest, &ordered, largest));
