@@ -74,6 +74,14 @@ impl Coordinator {
         Ok(Self { config, deployment, store, parties, key, clock })
     }
 
+    /// The address of a resource as clients reach it, for `Location`: below the path of the federation's URL, which a
+    /// REST API without its own domain has (the stage).
+    pub fn location(&self, path: &str) -> String {
+        let base = self.deployment.federation.coordinator.url.parse::<http::Uri>();
+        let prefix = base.as_ref().map(|u| u.path().trim_end_matches('/')).unwrap_or_default();
+        format!("{prefix}{path}")
+    }
+
     /// Body of `GET /v1/federation`.
     pub fn federation(&self) -> FederationInfo {
         FederationInfo {

@@ -97,7 +97,7 @@ async fn submit(
     let mut report = RateReport::of(token);
     let answer = match c.admit(survey, &body, &address.0, &mut report).await {
         Ok(Outcome::Admitted(admission)) => {
-            let location = format!("/v1/submissions/{}", admission.submission);
+            let location = c.location(&format!("/v1/submissions/{}", admission.submission));
             (StatusCode::CREATED, [(LOCATION, location)], Json(admission)).into_response()
         }
         Ok(Outcome::Accepted(status)) => Json(status).into_response(),
@@ -143,7 +143,7 @@ async fn query(
     let mut report = RateReport::of(token);
     let answer = match c.ask(survey, request, &address.0, &mut report).await {
         Ok(status) => {
-            let location = format!("/v1/queries/{}", status.query);
+            let location = c.location(&format!("/v1/queries/{}", status.query));
             (StatusCode::ACCEPTED, [(LOCATION, location)], Json(status)).into_response()
         }
         Err(e) => Failure(e).into_response(),

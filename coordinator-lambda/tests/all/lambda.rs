@@ -76,3 +76,13 @@ fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
+
+#[tokio::test]
+async fn locations_lead_below_the_federations_address() {
+    let options = Options { url: "https://a.execute-api.example.org/live/", ..Options::default() };
+    let world = World::with(options).await;
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    let reply = crate::support::reply::post(path, "{}").send(&world.router).await;
+    let location = reply.header("location").unwrap();
+    assert!(location.starts_with("/live/v1/queries/"), "{location}");
+}

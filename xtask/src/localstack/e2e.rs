@@ -34,8 +34,11 @@ pub struct Options {
 
 /// Providers that submit at the same time.
 const CONCURRENCY: usize = 3;
-/// Requests at once from one address, of which `STATUS_BURST` pass.
+/// Requests from one address, of which `STATUS_BURST` pass.
 const FLOOD: usize = 200;
+/// Of those, under way at the same moment, each in an instance of the function. More would meet the function's reserved
+/// concurrency, which is not the limit that is measured here.
+const AT_ONCE: usize = 20;
 const STATUS_BURST: u32 = 100;
 /// So slow a refill that it hardly counts in the seconds that the flood lasts.
 const STATUS_PER_SECOND: f64 = 0.2;
@@ -185,7 +188,7 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
     say("an identity that comes twice at once");
     same_identity(&coordinator, deployment, &repeated).await?;
 
-    say("200 requests at once from one address");
+    say("200 requests from one address, over many instances of the function");
     flood(deployment).await?;
 
     say("a consumer asks");
@@ -264,7 +267,7 @@ async fn flood(deployment: &Deployment) -> Result<()> {
     };
     let start = Instant::now();
     let answers: Vec<bool> =
-        stream::iter((0..FLOOD).map(|_| ask(url.clone()))).buffer_unordered(FLOOD).try_collect().await?;
+        stream::iter((0..FLOOD).map(|_| ask(url.clone()))).buffer_unordered(AT_ONCE).try_collect().await?;
     let passed = answers.iter().filter(|p| **p).count();
     let may = f64::from(STATUS_BURST) + start.elapsed().as_secs_f64() * STATUS_PER_SECOND;
     let within = (f64::from(STATUS_BURST) * 0.95..=may * 1.05).contains(&(passed as f64));

@@ -86,7 +86,10 @@ impl LocalStack {
         }
         let folder = std::path::absolute(options.folder)?;
         let home = folder.join("home");
-        std::fs::create_dir_all(&home).with_context(|| home.display().to_string())?;
+        let temporary = folder.join("tmp");
+        for dir in [&home, &temporary] {
+            std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        }
         install_dynamodb(&folder.join("root"), options.embedded)?;
         let log = folder.join("localstack.log");
         let out = File::create(&log).with_context(|| log.display().to_string())?;
@@ -97,6 +100,8 @@ impl LocalStack {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &home)
+            // Where functions are unpacked.
+            .env("TMPDIR", &temporary)
             .env("OVERRIDE_IN_DOCKER", "0")
             .env("FILESYSTEM_ROOT", folder.join("root"))
             .env("GATEWAY_LISTEN", format!("127.0.0.1:{}", options.port))

@@ -71,6 +71,8 @@ pub fn manifest() -> SurveyManifest {
 /// What a world may differ in.
 pub struct Options {
     pub limits: Limits,
+    /// The coordinator's address in the federation.
+    pub url: &'static str,
     pub survey: fn(&mut SurveyManifest),
     pub config: fn(&mut Config),
 }
@@ -86,7 +88,7 @@ impl Default for Options {
             max_unfinished: 1_000,
             unfinished_shards: 2,
         };
-        Self { limits, survey: |_| {}, config: |_| {} }
+        Self { limits, url: "http://127.0.0.1:1", survey: |_| {}, config: |_| {} }
     }
 }
 
@@ -126,7 +128,7 @@ impl World {
         let operators = [2, 0, 1].map(|i: usize| operator(&parties[i]));
         let key = SigningKey::from_seed(&SEED).unwrap().public();
         let federation =
-            Federation { coordinator: CoordinatorInfo { url: "http://127.0.0.1:1".into(), key }, operators };
+            Federation { coordinator: CoordinatorInfo { url: options.url.into(), key }, operators };
         std::fs::write(folder.path().join("federation.json"), serde_json::to_vec(&federation).unwrap())
             .unwrap();
         std::fs::write(folder.path().join("key"), SEED).unwrap();
