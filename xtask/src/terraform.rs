@@ -249,3 +249,44 @@ pub fn scan(report: &mut Report) -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_has_the_provider_unpacked_or_as_a_zip_of_this_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let provider = dir.path().join(PROVIDER);
+        std::fs::create_dir_all(provider.join("4.0.0").join(platform())).unwrap();
+        assert!(!has_provider(dir.path()), "another version");
+        let zip = provider.join(format!("terraform-provider-aws_{PROVIDER_VERSION}_{}.zip", platform()));
+        std::fs::write(&zip, []).unwrap();
+        assert!(has_provider(dir.path()), "a zip");
+        std::fs::remove_file(zip).unwrap();
+        std::fs::create_dir_all(provider.join(PROVIDER_VERSION).join(platform())).unwrap();
+        assert!(has_provider(dir.path()), "unpacked");
+    }
+
+    #[test]
+    fn the_configuration_names_the_mirror() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = cli_config(dir.path(), Path::new("/a \"quoted\" place")).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(r#"path    = "/a \"quoted\" place""#), "{text}");
+        assert!(text.contains(&format!("exclude = [\"{PROVIDER}\"]")), "{text}");
+    }
+
+    #[test]
+    fn every_root_pins_the_provider_that_is_looked_for() {
+        for folder in ROOTS {
+            let lock = root().join("terraform").join(folder).join(".terraform.lock.hcl");
+            let lock = std::fs::read_to_string(lock).unwrap();
+            assert!(lock.contains(&format!("version     = \"{PROVIDER_VERSION}\"")), "{folder}");
+            assert!(
+                lock.contains("\"zh:") && lock.contains("\"h1:"),
+                "{folder}: any platform, registry or mirror"
+            );
+        }
+    }
+}

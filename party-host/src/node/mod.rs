@@ -5,8 +5,12 @@ mod book;
 mod catchup;
 mod intake;
 mod lead;
+mod order;
+mod pairs;
+mod plan;
 mod pool;
 mod query;
+mod rules;
 mod session;
 mod survey;
 
@@ -292,7 +296,7 @@ impl Node {
         }
         let node = self.clone();
         tokio::spawn(async move {
-            let state = lead::query(&node, &survey, id, query.statistics).await;
+            let state = lead::query(&node, &survey, id, query).await;
             node.queries().insert(id, state);
         });
         Ok(QueryStatus { query: id, state: QueryState::Running })

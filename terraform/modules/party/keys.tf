@@ -87,9 +87,9 @@ resource "aws_kms_key" "storage" {
         Sid       = "BackupThroughS3"
         Effect    = "Allow"
         Principal = { AWS = aws_iam_role.backup[0].arn }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
+        Action    = ["kms:Decrypt", "kms:DescribeKey"]
         Resource  = "*"
-        Condition = { StringEquals = { "kms:ViaService" = ["s3.${local.region}.amazonaws.com", "backup.${local.region}.amazonaws.com"] } }
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" } }
       },
     ] : [])
   })

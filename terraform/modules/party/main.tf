@@ -22,5 +22,7 @@ locals {
     identity = "Seed of the key that signs receipts, log entries, results and the manifest"
     sealing  = "Seed of the key that providers seal private parts to"
     peer     = "Seed of the peer link's TLS key"
+    # Empty but for the time of a rotation.
+    sealing_previous = "Seed of the sealing key before, while it is being rotated"
   }
 }

@@ -60,7 +60,6 @@ locals {
       command = [<<-SH
         mkdir -p /deployment/surveys
         aws s3 cp --recursive --only-show-errors s3://${aws_s3_bucket.store.id}/${local.deployment_prefix} /deployment/
-        chmod 1777 /party-tmp
       SH
       ]
       environment = [
@@ -70,7 +69,6 @@ locals {
       mountPoints = [
         { sourceVolume = "deployment", containerPath = "/deployment", readOnly = false },
         { sourceVolume = "deployment-tmp", containerPath = "/tmp", readOnly = false },
-        { sourceVolume = "tmp", containerPath = "/party-tmp", readOnly = false },
       ]
     }),
     merge(local.confined, {
@@ -85,18 +83,15 @@ locals {
         { name = "TERCET_STOP_SECONDS", value = "100" },
         { name = "AWS_REGION", value = local.region },
       ]
-      mountPoints = [
-        { sourceVolume = "deployment", containerPath = "/deployment", readOnly = true },
-        { sourceVolume = "tmp", containerPath = "/tmp", readOnly = false },
-      ]
+      mountPoints  = [{ sourceVolume = "deployment", containerPath = "/deployment", readOnly = true }]
       portMappings = [for name, port in local.ports : { name = name, containerPort = port, protocol = "tcp" }]
       healthCheck = {
-        command     = ["CMD", "party-host", "healthcheck"]
+        command     = ["CMD", "/usr/bin/party-host", "healthcheck"]
         interval    = 10, timeout = 5, retries = 3
         startPeriod = 60
       }
       stopTimeout  = 120
-      dockerLabels = { "org.tercet.engine-digest" = coalesce(var.engine_digest, "none") }
+      dockerLabels = { "org.tercet.engine" = coalesce(var.engine_digest, "none") }
       ulimits      = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
     }),
     merge(local.confined, {
@@ -161,7 +156,7 @@ resource "aws_ecs_task_definition" "party" {
     cpu_architecture        = var.task.architecture
   }
   dynamic "volume" {
-    for_each = toset(["deployment", "deployment-tmp", "tmp"])
+    for_each = toset(["deployment", "deployment-tmp"])
     content {
       name = volume.value
     }

@@ -120,6 +120,7 @@ locals {
     identity = "${aws_secretsmanager_secret.key["identity"].arn}"
     sealing = "${aws_secretsmanager_secret.key["sealing"].arn}"
     peer = "${aws_secretsmanager_secret.key["peer"].arn}"
+    ${var.sealing_rotation ? "sealing_previous = \"${aws_secretsmanager_secret.key["sealing_previous"].arn}\"" : "# no rotation of the sealing key is under way"}
     store = "${aws_kms_key.shares.arn}"
 
     [store]

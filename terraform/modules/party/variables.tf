@@ -52,6 +52,12 @@ variable "secret_recovery_days" {
   }
 }
 
+variable "sealing_rotation" {
+  description = "On while the sealing key is being rotated: the party opens what was sealed to the previous key too (docs/operators.md)."
+  type        = bool
+  default     = false
+}
+
 variable "log_retention_days" {
   description = "Days that logs are kept."
   type        = number

@@ -57,6 +57,12 @@ variable "alarms" {
   default     = {}
 }
 
+variable "sealing_rotation" {
+  description = "On while the sealing key is being rotated."
+  type        = bool
+  default     = false
+}
+
 variable "destroy_data" {
   description = "Lets `destroy` delete the bucket with everything in it. Apply it first, then destroy."
   type        = bool
@@ -76,6 +82,8 @@ module "party" {
   task            = var.task
   alarms          = var.alarms
   destroy_data    = var.destroy_data
+
+  sealing_rotation = var.sealing_rotation
 }
 
 output "manifest" {

@@ -117,8 +117,8 @@ run "keys" {
     error_message = "the key of the storage is used through its services only"
   }
   assert {
-    condition     = length(aws_secretsmanager_secret.key) == 3 && alltrue([for s in aws_secretsmanager_secret.key : s.kms_key_id == aws_kms_key.storage.arn && s.recovery_window_in_days == 30]) && alltrue([for p in aws_secretsmanager_secret_policy.key : p.block_public_policy && jsondecode(p.policy).Statement[0].Effect == "Deny"])
-    error_message = "three secrets, encrypted, read by the party only"
+    condition     = length(aws_secretsmanager_secret.key) == 4 && alltrue([for s in aws_secretsmanager_secret.key : s.kms_key_id == aws_kms_key.storage.arn && s.recovery_window_in_days == 30]) && alltrue([for p in aws_secretsmanager_secret_policy.key : p.block_public_policy && jsondecode(p.policy).Statement[0].Effect == "Deny"])
+    error_message = "secrets are encrypted, read by the party only"
   }
   assert {
     condition     = !strcontains(aws_iam_role_policy.task.policy, "\"Resource\":\"*\"") && !strcontains(aws_iam_role_policy.task.policy, ":*\"]") && !strcontains(aws_iam_role_policy.task.policy, "s3:*") && !strcontains(aws_iam_role_policy.task.policy, "kms:*")
@@ -142,7 +142,7 @@ run "service" {
     error_message = "no secret in an environment"
   }
   assert {
-    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.user, c.stopTimeout, c.healthCheck.command[1]] if c.name == "party"] == [["65532:65532", 120, "party-host"]]
+    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.user, c.stopTimeout, c.healthCheck.command[1]] if c.name == "party"] == [["65532:65532", 120, "/usr/bin/party-host"]]
     error_message = "the party is not root, is asked whether it lives, and has time to stop"
   }
   assert {
@@ -182,15 +182,20 @@ run "service" {
 run "no_compute" {
   command = apply
   variables {
-    compute         = "none"
-    image           = null
-    engine_digest   = null
-    domain_name     = null
-    certificate_arn = null
-    backup          = { enabled = false }
+    sealing_rotation = true
+    compute          = "none"
+    image            = null
+    engine_digest    = null
+    domain_name      = null
+    certificate_arn  = null
+    backup           = { enabled = false }
   }
   assert {
     condition     = length(aws_ecs_service.party) + length(aws_lb.party) + length(aws_vpc.party) + length(aws_ecr_repository.party) + length(aws_backup_plan.party) == 0 && output.url == null
     error_message = "nothing that LocalStack lacks"
+  }
+  assert {
+    condition     = strcontains(output.config, "sealing_previous = \"arn:") && !strcontains(run.service.config, "sealing_previous")
+    error_message = "the previous sealing key is there while it is rotated, and only then"
   }
 }
