@@ -17,6 +17,7 @@ pub mod notarize;
 pub mod operator;
 pub mod query;
 pub mod secrets;
+pub mod show;
 pub mod submit;
 pub mod survey;
 

@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{QueryRequest, QueryState};
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
-use tercet_protocol::statistic::permitted;
+use tercet_protocol::statistic::{Statistic, permitted};
 use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
 
 use crate::coordinator::{COORDINATOR, Coordinator};
 use crate::error::Error;
-use crate::inspect::utc;
 
 /// Largest result file accepted.
 pub const MAX_RESULT_FILE: usize = 4 << 20;
@@ -104,23 +103,27 @@ impl Default for QueryOptions {
     }
 }
 
-/// Asks the parties for statistics (none named: all that the survey permits) and verifies the answer.
+/// Asks the parties for statistics of all rows; see [`ask`].
 pub async fn query(
     coordinator: &Coordinator,
     survey: &SurveyDescriptor,
     statistics: &[String],
     options: QueryOptions,
 ) -> Result<ResultFile, Error> {
-    let listed = &survey.manifest().survey.statistics;
-    if let Some(unknown) = statistics.iter().find(|s| permitted(survey.manifest(), s).is_none()) {
-        return Err(Error::usage(format!(
-            "the survey does not release \"{}\"; it releases: {}",
-            unknown.escape_debug(),
-            listed.join(", ")
-        )));
-    }
-    let request = QueryRequest { statistics: statistics.to_vec() };
-    let (location, mut status) = coordinator.start_query(survey.id(), &request).await?;
+    let request = QueryRequest { statistics: statistics.to_vec(), ..QueryRequest::default() };
+    ask(coordinator, survey, &request, options).await
+}
+
+/// Asks the parties for statistics (none named: all that the survey lists with their parameters) and verifies the
+/// answer.
+pub async fn ask(
+    coordinator: &Coordinator,
+    survey: &SurveyDescriptor,
+    request: &QueryRequest,
+    options: QueryOptions,
+) -> Result<ResultFile, Error> {
+    let asked = asked(survey, request)?;
+    let (location, mut status) = coordinator.start_query(survey.id(), request).await?;
     let id = status.query;
     let started = tokio::time::Instant::now();
     let mut wait = options.poll;
@@ -145,7 +148,9 @@ pub async fn query(
     if signed.result.query != id {
         return Err(Error::bad_answer(COORDINATOR, "the result answers another query"));
     }
-    let asked = if statistics.is_empty() { listed } else { statistics };
+    if signed.result.filter != request.filter {
+        return Err(Error::bad_answer("the parties", "the result is about other rows than asked"));
+    }
     if let Some(missing) = asked.iter().find(|a| !signed.result.statistics.iter().any(|s| s.statistic == **a))
     {
         return Err(Error::bad_answer("the parties", format!("the result lacks the statistic {missing}")));
@@ -153,30 +158,32 @@ pub async fn query(
     ResultFile::new(signed, survey)
 }
 
+/// The names that the answer must have, in their usual spelling.
+fn asked(survey: &SurveyDescriptor, request: &QueryRequest) -> Result<Vec<String>, Error> {
+    let manifest = survey.manifest();
+    let listed = manifest.survey.statistics.join(", ");
+    request.filter.check(manifest).map_err(Error::usage)?;
+    if request.statistics.is_empty() {
+        let all = manifest.statistics();
+        if all.is_empty() {
+            return Err(Error::usage(format!(
+                "name the statistics, with their parameters, out of: {listed}"
+            )));
+        }
+        return Ok(all.iter().map(ToString::to_string).collect());
+    }
+    let usual = |name: &String| match permitted(manifest, name) {
+        Some(statistic) => Ok(statistic.to_string()),
+        None => {
+            let why = name.parse::<Statistic>().err().map(|e| format!(" ({e})")).unwrap_or_default();
+            let name = name.escape_debug();
+            Err(Error::usage(format!("the survey does not release \"{name}\"{why}; it releases: {listed}")))
+        }
+    };
+    request.statistics.iter().map(usual).collect()
+}
+
 /// The newest published statistics, verified.
 pub async fn published(coordinator: &Coordinator, survey: &SurveyDescriptor) -> Result<ResultFile, Error> {
     ResultFile::new(coordinator.published(survey.id()).await?, survey)
-}
-
-/// A result as a table for people.
-pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String {
-    let header = ["statistic", "column", "value", "unit"].map(str::to_owned);
-    let rows = result.statistics.iter().map(|s| {
-        let value = s.value.clone().unwrap_or_else(|| "undefined".into());
-        [s.statistic.clone(), s.column.clone().unwrap_or_else(|| "-".into()), value, s.unit.clone()]
-    });
-    let table: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
-    let width = |i: usize| table.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let mut out = format!("{}\n\n", survey.manifest().survey.title);
-    for [statistic, column, value, unit] in &table {
-        let [a, b, c] = widths;
-        let line = format!("{statistic:<a$}  {column:<b$}  {value:>c$}  {unit}");
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    let (n, height) = (result.submissions, result.height);
-    out.push_str(&format!("\n{n} submissions, log height {height}, released {}\n", utc(result.released_at)));
-    out.push_str(&format!("survey {}\n", survey.id()));
-    out
 }

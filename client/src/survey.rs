@@ -112,14 +112,19 @@ impl Checked {
                 ),
             );
         }
+        for f in &m.fields {
+            let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
+            line("field", format!("{}: {values}", f.name));
+            line("", format!("revealed between {} and {}", f.prefix, f.suffix));
+        }
         line("statistics", s.statistics.join(", "));
         line(
             "released",
-            format!(
-                "over {} submissions or more, with {} new since the last release",
-                s.min_cohort, s.min_new
-            ),
+            format!("over {} submissions or more, differing by {} or more", s.smallest_set(), s.min_new),
         );
+        if let Some(budget) = s.budget {
+            line("", format!("at most {budget} times in all"));
+        }
         out
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde::Serialize;
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, SurveyId};
 use tercet_protocol::keys::random;
 
@@ -113,6 +114,10 @@ async fn refresh_survey(c: &Coordinator, survey: &Survey, patience: Duration) ->
     if !is_open(survey, now) && c.store.published(survey.id()).await?.is_some() || is_early(survey, now) {
         return Ok(Refreshed::Idle);
     }
+    // A survey may list families only, whose parameters somebody has to choose.
+    if survey.statistics().is_empty() {
+        return Ok(Refreshed::Idle);
+    }
     if !c.store.lease_refresh(survey.id(), now, now + LEASE_SECONDS).await? {
         return Ok(Refreshed::Busy);
     }
@@ -124,7 +129,7 @@ async fn refresh_survey(c: &Coordinator, survey: &Survey, patience: Duration) ->
         Some(query) => finish(c, query, false, patience).await,
         None => {
             let id = QueryId(random().map_err(|_| Error::Randomness)?);
-            let query = c.new_query(survey, id, survey.statistics().to_vec()).await?;
+            let query = c.new_query(survey, id, survey.statistics(), Filter::default()).await?;
             finish(c, query, true, patience).await
         }
     };

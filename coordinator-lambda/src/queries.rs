@@ -1,6 +1,7 @@
 //! Queries: handing them to the parties, verifying what comes back, publishing it.
 
 use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, SurveyId};
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::statistic;
@@ -30,23 +31,27 @@ impl Coordinator {
     ) -> Result<QueryStatus, Error> {
         let survey = self.survey(survey)?;
         let statistics = permitted(&survey, request.statistics)?;
+        if let Err(problem) = request.filter.check(survey.descriptor.manifest()) {
+            return refuse(ProblemKind::Malformed, problem);
+        }
         let limits = &self.config.limits;
         self.limit("address", address, limits.address, report).await?;
         self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
         // Named after the request: an invocation that runs twice asks once.
-        let record = self.new_query(&survey, QueryId(report.token.0), statistics).await?;
+        let record = self.new_query(&survey, QueryId(report.token.0), statistics, request.filter).await?;
         self.progress(record, true).await.map(status)
     }
 
-    /// Enters the query `query` about `statistics`.
+    /// Enters the query `query` about `statistics` of the rows that `filter` selects.
     pub(crate) async fn new_query(
         &self,
         survey: &Survey,
         query: QueryId,
         statistics: Vec<String>,
+        filter: Filter,
     ) -> Result<QueryRecord, Error> {
         let asked_at = self.clock.seconds();
-        let record = QueryRecord { query, survey: survey.id(), statistics, asked_at, outcome: None };
+        let record = QueryRecord { query, survey: survey.id(), statistics, filter, asked_at, outcome: None };
         self.store.create_query(&record, asked_at + KEEP_SECONDS).await?;
         Ok(record)
     }
@@ -75,7 +80,11 @@ impl Coordinator {
             Ok(Some(status)) => Ok(status),
             // New to it, or it was restarted.
             Ok(None) => {
-                let query = PartyQuery { survey: record.survey, statistics: record.statistics.clone() };
+                let query = PartyQuery {
+                    survey: record.survey,
+                    statistics: record.statistics.clone(),
+                    filter: record.filter.clone(),
+                };
                 self.parties.put_query(party, id, &query).await
             }
             Err(e) => Err(e),
@@ -97,7 +106,10 @@ impl Coordinator {
             // Another instance was faster: its outcome stands.
             return Ok(self.store.query(id, self.clock.seconds()).await?.unwrap_or(record));
         }
-        if let QueryOutcome::Done(result) = &outcome {
+        // What is published is about everybody.
+        if let QueryOutcome::Done(result) = &outcome
+            && result.result.filter.is_empty()
+        {
             let published = self.store.publish(result).await?;
             tracing::info!(query = %id, height = result.result.height, published, "statistics released");
         }
@@ -131,6 +143,9 @@ fn believable(survey: &Survey, record: &QueryRecord, result: &SignedResult) -> R
     if released.survey != record.survey || released.query != record.query {
         return Err("it is about another query".into());
     }
+    if released.filter != record.filter {
+        return Err("it is about other rows".into());
+    }
     let asked = |name: &String| record.statistics.contains(name);
     if !released.statistics.iter().all(|s| asked(&s.statistic)) {
         return Err("it has a statistic that was not asked for".into());
@@ -143,11 +158,19 @@ fn believable(survey: &Survey, record: &QueryRecord, result: &SignedResult) -> R
     result.verify(survey.descriptor.parties()).map_err(|e| e.to_string())
 }
 
-/// The names asked for, each once and in its usual spelling; none: all that the survey lists.
+/// The names asked for, each once and in its usual spelling; none: all that the survey lists with their parameters.
 fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> {
     let manifest = survey.descriptor.manifest();
     if names.is_empty() {
-        return Ok(survey.statistics().to_vec());
+        let all = survey.statistics();
+        let listed = survey.listed().join(", ");
+        return match all.is_empty() {
+            false => Ok(all),
+            true => refuse(
+                ProblemKind::Malformed,
+                format!("name the statistics, with parameters, out of: {listed}"),
+            ),
+        };
     }
     if names.len() > MAX_STATISTICS {
         return refuse(ProblemKind::Malformed, format!("ask for at most {MAX_STATISTICS} statistics"));
@@ -156,7 +179,7 @@ fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> 
     for name in names {
         let Some(asked) = statistic::permitted(manifest, &name).map(|a| a.to_string()) else {
             let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-            let released = survey.statistics().join(", ");
+            let released = survey.listed().join(", ");
             let detail = format!("the survey does not release \"{shown}\"; it releases: {released}");
             return refuse(ProblemKind::StatisticNotPermitted, detail);
         };

@@ -5,17 +5,18 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tercet_mpc::statistics::Statistic;
+use tercet_mpc::statistics::{Permit, Statistic};
 use tercet_protocol::api::{
     Admission, FederationInfo, PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryRequest, QueryState,
     QueryStatus, SubmissionState, SubmissionStatus, SurveySummary,
 };
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{
     EngineDigest, EntryHash, Nullifier, PublicKey, QueryId, SealingKey, Signature, SubmissionId, SurveyId,
 };
 use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::result::{Fraction, ReleasedStatistics, SignedResult, StatisticValue};
+use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::{Receipt, Ticket};
 use tercet_protocol::survey::PROTOCOL_VERSION;
 use tlsn_verifier::NotaryKey;
@@ -99,8 +100,8 @@ pub fn api_seeds() -> Vec<Vec<u8>> {
         json(&Admission { submission, ticket: Ticket::issue(&KEYS[0], survey, submission, 7) }),
         json(&Ticket::issue(&KEYS[0], survey, submission, 7)),
         json(&receipt()),
-        json(&QueryRequest { statistics: vec!["mean".into()] }),
-        json(&PartyQuery { survey, statistics: vec!["count".into()] }),
+        json(&QueryRequest { statistics: vec!["mean".into()], filter: filter() }),
+        json(&PartyQuery { survey, statistics: vec!["count".into()], filter: filter() }),
         json(&[SurveySummary { id: survey, name: "a".into(), title: "A \"b\" \u{e9}".into() }]),
         json(&PartySurveyStatus {
             survey,
@@ -115,6 +116,10 @@ pub fn api_seeds() -> Vec<Vec<u8>> {
     seeds.extend(states.map(|state| json(&SubmissionStatus { submission, survey, state })));
     seeds.extend(queries.map(|state| json(&QueryStatus { query, state })));
     seeds
+}
+
+fn filter() -> Filter {
+    Filter::default().or("country", "DE").or("country", "FR")
 }
 
 /// Log entries, one or many, as peers send them; only the honest one extends the log.
@@ -135,6 +140,7 @@ pub fn entry() -> CommittedEntry {
         submission: SubmissionId([i; 32]),
         nullifier: Nullifier([i; 32]),
         replaces,
+        fields: Vec::new(),
     };
     let entry = LogEntry {
         survey: SURVEY,
@@ -168,16 +174,20 @@ fn signed_result() -> SignedResult {
         unit: "ETH".into(),
         value: Some("1.5".into()),
         exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
+        parts: Vec::new(),
     };
+    let group = PartValue { label: "DE".into(), submissions: Some(2), ..PartValue::default() };
+    let grouped = StatisticValue { statistic: "mean@country".into(), parts: vec![group], ..mean.clone() };
     let undefined = StatisticValue { value: None, exact: None, statistic: "variance".into(), ..mean.clone() };
     let result = ReleasedStatistics {
         survey: SURVEY,
         query: QueryId([3; 16]),
         height: 1,
         head: EntryHash([5; 32]),
+        filter: filter(),
         submissions: 2,
         released_at: 6,
-        statistics: vec![mean, undefined],
+        statistics: vec![mean, undefined, grouped],
     };
     let signatures = KEYS.each_ref().map(|key| result.sign(key));
     SignedResult { result, signatures }
@@ -238,7 +248,13 @@ pub fn identifiers(data: &[u8]) {
     spelled::<SurveyId>(text);
     spelled::<QueryId>(text);
     spelled::<Signature>(text);
-    spelled::<Statistic>(text);
+    // Parameters may be spelt with more zeros, but what is written is read back as the same.
+    if let Ok(statistic) = text.parse::<Statistic>() {
+        assert_eq!(statistic.to_string().parse(), Ok(statistic));
+    }
+    if let Ok(permit) = text.parse::<Permit>() {
+        assert_eq!(permit.to_string().parse(), Ok(permit));
+    }
     if let Some(kind) = ProblemKind::from_urn(text) {
         assert_eq!(kind.urn(), text);
     }
@@ -260,7 +276,8 @@ pub fn identifiers_seeds() -> Vec<Vec<u8>> {
         SURVEY.to_string(),
         QueryId([3; 16]).to_string(),
         Signature([0xab; 64]).to_string(),
-        Statistic::StddevPopulation.to_string(),
+        "quantile:0.9(eth_free)@country".into(),
+        "histogram:-1.5,0,10".into(),
         ProblemKind::Internal.urn(),
         compressed.into(),
         compressed.replace("secp256k1", "secp256k1eth"),

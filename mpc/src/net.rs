@@ -40,17 +40,48 @@ pub enum Step {
     ProofOpening = 1,
     /// Sums of stored lanes.
     OpenSums = 2,
+    /// A layer of AND gates.
+    And = 3,
+    /// Proofs that the layers' messages were right.
+    Proof = 4,
+    /// The two verifiers of each proof compare.
+    Verdict = 5,
+    /// Bits of a computation, verified before.
+    OpenBits = 6,
+    /// Products in K, authenticated by what follows them.
+    Product = 7,
+    /// One pass of a shuffle.
+    Shuffle = 8,
+    /// Elements of K: public coins and checks that must come out as zero.
+    OpenElements = 9,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 2] = [Self::ProofOpening, Self::OpenSums];
+    pub const ALL: [Self; 9] = [
+        Self::ProofOpening,
+        Self::OpenSums,
+        Self::And,
+        Self::Proof,
+        Self::Verdict,
+        Self::OpenBits,
+        Self::Product,
+        Self::Shuffle,
+        Self::OpenElements,
+    ];
 
     /// Stable name for traces.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ProofOpening => "proof-opening",
             Self::OpenSums => "open-sums",
+            Self::And => "and",
+            Self::Proof => "proof",
+            Self::Verdict => "verdict",
+            Self::OpenBits => "open-bits",
+            Self::Product => "product",
+            Self::Shuffle => "shuffle",
+            Self::OpenElements => "open-elements",
         }
     }
 }
@@ -108,6 +139,20 @@ pub enum Abort {
         /// Which item of the exchange.
         item: usize,
     },
+    /// The proof about a party's multiplications does not hold: that party cheats, or one of the two that verify.
+    #[error("{step}: the multiplications of {prover} do not verify: one of the parties is faulty or cheats")]
+    Multiplication {
+        /// In which step.
+        step: Step,
+        /// Whose proof it is.
+        prover: PartyId,
+    },
+    /// What must be zero in every honest run is not: shuffled rows were altered.
+    #[error("{step}: rows were altered on their way: one of the parties is faulty or cheats")]
+    Altered {
+        /// In which step.
+        step: Step,
+    },
     /// The session is over: a step of it failed before.
     #[error("{step}: the session was aborted before; open a new one")]
     Closed {
@@ -132,7 +177,17 @@ pub struct Session {
     party: PartyId,
     id: [u8; 32],
     exchanges: u64,
+    bytes: u64,
     closed: bool,
+}
+
+/// What a session has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Exchanges among the parties: each waits for the others once.
+    pub rounds: u64,
+    /// Bytes this party has sent, headers included.
+    pub bytes: u64,
 }
 
 /// Bytes before a frame's content.
@@ -141,7 +196,7 @@ pub const FRAME_HEADER_BYTES: usize = 2 + 32 + 8 + 1 + 1;
 impl Session {
     /// A new session; `id` must never have been used before.
     pub fn new(party: PartyId, id: [u8; 32]) -> Self {
-        Self { party, id, exchanges: 0, closed: false }
+        Self { party, id, exchanges: 0, bytes: 0, closed: false }
     }
 
     /// Which party this is.
@@ -152,6 +207,16 @@ impl Session {
     /// The session's id.
     pub fn id(&self) -> &[u8; 32] {
         &self.id
+    }
+
+    /// Exchanges and bytes so far.
+    pub fn cost(&self) -> Cost {
+        Cost { rounds: self.exchanges, bytes: self.bytes }
+    }
+
+    /// Ends the session for good.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
     }
 
     /// Begins the next exchange. Until it has succeeded the session counts as closed.
@@ -174,25 +239,43 @@ impl Session {
         to_next: &[u8],
         to_prev: &[u8],
     ) -> Result<[Vec<u8>; 2], Abort> {
+        self.send(net, round, Peer::Next, to_next)?;
+        self.send(net, round, Peer::Prev, to_prev)?;
+        Ok([self.receive(net, round, Peer::Next)?, self.receive(net, round, Peer::Prev)?])
+    }
+
+    /// One message to a peer, as part of an exchange in which not everybody speaks to everybody.
+    pub(crate) fn send(
+        &mut self,
+        net: &mut impl Transport,
+        round: &Round,
+        to: Peer,
+        content: &[u8],
+    ) -> Result<(), Abort> {
+        let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + content.len());
+        frame.extend(round.header(self.party));
+        frame.extend(content);
+        self.bytes += frame.len() as u64;
+        net.send(to, round.step, frame)
+    }
+
+    /// The counterpart of [`Self::send`].
+    pub(crate) fn receive(
+        &mut self,
+        net: &mut impl Transport,
+        round: &Round,
+        from: Peer,
+    ) -> Result<Vec<u8>, Abort> {
         let step = round.step;
-        for (peer, content) in [(Peer::Next, to_next), (Peer::Prev, to_prev)] {
-            let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + content.len());
-            frame.extend(round.header(self.party));
-            frame.extend(content);
-            net.send(peer, step, frame)?;
-        }
-        let mut receive = |peer: Peer| {
-            let mut frame = net.recv(peer, step)?;
-            let sender = peer.of(self.party);
-            match frame.first_chunk() {
-                Some(header) if *header == round.header(sender) => {
-                    frame.drain(..FRAME_HEADER_BYTES);
-                    Ok(frame)
-                }
-                _ => Err(Abort::WrongFrame { peer: sender, step }),
+        let mut frame = net.recv(from, step)?;
+        let sender = from.of(self.party);
+        match frame.first_chunk() {
+            Some(header) if *header == round.header(sender) => {
+                frame.drain(..FRAME_HEADER_BYTES);
+                Ok(frame)
             }
-        };
-        Ok([receive(Peer::Next)?, receive(Peer::Prev)?])
+            _ => Err(Abort::WrongFrame { peer: sender, step }),
+        }
     }
 
     /// The content of the exchange was fine: the session may go on.
@@ -210,6 +293,11 @@ pub(crate) struct Round {
 }
 
 impl Round {
+    /// The exchange's number in its session.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     fn header(&self, sender: PartyId) -> [u8; FRAME_HEADER_BYTES] {
         let mut header = [0; FRAME_HEADER_BYTES];
         header[..2].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());

@@ -111,8 +111,9 @@ impl Prss {
         Self { keys, counters: BTreeMap::new() }
     }
 
-    /// The two keystreams of the step's next draw.
-    fn streams(&mut self, step: Step) -> [blake3::OutputReader; 2] {
+    /// The two keystreams of the step's next draw: under the key shared with the previous party, and under that
+    /// shared with the next.
+    pub(crate) fn streams(&mut self, step: Step) -> [blake3::OutputReader; 2] {
         let counter = self.counters.entry(step).or_insert(0);
         let stream = |key: &[u8; 32]| {
             let mut hasher = blake3::Hasher::new_keyed(key);

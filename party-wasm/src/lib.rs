@@ -7,7 +7,9 @@
 
 extern crate alloc;
 
+mod field;
 mod memory;
+mod order;
 
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -20,7 +22,7 @@ mod bindings {
 }
 
 use bindings::tercet::engine::host;
-use bindings::{Abort, Guest, Rejection, Session, Submission, Verdict};
+use bindings::{Abort, Context, Guest, Reading, Rejection, Session, Submission, Verdict};
 
 /// `by` of a rejection that all three parties found together.
 const EVERYBODY: u8 = 255;
@@ -73,6 +75,8 @@ fn stopped(e: tercet_mpc::Abort) -> Abort {
         A::Malformed { .. } => "malformed",
         A::Disagreement { .. } => "disagreement",
         A::Inconsistent { .. } => "inconsistent",
+        A::Multiplication { .. } => "multiplication",
+        A::Altered { .. } => "altered",
         A::Closed { .. } => return abort("closed", OVER),
     };
     abort(code, &e.to_string())
@@ -149,6 +153,16 @@ impl Guest for Engine {
         let opened = tercet_mpc::open_sums(&mut session, &sums, &mut Frames).map_err(stopped)?;
         Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
     }
+
+    fn read_order(
+        session: Session,
+        context: Context,
+        bits: u8,
+        segments: Vec<Vec<u8>>,
+        request: Vec<u8>,
+    ) -> Result<Reading, Abort> {
+        order::read(&session, &context, bits, segments, &request)
+    }
 }
 
 /// Adds a segment's rows lane by lane.
@@ -159,12 +173,17 @@ fn add_rows(sums: &mut [RingShare], segment: &[u8]) -> Result<(), Abort> {
     }
     for row in segment.chunks_exact(width) {
         for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<LANE_BYTES>().0) {
-            let (own, next) = lane.split_at(LANE_BYTES / 2);
-            let ring = |half: &[u8]| Ring(half.iter().rev().fold(0, |n, b| n << 8 | u128::from(*b)));
-            *sum = *sum + Replicated { own: ring(own), next: ring(next) };
+            *sum = *sum + share(lane);
         }
     }
     Ok(())
+}
+
+/// A lane of a row: share i and share i + 1.
+fn share(lane: &[u8; LANE_BYTES]) -> RingShare {
+    let (own, next) = lane.split_at(LANE_BYTES / 2);
+    let ring = |half: &[u8]| Ring(half.iter().rev().fold(0, |n, b| n << 8 | u128::from(*b)));
+    Replicated { own: ring(own), next: ring(next) }
 }
 
 bindings::export!(Engine with_types_in bindings);

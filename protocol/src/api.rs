@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Filter;
 use crate::ids::{EngineDigest, EntryHash, PublicKey, QueryId, SubmissionId, SurveyId};
 use crate::operator::OperatorManifest;
 use crate::result::SignedResult;
@@ -69,8 +70,10 @@ problems! {
     StatisticNotPermitted = "statistic-not-permitted", 403, "The survey does not release this statistic";
     /// Fewer submissions than the minimum cohort.
     CohortTooSmall = "cohort-too-small", 403, "Too few submissions for a release";
-    /// Too few new submissions since the last release.
+    /// The difference to earlier releases would tell about too few submissions.
     TooFewNew = "too-few-new", 403, "Too few new submissions since the last release";
+    /// The survey's releases are used up.
+    BudgetSpent = "budget-spent", 403, "The survey's releases are used up";
     /// Rate limited.
     RateLimited = "rate-limited", 429, "Too many requests";
     /// Too much work under way.
@@ -222,12 +225,15 @@ pub struct Admission {
 }
 
 /// Body of `POST /v1/surveys/{id}/queries` at the coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRequest {
-    /// Names of the statistics wanted; none: all that the survey permits.
+    /// Names of the statistics wanted; none: all that the survey lists with their parameters.
     #[serde(default)]
     pub statistics: Vec<String>,
+    /// Which rows count.
+    #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
 }
 
 /// Body of `PUT /v1/queries/{id}` at a party.
@@ -238,11 +244,15 @@ pub struct PartyQuery {
     pub survey: SurveyId,
     /// Names of the statistics wanted; never empty.
     pub statistics: Vec<String>,
+    /// Which rows count.
+    #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
 }
 
 /// Where a query stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "queries are few, and hold their state one at a time")]
 pub enum QueryState {
     /// The parties are computing.
     Running,

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod codec;
+pub mod filter;
 pub mod ids;
 pub mod keys;
 pub mod log;

@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Writer;
+use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::{KeyError, SigningKey};
+use crate::survey::{MAX_FIELD_VALUE, MAX_FIELDS};
 
 /// Most submissions in one batch.
 pub const MAX_BATCH: usize = 1024;
 
 /// One accepted submission in an entry. Its row is its position among the survey's accepted submissions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {
     /// The submission.
@@ -20,6 +21,47 @@ pub struct Accepted {
     /// The earlier submission of the same identity that this one takes the place of, where the survey allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<SubmissionId>,
+    /// Values of the survey's revealed fields, in its order. Each party reads them from the presentation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
+impl Accepted {
+    /// Writes it: ids, one byte that says what follows (1: the replaced id, 2: fields), and that.
+    pub fn write(&self, w: &mut Writer) {
+        w.array(self.submission.as_ref()).array(self.nullifier.as_ref());
+        w.u8(u8::from(self.replaces.is_some()) | if self.fields.is_empty() { 0 } else { 2 });
+        if let Some(id) = &self.replaces {
+            w.array(id.as_ref());
+        }
+        if !self.fields.is_empty() {
+            w.u32(u32::try_from(self.fields.len()).unwrap_or(u32::MAX));
+            self.fields.iter().for_each(|f| {
+                w.bytes(f.as_bytes());
+            });
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let (submission, nullifier) = (SubmissionId(r.array()?), Nullifier(r.array()?));
+        let mark = r.u8()?;
+        if mark > 3 {
+            return Err(CodecError::Unknown("the mark of a replaced submission"));
+        }
+        let replaces = if mark & 1 == 0 { None } else { Some(SubmissionId(r.array()?)) };
+        let mut fields = Vec::new();
+        if mark & 2 != 0 {
+            for _ in 0..r.count("fields", MAX_FIELDS)? {
+                let text = str::from_utf8(r.bytes("a field's value", MAX_FIELD_VALUE)?);
+                fields.push(text.map_err(|_| CodecError::Unknown("a field's value"))?.to_owned());
+            }
+            if fields.is_empty() {
+                return Err(CodecError::Unknown("the mark of fields"));
+            }
+        }
+        Ok(Self { submission, nullifier, replaces, fields })
+    }
 }
 
 /// A batch that all three parties agreed on. Heights count from 1; the entry before the first has hash zero.
@@ -42,13 +84,7 @@ impl LogEntry {
         let mut w = Writer::tagged("tercet log entry v1");
         w.array(self.survey.as_ref()).u64(self.height).array(self.previous.as_ref());
         w.u32(u32::try_from(self.accepted.len()).unwrap_or(u32::MAX));
-        for a in &self.accepted {
-            w.array(a.submission.as_ref()).array(a.nullifier.as_ref());
-            match &a.replaces {
-                None => w.u8(0),
-                Some(id) => w.u8(1).array(id.as_ref()),
-            };
-        }
+        self.accepted.iter().for_each(|a| a.write(&mut w));
         EntryHash(sha256(&[&w.finish()]))
     }
 
@@ -142,6 +178,7 @@ mod tests {
             submission: SubmissionId([5; 32]),
             nullifier: Nullifier([6; 32]),
             replaces: None,
+            fields: vec!["DE".into()],
         }];
         let entry = LogEntry { survey, height: 7, previous: head.1, accepted };
         let votes = keys.each_ref().map(|k| entry.sign(k));
@@ -161,5 +198,10 @@ mod tests {
         let mut bad = good.clone();
         bad.entry.accepted[0].replaces = Some(SubmissionId([5; 32]));
         assert_eq!(bad.verify(survey, &parties, head), Err(LogError::Vote(0)));
+        for fields in [vec![], vec!["FR".into()], vec!["DE".into(), String::new()]] {
+            let mut bad = good.clone();
+            bad.entry.accepted[0].fields = fields;
+            assert_eq!(bad.verify(survey, &parties, head), Err(LogError::Vote(0)));
+        }
     }
 }

@@ -3,22 +3,45 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Writer;
+use crate::filter::Filter;
 use crate::ids::{EntryHash, PublicKey, QueryId, Signature, SurveyId};
 use crate::keys::{KeyError, SigningKey};
 
 /// One released statistic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatisticValue {
-    /// The statistic's name, as in the survey (`mean`).
+    /// The statistic's name, as asked (`mean`, `quantile:0.9(eth)`, `mean@country`).
     pub statistic: String,
-    /// The column it is of; none for the count of submissions.
+    /// The column it is of, or two with a comma; none for the count of submissions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// Its unit (the column's; squared for a variance).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// Decimal text; none where the statistic is undefined (the sample variance of one value).
+    /// Decimal text; none where the statistic is undefined (the sample variance of one value) or has parts.
+    pub value: Option<String>,
+    /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Fraction>,
+    /// The parts of a statistic that has several: bins, points of a curve, coefficients, or one for each group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartValue>,
+}
+
+/// One part of a statistic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartValue {
+    /// What it is: a bin, a share, `slope`, a group's value. Empty: all groups that are too small to stand alone.
+    pub label: String,
+    /// Submissions of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submissions: Option<u64>,
+    /// Its unit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// Decimal text; none where it is undefined.
     pub value: Option<String>,
     /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +70,9 @@ pub struct ReleasedStatistics {
     pub height: u64,
     /// Hash of the log entry at that height.
     pub head: EntryHash,
+    /// Which submissions are covered.
+    #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
     /// Number of submissions covered.
     pub submissions: u64,
     /// Unix seconds at which the parties agreed to release.
@@ -56,29 +82,31 @@ pub struct ReleasedStatistics {
 }
 
 impl ReleasedStatistics {
-    /// The bytes that each party signs.
+    /// The bytes that each party signs. A result without filter and parts has the same bytes as before there were
+    /// any; the domain tells the two forms apart.
     pub fn message(&self) -> Vec<u8> {
-        let mut w = Writer::tagged("tercet result v1");
-        w.array(self.survey.as_ref())
-            .array(self.query.as_ref())
-            .u64(self.height)
-            .array(self.head.as_ref())
-            .u64(self.submissions)
-            .u64(self.released_at)
-            .u64(self.statistics.len() as u64);
-        let optional = |w: &mut Writer, v: Option<&str>| {
-            match v {
-                None => w.u8(0),
-                Some(t) => w.u8(1).bytes(t.as_bytes()),
-            };
-        };
+        let extended = !self.filter.is_empty() || self.statistics.iter().any(|s| !s.parts.is_empty());
+        let mut w = Writer::tagged(if extended { "tercet result v2" } else { "tercet result v1" });
+        w.array(self.survey.as_ref()).array(self.query.as_ref()).u64(self.height).array(self.head.as_ref());
+        if extended {
+            self.filter.write(&mut w);
+        }
+        w.u64(self.submissions).u64(self.released_at).u64(self.statistics.len() as u64);
         for s in &self.statistics {
             w.bytes(s.statistic.as_bytes());
             optional(&mut w, s.column.as_deref());
-            w.bytes(s.unit.as_bytes());
-            optional(&mut w, s.value.as_deref());
-            optional(&mut w, s.exact.as_ref().map(|f| f.numerator.as_str()));
-            optional(&mut w, s.exact.as_ref().map(|f| f.denominator.as_str()));
+            number(&mut w, &s.unit, s.value.as_deref(), s.exact.as_ref());
+            if extended {
+                w.u64(s.parts.len() as u64);
+                for p in &s.parts {
+                    w.bytes(p.label.as_bytes());
+                    match p.submissions {
+                        None => w.u8(0),
+                        Some(n) => w.u8(1).u64(n),
+                    };
+                    number(&mut w, &p.unit, p.value.as_deref(), p.exact.as_ref());
+                }
+            }
         }
         w.finish()
     }
@@ -87,6 +115,20 @@ impl ReleasedStatistics {
     pub fn sign(&self, key: &SigningKey) -> Signature {
         key.sign(&self.message())
     }
+}
+
+fn optional(w: &mut Writer, text: Option<&str>) {
+    match text {
+        None => w.u8(0),
+        Some(t) => w.u8(1).bytes(t.as_bytes()),
+    };
+}
+
+fn number(w: &mut Writer, unit: &str, value: Option<&str>, exact: Option<&Fraction>) {
+    w.bytes(unit.as_bytes());
+    optional(w, value);
+    optional(w, exact.map(|f| f.numerator.as_str()));
+    optional(w, exact.map(|f| f.denominator.as_str()));
 }
 
 /// Released statistics with the signatures of all three parties, in party order.
@@ -124,24 +166,63 @@ mod tests {
 
     #[test]
     fn every_field_is_signed() {
-        let keys = [1, 2, 3].map(|i| SigningKey::from_seed(&[i; 32]).unwrap());
-        let parties = keys.each_ref().map(SigningKey::public);
         let value = StatisticValue {
             statistic: "mean".into(),
             column: Some("eth".into()),
             unit: "ETH".into(),
             value: Some("1.5".into()),
             exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
+            parts: Vec::new(),
         };
-        let result = ReleasedStatistics {
+        let part = PartValue {
+            label: "DE".into(),
+            submissions: Some(4),
+            unit: "ETH".into(),
+            value: Some("2".into()),
+            exact: value.exact.clone(),
+        };
+        let grouped = StatisticValue {
+            statistic: "mean@country".into(),
+            column: Some("eth".into()),
+            parts: vec![part.clone(), PartValue { label: "FR".into(), ..part }],
+            ..StatisticValue::default()
+        };
+        let simple = released(vec![value.clone()], Filter::default());
+        every_leaf_is_signed(&simple, 12);
+        every_leaf_is_signed(&released(vec![value.clone(), grouped.clone()], Filter::default()), 24);
+        every_leaf_is_signed(
+            &released(vec![value], Filter::default().or("country", "DE").or("country", "FR")),
+            14,
+        );
+        // A part or a filter taken away, or moved to another statistic, is another message.
+        let first = released(vec![grouped.clone(), grouped.clone()], Filter::default());
+        let mut moved = first.clone();
+        let part = moved.statistics[0].parts.pop().unwrap();
+        moved.statistics[1].parts.insert(0, part);
+        assert_ne!(first.message(), moved.message());
+        // The form that results had before parts and filters keeps its bytes.
+        let start = b"\x10\0\0\0tercet result v1";
+        assert!(simple.message().starts_with(start), "{:?}", simple.message());
+        assert_eq!(simple.message().len(), 175);
+    }
+
+    fn released(statistics: Vec<StatisticValue>, filter: Filter) -> ReleasedStatistics {
+        ReleasedStatistics {
             survey: SurveyId([1; 32]),
             query: QueryId([2; 16]),
             height: 3,
             head: EntryHash([4; 32]),
+            filter,
             submissions: 5,
             released_at: 6,
-            statistics: vec![value],
-        };
+            statistics,
+        }
+    }
+
+    fn every_leaf_is_signed(result: &ReleasedStatistics, leaves_at_least: usize) {
+        let keys = [1, 2, 3].map(|i| SigningKey::from_seed(&[i; 32]).unwrap());
+        let parties = keys.each_ref().map(SigningKey::public);
+        let result = result.clone();
         let signatures = keys.each_ref().map(|k| result.sign(k));
         let good = SignedResult { result, signatures };
         assert_eq!(good.verify(&parties), Ok(()));
@@ -149,7 +230,7 @@ mod tests {
         let json = serde_json::to_value(&good.result).unwrap();
         let mut paths = Vec::new();
         leaves(&json, String::new(), &mut paths);
-        assert!(paths.len() >= 12, "{paths:?}");
+        assert!(paths.len() >= leaves_at_least, "{paths:?}");
         for path in paths {
             let mut changed = json.clone();
             let leaf = changed.pointer_mut(&path).unwrap();
@@ -160,6 +241,7 @@ mod tests {
                     s.push(if last == '0' { '1' } else { '0' });
                     s.clone().into()
                 }
+                serde_json::Value::Null => "0".into(),
                 other => panic!("{other}"),
             };
             let bad = SignedResult {

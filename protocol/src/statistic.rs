@@ -1,14 +1,17 @@
-//! From opened sums to the values that are released and signed.
+//! From opened sums and order statistics to the values that are released and signed.
 
+use std::collections::BTreeMap;
+
+use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::statement::Lane;
-pub use tercet_mpc::statistics::Statistic;
-use tercet_mpc::statistics::{Aggregates, Exact, evaluate};
+use tercet_mpc::statistics::{Exact, Facts, Value, evaluate};
+pub use tercet_mpc::statistics::{Family, Permit, Statistic, StatisticError, Target};
 
-use crate::result::{Fraction, StatisticValue};
+use crate::result::{Fraction, PartValue, StatisticValue};
 use crate::survey::SurveyManifest;
 
-/// What a query opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a query opened about one set of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Submissions covered.
     pub submissions: u64,
@@ -16,51 +19,170 @@ pub struct Opened {
     pub lanes: Vec<Lane>,
     /// Their sums, in the same order.
     pub sums: Vec<u128>,
+    /// For each column that was sorted: its index, what was asked, the answer.
+    pub orders: Vec<(u8, OrderRequest, OrderAnswer)>,
 }
 
-/// Whether a survey that lists `listed` releases `asked`: the statistic itself, or the population form of a listed
-/// sample variance or deviation, which says the same.
-fn permits(listed: Statistic, asked: Statistic) -> bool {
-    use Statistic::{Stddev, StddevPopulation, Variance, VariancePopulation};
-    listed == asked || matches!((listed, asked), (Variance, VariancePopulation) | (Stddev, StddevPopulation))
+/// What a query opened about one group: its label (empty: all small groups together) and its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedGroup {
+    /// The field's value.
+    pub label: String,
+    /// What was opened.
+    pub opened: Opened,
 }
 
 /// The statistic of this name, if the survey releases it.
 pub fn permitted(manifest: &SurveyManifest, name: &str) -> Option<Statistic> {
-    let asked = name.parse().ok()?;
-    manifest.statistics().into_iter().any(|listed| permits(listed, asked)).then_some(asked)
+    let asked: Statistic = name.parse().ok()?;
+    let known = asked.columns.iter().all(|c| manifest.column(c).is_some());
+    (known && manifest.permits().iter().any(|p| p.covers(&asked))).then_some(asked)
 }
 
-/// The statistics of every column, in the order asked; the count once.
-pub fn release(manifest: &SurveyManifest, statistics: &[Statistic], opened: &Opened) -> Vec<StatisticValue> {
+/// What a statistic of these columns is computed of: without names every column, or every pair in the survey's
+/// order.
+pub fn targets(manifest: &SurveyManifest, family: Family, columns: &[String]) -> Vec<Target> {
+    // At most MAX_COLUMNS columns.
+    let all = 0..manifest.columns.len() as u8;
+    let named: Vec<u8> = columns.iter().filter_map(|c| manifest.column(c)).collect();
+    match (family.arity(), &named[..]) {
+        (0, _) => vec![Target::Rows],
+        (1, []) => all.map(Target::One).collect(),
+        (1, [c, ..]) => vec![Target::One(*c)],
+        (_, [a, b, ..]) => vec![Target::Two(*a, *b)],
+        _ => all
+            .clone()
+            .flat_map(|a| all.clone().filter(move |b| a < *b).map(move |b| Target::Two(a, b)))
+            .collect(),
+    }
+}
+
+/// The asked statistics in their order, each of its columns. `groups` holds what was opened by field.
+pub fn release(
+    manifest: &SurveyManifest,
+    statistics: &[Statistic],
+    opened: &Opened,
+    groups: &BTreeMap<String, Vec<OpenedGroup>>,
+) -> Vec<StatisticValue> {
+    let scales: Vec<u8> = manifest.columns.iter().map(|c| c.scale).collect();
+    let value = |statistic: &Statistic, target, opened: &Opened| {
+        let Opened { submissions, lanes, sums, orders } = opened;
+        let facts = Facts { count: *submissions, scales: &scales, lanes, sums, orders };
+        evaluate(&statistic.measure, target, &facts).ok()
+    };
     let mut values = Vec::new();
-    for &statistic in statistics {
-        // At most MAX_COLUMNS columns.
-        for (index, column) in (0u8..).zip(&manifest.columns) {
-            let aggregates =
-                Aggregates::new(opened.submissions, index, column.scale, &opened.lanes, &opened.sums);
-            let exact = evaluate(statistic, &aggregates).ok();
-            let counts = statistic == Statistic::Count;
-            let squared = matches!(statistic, Statistic::Variance | Statistic::VariancePopulation);
-            values.push(StatisticValue {
+    for statistic in statistics {
+        for target in targets(manifest, statistic.family(), &statistic.columns) {
+            let units = Units::new(manifest, statistic.family(), target);
+            let mut released = StatisticValue {
                 statistic: statistic.to_string(),
-                column: (!counts).then(|| column.name.clone()),
-                unit: match () {
-                    () if counts || column.unit.is_empty() => String::new(),
-                    () if squared => format!("{}^2", column.unit),
-                    () => column.unit.clone(),
+                column: column(manifest, target),
+                unit: units.whole.clone(),
+                ..StatisticValue::default()
+            };
+            match &statistic.group {
+                Some(field) => {
+                    let groups = groups.get(field).map(Vec::as_slice).unwrap_or_default();
+                    released.parts.extend(groups.iter().map(|g| {
+                        let exact = match value(statistic, target, &g.opened) {
+                            Some(Value::One(exact)) => Some(exact),
+                            Some(Value::Parts(_)) | None => None,
+                        };
+                        let submissions = Some(g.opened.submissions);
+                        part(g.label.clone(), submissions, units.whole.clone(), exact.as_ref())
+                    }));
+                }
+                None => match value(statistic, target, opened) {
+                    Some(Value::One(exact)) => {
+                        released.value = Some(exact.to_string());
+                        released.exact = fraction(&exact);
+                    }
+                    Some(Value::Parts(parts)) => released.parts.extend(parts.into_iter().map(|p| {
+                        let unit = units.part(&p.label);
+                        part(p.label, None, unit, Some(&p.value))
+                    })),
+                    None => {}
                 },
-                value: exact.as_ref().map(ToString::to_string),
-                exact: exact.as_ref().filter(|e| !e.is_root()).map(fraction),
-            });
-            if counts {
-                break;
             }
+            values.push(released);
         }
     }
     values
 }
 
-fn fraction(exact: &Exact) -> Fraction {
-    Fraction { numerator: exact.numerator().to_string(), denominator: exact.denominator().to_string() }
+fn part(label: String, submissions: Option<u64>, unit: String, exact: Option<&Exact>) -> PartValue {
+    PartValue {
+        label,
+        submissions,
+        unit,
+        value: exact.map(ToString::to_string),
+        exact: exact.and_then(fraction),
+    }
+}
+
+fn fraction(exact: &Exact) -> Option<Fraction> {
+    let fraction = || Fraction {
+        numerator: exact.numerator().to_string(),
+        denominator: exact.denominator().to_string(),
+    };
+    (!exact.is_root()).then(fraction)
+}
+
+fn column(manifest: &SurveyManifest, target: Target) -> Option<String> {
+    let name = |c: u8| manifest.columns.get(usize::from(c)).map(|c| c.name.clone()).unwrap_or_default();
+    match target {
+        Target::Rows => None,
+        Target::One(c) => Some(name(c)),
+        Target::Two(a, b) => Some(format!("{},{}", name(a), name(b))),
+    }
+}
+
+/// The units of a statistic and its parts.
+struct Units {
+    whole: String,
+    slope: String,
+    intercept: String,
+}
+
+impl Units {
+    fn new(manifest: &SurveyManifest, family: Family, target: Target) -> Self {
+        let unit = |c: u8| manifest.columns.get(usize::from(c)).map(|c| c.unit.as_str()).unwrap_or_default();
+        let squared = |u: &str| if u.is_empty() { String::new() } else { format!("{u}^2") };
+        let mut this = Self { whole: String::new(), slope: String::new(), intercept: String::new() };
+        match (family, target) {
+            (
+                Family::Gini | Family::Lorenz | Family::TopShare | Family::Histogram | Family::Correlation,
+                _,
+            ) => {}
+            (Family::Variance | Family::VariancePopulation, Target::One(c)) => this.whole = squared(unit(c)),
+            (_, Target::One(c)) => this.whole = unit(c).into(),
+            (Family::Covariance, Target::Two(a, b)) => {
+                this.whole = match (unit(a), unit(b)) {
+                    (a, b) if a == b => squared(a),
+                    (a, "") => a.into(),
+                    ("", b) => b.into(),
+                    (a, b) => format!("{a}*{b}"),
+                }
+            }
+            (_, Target::Two(x, y)) => {
+                this.slope = match (unit(x), unit(y)) {
+                    (x, y) if x == y => String::new(),
+                    ("", y) => y.into(),
+                    (x, "") => format!("1/{x}"),
+                    (x, y) => format!("{y}/{x}"),
+                };
+                this.intercept = unit(y).into();
+            }
+            (_, Target::Rows) => {}
+        }
+        this
+    }
+
+    fn part(&self, label: &str) -> String {
+        match label {
+            "slope" => self.slope.clone(),
+            "intercept" => self.intercept.clone(),
+            _ => String::new(),
+        }
+    }
 }

@@ -19,6 +19,12 @@ pub struct Options {
     /// Less of everything: minutes become seconds.
     #[arg(long)]
     quick: bool,
+    /// Rows of a column, for what is measured over rows; may be given several times.
+    #[arg(long, value_name = "N")]
+    rows: Vec<usize>,
+    /// Milliseconds to add to every round trip between parties, where whole parties are measured.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    rtt_ms: u64,
     /// Cargo profile; figures of any other than `release` say little.
     #[arg(long, hide = true, default_value = "release")]
     profile: String,
@@ -35,6 +41,10 @@ enum Name {
     Submit,
     /// Statistics over 100,000 stored rows.
     Query,
+    /// AND gates with malicious security, in the sandbox and native.
+    Ands,
+    /// Order statistics of stored rows through three party processes.
+    Sort,
     /// All of them.
     All,
 }
@@ -63,6 +73,10 @@ pub fn run(options: &Options) -> Result<()> {
         .arg("--engine")
         .arg(engine)
         .args(["--profile", &options.profile]);
+    bench.args(["--rtt-ms", &options.rtt_ms.to_string()]);
+    for rows in &options.rows {
+        bench.args(["--rows", &rows.to_string()]);
+    }
     if options.json {
         bench.arg("--json");
     }

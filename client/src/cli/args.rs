@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tercet_protocol::ids::{EngineDigest, PublicKey, SubmissionId, SurveyId};
@@ -145,6 +146,8 @@ pub struct Status {
   tercet query --coordinator https://tercet.example.org
   tercet query --coordinator https://tercet.example.org --statistic mean --statistic stddev \\
       --survey 5f0c…9a --output result.json
+  tercet query --coordinator https://tercet.example.org --statistic quantile:0.9 \\
+      --where country=DE --format csv
 
 Exit status: 0 released, 1 refused or failed (the reason is named), 2 wrong usage.")]
 pub struct Query {
@@ -153,18 +156,73 @@ pub struct Query {
     /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
     #[arg(long, value_name = "ID")]
     pub survey: Option<SurveyId>,
-    /// A statistic to ask for; without any, all that the survey releases.
+    /// A statistic to ask for, such as mean, quantile:0.9, histogram:0,1,10 or mean(column)@field; without any,
+    /// all that the survey lists with their parameters.
     #[arg(long = "statistic", value_name = "NAME")]
     pub statistics: Vec<String>,
-    /// Write the signed result to a file that tercet verify-result checks offline.
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Only submissions whose revealed field has this value. May be given several times: values of one field are
+    /// alternatives, fields must all agree.
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
+    pub conditions: Vec<Condition>,
     /// Seconds to wait for the parties.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub timeout: u64,
-    /// Print the signed result as one JSON object.
-    #[arg(long)]
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// One condition of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The field.
+    pub field: String,
+    /// The value.
+    pub value: String,
+}
+
+impl FromStr for Condition {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text.split_once('=') {
+            Some((field, value)) if !field.is_empty() && !value.is_empty() => {
+                Ok(Self { field: field.into(), value: value.into() })
+            }
+            _ => Err("write FIELD=VALUE, such as country=DE"),
+        }
+    }
+}
+
+/// How a result is shown and kept.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// Write the signed result to a file that tercet verify-result checks offline.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How to print the result: a table with charts, the signed result as one JSON object, or CSV.
+    #[arg(long, value_enum, default_value_t = ResultFormat::Text)]
+    pub format: ResultFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
+}
+
+impl Shown {
+    /// The format asked for.
+    pub fn format(&self) -> ResultFormat {
+        if self.json { ResultFormat::Json } else { self.format }
+    }
+}
+
+/// Forms of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResultFormat {
+    /// A table with charts.
+    Text,
+    /// The signed result.
+    Json,
+    /// One row for each number.
+    Csv,
 }
 
 /// Show the newest published statistics, without asking the parties to compute.
@@ -179,12 +237,8 @@ pub struct Published {
     /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
     #[arg(long, value_name = "ID")]
     pub survey: Option<SurveyId>,
-    /// Write the signed result to a file that tercet verify-result checks offline.
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Print the signed result as one JSON object.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Verify a result file offline: three signatures, by the parties that the survey pins.

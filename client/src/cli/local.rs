@@ -3,7 +3,8 @@
 use serde_json::json;
 use tercet_client::files::{self, Access};
 use tercet_client::inspect::{Trust, inspect_file};
-use tercet_client::query::{MAX_RESULT_FILE, ResultFile, to_text};
+use tercet_client::query::{MAX_RESULT_FILE, ResultFile};
+use tercet_client::show::to_text;
 use tercet_client::{Error, operator, survey};
 use tercet_protocol::survey::MAX_SURVEY_BYTES;
 

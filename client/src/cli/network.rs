@@ -1,6 +1,5 @@
 //! Commands that talk to a deployment.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tercet_client::Error;
@@ -8,13 +7,15 @@ use tercet_client::coordinator::Coordinator;
 use tercet_client::files::{self, Access};
 use tercet_client::http::{HttpOptions, RetryPolicy};
 use tercet_client::inspect::printable;
-use tercet_client::query::{QueryOptions, ResultFile, to_text};
+use tercet_client::query::{QueryOptions, ResultFile};
+use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions};
-use tercet_protocol::api::SubmissionState;
+use tercet_protocol::api::{QueryRequest, SubmissionState};
+use tercet_protocol::filter::Filter;
 use tercet_protocol::survey::SurveyDescriptor;
 use tlsn_verifier::Secrets;
 
-use super::args::{Connect, Published, Query, Status, Submit};
+use super::args::{Connect, Published, Query, ResultFormat, Shown, Status, Submit};
 use super::output::{self, Progress};
 
 const MAX_SECRETS_FILE: usize = 16 << 20;
@@ -95,31 +96,37 @@ pub async fn query(args: &Query) -> Result<(), Error> {
     let progress = Progress::spinner("the parties are computing");
     let survey = coordinator.choose(args.survey).await?;
     let options = QueryOptions { timeout: Duration::from_secs(args.timeout), ..QueryOptions::default() };
-    let file = tercet_client::query::query(&coordinator, &survey, &args.statistics, options).await?;
+    let filter = args.conditions.iter().fold(Filter::default(), |f, c| f.or(&c.field, &c.value));
+    let request = QueryRequest { statistics: args.statistics.clone(), filter };
+    let file = tercet_client::query::ask(&coordinator, &survey, &request, options).await?;
     drop(progress);
-    show_result(&file, &survey, args.survey.is_some(), args.json, args.output.as_deref())
+    show_result(&file, &survey, args.survey.is_some(), &args.shown)
 }
 
 pub async fn published(args: &Published) -> Result<(), Error> {
     let coordinator = connect(&args.connect)?;
     let survey = coordinator.choose(args.survey).await?;
     let file = tercet_client::query::published(&coordinator, &survey).await?;
-    show_result(&file, &survey, args.survey.is_some(), args.json, args.output.as_deref())
+    show_result(&file, &survey, args.survey.is_some(), &args.shown)
 }
 
 fn show_result(
     file: &ResultFile,
     survey: &SurveyDescriptor,
     pinned: bool,
-    as_json: bool,
-    output: Option<&Path>,
+    shown: &Shown,
 ) -> Result<(), Error> {
-    if let Some(path) = output {
+    if let Some(path) = &shown.output {
         let json = serde_json::to_vec_pretty(file).map_err(|e| Error::Usage(e.to_string()))?;
         files::write(path, &json, Access::Public, true)?;
     }
-    if as_json {
-        return output::json(file);
+    match shown.format() {
+        ResultFormat::Text => {}
+        ResultFormat::Json => return output::json(file),
+        ResultFormat::Csv => {
+            output::text(&to_csv(&file.result)?);
+            return Ok(());
+        }
     }
     let keys = if pinned { "" } else { " (the survey is the coordinator's only one; --survey pins it)" };
     let text = to_text(&file.result, survey);

@@ -61,7 +61,7 @@ fn hint(error: &Error) -> Option<String> {
         return Some(format!("try again in {seconds} s"));
     }
     let hint = match error.code().as_str() {
-        "too-few-new" | "cohort-too-small" => {
+        "too-few-new" | "cohort-too-small" | "budget-spent" => {
             Some("tercet published shows the newest statistics that were released before")
         }
         "identity-used" => Some("the survey counts each person once; nothing more is to be done"),

@@ -114,7 +114,8 @@ fn a_survey_is_approved_by_its_id_alone() {
     let dir = tempfile::tempdir().unwrap();
     let three = manifests(dir.path());
     let survey = operator::assemble(&vectors().join("survey.toml"), &three, EngineDigest([7; 32])).unwrap();
-    let (file, keys, surveys) = (dir.path().join("survey.json"), dir.path().join("op1"), dir.path().join("approved"));
+    let (file, keys, surveys) =
+        (dir.path().join("survey.json"), dir.path().join("op1"), dir.path().join("approved"));
     fs::write(&file, survey.bytes()).unwrap();
 
     let other = SurveyId([1; 32]);
@@ -173,7 +174,8 @@ fn a_federation_needs_three_operators_in_three_accounts() {
 /// The commands of docs/operators.md between the runbook's marks, run as they stand there by a shell in an empty folder.
 #[test]
 fn the_runbook_works_from_an_empty_folder() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators.md")).unwrap();
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators.md")).unwrap();
     let (_, runbook) = text.split_once("<!-- runbook -->").unwrap();
     let (runbook, _) = runbook.split_once("<!-- end of runbook -->").unwrap();
     let script: String = runbook.split("```sh\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();

@@ -2,7 +2,8 @@
 
 use axum::http::{Method, header};
 use tercet_client::Error;
-use tercet_client::query::{ResultFile, published, query, to_text};
+use tercet_client::query::{ResultFile, published, query};
+use tercet_client::show::to_text;
 use tercet_protocol::api::{Problem, ProblemKind, QueryState, QueryStatus};
 use tercet_protocol::ids::{QueryId, SurveyId};
 
@@ -139,4 +140,27 @@ async fn published_statistics_are_verified_too() {
     let coordinator = forged.coordinator();
     let survey = coordinator.choose(None).await.unwrap();
     assert_eq!(published(&coordinator, &survey).await.unwrap_err().code(), "bad-signature");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_is_checked_here_and_the_answer_must_be_about_it() {
+    use tercet_client::query::ask;
+    use tercet_protocol::api::QueryRequest;
+    use tercet_protocol::filter::Filter;
+
+    let stub = Stub::honest().await;
+    let coordinator = stub.coordinator();
+    let survey = coordinator.choose(None).await.unwrap();
+    let request = |filter| QueryRequest { statistics: vec!["mean".into()], filter };
+    let unknown = request(Filter::default().or("country", "DE"));
+    let refused = ask(&coordinator, &survey, &unknown, query_options()).await.unwrap_err();
+    assert_eq!((refused.exit_status(), stub.count(Method::POST, "", "")), (2, 0), "{refused}");
+    // Signed, but about other rows.
+    let other = altered(|w, id| {
+        let mut result = w.result(id, &["count".into(), "mean".into()]).result;
+        result.filter = Filter::default().or("country", "DE");
+        QueryStatus { query: id, state: QueryState::Done { result: w.signed(result) } }
+    })
+    .await;
+    assert!(other.to_string().contains("other rows"), "{other}");
 }

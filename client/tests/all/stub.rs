@@ -212,16 +212,22 @@ impl World {
             unit: if name == "count" { String::new() } else { "ETH".into() },
             value: Some("1.5".into()),
             exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
+            parts: Vec::new(),
         };
         let result = ReleasedStatistics {
             survey: self.survey.id(),
             query,
             height: 4,
             head: EntryHash([5; 32]),
+            filter: self.queries.get(&query).map(|q| q.filter.clone()).unwrap_or_default(),
             submissions: 24,
             released_at: 1_750_000_000,
             statistics: statistics.iter().map(value).collect(),
         };
+        self.signed(result)
+    }
+
+    pub fn signed(&self, result: ReleasedStatistics) -> SignedResult {
         let signatures = self.identities.each_ref().map(|k| result.sign(k));
         SignedResult { result, signatures }
     }

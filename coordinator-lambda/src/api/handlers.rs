@@ -127,7 +127,7 @@ async fn query(
     let survey: SurveyId = id_of(id, "survey")?;
     let body = whole(body, MAX_JSON)?;
     let request: QueryRequest = if body.is_empty() {
-        QueryRequest { statistics: Vec::new() }
+        QueryRequest::default()
     } else {
         content_type(&headers, "application/json")?;
         // By way of an object: a list would read as the fields in order.

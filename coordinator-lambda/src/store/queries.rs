@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use tercet_protocol::api::Problem;
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, SurveyId};
 use tercet_protocol::result::SignedResult;
 
@@ -18,6 +19,8 @@ pub struct QueryRecord {
     pub survey: SurveyId,
     /// Names of the statistics asked for.
     pub statistics: Vec<String>,
+    /// Which rows count.
+    pub filter: Filter,
     /// Unix seconds at which it was asked.
     pub asked_at: u64,
     /// What came of it; none while the parties compute.
@@ -61,6 +64,7 @@ impl Store {
             ("state".to_owned(), text("running")),
             ("survey".to_owned(), text(record.survey)),
             ("statistics".to_owned(), json(NAME, &record.statistics)?),
+            ("where".to_owned(), json(NAME, &record.filter)?),
             ("asked_at".to_owned(), number(record.asked_at)),
             ("expires_at".to_owned(), number(expires_at)),
         ]);
@@ -91,6 +95,8 @@ impl Store {
             query: id,
             survey: item.parsed("survey")?,
             statistics: item.json("statistics")?,
+            // Queries of before there were filters have none.
+            filter: item.optional("where", Item::json)?.unwrap_or_default(),
             asked_at: item.number("asked_at")?,
             outcome,
         }))

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryState, QueryStatus};
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{QueryId, Signature, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::result::SignedResult;
+use tercet_protocol::survey::{FieldSection, SurveyManifest};
 
 use crate::support::parties::result;
 use crate::support::reply::{Reply, get, post};
-use crate::support::{START, World};
+use crate::support::{Options, START, World};
 
 impl World {
     fn keys(&self) -> [Arc<SigningKey>; 3] {
@@ -43,7 +45,7 @@ impl World {
 
     fn result(&self, query: QueryId, names: &[&str], height: u64, at: u64) -> SignedResult {
         let statistics = names.iter().map(|n| (*n).to_owned()).collect();
-        let asked = PartyQuery { survey: self.survey_id(), statistics };
+        let asked = PartyQuery { survey: self.survey_id(), statistics, filter: Filter::default() };
         result(&self.keys(), query, &asked, height, at)
     }
 
@@ -67,7 +69,11 @@ async fn a_query_goes_to_the_leading_party_and_its_result_is_published() {
     let world = World::new().await;
     world.statistics().await.problem(ProblemKind::NotFound);
     let id = world.asked("").await;
-    let all = PartyQuery { survey: world.survey_id(), statistics: ALL.map(str::to_owned).to_vec() };
+    let all = PartyQuery {
+        survey: world.survey_id(),
+        statistics: ALL.map(str::to_owned).to_vec(),
+        filter: Filter::default(),
+    };
     assert_eq!(world.parties[0].puts(), [(id, all)], "no names: all that the survey permits");
     assert!(world.parties[1].puts().is_empty());
     assert_eq!(world.query(id).await, QueryState::Running);
@@ -128,7 +134,11 @@ async fn results_that_are_not_what_three_parties_signed_are_not_stored() {
         bad
     };
     let other_survey = {
-        let asked = PartyQuery { survey: SurveyId([3; 32]), statistics: vec!["count".into(), "mean".into()] };
+        let asked = PartyQuery {
+            survey: SurveyId([3; 32]),
+            statistics: vec!["count".into(), "mean".into()],
+            filter: Filter::default(),
+        };
         result(&world.keys(), id, &asked, 7, START)
     };
     let bad = [
@@ -246,4 +256,53 @@ async fn a_query_finished_by_many_at_once_has_one_outcome() {
     for call in calls.collect::<Vec<_>>() {
         assert!(matches!(call.await.unwrap().state, QueryState::Done { .. }));
     }
+}
+
+#[tokio::test]
+async fn a_filter_goes_with_the_query_and_its_result_is_not_published() {
+    let fields = |m: &mut SurveyManifest| {
+        m.survey.statistics.extend(["quantile".to_owned(), "mean@bnb".to_owned()]);
+        m.fields.push(FieldSection {
+            name: "bnb".into(),
+            prefix: "{\"asset\":\"BNB\",\"free\":\"".into(),
+            suffix: ".".into(),
+            values: vec!["0".into(), "1".into()],
+        });
+    };
+    let world = World::with(Options { survey: fields, ..Options::default() }).await;
+    let id = world.asked(r#"{"statistics":["quantile:0.90","mean@bnb"],"where":{"bnb":["1","0"]}}"#).await;
+    let filter = Filter::default().or("bnb", "0").or("bnb", "1");
+    let names = vec!["quantile:0.9".to_owned(), "mean@bnb".to_owned()];
+    let asked = PartyQuery { survey: world.survey_id(), statistics: names, filter };
+    assert_eq!(world.parties[0].puts(), [(id, asked.clone())], "one spelling each");
+    // A result about all rows is no answer; one about the asked rows is, and only its asker gets it.
+    let whole = PartyQuery { filter: Filter::default(), ..asked.clone() };
+    world.released(id, result(&world.keys(), id, &whole, 7, START));
+    assert_eq!(world.query(id).await, QueryState::Running);
+    world.released(id, result(&world.keys(), id, &asked, 7, START));
+    assert!(matches!(world.query(id).await, QueryState::Done { .. }));
+    world.statistics().await.problem(ProblemKind::NotFound);
+    // Without names: what the survey lists with its parameters.
+    let id = world.asked("{}").await;
+    let puts = world.parties[0].puts();
+    assert_eq!((puts[1].0, puts[1].1.statistics.last().map(String::as_str)), (id, Some("mean@bnb")));
+    assert!(!puts[1].1.statistics.iter().any(|s| s.starts_with("quantile")));
+    for body in [
+        r#"{"where":{"city":["x"]}}"#,
+        r#"{"where":{"bnb":["2"]}}"#,
+        r#"{"where":{"bnb":[]}}"#,
+        r#"{"where":{"bnb":"1"}}"#,
+    ] {
+        world.ask(body).await.problem(ProblemKind::Malformed);
+    }
+    world.ask(r#"{"statistics":["quantile"]}"#).await.problem(ProblemKind::StatisticNotPermitted);
+}
+
+#[tokio::test]
+async fn a_survey_that_lists_families_only_wants_them_named() {
+    let families = |m: &mut SurveyManifest| m.survey.statistics = vec!["quantile".into()];
+    let world = World::with(Options { survey: families, ..Options::default() }).await;
+    let problem = world.ask("").await.problem(ProblemKind::Malformed);
+    assert!(problem.detail.contains("quantile"), "{problem}");
+    world.asked(r#"{"statistics":["quantile:0.5"]}"#).await;
 }

@@ -32,7 +32,7 @@ pub async fn run(
     session: Established,
     proposed: &[SubmissionId],
 ) -> Result<Summary, SessionError> {
-    let Established { id, mut wire } = session;
+    let Established { id, mut wire, .. } = session;
     let start = Instant::now();
     if proposed.is_empty() || proposed.len() > MAX_BATCH {
         return Err(SessionError::Disagreement {
@@ -83,7 +83,9 @@ pub async fn run(
             Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
         }
     }
-    let outcomes = survey.book().admit(survey.resubmission(), valid.iter().map(|(u, _)| (u.id, u.nullifier)));
+    let outcomes = survey
+        .book()
+        .admit(survey.resubmission(), valid.iter().map(|(u, _)| (u.id, u.nullifier, u.fields.clone())));
     let mut accepted = Vec::new();
     // Sized at once: growing would leave copies of shares behind.
     let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row)| row.len()).sum()));

@@ -84,6 +84,7 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
     Ok(Upload {
         id,
         nullifier: admitted.nullifier,
+        fields: admitted.fields,
         statement: statement.encode(),
         context: public.proof_context(),
         share_hashes: public.share_hashes,

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tercet_protocol::api::QueryState;
+use tercet_protocol::api::{PartyQuery, QueryState};
 use tercet_protocol::ids::QueryId;
 use tercet_protocol::keys::random;
 use tokio::sync::oneshot;
@@ -124,9 +124,10 @@ pub(super) async fn query(
     node: &Arc<Node>,
     survey: &Arc<SurveyNode>,
     id: QueryId,
-    statistics: Vec<String>,
+    asked: PartyQuery,
 ) -> QueryState {
-    let job = Job::Query { query: id, statistics: statistics.clone(), released_at: node.clock.now() };
+    let PartyQuery { statistics, filter, .. } = asked;
+    let job = Job::Query { query: id, statistics, filter, released_at: node.clock.now() };
     let run = async {
         let _turn = turn(survey).await?;
         let session = lead(node, survey, &job).await?;
@@ -233,7 +234,7 @@ async fn open(
     hello: &Hello,
 ) -> Result<Channel, SessionError> {
     let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
-    let bytes = serde_json::to_vec(&Opening::Session(hello.clone()))
+    let bytes = serde_json::to_vec(&Opening::Session(Box::new(hello.clone())))
         .map_err(|e| SessionError::Internal(e.to_string()))?;
     node.links
         .open(peers[usize::from(party)].peer_key, id, Bytes::from(bytes))
@@ -266,7 +267,7 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
             if from != Some(hello.from) || hello.from >= survey.me() {
                 return refuse(channel, "this party does not open this channel");
             }
-            let outcome = follow(&node, &survey, session, hello, channel).await;
+            let outcome = follow(&node, &survey, session, *hello, channel).await;
             if let Err(e) = outcome {
                 tracing::warn!(error = %e, code = e.code(), "session stopped");
             }

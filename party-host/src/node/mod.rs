@@ -5,8 +5,12 @@ mod book;
 mod catchup;
 mod intake;
 mod lead;
+mod order;
+mod pairs;
+mod plan;
 mod pool;
 mod query;
+mod rules;
 mod session;
 mod survey;
 
@@ -110,8 +114,7 @@ impl Node {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.leading.lock().await);
         let ended = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout_at(deadline, ended).await.is_err()
-        {
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
             tracing::warn!(
                 "sessions still run at the end of the stop time; what has no receipt can be sent again"
             );
@@ -293,7 +296,7 @@ impl Node {
         }
         let node = self.clone();
         tokio::spawn(async move {
-            let state = lead::query(&node, &survey, id, query.statistics).await;
+            let state = lead::query(&node, &survey, id, query).await;
             node.queries().insert(id, state);
         });
         Ok(QueryStatus { query: id, state: QueryState::Running })

@@ -22,6 +22,8 @@ pub struct Upload {
     pub id: SubmissionId,
     /// Its identity's nullifier.
     pub nullifier: Nullifier,
+    /// Values of the survey's revealed fields.
+    pub fields: Vec<String>,
     /// The statement, encoded.
     pub statement: Vec<u8>,
     /// What the proof is bound to.
@@ -204,6 +206,7 @@ mod tests {
         Upload {
             id: SubmissionId([n; 32]),
             nullifier: Nullifier([n; 32]),
+            fields: Vec::new(),
             statement: Vec::new(),
             context: [0; 32],
             share_hashes: Vec::new(),

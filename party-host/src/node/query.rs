@@ -1,16 +1,21 @@
 //! A query: each party's rules, the opening, the signed result.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::TryStreamExt as _;
-use tercet_mpc::statement::{Lane, Output};
+use tercet_mpc::RingShare;
+use tercet_mpc::sharing::{Replicated, Ring};
 use tercet_protocol::api::{Problem, ProblemKind};
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Signature;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
-use tercet_protocol::statistic::{Opened, Statistic, permitted, release as evaluate};
+use tercet_protocol::statistic::{Opened, OpenedGroup, Statistic, release as evaluate};
 use tercet_protocol::survey::SurveyManifest;
 
-use super::book::Aggregate;
+use super::book::{Book, Selector};
+use super::order::{self, Bound, Orders};
+use super::plan::{Plan, plan};
 use super::session::{EngineWire, Established, Job, SessionError, Step, Wire};
 use super::survey::SurveyNode;
 use crate::sandbox::Session;
@@ -18,14 +23,6 @@ use crate::store::{LANE_BYTES, Segment};
 
 /// Difference of clocks that a party puts up with when the leader dates a release, in seconds.
 const CLOCK_SKEW: u64 = 300;
-
-/// A query that the survey permits: what it reveals, and which lanes that takes.
-struct Plan {
-    statistics: Vec<Statistic>,
-    aggregates: Vec<Aggregate>,
-    /// Indices of the lanes to open, in order.
-    lanes: Vec<usize>,
-}
 
 /// Runs an agreed query session. The inner error is a refusal by the rules, which all parties know of. The caller
 /// holds the survey's session lock.
@@ -35,16 +32,19 @@ pub async fn run(
     job: &Job,
     now: u64,
 ) -> Result<Result<SignedResult, Problem>, SessionError> {
-    let Job::Query { query, statistics, released_at } = job else {
+    let Job::Query { query, statistics, filter, released_at } = job else {
         return Err(SessionError::Internal("a query session with another job".into()));
     };
-    let Established { id, mut wire } = session;
+    let Established { id, nonces, mut wire } = session;
     let manifest = survey.descriptor().manifest();
     let decided = if released_at.abs_diff(now) > CLOCK_SKEW {
         Err(Problem::new(ProblemKind::Aborted, "the parties' clocks differ by more than five minutes"))
     } else {
-        plan(manifest, survey.lanes(), statistics).and_then(|plan| {
-            let release = survey.book().may_release(manifest, &plan.aggregates)?;
+        let book = survey.book();
+        plan(manifest, survey.lanes(), &book, statistics, filter).and_then(|plan| {
+            let names = plan.statistics.iter().map(Statistic::to_string).collect();
+            let sets = plan.sets.iter().map(|s| s.filter.clone()).collect();
+            let release = book.may_release(manifest, filter, names, sets)?;
             Ok((plan, release))
         })
     };
@@ -60,30 +60,30 @@ pub async fn run(
     let (plan, release) = match decided {
         Ok(ok) => ok,
         Err(own) => {
-            audit(survey, statistics, &own).await;
+            audit(survey, statistics, filter, &own).await;
             return Ok(Err(own.party(survey.me())));
         }
     };
     if let Some(refusal) = refusals.into_iter().flatten().next() {
-        audit(survey, statistics, &refusal).await;
+        audit(survey, statistics, filter, &refusal).await;
         return Ok(Err(refusal));
     }
 
     // Counted before anything is opened: from here on a peer may learn the result even if this party stops.
     survey.record(release).await?;
-    let (sums, mut wire) = open(survey, id, wire, &plan).await?;
-    let (height, head, submissions) = {
-        let book = survey.book();
-        let (height, head) = book.head();
-        (height, head, book.live())
-    };
-    let opened = opened(survey, &plan, submissions, sums);
-    let statistics = evaluate(manifest, &plan.statistics, &opened);
+    let segments = segments(survey, &plan).await?;
+    let (sums, wire) = open(survey, id, wire, &plan, &segments).await?;
+    let (orders, mut wire) = order::read(survey, &Bound { id, nonces }, wire, &plan, &segments).await?;
+    let (height, head) = survey.book().head();
+    let (whole, groups) = opened(survey, &plan, sums, orders);
+    let submissions = whole.submissions;
+    let statistics = evaluate(manifest, &plan.statistics, &whole, &groups);
     let result = ReleasedStatistics {
         survey: survey.id(),
         query: *query,
         height,
         head,
+        filter: filter.clone(),
         submissions,
         released_at: *released_at,
         statistics,
@@ -110,11 +110,12 @@ pub async fn run(
 }
 
 /// Leaves a refusal in the operator's audit log. The caller holds the session lock, so numbers do not collide.
-async fn audit(survey: &SurveyNode, statistics: &[String], refusal: &Problem) {
+async fn audit(survey: &SurveyNode, statistics: &[String], filter: &Filter, refusal: &Problem) {
     metrics::counter!("tercet_refusals_total").increment(1);
-    tracing::warn!(survey = %survey.id(), ?statistics, kind = refusal.kind, detail = refusal.detail, "release refused");
-    let line =
-        serde_json::json!({ "event": "release-refused", "statistics": statistics, "problem": refusal });
+    tracing::warn!(survey = %survey.id(), ?statistics, %filter, kind = refusal.kind, detail = refusal.detail, "release refused");
+    let line = serde_json::json!({
+        "event": "release-refused", "statistics": statistics, "where": filter, "problem": refusal
+    });
     let written = async {
         let n = survey.store.next_audit(survey.id()).await?;
         survey.store.append_audit(survey.id(), n, line.to_string().as_bytes()).await
@@ -125,70 +126,46 @@ async fn audit(survey: &SurveyNode, statistics: &[String], refusal: &Problem) {
     }
 }
 
-/// What the asked statistics reveal. Refuses what the survey does not permit.
-fn plan(manifest: &SurveyManifest, lanes: &[Lane], names: &[String]) -> Result<Plan, Problem> {
-    if names.is_empty() || names.len() > 64 {
-        return Err(Problem::new(ProblemKind::Malformed, "ask for 1 to 64 statistics"));
-    }
-    let mut statistics = Vec::new();
-    let mut aggregates = BTreeSet::new();
-    for name in names {
-        let Some(statistic) = permitted(manifest, name) else {
-            let detail = format!("\"{}\" is not among the survey's statistics", name.escape_debug());
-            return Err(Problem::new(ProblemKind::StatisticNotPermitted, detail));
-        };
-        if !statistics.contains(&statistic) {
-            statistics.push(statistic);
-        }
-        aggregates.insert(Aggregate::Count);
-        for column in &manifest.columns {
-            if statistic.needs_sum() {
-                aggregates.insert(Aggregate::Sum(column.name.clone()));
-            }
-            if statistic.needs_squares() {
-                aggregates.insert(Aggregate::SumOfSquares(column.name.clone()));
-            }
-        }
-    }
-    let wanted = |lane: &Lane| match lane.output {
-        Output::Value(c) => aggregates.contains(&Aggregate::Sum(column_name(manifest, c))),
-        Output::Square(c) => aggregates.contains(&Aggregate::SumOfSquares(column_name(manifest, c))),
-        Output::Product(..) => false,
-    };
-    let lanes = lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect();
-    Ok(Plan { statistics, aggregates: aggregates.into_iter().collect(), lanes })
-}
-
-fn column_name(manifest: &SurveyManifest, column: u8) -> String {
-    manifest.columns.get(usize::from(column)).map(|c| c.name.clone()).unwrap_or_default()
-}
-
-/// Sums the rows that count and opens the planned lanes.
-async fn open(
-    survey: &SurveyNode,
-    id: [u8; 32],
-    wire: Wire,
-    plan: &Plan,
-) -> Result<(Vec<u128>, Wire), SessionError> {
-    if plan.lanes.is_empty() {
-        return Ok((Vec::new(), wire));
+/// The rows of every height, unless the plan opens nothing.
+async fn segments(survey: &SurveyNode, plan: &Plan) -> Result<Vec<(u64, Arc<Segment>)>, SessionError> {
+    if plan.sets.iter().all(|s| s.lanes.is_empty() && s.orders.is_empty()) {
+        return Ok(Vec::new());
     }
     let wanted: Vec<_> = {
         let book = survey.book();
         (1..=book.head().0).filter_map(|h| Some((h, book.hash_at(h)?))).collect()
     };
     let segments: Vec<_> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
-    let mut rows = Vec::with_capacity(segments.len());
-    for (height, segment) in &segments {
-        if segment.lanes() as usize != survey.lanes().len() {
-            return Err(SessionError::Internal(format!(
-                "the segment at height {height} has another number of lanes"
-            )));
+    match segments.iter().find(|(_, s)| s.lanes() as usize != survey.lanes().len()) {
+        None => Ok(segments),
+        Some((height, _)) => {
+            Err(SessionError::Internal(format!("the segment at height {height} has another number of lanes")))
         }
-        rows.push(project(survey, segment, &plan.lanes));
     }
+}
+
+/// Opens the sums of every set's lanes, set by set.
+async fn open(
+    survey: &SurveyNode,
+    id: [u8; 32],
+    wire: Wire,
+    plan: &Plan,
+    segments: &[(u64, Arc<Segment>)],
+) -> Result<(Vec<u128>, Wire), SessionError> {
+    let lanes = plan.sets.iter().map(|s| s.lanes.len()).sum::<usize>();
+    if lanes == 0 {
+        return Ok((Vec::new(), wire));
+    }
+    let sets = Selected::all(&survey.book(), survey.descriptor().manifest(), plan);
+    let rows: Vec<_> = segments
+        .iter()
+        .map(|(_, segment)| match &sets[..] {
+            [only] => project(&survey.book(), segment, only),
+            sets => combine(&survey.book(), segment, sets),
+        })
+        .collect();
     let session = Session { party: survey.me(), id: id.to_vec() };
-    let lanes = u32::try_from(plan.lanes.len()).unwrap_or(u32::MAX);
+    let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
     let sandbox = survey.sandbox.clone();
     let io = EngineWire::new(wire);
     let engine_io = io.clone();
@@ -199,26 +176,86 @@ async fn open(
     Ok((sums, wire))
 }
 
+/// Some rows and lanes.
+pub(super) struct Selected<'p> {
+    pub selector: Selector,
+    pub lanes: &'p [usize],
+}
+
+impl<'p> Selected<'p> {
+    fn all(book: &Book, manifest: &SurveyManifest, plan: &'p Plan) -> Vec<Self> {
+        let sums = plan.sets.iter().filter(|s| !s.lanes.is_empty());
+        sums.map(|s| Self { selector: book.selector(manifest, &s.filter), lanes: &s.lanes }).collect()
+    }
+}
+
+/// A lane of a row, which has all lanes.
+fn lane(row: &[u8], lane: usize) -> &[u8] {
+    &row[lane * LANE_BYTES..(lane + 1) * LANE_BYTES]
+}
+
 /// The planned lanes of the rows that count.
-fn project(survey: &SurveyNode, segment: &Segment, lanes: &[usize]) -> Vec<u8> {
-    let book = survey.book();
-    let all_lanes = lanes.len() == segment.lanes() as usize;
-    if all_lanes && book.all_count() {
+pub(super) fn project(book: &Book, segment: &Segment, set: &Selected<'_>) -> Vec<u8> {
+    let all = book.all_count(&set.selector);
+    if all && set.lanes.len() == segment.lanes() as usize {
         return segment.shares().to_vec();
     }
-    let mut out = Vec::with_capacity(segment.submissions().len() * lanes.len() * LANE_BYTES);
+    let mut out = Vec::with_capacity(segment.submissions().len() * set.lanes.len() * LANE_BYTES);
     for (i, id) in segment.submissions().iter().enumerate() {
-        if let Some(row) = segment.row(i).filter(|_| book.counts(id)) {
-            for lane in lanes {
-                out.extend_from_slice(&row[lane * LANE_BYTES..(lane + 1) * LANE_BYTES]);
-            }
+        if let Some(row) = segment.row(i).filter(|_| all || book.counts(&set.selector, id)) {
+            set.lanes.iter().for_each(|l| out.extend_from_slice(lane(row, *l)));
         }
     }
     out
 }
 
-/// The opened sums by column.
-fn opened(survey: &SurveyNode, plan: &Plan, submissions: u64, sums: Vec<u128>) -> Opened {
-    let lanes = plan.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).collect();
-    Opened { submissions, lanes, sums }
+/// One row of all sets' lanes side by side: this segment's sums. Adding shares needs no peer, and rows of all sets
+/// would be as many times larger as there are sets.
+fn combine(book: &Book, segment: &Segment, sets: &[Selected<'_>]) -> Vec<u8> {
+    let mut sums = vec![RingShare::default(); sets.iter().map(|s| s.lanes.len()).sum()];
+    for (i, id) in segment.submissions().iter().enumerate() {
+        let Some(row) = segment.row(i) else { continue };
+        let mut rest = &mut sums[..];
+        for set in sets {
+            let (own, others) = rest.split_at_mut(set.lanes.len());
+            if book.counts(&set.selector, id) {
+                own.iter_mut().zip(set.lanes).for_each(|(sum, l)| *sum = *sum + share(lane(row, *l)));
+            }
+            rest = others;
+        }
+    }
+    sums.iter().flat_map(|s| [s.own.0.to_le_bytes(), s.next.0.to_le_bytes()]).flatten().collect()
+}
+
+fn share(lane: &[u8]) -> RingShare {
+    let (own, next) = lane.split_at(LANE_BYTES / 2);
+    let ring = |half: &[u8]| Ring(half.iter().rev().fold(0, |n, b| n << 8 | u128::from(*b)));
+    Replicated { own: ring(own), next: ring(next) }
+}
+
+/// What was opened, about the asked rows and by field about each group.
+fn opened(
+    survey: &SurveyNode,
+    plan: &Plan,
+    sums: Vec<u128>,
+    orders: Vec<Orders>,
+) -> (Opened, BTreeMap<String, Vec<OpenedGroup>>) {
+    let mut sums = sums.into_iter();
+    let mut whole = Opened::default();
+    let mut groups: BTreeMap<String, Vec<OpenedGroup>> = BTreeMap::new();
+    for (set, orders) in plan.sets.iter().zip(orders) {
+        let opened = Opened {
+            submissions: set.rows,
+            lanes: set.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).collect(),
+            sums: sums.by_ref().take(set.lanes.len()).collect(),
+            orders,
+        };
+        match &set.group {
+            None => whole = opened,
+            Some((field, label)) => {
+                groups.entry(field.clone()).or_default().push(OpenedGroup { label: label.clone(), opened });
+            }
+        }
+    }
+    (whole, groups)
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{EngineDigest, EntryHash, QueryId, SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::random;
 use tercet_protocol::survey::PROTOCOL_VERSION;
@@ -39,6 +40,10 @@ pub enum Step {
     Result = 5,
     /// Entries for a party that is behind.
     Entries = 6,
+    /// Each party's half of the secrets it shares with each other one.
+    Secret = 7,
+    /// How long an exchange took.
+    Pace = 8,
 }
 
 impl Step {
@@ -61,6 +66,9 @@ pub enum Job {
         query: QueryId,
         /// Names of the statistics.
         statistics: Vec<String>,
+        /// Which rows count.
+        #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
+        filter: Filter,
         /// Unix seconds, chosen by the leader.
         released_at: u64,
     },
@@ -78,7 +86,7 @@ impl Job {
 #[serde(rename_all = "kebab-case")]
 pub enum Opening {
     /// A session of three.
-    Session(Hello),
+    Session(Box<Hello>),
     /// The opener is behind and asks for the entries above its height.
     CatchUp {
         /// The survey.
@@ -215,8 +223,12 @@ impl Introduction {
         })
     }
 
-    /// Checks the two others' hellos against ours and derives the session's id.
-    fn agree(&self, ours: &Hello, others: [(u8, &Hello); 2]) -> Result<[u8; 32], SessionError> {
+    /// Checks the two others' hellos against ours and derives the session's id; gives the nonces too.
+    fn agree(
+        &self,
+        ours: &Hello,
+        others: [(u8, &Hello); 2],
+    ) -> Result<([u8; 32], [[u8; 32]; 3]), SessionError> {
         let mut nonces = [[0; 32]; 3];
         nonces[usize::from(self.me)] = ours.nonce;
         for (party, h) in others {
@@ -259,7 +271,7 @@ impl Introduction {
         nonces.iter().for_each(|n| {
             w.array(n);
         });
-        Ok(sha256(&[&w.finish()]))
+        Ok((sha256(&[&w.finish()]), nonces))
     }
 }
 
@@ -361,9 +373,19 @@ impl Wire {
 
     /// Sends the same frame to both peers and returns what they sent: (next, previous).
     pub async fn exchange(&mut self, step: Step, frame: Vec<u8>) -> Result<[(u8, Bytes); 2], SessionError> {
-        let (step, frame) = (step as u32, Bytes::from(frame));
-        self.send(Direction::Next, step, frame.clone()).await?;
-        self.send(Direction::Previous, step, frame).await?;
+        let frame = Bytes::from(frame);
+        self.exchange_each(step, [frame.clone(), frame]).await
+    }
+
+    /// Sends a frame each to the next and the previous party and returns what they sent, in this order.
+    pub async fn exchange_each(
+        &mut self,
+        step: Step,
+        [to_next, to_previous]: [Bytes; 2],
+    ) -> Result<[(u8, Bytes); 2], SessionError> {
+        let step = step as u32;
+        self.send(Direction::Next, step, to_next).await?;
+        self.send(Direction::Previous, step, to_previous).await?;
         let next = self.receive(Direction::Next, step).await?;
         let previous = self.receive(Direction::Previous, step).await?;
         Ok([((self.me + 1) % 3, next), ((self.me + 2) % 3, previous)])
@@ -382,6 +404,8 @@ impl Wire {
 pub struct Established {
     /// Binds every frame of the engine.
     pub id: [u8; 32],
+    /// The parties' nonces, in party order.
+    pub nonces: [[u8; 32]; 3],
     /// The channels.
     pub wire: Wire,
 }
@@ -425,7 +449,7 @@ pub async fn establish(
     }
     .await;
     match result {
-        Ok(id) => Ok(Established { id, wire }),
+        Ok((id, nonces)) => Ok(Established { id, nonces, wire }),
         Err(e) => Err((e, wire)),
     }
 }
@@ -493,7 +517,7 @@ mod tests {
     fn agree(me: u8, h: &[Hello; 3]) -> Result<[u8; 32], SessionError> {
         let (next, previous) = ((me + 1) % 3, (me + 2) % 3);
         let at = |i: u8| &h[usize::from(i)];
-        intro(me).agree(at(me), [(next, at(next)), (previous, at(previous))])
+        intro(me).agree(at(me), [(next, at(next)), (previous, at(previous))]).map(|(id, _)| id)
     }
 
     #[test]

@@ -11,8 +11,9 @@ use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::survey::{Resubmission, SurveyDescriptor};
 use tokio::sync::{Mutex, watch};
 
-use super::book::{Book, Release};
+use super::book::Book;
 use super::pool::Pool;
+use super::rules::Release;
 use super::session::{Introduction, SessionError};
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreError};

@@ -1,10 +1,15 @@
-//! What the engine can reach: its two peers and a log line.
+//! What the engine can reach: its two peers, and products in bulk.
 
 use std::time::Instant;
 
+use tercet_kernels::Accelerated;
+use tercet_mpc::compute::FieldKernels as _;
+use tercet_mpc::field::Gf128;
 use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use zeroize::Zeroizing;
 
 use super::Limits;
+use super::bindings::tercet::engine::field::Host as Field;
 use super::bindings::tercet::engine::host::{Host, Peer};
 
 /// A peer, seen from this party.
@@ -29,9 +34,25 @@ pub trait PeerIo: Send {
     fn receive(&mut self, from: Direction, step: u32) -> Result<Vec<u8>, SessionOver>;
 }
 
+/// What a session shares with each peer alone. Its `Debug` shows neither.
+#[derive(Clone)]
+pub struct PairSecrets {
+    /// With party i + 1.
+    pub next: Zeroizing<[u8; 32]>,
+    /// With party i - 1.
+    pub previous: Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for PairSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PairSecrets(..)")
+    }
+}
+
 /// One instance's state.
 pub(super) struct State {
     io: Box<dyn PeerIo>,
+    secrets: Option<PairSecrets>,
     store: StoreLimits,
     limits: Limits,
     /// When the engine last got control back: time spent waiting for peers is not its own.
@@ -40,9 +61,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub fn new(io: Box<dyn PeerIo>, limits: Limits) -> Self {
+    pub fn new(io: Box<dyn PeerIo>, secrets: Option<PairSecrets>, limits: Limits) -> Self {
         let store = StoreLimitsBuilder::new().memory_size(limits.memory).trap_on_grow_failure(true).build();
-        Self { io, store, limits, running_since: Instant::now(), over: None }
+        Self { io, secrets, store, limits, running_since: Instant::now(), over: None }
     }
 
     pub fn limits(&mut self) -> &mut StoreLimits {
@@ -84,5 +105,48 @@ impl Host for State {
 
     fn receive(&mut self, from: Peer, step: u32) -> Option<Vec<u8>> {
         self.exchange(|io| io.receive(from.into(), step))
+    }
+
+    fn secret(&mut self, of: Peer) -> Vec<u8> {
+        let Some(secrets) = &self.secrets else { return Vec::new() };
+        match of {
+            Peer::Next => secrets.next.to_vec(),
+            Peer::Previous => secrets.previous.to_vec(),
+        }
+    }
+}
+
+fn elements(bytes: &[u8]) -> Vec<Gf128> {
+    bytes.as_chunks::<16>().0.iter().map(|b| Gf128::from_bytes(*b)).collect()
+}
+
+/// The first element; zero if there is none.
+fn element(bytes: &[u8]) -> Gf128 {
+    bytes.first_chunk().map_or(Gf128::ZERO, |b| Gf128::from_bytes(*b))
+}
+
+fn bytes(elements: &[Gf128]) -> Vec<u8> {
+    let mut bytes = vec![0; 16 * elements.len()];
+    for (to, element) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(elements) {
+        *to = element.to_bytes();
+    }
+    bytes
+}
+
+impl Field for State {
+    fn scale(&mut self, values: Vec<u8>, by: Vec<u8>) -> Vec<u8> {
+        bytes(&Accelerated.scale(&elements(&values), element(&by)))
+    }
+
+    fn multiply(&mut self, a: Vec<u8>, b: Vec<u8>) -> Vec<u8> {
+        bytes(&Accelerated.multiply(&elements(&a), &elements(&b)))
+    }
+
+    fn fold(&mut self, values: Vec<u8>, point: Vec<u8>) -> Vec<u8> {
+        bytes(&Accelerated.fold(&elements(&values), element(&point)))
+    }
+
+    fn halves(&mut self, a: Vec<u8>, b: Vec<u8>) -> Vec<u8> {
+        bytes(&Accelerated.halves(&elements(&a), &elements(&b)))
     }
 }

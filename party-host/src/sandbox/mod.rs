@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_protocol::ids::{EngineDigest, sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{
@@ -15,17 +16,28 @@ use wasmtime::{
     UpdateDeadline,
 };
 
-pub use host::{Direction, PeerIo, SessionOver};
+pub use host::{Direction, PairSecrets, PeerIo, SessionOver};
 
 mod bindings {
     #![expect(missing_docs, reason = "generated; the WIT file is the documentation")]
     wasmtime::component::bindgen!({ path: "../protocol/wit", world: "engine" });
 }
 
-pub use bindings::{Abort, Rejection, Session, Submission, Verdict};
+pub use bindings::{Abort, Context, Rejection, Session, Submission, Verdict};
 
 /// The imports an engine may have. A component with any other import does not load.
-pub const IMPORTS: &[&str] = &["tercet:engine/host@0.1.0"];
+pub const IMPORTS: &[&str] = &["tercet:engine/host@0.1.0", "tercet:engine/field@0.1.0"];
+
+/// What was read off a sorted column, and what it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The opened answer, in the request's form.
+    pub answer: OrderAnswer,
+    /// Exchanges among the parties.
+    pub rounds: u64,
+    /// AND gates.
+    pub gates: u64,
+}
 
 /// How often the epoch ticks; time limits are multiples of it.
 const TICK: Duration = Duration::from_millis(100);
@@ -161,7 +173,7 @@ impl Sandbox {
         batch: &[Submission],
         io: impl PeerIo + 'static,
     ) -> Result<Vec<Verdict>, SandboxError> {
-        let verdicts = self.run(io, |engine, store| engine.call_verify_batch(store, session, batch))?;
+        let verdicts = self.run(io, None, |engine, store| engine.call_verify_batch(store, session, batch))?;
         if verdicts.len() == batch.len() {
             Ok(verdicts)
         } else {
@@ -177,7 +189,8 @@ impl Sandbox {
         segments: &[Vec<u8>],
         io: impl PeerIo + 'static,
     ) -> Result<Vec<u128>, SandboxError> {
-        let bytes = self.run(io, |engine, store| engine.call_open_sums(store, session, lanes, segments))?;
+        let bytes =
+            self.run(io, None, |engine, store| engine.call_open_sums(store, session, lanes, segments))?;
         let (sums, rest) = bytes.as_chunks::<16>();
         if !rest.is_empty() || sums.len() != lanes as usize {
             return Err(SandboxError::Malformed("another number of sums than of lanes"));
@@ -185,13 +198,38 @@ impl Sandbox {
         Ok(sums.iter().map(|s| u128::from_le_bytes(*s)).collect())
     }
 
+    /// Sorts a column (rows of share i and share i + 1, magnitudes below 2^bits) with the peers and opens what the
+    /// request asks for. Blocks: call it on a blocking thread.
+    #[expect(clippy::too_many_arguments, reason = "one call of the engine's interface")]
+    pub fn read_order(
+        &self,
+        session: &Session,
+        context: &Context,
+        secrets: PairSecrets,
+        bits: u8,
+        segments: &[Vec<u8>],
+        request: &OrderRequest,
+        io: impl PeerIo + 'static,
+    ) -> Result<Reading, SandboxError> {
+        let bytes = request.encode();
+        let reading = self.run(io, Some(secrets), |engine, store| {
+            engine.call_read_order(store, session, context, bits, segments, &bytes)
+        })?;
+        let rows = segments.iter().map(|s| s.len() as u64 / 32).sum();
+        let answer = OrderAnswer::decode(&reading.answer)
+            .and_then(|answer| request.accepts(&answer, rows).map(|()| answer))
+            .map_err(|_| SandboxError::Malformed("not an answer to the request"))?;
+        Ok(Reading { answer, rounds: reading.rounds, gates: reading.gates })
+    }
+
     fn run<T>(
         &self,
         io: impl PeerIo + 'static,
+        secrets: Option<PairSecrets>,
         call: impl FnOnce(&bindings::Engine, &mut Store<host::State>) -> wasmtime::Result<Result<T, Abort>>,
     ) -> Result<T, SandboxError> {
         let inner = &*self.inner;
-        let mut store = Store::new(&inner.wasmtime, host::State::new(Box::new(io), inner.limits));
+        let mut store = Store::new(&inner.wasmtime, host::State::new(Box::new(io), secrets, inner.limits));
         store.limiter(|state| state.limits());
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|ctx| {

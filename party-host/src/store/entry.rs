@@ -1,13 +1,12 @@
 //! How a committed log entry is stored.
 
 use tercet_protocol::codec::{CodecError, Reader, Writer};
-use tercet_protocol::ids::{EntryHash, Nullifier, Signature, SubmissionId, SurveyId};
+use tercet_protocol::ids::{EntryHash, Signature, SurveyId};
 use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry, MAX_BATCH};
 
 const TAG: &[u8] = b"tercet committed entry v1";
 
-/// A tag, survey, height, previous hash, count, each accepted submission (id, nullifier, 0 or 1 and the replaced
-/// id), three votes.
+/// A tag, survey, height, previous hash, count, each accepted submission, three votes.
 pub(super) fn encode(committed: &CommittedEntry) -> Result<Vec<u8>, CodecError> {
     let e = &committed.entry;
     let len = e.accepted.len();
@@ -17,13 +16,7 @@ pub(super) fn encode(committed: &CommittedEntry) -> Result<Vec<u8>, CodecError> 
     let mut w = Writer::default();
     w.bytes(TAG).array(e.survey.as_ref()).u64(e.height).array(e.previous.as_ref());
     w.u32(u32::try_from(len).unwrap_or(u32::MAX));
-    for a in &e.accepted {
-        w.array(a.submission.as_ref()).array(a.nullifier.as_ref());
-        match &a.replaces {
-            None => w.u8(0),
-            Some(id) => w.u8(1).array(id.as_ref()),
-        };
-    }
+    e.accepted.iter().for_each(|a| a.write(&mut w));
     for vote in &committed.votes {
         w.array(vote.as_ref());
     }
@@ -40,13 +33,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CommittedEntry, CodecError> {
     let count = r.count("accepted", MAX_BATCH)?;
     let mut accepted = Vec::with_capacity(count);
     for _ in 0..count {
-        let (submission, nullifier) = (SubmissionId(r.array()?), Nullifier(r.array()?));
-        let replaces = match r.u8()? {
-            0 => None,
-            1 => Some(SubmissionId(r.array()?)),
-            _ => return Err(CodecError::Unknown("the mark of a replaced submission")),
-        };
-        accepted.push(Accepted { submission, nullifier, replaces });
+        accepted.push(Accepted::read(&mut r)?);
     }
     let votes = [Signature(r.array()?), Signature(r.array()?), Signature(r.array()?)];
     r.finish()?;
@@ -58,17 +45,19 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use tercet_protocol::ids::{Nullifier, SubmissionId};
+
     use super::*;
 
     fn entries() -> impl Strategy<Value = CommittedEntry> {
         let accepted =
-            (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<Option<[u8; 32]>>()).prop_map(|(s, n, r)| {
-                Accepted {
+            (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<Option<[u8; 32]>>(), vec("[a-zé]{1,9}", 0..3))
+                .prop_map(|(s, n, r, fields)| Accepted {
                     submission: SubmissionId(s),
                     nullifier: Nullifier(n),
                     replaces: r.map(SubmissionId),
-                }
-            });
+                    fields,
+                });
         (any::<[u8; 32]>(), any::<u64>(), any::<[u8; 32]>(), vec(accepted, 0..6), any::<[u8; 3]>()).prop_map(
             |(survey, height, previous, accepted, votes)| CommittedEntry {
                 entry: LogEntry { survey: SurveyId(survey), height, previous: EntryHash(previous), accepted },

@@ -44,14 +44,16 @@ async fn answer(State(services): State<Arc<Mutex<Services>>>, headers: HeaderMap
     match headers["x-amz-target"].to_str().unwrap() {
         "TrentService.Encrypt" if services.disabled => refusal("DisabledException"),
         "TrentService.Encrypt" => {
-            let entry = (text(&request, "KeyId"), request["EncryptionContext"].clone(), text(&request, "Plaintext"));
+            let entry =
+                (text(&request, "KeyId"), request["EncryptionContext"].clone(), text(&request, "Plaintext"));
             services.wrapped.push(entry);
             // Base64 of the entry's number: what KMS returns says nothing to us either.
             let number = format!("{:04}", services.wrapped.len() - 1);
             json!({"CiphertextBlob": number, "KeyId": request["KeyId"]}).to_string().into_response()
         }
         "TrentService.Decrypt" => {
-            let found = text(&request, "CiphertextBlob").parse().ok().and_then(|i: usize| services.wrapped.get(i));
+            let found =
+                text(&request, "CiphertextBlob").parse().ok().and_then(|i: usize| services.wrapped.get(i));
             match found {
                 Some((key, ..)) if *key != text(&request, "KeyId") => refusal("IncorrectKeyException"),
                 Some((_, context, plain)) if *context == request["EncryptionContext"] => {
@@ -61,7 +63,9 @@ async fn answer(State(services): State<Arc<Mutex<Services>>>, headers: HeaderMap
             }
         }
         "secretsmanager.GetSecretValue" => match services.secrets.get(&text(&request, "SecretId")) {
-            Some(value) => json!({"SecretString": value, "ARN": request["SecretId"]}).to_string().into_response(),
+            Some(value) => {
+                json!({"SecretString": value, "ARN": request["SecretId"]}).to_string().into_response()
+            }
             None => refusal("ResourceNotFoundException"),
         },
         other => panic!("nobody should ask for {other}"),
@@ -107,7 +111,10 @@ async fn data_keys_are_wrapped_by_kms_and_bound_to_key_and_place() {
 
     services.lock().unwrap().disabled = true;
     let error = ring.wrap(&key, b"place").await.unwrap_err();
-    assert!(matches!(error, KeyringError::KmsKey { .. }) && error.to_string().contains("DisabledException"), "{error}");
+    assert!(
+        matches!(error, KeyringError::KmsKey { .. }) && error.to_string().contains("DisabledException"),
+        "{error}"
+    );
     assert!(!format!("{ring:?} {key:?} {error:?}").contains("7, 7"));
 }
 

@@ -15,7 +15,7 @@ use tlsn_verifier::HashAlg;
 
 use crate::codec::Writer;
 use crate::ids::{Nullifier, SurveyId, sha256};
-use crate::survey::SurveyManifest;
+use crate::survey::{FieldSection, MAX_FIELD_VALUE, SurveyManifest};
 
 pub use verifier::{Denied, SurveyVerifier};
 
@@ -104,6 +104,8 @@ rules! {
     Commitment = "commitment";
     /// The identity stands once, revealed.
     Identity = "identity";
+    /// A field's value stands once, revealed, and is one that the survey admits.
+    Field = "field";
 }
 
 /// Why a presentation does not fit a survey.
@@ -127,6 +129,8 @@ pub struct Admitted {
     pub nullifier: Nullifier,
     /// The columns' commitments, in the survey's order.
     pub columns: Vec<AdmittedColumn>,
+    /// Values of the revealed fields, in the survey's order.
+    pub fields: Vec<String>,
 }
 
 /// A column's commitment.
@@ -224,7 +228,46 @@ pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> 
     if claimed.windows(2).any(|w| w[0].end > w[1].start) {
         return refuse(Rule::Column, "two columns name the same value");
     }
-    Ok(Admitted { nullifier: nullifier(id, survey, evidence, &body)?, columns })
+    let fields = survey.fields.iter().map(|f| field(f, &body)).collect::<Result<_, _>>()?;
+    Ok(Admitted { nullifier: nullifier(id, survey, evidence, &body)?, columns, fields })
+}
+
+/// The revealed text between two literals, of which the first stands once in the response.
+fn between<'b>(
+    body: &'b http::Body,
+    (prefix, suffix): (&str, &str),
+    max: usize,
+    rule: Rule,
+    what: &str,
+) -> Result<&'b [u8], Refusal> {
+    let start = find_once(&body.bytes, prefix.as_bytes(), rule, &format!("{what}'s prefix"))?;
+    let rest = &body.bytes[start..];
+    let Some(len) = find(rest, suffix.as_bytes()) else {
+        return refuse(rule, format!("{what}'s suffix does not follow its prefix"));
+    };
+    let text = &rest[..len];
+    // Hidden bytes read as zero, so this also refuses a hidden text.
+    if text.is_empty() || len > max || text.iter().any(u8::is_ascii_control) {
+        return refuse(rule, format!("{what} must be 1 to {max} revealed, printable bytes"));
+    }
+    Ok(text)
+}
+
+fn field(section: &FieldSection, body: &http::Body) -> Result<String, Refusal> {
+    let what = format!("the field {}", section.name);
+    let literals = (section.prefix.as_str(), section.suffix.as_str());
+    let text = between(body, literals, MAX_FIELD_VALUE, Rule::Field, &what)?;
+    let value = str::from_utf8(text).ok().filter(|t| !t.chars().any(char::is_control));
+    let Some(value) = value else {
+        return refuse(Rule::Field, format!("{what} must be printable text in UTF-8"));
+    };
+    if !section.values.is_empty() && !section.values.iter().any(|v| v == value) {
+        return refuse(
+            Rule::Field,
+            format!("{what} is \"{}\", which the survey does not admit", value.escape_debug()),
+        );
+    }
+    Ok(value.to_owned())
 }
 
 fn nullifier(
@@ -238,20 +281,8 @@ fn nullifier(
     match &survey.identity {
         None => w.u8(0).bytes(evidence.session),
         Some(section) => {
-            let start =
-                find_once(&body.bytes, section.prefix.as_bytes(), Rule::Identity, "the identity's prefix")?;
-            let rest = &body.bytes[start..];
-            let Some(len) = find(rest, section.suffix.as_bytes()) else {
-                return refuse(Rule::Identity, "the identity's suffix does not follow its prefix");
-            };
-            let identity = &rest[..len];
-            // Hidden bytes read as zero, so this also refuses a hidden identity.
-            if identity.is_empty() || len > MAX_IDENTITY || identity.iter().any(u8::is_ascii_control) {
-                return refuse(
-                    Rule::Identity,
-                    format!("the identity must be 1 to {MAX_IDENTITY} revealed, printable bytes"),
-                );
-            }
+            let literals = (section.prefix.as_str(), section.suffix.as_str());
+            let identity = between(body, literals, MAX_IDENTITY, Rule::Identity, "the identity")?;
             w.u8(1).bytes(identity)
         }
     };

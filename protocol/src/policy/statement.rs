@@ -1,20 +1,31 @@
 //! From a survey and an admitted presentation to the statement that the provider proves.
 
+use std::collections::BTreeSet;
+
 use tercet_mpc::decimal::Excess;
 use tercet_mpc::statement::{Column, HashAlg as Commitment, Lane, Output, Statement, StatementError};
 use tlsn_verifier::HashAlg;
 
 use super::Admitted;
+use crate::statistic::targets;
 use crate::survey::{ExcessDigits, SurveyManifest};
 
 impl SurveyManifest {
-    /// The numbers that every provider shares: each column's value, and its square where a statistic needs it.
+    /// The numbers that every provider shares: each column's value, its square where a statistic of it needs it,
+    /// and the products of pairs. Listing `variance` makes every column's square one of them, `variance(a)` one.
     pub fn outputs(&self) -> Vec<Output> {
-        let squares = self.statistics().iter().any(|s| s.needs_squares());
+        let needed: BTreeSet<Output> = self
+            .permits()
+            .iter()
+            .flat_map(|p| targets(self, p.family, &p.columns).into_iter().flat_map(|t| p.family.outputs(t)))
+            .collect();
         // At most MAX_COLUMNS columns.
-        (0..self.columns.len() as u8)
-            .flat_map(|c| std::iter::once(Output::Value(c)).chain(squares.then_some(Output::Square(c))))
-            .collect()
+        let single = (0..self.columns.len() as u8).flat_map(|c| {
+            let square = Some(Output::Square(c)).filter(|s| needed.contains(s));
+            std::iter::once(Output::Value(c)).chain(square)
+        });
+        let products = needed.iter().filter(|o| matches!(o, Output::Product(..))).copied();
+        single.chain(products).collect()
     }
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.

@@ -267,3 +267,30 @@ fn nullifiers_are_the_identitys() {
     assert_eq!(of(&honest()), of(&other_person));
     assert_ne!(of(&honest()), of(&other_balance));
 }
+
+const WITH_FIELDS: &str = r#"{"balances":[{"asset":"BNB","free":"1.5","locked":"0"},{"asset":"ETH","free":"<12.5>","locked":"0"},{"asset":"BTC","free":"<1>","locked":"0"}],"country":"DE","uid":77}"#;
+
+#[test]
+fn fields_are_read_from_the_revealed_response() {
+    let survey = crate::survey::wide("\"mean@country\"");
+    let open = survey.replace("values = [\"DE\", \"FR\"]\n", "");
+    let of = |survey: &str, body: &str| check(survey, &Shown { received: with_body(body), ..honest() });
+    let admitted = of(&survey, WITH_FIELDS).unwrap();
+    assert_eq!((admitted.fields, admitted.columns.len()), (vec!["DE".to_owned()], 2));
+    for (from, to) in [
+        (r#""country":"DE""#, r#""country":"IT""#),
+        (r#""country":"DE""#, r#""country":"<DE>""#),
+        (r#""country":"DE""#, r#""country":"""#),
+        (r#""country":"DE""#, r#""land":"DE""#),
+        (r#""country":"DE""#, r#""country":"DE","country":"DE""#),
+        (r#""country":"DE""#, "\"country\":\"D\u{7}E\""),
+        (r#""country":"DE""#, "\"country\":\"D\u{85}E\""),
+    ] {
+        let rule = of(&survey, &WITH_FIELDS.replace(from, to)).unwrap_err().rule;
+        assert!(rule == Rule::Field || (to.contains('<') && rule == Rule::Hidden), "{to}: {rule:?}");
+    }
+    // Without a list any text is admitted, of bounded length.
+    assert_eq!(of(&open, &WITH_FIELDS.replace("DE", "Österreich")).unwrap().fields, ["Österreich"]);
+    let long = WITH_FIELDS.replace("\"DE\"", &format!("\"{}\"", "x".repeat(65)));
+    assert_eq!(of(&open, &long).unwrap_err().rule, Rule::Field);
+}

@@ -32,7 +32,12 @@ fn each_wrong_value_is_refused_at_its_key() {
         ("closes = \"2030", "closes = \"2020", "survey.closes"),
         ("min_cohort = 10", "min_cohort = 0", "survey.min_cohort"),
         ("min_new = 5", "min_new = 0", "survey.min_new"),
-        ("\"stddev\"]", "\"max\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"maximum\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"quantile:1.5\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"mean(btc)\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"mean@country\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"covariance\"]", "survey.statistics"),
+        ("min_new = 5", "min_new = 5\nbudget = 0", "survey.budget"),
         ("[\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]", "[]", "survey.statistics"),
         ("server_name = \"api", "server_name = \"API", "source.server_name"),
         ("server_name = \"api.exchange.test\"", "server_name = \"127.0.0.1\"", ""),
@@ -58,6 +63,90 @@ fn each_wrong_value_is_refused_at_its_key() {
     }
     let twice = format!("{SURVEY}\n{}", &SURVEY[SURVEY.find("[[columns]]").unwrap()..]);
     assert_eq!(refused_key(&twice), "columns.name");
+}
+
+const FIELD: &str =
+    "[[fields]]\nname = \"country\"\nprefix = '\"country\":\"'\nsuffix = '\"'\nvalues = [\"DE\", \"FR\"]\n";
+
+/// The example with further statistics, a second column and a field.
+pub fn wide(statistics: &str) -> String {
+    let column =
+        SURVEY[SURVEY.find("[[columns]]").unwrap()..].replace("eth_free", "btc").replace("ETH", "BTC");
+    let survey = SURVEY.replace("\"variance\", \"stddev\"]", &format!("{statistics}]"));
+    format!("{survey}\n{FIELD}{column}")
+}
+
+#[test]
+fn fields_are_checked() {
+    let good = wide("\"mean@country\"");
+    let survey = SurveyManifest::from_toml(&good).unwrap();
+    assert_eq!(survey.field("country"), Some(0));
+    for (from, to, key) in [
+        ("name = \"country\"", "name = \"Country\"", "fields.name"),
+        ("'\"country\":\"'", "'country:'", "fields.prefix"),
+        ("suffix = '\"'\nvalues", "suffix = ''\nvalues", "fields.suffix"),
+        ("[\"DE\", \"FR\"]", "[\"DE\", \"DE\"]", "fields.values"),
+        ("[\"DE\", \"FR\"]", "[\"DE\", \"\"]", "fields.values"),
+        ("[\"DE\", \"FR\"]", "['D\"E']", "fields.values"),
+        ("mean@country", "mean@city", "survey.statistics"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        assert_eq!(refused_key(&good.replacen(from, to, 1)), key, "{to}");
+    }
+    assert_eq!(refused_key(&format!("{good}\n{FIELD}")), "fields.name");
+}
+
+#[test]
+fn providers_share_what_the_listed_statistics_need_and_no_more() {
+    use tercet_mpc::Output::{Product, Square, Value};
+    for (statistics, outputs) in [
+        ("\"gini\"", vec![Value(0), Value(1)]),
+        ("\"stddev(btc)\"", vec![Value(0), Value(1), Square(1)]),
+        ("\"variance\"", vec![Value(0), Square(0), Value(1), Square(1)]),
+        ("\"covariance\"", vec![Value(0), Value(1), Product(0, 1)]),
+        ("\"regression(btc,eth_free)\"", vec![Value(0), Value(1), Square(1), Product(0, 1)]),
+        ("\"correlation\", \"quantile\"", vec![Value(0), Square(0), Value(1), Square(1), Product(0, 1)]),
+    ] {
+        let survey = SurveyManifest::from_toml(&wide(statistics)).unwrap();
+        assert_eq!(survey.outputs(), outputs, "{statistics}");
+        assert!(!survey.lanes().is_empty());
+    }
+    // Sixteen columns have more pairs than a statement has outputs.
+    let column = SURVEY[SURVEY.find("[[columns]]").unwrap()..].to_owned();
+    let more: String = (1..16).map(|i| column.replace("eth_free", &format!("c{i}"))).collect();
+    let all = format!("{}\n{more}", SURVEY.replace("\"stddev\"]", "\"covariance\"]"));
+    assert_eq!(refused_key(&all), "survey.statistics");
+    let named = all.replace("\"covariance\"", "\"covariance(c1,c2)\"");
+    assert!(SurveyManifest::from_toml(&named).is_ok());
+}
+
+#[test]
+fn a_listed_family_permits_its_parameters_and_is_not_asked_by_default() {
+    use tercet_protocol::statistic::permitted;
+    let survey =
+        SurveyManifest::from_toml(&wide("\"quantile\", \"top_share:0.010\", \"mean(btc)@country\"")).unwrap();
+    let names: Vec<_> = survey.statistics().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["count", "sum", "mean", "top_share:0.01", "mean(btc)@country"]);
+    for name in [
+        "quantile:0.9",
+        "quantile:0.25(btc)",
+        "top_share:0.01(eth_free)",
+        "mean(eth_free)",
+        "mean(btc)@country",
+    ] {
+        assert!(permitted(&survey, name).is_some(), "{name}");
+    }
+    for name in [
+        "quantile",
+        "quantile:0.9(xrp)",
+        "top_share:0.1",
+        "mean@country",
+        "median",
+        "quantile:0.9@country",
+        "",
+    ] {
+        assert!(permitted(&survey, name).is_none(), "{name}");
+    }
 }
 
 #[test]

@@ -3,15 +3,18 @@
 //! Owns the measuring. Never asserts a time: it says what was reached beside the limit. It does fail where what
 //! it measures gives a wrong answer.
 
+mod ands;
 mod proc;
 mod prove;
 mod providers;
 mod query;
 mod report;
+mod sort;
 mod statements;
 mod submit;
 mod system;
 mod verify;
+mod wires;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +36,12 @@ pub struct Cli {
     /// Less of everything: minutes become seconds.
     #[arg(long)]
     quick: bool,
+    /// Rows of a column, for what is measured over rows.
+    #[arg(long, value_name = "N")]
+    rows: Vec<usize>,
+    /// Milliseconds that are added to every round trip between parties.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    rtt_ms: u64,
     /// Folder of the built programs.
     #[arg(long, value_name = "DIR")]
     programs: PathBuf,
@@ -55,6 +64,10 @@ enum Name {
     Submit,
     /// Statistics over stored rows.
     Query,
+    /// AND gates with malicious security, in the sandbox and native.
+    Ands,
+    /// Order statistics of stored rows through three party processes.
+    Sort,
     /// All of them.
     All,
 }
@@ -66,11 +79,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // TLS has one provider; the first to ask installs it.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let benches: [(Name, Bench); 4] = [
+    let benches: [(Name, Bench); 6] = [
         (Name::Prove, prove::run),
         (Name::Verify, verify::run),
         (Name::Submit, submit::run),
         (Name::Query, query::run),
+        (Name::Ands, ands::run),
+        (Name::Sort, sort::run),
     ];
     for (name, run) in benches {
         if cli.name != name && cli.name != Name::All {

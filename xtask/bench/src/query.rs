@@ -32,7 +32,7 @@ const WRITING: usize = 16;
 /// Queries after the first.
 const WARM: usize = 7;
 /// Longest wait for the parties to find each other after their start.
-const TOGETHER: Duration = Duration::from_secs(60);
+pub const TOGETHER: Duration = Duration::from_secs(60);
 
 /// Measures it.
 pub fn run(cli: &Cli) -> Result<Report> {
@@ -46,7 +46,9 @@ pub fn run(cli: &Cli) -> Result<Report> {
     eprintln!("filling three stores with {rows} rows");
     let clock = Instant::now();
     let survey = stack.descriptor()?;
-    let (batches, sum) = runtime.block_on(fill(&stack, &survey, rows))?;
+    let (batches, values) = runtime.block_on(fill(&stack, &survey, rows))?;
+    let scale = survey.manifest().columns.first().context("a survey without columns")?.scale;
+    let sum = decimal(values.iter().sum(), u32::from(scale));
     let filling = clock.elapsed().as_secs_f64();
 
     let clock = Instant::now();
@@ -86,9 +88,8 @@ struct Stored {
     segment: Arc<Segment>,
 }
 
-/// Writes agreed batches of random rows to the three stores; gives their number, and the sum as the survey's
-/// statistics write it.
-async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(usize, String)> {
+/// Writes agreed batches of random rows to the three stores; gives their number, and the rows' values.
+pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(usize, Vec<u128>)> {
     let mut stores = Vec::with_capacity(3);
     let mut identities = Vec::with_capacity(3);
     for operator in 0..3 {
@@ -114,7 +115,7 @@ async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(
 
     let lanes = survey.manifest().lanes();
     let mut previous = EntryHash([0; 32]);
-    let mut sum = 0u128;
+    let mut values = Vec::with_capacity(rows);
     let mut all: [Vec<Stored>; 3] = Default::default();
     for height in 1..=rows.div_ceil(ROWS) as u64 {
         let here = ROWS.min(rows - (height as usize - 1) * ROWS);
@@ -125,9 +126,10 @@ async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(
                 submission: SubmissionId(random()?),
                 nullifier: Nullifier(random()?),
                 replaces: None,
+                fields: Vec::new(),
             });
             let value = u128::from(u64::from_le_bytes(random()?) >> 24);
-            sum += value;
+            values.push(value);
             for lane in &lanes {
                 share(lane_value(lane, value)?, &mut shares)?;
             }
@@ -156,8 +158,7 @@ async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(
         .buffer_unordered(WRITING)
         .try_collect::<()>()
         .await?;
-    let scale = survey.manifest().columns.first().context("a survey without columns")?.scale;
-    Ok((batches, decimal(sum, u32::from(scale))))
+    Ok((batches, values))
 }
 
 /// What a row of this value has in a lane.
@@ -189,7 +190,7 @@ fn share(value: u128, rows: &mut [Vec<u8>; 3]) -> Result<()> {
 }
 
 /// An integer of 10^-scale in decimal, without trailing zeros.
-fn decimal(n: u128, scale: u32) -> String {
+pub fn decimal(n: u128, scale: u32) -> String {
     let unit = 10u128.pow(scale);
     let text = format!("{}.{:0width$}", n / unit, n % unit, width = scale as usize);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

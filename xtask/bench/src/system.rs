@@ -1,6 +1,6 @@
 //! A running system to measure, and a lean HTTP client for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -17,13 +17,24 @@ use crate::{Cli, proc};
 
 /// Starts the whole system in `folder` with so many accounts at the sample exchange.
 pub fn start(cli: &Cli, folder: &Path, accounts: u32) -> Result<Stack> {
+    start_with(cli, folder, accounts, None, 0)
+}
+
+/// The same with a survey of one's own, and with a longer way between the parties.
+pub fn start_with(
+    cli: &Cli,
+    folder: &Path,
+    accounts: u32,
+    survey: Option<PathBuf>,
+    rtt_ms: u64,
+) -> Result<Stack> {
     let options = Options {
         data_dir: folder.into(),
         programs: cli.programs.clone(),
         engine: cli.engine.clone(),
-        survey: None,
+        survey,
         accounts,
-        rtt_ms: 0,
+        rtt_ms,
     };
     Stack::start(options, &mut |name| eprintln!("starting {name}"))
 }

@@ -1,131 +1,19 @@
 //! One party's check of a batch: in the sandbox, with the real engine, and the same code native.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use party_host::sandbox::{Direction, Limits, PeerIo, Sandbox, Session, SessionOver, Submission, Verdict};
-use tercet_mpc::{Abort, HashAlg, PartyId, Peer, ShareHashes, Statement, Step, Transport};
+use anyhow::{Context as _, Result, bail};
+use party_host::sandbox::{Limits, Sandbox, Session, Submission, Verdict};
+use tercet_mpc::{HashAlg, PartyId, ShareHashes, Statement};
 use tercet_protocol::keys::random;
 
 use crate::Cli;
-use crate::proc::thread_cpu;
 use crate::report::{Limit, Report, spread};
 use crate::statements::case;
+use crate::wires::{Cost, Wires, at_three};
 
 /// Sizes of batches, and how many of each are measured.
 const BATCHES: [(usize, usize); 3] = [(1, 41), (64, 9), (256, 3)];
-
-/// One party's wires to the two others, in this process.
-struct Wires {
-    party: PartyId,
-    out: [Sender<Vec<u8>>; 2],
-    inbox: [Receiver<Vec<u8>>; 2],
-    sent: Arc<Sent>,
-}
-
-/// What one party sent.
-#[derive(Default)]
-struct Sent {
-    frames: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Wires {
-    /// Of the three parties. Index 0 is the next party, 1 the previous.
-    fn three() -> [Self; 3] {
-        let (next_out, mut next_in): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();
-        let (previous_out, mut previous_in): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();
-        // Party i hears its next party's "previous" wire and its previous party's "next" wire.
-        previous_in.rotate_left(1);
-        next_in.rotate_right(1);
-        let mut next_out = next_out.into_iter();
-        let mut previous_out = previous_out.into_iter();
-        let mut next_in = next_in.into_iter();
-        let mut previous_in = previous_in.into_iter();
-        PartyId::ALL.map(|party| {
-            let wire = "three wires were made above";
-            // Unwrap safety: each iterator has three items.
-            #[expect(clippy::expect_used, reason = "three wires were made above")]
-            let wires = Self {
-                party,
-                out: [next_out.next().expect(wire), previous_out.next().expect(wire)],
-                inbox: [previous_in.next().expect(wire), next_in.next().expect(wire)],
-                sent: Arc::default(),
-            };
-            wires
-        })
-    }
-
-    fn put(&self, wire: usize, frame: Vec<u8>) -> bool {
-        self.sent.frames.fetch_add(1, Ordering::Relaxed);
-        self.sent.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
-        self.out[wire].send(frame).is_ok()
-    }
-}
-
-impl PeerIo for Wires {
-    fn send(&mut self, to: Direction, _step: u32, frame: Vec<u8>) -> Result<(), SessionOver> {
-        match self.put(usize::from(to == Direction::Previous), frame) {
-            true => Ok(()),
-            false => Err(SessionOver("the peer is gone".into())),
-        }
-    }
-
-    fn receive(&mut self, from: Direction, _step: u32) -> Result<Vec<u8>, SessionOver> {
-        self.inbox[usize::from(from == Direction::Previous)]
-            .recv()
-            .map_err(|_| SessionOver("the peer is gone".into()))
-    }
-}
-
-impl Transport for Wires {
-    fn send(&mut self, to: Peer, step: Step, frame: Vec<u8>) -> Result<(), Abort> {
-        match self.put(usize::from(to == Peer::Prev), frame) {
-            true => Ok(()),
-            false => Err(Abort::Closed { step }),
-        }
-    }
-
-    fn recv(&mut self, from: Peer, step: Step) -> Result<Vec<u8>, Abort> {
-        let lost = |_| Abort::Transport { peer: from.of(self.party), step, reason: "closed" };
-        self.inbox[usize::from(from == Peer::Prev)].recv().map_err(lost)
-    }
-}
-
-/// What one batch cost a party.
-#[derive(Clone, Copy)]
-struct Cost {
-    cpu: f64,
-    frames: u64,
-    bytes: u64,
-}
-
-/// Runs a batch at the three parties, each in a thread of its own.
-fn at_three(run: impl Fn(PartyId, Wires) -> Result<()> + Sync) -> Result<[Cost; 3]> {
-    let run = &run;
-    std::thread::scope(|scope| {
-        let threads = Wires::three().map(|wires| {
-            scope.spawn(move || {
-                let sent = wires.sent.clone();
-                let party = wires.party;
-                let before = thread_cpu();
-                run(party, wires).with_context(|| party.to_string())?;
-                let cpu = thread_cpu() - before;
-                Ok(Cost {
-                    cpu,
-                    frames: sent.frames.load(Ordering::Relaxed),
-                    bytes: sent.bytes.load(Ordering::Relaxed),
-                })
-            })
-        });
-        let [a, b, c] =
-            threads.map(|t| t.join().map_err(|_| anyhow!("a party's thread ended")).and_then(|r| r));
-        Ok([a?, b?, c?])
-    })
-}
 
 /// The batch as each party's host has it.
 fn batches(size: usize) -> Result<[Vec<Submission>; 3]> {

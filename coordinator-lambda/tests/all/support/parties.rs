@@ -169,13 +169,14 @@ pub fn result(
         column: (name != "count").then(|| "eth_free".to_owned()),
         unit: String::new(),
         value: Some("1.5".into()),
-        exact: None,
+        ..StatisticValue::default()
     };
     let result = ReleasedStatistics {
         survey: asked.survey,
         query,
         height,
         head: EntryHash([height as u8; 32]),
+        filter: asked.filter.clone(),
         submissions: 24,
         released_at,
         statistics: asked.statistics.iter().map(value).collect(),

@@ -1,15 +1,21 @@
 //! The honest run, and the sandbox's own promises.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use party_host::sandbox::{IMPORTS, Limits, Sandbox, SandboxError};
 use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::ids::EngineDigest;
 
+use tercet_mpc::order::OrderRequest;
+use tercet_mpc::statement::{Lane, Output, Part};
+use tercet_mpc::statistics::Statistic;
+use tercet_protocol::statistic::{Opened, release};
+
 use super::world::{World, cohort, manifest, sandbox, vectors};
 
 /// The cohort's values in 10^-8 units, from the vectors' own notes.
-fn values(names: &[String]) -> Vec<i128> {
+pub fn values(names: &[String]) -> Vec<i128> {
     let value = |name: &String| {
         let text = std::fs::read_to_string(vectors().join(name).join("meta.json")).unwrap();
         let meta: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -84,6 +90,61 @@ async fn a_cohort_gets_in_once_and_comes_out_as_exact_statistics() {
     world.accept(&prepared[3]).await;
     let QueryState::Done { result: again } = world.query(&["sum"]).await else { panic!() };
     assert_eq!(again.result.statistics[0].value, result.result.statistics[1].value);
+}
+
+/// Every statistic of sorted values, in one query, as what the clear text says: the same evaluation of the answer that
+/// sorting the cohort's values by themselves gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn sorted_values_come_out_as_the_clear_text_says() {
+    const NAMES: [&str; 15] = [
+        "min",
+        "max",
+        "median",
+        "quantile:0.9",
+        "quantile:0.125",
+        "quantile_nearest:0.9",
+        "iqr",
+        "trimmed_mean:0.1",
+        "gini",
+        "lorenz:0.2,0.5,0.8",
+        "top_share:0.1",
+        "mode",
+        "histogram:0,1,10,100,1000",
+        "sum",
+        "count",
+    ];
+    let mut survey = manifest();
+    survey.survey.statistics = NAMES.map(String::from).to_vec();
+    let world = World::start(survey.clone(), Duration::from_secs(20)).await;
+    let names = cohort();
+    let prepared: Vec<_> = names.iter().map(|n| world.prepare(n)).collect();
+    futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
+    world.until_height(1).await;
+    let answer = world.query(&NAMES).await;
+    let QueryState::Done { result } = answer else { panic!("{answer:?}") };
+    result.verify(world.survey.parties()).unwrap();
+
+    let values = values(&names);
+    let rows = values.len() as u64;
+    let statistics: Vec<Statistic> = NAMES.iter().map(|n| n.parse().unwrap()).collect();
+    let mut request = OrderRequest::default();
+    for s in &statistics {
+        request.merge(&s.measure.order(rows, survey.columns[0].scale));
+    }
+    let plain: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
+    let opened = Opened {
+        submissions: rows,
+        lanes: vec![Lane { output: Output::Value(0), part: Part::Whole, signed: true }],
+        sums: vec![values.iter().sum::<i128>().cast_unsigned()],
+        orders: vec![(0, request.clone(), request.answer(&plain))],
+    };
+    assert_eq!(result.result.statistics, release(&survey, &statistics, &opened, &BTreeMap::new()));
+    let largest = result.result.statistics[1].exact.clone().unwrap();
+    let (top, unit) = (plain.iter().max().unwrap(), 100_000_000);
+    assert_eq!(
+        i128::from(*top) * largest.denominator.parse::<i128>().unwrap(),
+        largest.numerator.parse::<i128>().unwrap() * unit
+    );
 }
 
 /// An upload that only one party has cannot be decided: it is handed back when that party stops, and taken again later.

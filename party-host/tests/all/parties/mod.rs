@@ -2,5 +2,6 @@
 
 mod honest;
 mod providers;
+mod statistics;
 mod tamper;
 mod world;

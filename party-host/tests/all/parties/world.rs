@@ -17,10 +17,11 @@ use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
 use tercet_mpc::{ColumnWitness, Statement};
 use tercet_protocol::api::{PartyQuery, Problem, QueryState, SubmissionState, SubmissionStatus};
+use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{PublicKey, QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::policy::SurveyVerifier;
+use tercet_protocol::policy::{AdmittedColumn, SurveyVerifier};
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tlsn_verifier::{Direction, Secrets};
@@ -214,19 +215,27 @@ impl World {
         self.parties.iter().flatten().map(head).collect()
     }
 
-    /// The statement and witness of a real presentation.
+    /// The statement and witness of a real presentation with one column.
     pub fn opened(&self, name: &str) -> (Vec<u8>, Statement, ColumnWitness) {
+        let (presentation, statement, witnesses) = self.opened_all(name);
+        (presentation, statement, witnesses.into_iter().next().unwrap())
+    }
+
+    fn opened_all(&self, name: &str) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
         let dir = vectors().join(name);
         let presentation = std::fs::read(dir.join("presentation.bin")).unwrap();
         let secrets = Secrets::decode(&std::fs::read(dir.join("secrets.bin")).unwrap()).unwrap();
         let (verified, admitted) = SurveyVerifier::new(&self.survey).unwrap().check(&presentation).unwrap();
-        let committed = verified
-            .unopened()
-            .find(|c| c.direction == Direction::Received && c.digest == admitted.columns[0].digest)
-            .unwrap();
-        let opening = secrets.opening_for(committed).unwrap();
+        let witness = |column: &AdmittedColumn| {
+            let committed = verified
+                .unopened()
+                .find(|c| c.direction == Direction::Received && c.digest == column.digest)
+                .unwrap();
+            let opening = secrets.opening_for(committed).unwrap();
+            ColumnWitness { bytes: opening.bytes, blinder: opening.blinder }
+        };
         let statement = admitted.statement(self.survey.manifest()).unwrap();
-        (presentation, statement, ColumnWitness { bytes: opening.bytes, blinder: opening.blinder })
+        (presentation, statement, admitted.columns.iter().map(witness).collect())
     }
 
     /// Proves `witness` under `statement` for a presentation.
@@ -237,16 +246,26 @@ impl World {
         witness: ColumnWitness,
         seed: u8,
     ) -> Prepared {
+        self.prove_all(presentation, statement, &[witness], seed)
+    }
+
+    fn prove_all(
+        &self,
+        presentation: Vec<u8>,
+        statement: &Statement,
+        witnesses: &[ColumnWitness],
+        seed: u8,
+    ) -> Prepared {
         let mut public = PublicPart { survey: self.survey_id(), presentation, share_hashes: Vec::new() };
         let context = public.proof_context();
-        let proven = tercet_mpc::prove(statement, &[witness], &context, &[seed; 32], &mut |_| {}).unwrap();
+        let proven = tercet_mpc::prove(statement, witnesses, &context, &[seed; 32], &mut |_| {}).unwrap();
         public.share_hashes = proven.public.encode().to_vec();
         Prepared { public, private: proven.private.map(|p| p.to_vec()) }
     }
 
     pub fn prepare(&self, name: &str) -> Prepared {
-        let (presentation, statement, witness) = self.opened(name);
-        self.prove(presentation, &statement, witness, 7)
+        let (presentation, statement, witnesses) = self.opened_all(name);
+        self.prove_all(presentation, &statement, &witnesses, 7)
     }
 
     /// The upload for one party.
@@ -295,10 +314,16 @@ impl World {
 
     /// Runs a query to its end.
     pub async fn query(&self, statistics: &[&str]) -> QueryState {
+        self.query_where(statistics, Filter::default()).await
+    }
+
+    /// Runs a query about some of the rows.
+    pub async fn query_where(&self, statistics: &[&str], filter: Filter) -> QueryState {
         let id = QueryId(tercet_protocol::keys::random().unwrap());
         let query = PartyQuery {
             survey: self.survey_id(),
             statistics: statistics.iter().map(ToString::to_string).collect(),
+            filter,
         };
         let node = self.party(0);
         node.start_query(id, query).unwrap();

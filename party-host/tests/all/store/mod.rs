@@ -105,6 +105,7 @@ fn batch(height: u64, previous: EntryHash, variant: u64) -> (CommittedEntry, Arc
         submission,
         nullifier: Nullifier(sha256(&[b"nullifier", submission.as_ref()])),
         replaces: None,
+        fields: Vec::new(),
     });
     let entry = LogEntry { survey: SURVEY, height, previous, accepted: accepted.to_vec() };
     let votes = parties().each_ref().map(|k| entry.sign(k));

@@ -5,16 +5,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
-use tercet_mpc::statistics::Statistic;
+use tercet_mpc::statement::MAX_OUTPUTS;
+use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
-use crate::ids::{EngineDigest, PublicKey, SurveyId, sha256};
+mod descriptor;
+
+pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
+/// Most revealed fields of one survey.
+pub const MAX_FIELDS: usize = 8;
+/// Longest value of a revealed field, in bytes.
+pub const MAX_FIELD_VALUE: usize = 64;
+/// Most values that a survey lists for one field.
+pub const MAX_FIELD_VALUES: usize = 512;
+/// Most statistics that a survey lists.
+pub const MAX_STATISTICS: usize = 256;
 /// Longest literal (prefix, suffix) in bytes.
 pub const MAX_LITERAL: usize = 256;
 /// Largest survey file or descriptor in bytes.
@@ -33,6 +43,9 @@ pub struct SurveyManifest {
     /// Where the provider's identity stands in the response. Without it, one TLS session counts as one identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentitySection>,
+    /// Revealed values by which rows may be grouped and filtered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldSection>,
     /// The committed values.
     pub columns: Vec<ColumnSection>,
 }
@@ -53,13 +66,23 @@ pub struct SurveySection {
     pub closes: OffsetDateTime,
     /// Fewest submissions that a release may cover.
     pub min_cohort: u64,
-    /// Fewest submissions added or replaced between two releases of one aggregate.
+    /// Fewest submissions that the difference of releases may tell about.
     pub min_new: u64,
+    /// Most releases in the survey's life: one for each statistic, filter and height. Without it, any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u64>,
     /// What a second proof of the same identity does.
     #[serde(default)]
     pub resubmission: Resubmission,
     /// Statistics that may be released.
     pub statistics: Vec<String>,
+}
+
+impl SurveySection {
+    /// Fewest submissions of any set that is released: the minimum cohort, or `min_new` if that is more.
+    pub fn smallest_set(&self) -> u64 {
+        self.min_cohort.max(self.min_new)
+    }
 }
 
 /// What a second proof of the same identity does.
@@ -121,6 +144,21 @@ pub struct IdentitySection {
     pub prefix: String,
     /// Literal behind it.
     pub suffix: String,
+}
+
+/// `[[fields]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSection {
+    /// Short name: lower-case letters, digits, hyphens and underscores.
+    pub name: String,
+    /// Literal in front of the value.
+    pub prefix: String,
+    /// Literal behind the value.
+    pub suffix: String,
+    /// The values that are admitted; none: any of 1 to 64 printable bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
 }
 
 /// `[[columns]]`
@@ -196,22 +234,30 @@ impl SurveyManifest {
         Ok(manifest)
     }
 
-    /// The statistics that may be released, parsed.
+    /// What may be released, parsed.
+    pub fn permits(&self) -> Vec<Permit> {
+        self.survey.statistics.iter().filter_map(|s| Permit::from_str(s).ok()).collect()
+    }
+
+    /// The statistics that are released when none is named: all whose parameters the survey states.
     pub fn statistics(&self) -> Vec<Statistic> {
-        self.survey.statistics.iter().filter_map(|s| Statistic::from_str(s).ok()).collect()
+        self.permits().iter().filter_map(Permit::statistic).collect()
+    }
+
+    /// The index of the column of this name.
+    pub fn column(&self, name: &str) -> Option<u8> {
+        // At most MAX_COLUMNS columns.
+        (0u8..).zip(&self.columns).find_map(|(i, c)| (c.name == name).then_some(i))
+    }
+
+    /// The index of the revealed field of this name.
+    pub fn field(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|f| f.name == name)
     }
 
     /// Checks every rule that the syntax alone does not.
     pub fn validate(&self) -> Result<(), SurveyError> {
         let s = &self.survey;
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        let named = |key: &str, name: &str| {
-            if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-                Err(invalid(key, "use 1 to 64 lower-case letters, digits, hyphens and underscores"))
-            } else {
-                Ok(())
-            }
-        };
         named("survey.name", &s.name)?;
         if s.title.len() > 200 || s.title.chars().any(char::is_control) {
             return Err(invalid("survey.title", "write one line of at most 200 bytes"));
@@ -228,14 +274,11 @@ impl SurveyManifest {
         if s.statistics.is_empty() {
             return Err(invalid("survey.statistics", "name at least one statistic"));
         }
-        for name in &s.statistics {
-            if Statistic::from_str(name).is_err() {
-                let known: Vec<_> = Statistic::ALL.iter().map(ToString::to_string).collect();
-                return Err(invalid(
-                    "survey.statistics",
-                    format!("\"{}\" is not a statistic; known: {}", name.escape_debug(), known.join(", ")),
-                ));
-            }
+        if s.statistics.len() > MAX_STATISTICS {
+            return Err(invalid("survey.statistics", format!("list at most {MAX_STATISTICS}")));
+        }
+        if s.budget == Some(0) {
+            return Err(invalid("survey.budget", "must be at least 1, or be left out"));
         }
         self.source.validate()?;
         if self.notaries.is_empty() || self.notaries.len() > 64 {
@@ -248,6 +291,7 @@ impl SurveyManifest {
             literal("identity.prefix", &id.prefix, true)?;
             literal("identity.suffix", &id.suffix, false)?;
         }
+        self.validate_fields()?;
         if self.columns.is_empty() || self.columns.len() > MAX_COLUMNS {
             return Err(invalid("columns", format!("declare 1 to {MAX_COLUMNS} columns")));
         }
@@ -269,8 +313,75 @@ impl SurveyManifest {
                 return Err(invalid("columns.bits", "must be 1 to 63"));
             }
         }
+        self.validate_statistics()
+    }
+
+    fn validate_fields(&self) -> Result<(), SurveyError> {
+        if self.fields.len() > MAX_FIELDS {
+            return Err(invalid("fields", format!("declare at most {MAX_FIELDS} fields")));
+        }
+        let mut seen = BTreeSet::new();
+        for f in &self.fields {
+            named("fields.name", &f.name)?;
+            if !seen.insert(&f.name) {
+                return Err(invalid("fields.name", format!("\"{}\" is used twice", f.name)));
+            }
+            literal("fields.prefix", &f.prefix, true)?;
+            literal("fields.suffix", &f.suffix, false)?;
+            let distinct = f.values.iter().collect::<BTreeSet<_>>().len() == f.values.len();
+            let plain =
+                |v: &String| !v.is_empty() && v.len() <= MAX_FIELD_VALUE && !v.chars().any(char::is_control);
+            if f.values.len() > MAX_FIELD_VALUES || !distinct || !f.values.iter().all(plain) {
+                let problem = format!(
+                    "list at most {MAX_FIELD_VALUES} different values of 1 to {MAX_FIELD_VALUE} bytes"
+                );
+                return Err(invalid("fields.values", problem));
+            }
+            if f.values.iter().any(|v| v.contains(&f.suffix)) {
+                return Err(invalid(
+                    "fields.values",
+                    "a value ends before the first suffix, so none contains it",
+                ));
+            }
+        }
         Ok(())
     }
+
+    /// Every listed statistic is one, of columns and fields that exist, and all together fit one proof.
+    fn validate_statistics(&self) -> Result<(), SurveyError> {
+        for text in &self.survey.statistics {
+            let wrong = |problem: String| {
+                invalid("survey.statistics", format!("\"{}\": {problem}", text.escape_debug()))
+            };
+            let permit = Permit::from_str(text).map_err(|e| wrong(e.to_string()))?;
+            if let Some(unknown) = permit.columns.iter().find(|c| self.column(c).is_none()) {
+                return Err(wrong(format!("the survey has no column {unknown}")));
+            }
+            if permit.family.arity() == 2 && self.columns.len() < 2 {
+                return Err(wrong("it takes two columns".into()));
+            }
+            if let Some(field) = permit.group.as_ref().filter(|f| self.field(f).is_none()) {
+                return Err(wrong(format!("the survey has no field {field}: declare it under [[fields]]")));
+            }
+        }
+        let outputs = self.outputs().len();
+        if outputs > MAX_OUTPUTS {
+            let problem = format!(
+                "they take {outputs} numbers of each provider, more than {MAX_OUTPUTS}: name the columns, as in \
+                 covariance(a,b)"
+            );
+            return Err(invalid("survey.statistics", problem));
+        }
+        Ok(())
+    }
+}
+
+fn named(key: &str, name: &str) -> Result<(), SurveyError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(invalid(key, "use 1 to 64 lower-case letters, digits, hyphens and underscores"));
+    }
+    Ok(())
 }
 
 /// A literal that must not be able to occur inside a JSON string: with `quoted`, it contains an unescaped quote.
@@ -350,102 +461,5 @@ impl SourceSection {
             return Err(invalid("source.root_certificates", "list at most 64"));
         }
         Ok(())
-    }
-}
-
-/// A survey as it runs: the owner's rules, the trust anchors themselves, the three parties and the engine.
-///
-/// Its id is the SHA-256 of the exact bytes, so nobody needs a canonical form of JSON: the bytes are kept and
-/// passed on unchanged.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SurveyDescriptor {
-    bytes: Vec<u8>,
-    id: SurveyId,
-    body: DescriptorBody,
-}
-
-/// Version of the protocol between parties, clients and coordinator; part of every survey's id.
-pub const PROTOCOL_VERSION: u32 = 1;
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DescriptorBody {
-    protocol: u32,
-    /// The parties' identity keys, in party order.
-    parties: [PublicKey; 3],
-    engine: EngineDigest,
-    manifest: SurveyManifest,
-}
-
-impl SurveyDescriptor {
-    /// Assembles a descriptor. `roots` are DER certificates that replace the manifest's file names.
-    pub fn assemble(
-        mut manifest: SurveyManifest,
-        roots: &[Vec<u8>],
-        parties: [PublicKey; 3],
-        engine: EngineDigest,
-    ) -> Result<Self, SurveyError> {
-        manifest.source.root_certificates = roots.iter().map(|r| BASE64.encode(r)).collect();
-        let body = DescriptorBody { protocol: PROTOCOL_VERSION, parties, engine, manifest };
-        let bytes = serde_json::to_vec_pretty(&body).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        Self::from_bytes(bytes)
-    }
-
-    /// Reads and checks a descriptor; its id is the hash of `bytes`.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, SurveyError> {
-        if bytes.len() > MAX_SURVEY_BYTES {
-            return Err(SurveyError::TooLarge(bytes.len()));
-        }
-        let body: DescriptorBody =
-            serde_json::from_slice(&bytes).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        if body.protocol != PROTOCOL_VERSION {
-            return Err(invalid(
-                "protocol",
-                format!("this program speaks version {PROTOCOL_VERSION}, not {}", body.protocol),
-            ));
-        }
-        let [a, b, c] = body.parties;
-        if a == b || b == c || a == c {
-            return Err(invalid("parties", "three different operators are needed, each with its own key"));
-        }
-        let this = Self { id: SurveyId(sha256(&[&bytes])), bytes, body };
-        this.manifest().validate()?;
-        this.root_certificates()?;
-        Ok(this)
-    }
-
-    /// The exact bytes that [`Self::id`] is the hash of.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The survey's id.
-    pub fn id(&self) -> SurveyId {
-        self.id
-    }
-
-    /// The owner's rules.
-    pub fn manifest(&self) -> &SurveyManifest {
-        &self.body.manifest
-    }
-
-    /// The parties' identity keys, in party order.
-    pub fn parties(&self) -> &[PublicKey; 3] {
-        &self.body.parties
-    }
-
-    /// The engine that every party must run.
-    pub fn engine(&self) -> EngineDigest {
-        self.body.engine
-    }
-
-    /// The trust anchors, DER. Empty: Mozilla's roots.
-    pub fn root_certificates(&self) -> Result<Vec<Vec<u8>>, SurveyError> {
-        let decode = |c: &String| {
-            BASE64.decode(c).map_err(|_| {
-                invalid("source.root_certificates", "a descriptor holds base64 DER certificates")
-            })
-        };
-        self.manifest().source.root_certificates.iter().map(decode).collect()
     }
 }

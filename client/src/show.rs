@@ -1,0 +1,294 @@
+//! Results for people and spreadsheets: tables, bars in the terminal, CSV.
+
+use std::fmt::Write as _;
+
+use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, StatisticValue};
+use tercet_protocol::statistic::{Family, Statistic};
+use tercet_protocol::survey::SurveyDescriptor;
+
+use crate::error::Error;
+use crate::inspect::{printable, utc};
+
+/// Characters of the longest bar.
+const BAR: usize = 40;
+
+/// A result as tables and bars.
+pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String {
+    let mut out = format!("{}\n", survey.manifest().survey.title);
+    if !result.filter.is_empty() {
+        let _ = writeln!(out, "where {}", result.filter);
+    }
+    let (whole, parted): (Vec<_>, Vec<_>) = result.statistics.iter().partition(|s| s.parts.is_empty());
+    if !whole.is_empty() {
+        out.push('\n');
+        out.push_str(&table(&whole));
+    }
+    for bars in quantiles(&whole).into_iter().chain(parted.into_iter().map(Bars::of_parts)) {
+        out.push('\n');
+        bars.write(&mut out);
+    }
+    let (n, height) = (result.submissions, result.height);
+    let _ = writeln!(out, "\n{n} submissions, log height {height}, released {}", utc(result.released_at));
+    let _ = writeln!(out, "survey {}", survey.id());
+    printable(&out)
+}
+
+fn table(statistics: &[&StatisticValue]) -> String {
+    let header = ["statistic", "column", "value", "unit"].map(str::to_owned);
+    let rows = statistics.iter().map(|s| {
+        let value = s.value.clone().unwrap_or_else(|| "undefined".into());
+        [s.statistic.clone(), s.column.clone().unwrap_or_else(|| "-".into()), value, s.unit.clone()]
+    });
+    let table: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
+    let width = |i: usize| table.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let [a, b, c] = [width(0), width(1), width(2)];
+    let mut out = String::new();
+    for [statistic, column, value, unit] in &table {
+        let line = format!("{statistic:<a$}  {column:<b$}  {value:>c$}  {unit}");
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// One line of bars.
+struct Line {
+    label: String,
+    value: String,
+    unit: String,
+}
+
+/// Numbers with a bar each, from zero to the largest magnitude.
+struct Bars {
+    title: String,
+    lines: Vec<Line>,
+    /// The length of a full bar; none: the largest magnitude's.
+    full: Option<f64>,
+}
+
+impl Bars {
+    fn of_parts(statistic: &StatisticValue) -> Self {
+        let family = statistic.statistic.parse::<Statistic>().ok().map(|s| s.family());
+        let column = statistic.column.as_ref().map(|c| format!(" of {c}")).unwrap_or_default();
+        let line = |p: &PartValue| {
+            let name = if p.label.is_empty() { "all others together" } else { &p.label };
+            let label = match (family, p.submissions) {
+                (_, Some(n)) => format!("{name} ({n})"),
+                (Some(Family::Lorenz), None) => format!("poorest {name}"),
+                _ => name.to_owned(),
+            };
+            Line { label, value: p.value.clone().unwrap_or_else(|| "undefined".into()), unit: p.unit.clone() }
+        };
+        // A Lorenz curve's bars are shares of the whole.
+        let full = (family == Some(Family::Lorenz)).then_some(1.0);
+        Self {
+            title: format!("{}{column}", statistic.statistic),
+            lines: statistic.parts.iter().map(line).collect(),
+            full,
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        let _ = writeln!(out, "{}", self.title);
+        let width = |text: fn(&Line) -> &String| {
+            self.lines.iter().map(|l| text(l).chars().count()).max().unwrap_or(0)
+        };
+        let (labels, values, units) = (width(|l| &l.label), width(|l| &l.value), width(|l| &l.unit));
+        // Only the bar is drawn from a rounded number.
+        let number = |l: &Line| l.value.parse::<f64>().ok().filter(|v| v.is_finite());
+        let largest = self.lines.iter().filter_map(number).map(f64::abs).fold(0.0, f64::max);
+        let full = self.full.unwrap_or(largest);
+        for line in &self.lines {
+            let bar = number(line).filter(|_| full > 0.0).map(|v| bar(v / full)).unwrap_or_default();
+            let (label, value, unit) = (&line.label, &line.value, &line.unit);
+            let text = format!("  {label:<labels$}  {value:>values$}  {unit:<units$}  {bar}");
+            out.push_str(text.trim_end());
+            out.push('\n');
+        }
+    }
+}
+
+/// A bar of eighths of a character; one of a negative number is hollow.
+fn bar(share: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.abs().min(1.0) * (BAR * 8) as f64).round() as usize;
+    if share < 0.0 {
+        return "░".repeat(eighths.div_ceil(8));
+    }
+    // What is not nothing is seen.
+    let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+/// Two or more quantiles of one column, drawn together in ascending order.
+fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
+    let mut bars: Vec<(String, Vec<(u32, Line)>)> = Vec::new();
+    for s in statistics {
+        let (Ok(parsed), Some(column), Some(value)) = (s.statistic.parse::<Statistic>(), &s.column, &s.value)
+        else {
+            continue;
+        };
+        let share = parsed.measure.shares().first().map(|p| p.billionths());
+        let at = match parsed.family() {
+            Family::Min => 0,
+            Family::Median => 500_000_000,
+            Family::Max => 1_000_000_000,
+            Family::Quantile | Family::QuantileNearest => share.unwrap_or(0),
+            _ => continue,
+        };
+        let line = Line { label: parsed.measure.to_string(), value: value.clone(), unit: s.unit.clone() };
+        match bars.iter_mut().find(|(c, _)| c == column) {
+            Some((_, lines)) => lines.push((at, line)),
+            None => bars.push((column.clone(), vec![(at, line)])),
+        }
+    }
+    bars.retain(|(_, lines)| lines.len() > 1);
+    let sorted = |(column, mut lines): (String, Vec<(u32, Line)>)| {
+        lines.sort_by_key(|(at, _)| *at);
+        let lines = lines.into_iter().map(|(_, line)| line).collect();
+        Bars { title: format!("quantiles of {column}"), lines, full: None }
+    };
+    bars.into_iter().map(sorted).collect()
+}
+
+/// A result as CSV (RFC 4180): one row for each number, with its exact fraction where it has one.
+pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let failed = |e: csv::Error| Error::usage(format!("the result is not CSV: {e}"));
+    let header = ["statistic", "column", "part", "submissions", "value", "unit", "numerator", "denominator"];
+    csv.write_record(header).map_err(failed)?;
+    let fraction =
+        |f: Option<&Fraction>| f.map(|f| [f.numerator.clone(), f.denominator.clone()]).unwrap_or_default();
+    for s in &result.statistics {
+        let column = s.column.clone().unwrap_or_default();
+        let mut row =
+            |part: &str, n: Option<u64>, value: Option<&String>, unit: &str, exact: Option<&Fraction>| {
+                let n = n.map(|n| n.to_string()).unwrap_or_default();
+                let value = value.map(String::as_str).unwrap_or_default();
+                let [numerator, denominator] = fraction(exact);
+                csv.write_record([&s.statistic, &column, part, &n, value, unit, &numerator, &denominator])
+                    .map_err(failed)
+            };
+        if s.parts.is_empty() {
+            row("", Some(result.submissions), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
+        }
+        for p in &s.parts {
+            let n = p.submissions.unwrap_or(result.submissions);
+            row(&p.label, Some(n), p.value.as_ref(), &p.unit, p.exact.as_ref())?;
+        }
+    }
+    let bytes = csv.into_inner().map_err(|e| Error::usage(format!("the result is not CSV: {e}")))?;
+    String::from_utf8(bytes).map_err(|e| Error::usage(format!("the result is not CSV: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_protocol::filter::Filter;
+    use tercet_protocol::ids::{EngineDigest, EntryHash, PublicKey, QueryId, SurveyId};
+    use tercet_protocol::survey::SurveyManifest;
+
+    use super::*;
+
+    fn part(label: &str, submissions: Option<u64>, value: &str) -> PartValue {
+        let exact = Some(Fraction { numerator: value.into(), denominator: "1".into() });
+        PartValue { label: label.into(), submissions, unit: String::new(), value: Some(value.into()), exact }
+    }
+
+    fn one(statistic: &str, value: &str) -> StatisticValue {
+        StatisticValue {
+            statistic: statistic.into(),
+            column: Some("eth".into()),
+            unit: "ETH".into(),
+            value: Some(value.into()),
+            ..StatisticValue::default()
+        }
+    }
+
+    fn parts(statistic: &str, parts: Vec<PartValue>) -> StatisticValue {
+        StatisticValue {
+            statistic: statistic.into(),
+            column: Some("eth".into()),
+            parts,
+            ..StatisticValue::default()
+        }
+    }
+
+    fn result() -> ReleasedStatistics {
+        ReleasedStatistics {
+            survey: SurveyId([1; 32]),
+            query: QueryId([2; 16]),
+            height: 3,
+            head: EntryHash([4; 32]),
+            filter: Filter::default().or("country", "DE"),
+            submissions: 24,
+            released_at: 1_750_000_000,
+            statistics: vec![
+                one("quantile:0.9", "20"),
+                one("median", "-5"),
+                one("mean", "1.5"),
+                StatisticValue {
+                    statistic: "gini".into(),
+                    column: Some("eth".into()),
+                    ..StatisticValue::default()
+                },
+                parts(
+                    "histogram:0,1,10",
+                    vec![part("below 0", None, "0"), part("[0, 1)", None, "14"), part("[1, 10]", None, "7")],
+                ),
+                parts("lorenz:0.5,1", vec![part("0.5", None, "0.25"), part("1", None, "1")]),
+                parts("mean@country", vec![part("D,\"E\"", Some(12), "-3"), part("", Some(12), "6")]),
+            ],
+        }
+    }
+
+    #[test]
+    fn tables_and_bars() {
+        let toml = include_str!("../../tests/fixtures/vectors/survey.toml");
+        let manifest = SurveyManifest::from_toml(toml).unwrap();
+        let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
+        let survey =
+            SurveyDescriptor::assemble(manifest, &[vec![1]], parties, EngineDigest([7; 32])).unwrap();
+        let text = to_text(&result(), &survey);
+        let (full, half) = ("█".repeat(40), "█".repeat(20));
+        for line in [
+            "where country=DE".to_owned(),
+            "statistic     column      value  unit".into(),
+            "quantile:0.9  eth            20  ETH".into(),
+            "gini          eth     undefined".into(),
+            "quantiles of eth".into(),
+            "  median        -5  ETH  ░░░░░░░░░░".into(),
+            format!("  quantile:0.9  20  ETH  {full}"),
+            "histogram:0,1,10 of eth".into(),
+            "  below 0   0".into(),
+            format!("  [0, 1)   14    {full}"),
+            format!("  [1, 10]   7    {half}"),
+            format!("  poorest 0.5  0.25    {}", "█".repeat(10)),
+            format!("  D,\"E\" (12)                -3    {}", "░".repeat(20)),
+            format!("  all others together (12)   6    {full}"),
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line:?} is not in\n{text}");
+        }
+        let mut hostile = result();
+        hostile.statistics[6].parts[0].label = "a\u{202e}b\u{1b}[2J".into();
+        assert!(!to_text(&hostile, &survey).contains(['\u{202e}', '\u{1b}']));
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_share() {
+        assert_eq!(bar(1.0), "█".repeat(BAR));
+        assert_eq!(bar(7.0), "█".repeat(BAR));
+        assert_eq!((bar(0.0).as_str(), bar(1e-9).as_str()), ("", "▏"));
+        assert_eq!(bar(1.5 / 40.0), "█▌");
+    }
+
+    #[test]
+    fn csv_has_every_number_quoted_as_needed() {
+        let csv = to_csv(&result()).unwrap();
+        let rows: Vec<_> = csv.lines().collect();
+        assert_eq!(rows.len(), 1 + 4 + 3 + 2 + 2);
+        assert_eq!(rows[1], "quantile:0.9,eth,,24,20,ETH,,");
+        assert_eq!(rows[4], "gini,eth,,24,,,,");
+        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1");
+        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1");
+    }
+}

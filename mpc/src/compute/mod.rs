@@ -1,0 +1,196 @@
+//! Computations among the parties on shares: Boolean circuits, shuffle, sort, what is read off a sorted column.
+//!
+//! Everything is computed with semi-honest replicated arithmetic and **verified before anything that depends on it is
+//! opened**: [`Compute`] is the only thing that can open a share made here, and it verifies first ([`verify`]). A
+//! computation that is dropped with unverified gates closes its session.
+
+mod adder;
+mod compare;
+pub mod kernels;
+mod mode;
+mod planes;
+mod read;
+mod shuffle;
+mod sort;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+
+pub use kernels::FieldKernels;
+pub use read::{ReadError, answer};
+pub use sort::{Sorted, sort};
+
+use crate::field::Gf128;
+use crate::net::{Abort, Peer, Session, Step, Transport};
+use crate::prss::Prss;
+use crate::sharing::{Replicated, Xor};
+
+/// What a computation needs from outside: frames and bulk products.
+pub trait Host: Transport + FieldKernels {}
+impl<H: Transport + FieldKernels> Host for H {}
+
+/// Words of 64 shared bits each, under XOR. Its `Debug` shows none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bits {
+    /// Share i.
+    own: Vec<u64>,
+    /// Share i + 1.
+    next: Vec<u64>,
+}
+
+impl core::fmt::Debug for Bits {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Bits({} words)", self.own.len())
+    }
+}
+
+/// What decides between forms of a circuit and sizes of a batch. All three parties use the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Nanoseconds that one exchange takes besides the bytes: half a round trip.
+    pub exchange_ns: u64,
+    /// Picoseconds that a gate takes.
+    pub gate_ps: u64,
+    /// Words of 64 gates after which a computation verifies what it has done: bounds its memory.
+    pub chunk_words: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { exchange_ns: 100_000, gate_ps: 15_000, chunk_words: 1 << 16 }
+    }
+}
+
+/// One party's end of a computation in a session.
+#[must_use = "a computation that is not finished closes its session"]
+pub struct Compute<'a, H: Host> {
+    session: &'a mut Session,
+    prss: Prss,
+    host: &'a mut H,
+    tuning: Tuning,
+    ledger: verify::Ledger,
+    gates: u64,
+}
+
+impl<'a, H: Host> Compute<'a, H> {
+    /// Begins a computation; the keys behind `prss` must be fresh for this session.
+    pub fn new(session: &'a mut Session, prss: Prss, host: &'a mut H, tuning: Tuning) -> Self {
+        Self { session, prss, host, tuning, ledger: Default::default(), gates: 0 }
+    }
+
+    /// AND gates so far, in words of 64.
+    pub fn gate_words(&self) -> u64 {
+        self.gates
+    }
+
+    /// Verifies what is left and ends the computation.
+    pub fn finish(mut self) -> Result<(), Abort> {
+        self.verify()
+    }
+
+    /// A layer of AND gates, one exchange. Recorded, to be verified before anything is opened.
+    fn and(&mut self, x: &Bits, y: &Bits) -> Result<Bits, Abort> {
+        const STEP: Step = Step::And;
+        let words = x.own.len();
+        let round = self.session.begin(STEP)?;
+        let mut streams = self.prss.streams(STEP);
+        let masks = streams.each_mut().map(|stream| draw_words(stream, words));
+        let inputs = x.own.iter().zip(&x.next).zip(y.own.iter().zip(&y.next));
+        let own: Vec<u64> = inputs
+            .zip(masks[0].iter().zip(&masks[1]))
+            .map(|(((xo, xn), (yo, yn)), (fo, fn_))| (xo & (yo ^ yn)) ^ (xn & yo) ^ fo ^ fn_)
+            .collect();
+        let sent = to_bytes(&own);
+        self.session.send(self.host, &round, Peer::Prev, &sent)?;
+        let received = self.session.receive(self.host, &round, Peer::Next)?;
+        let peer = self.session.party().next();
+        let next = from_bytes(&received, words).ok_or(Abort::Malformed { peer, step: STEP })?;
+        self.session.complete(round);
+        self.ledger.record(&verify::Layer {
+            x,
+            y,
+            sent: &sent,
+            received: &received,
+            z_next: &next,
+            masks: masks.each_ref().map(|m| m.as_slice()),
+        });
+        self.gates += words as u64;
+        if self.ledger.words() >= self.tuning.chunk_words {
+            self.verify()?;
+        }
+        Ok(Bits { own, next })
+    }
+
+    /// Verifies every gate so far.
+    fn verify(&mut self) -> Result<(), Abort> {
+        verify::verify(&mut self.ledger, self.session, &mut self.prss, self.host)
+    }
+
+    /// Opens bits to all, after verifying every gate so far: whoever lacks a share gets it from one holder and its
+    /// hash from the other.
+    fn open(&mut self, bits: &Bits) -> Result<Vec<u64>, Abort> {
+        self.verify()?;
+        let third = self.third(Step::OpenBits, &to_bytes(&bits.own), &to_bytes(&bits.next))?;
+        let party = self.session.party().prev();
+        let third = from_bytes(&third, bits.own.len())
+            .ok_or(Abort::Malformed { peer: party, step: Step::OpenBits })?;
+        Ok(bits.own.iter().zip(&bits.next).zip(third).map(|((a, b), c)| a ^ b ^ c).collect())
+    }
+
+    /// Opens elements of K, after verifying every gate so far.
+    fn open_elements(&mut self, elements: &[Replicated<Xor>]) -> Result<Vec<Gf128>, Abort> {
+        const STEP: Step = Step::OpenElements;
+        self.verify()?;
+        let encode = |get: fn(&Replicated<Xor>) -> Xor| {
+            elements.iter().flat_map(|e| get(e).0.to_le_bytes()).collect::<Vec<u8>>()
+        };
+        let third = self.third(STEP, &encode(|e| e.own), &encode(|e| e.next))?;
+        let list = match third.as_chunks::<16>() {
+            (list, []) if list.len() == elements.len() => list,
+            _ => return Err(Abort::Malformed { peer: self.session.party().prev(), step: STEP }),
+        };
+        let third = list.iter().map(|e| u128::from_le_bytes(*e));
+        Ok(elements.iter().zip(third).map(|(e, third)| Gf128(e.own.0 ^ e.next.0 ^ third)).collect())
+    }
+
+    /// The share that this party lacks.
+    fn third(&mut self, step: Step, own: &[u8], next: &[u8]) -> Result<Vec<u8>, Abort> {
+        let party = self.session.party();
+        let round = self.session.begin(step)?;
+        let vouched = round.item_hash(0, party.next().index(), next);
+        let [from_next, from_prev] = self.session.exchange(self.host, &round, own, &vouched)?;
+        if from_next != round.item_hash(0, party.prev().index(), &from_prev) {
+            return Err(Abort::Inconsistent { step, item: 0 });
+        }
+        self.session.complete(round);
+        Ok(from_prev)
+    }
+}
+
+impl<H: Host> Drop for Compute<'_, H> {
+    fn drop(&mut self) {
+        if self.ledger.words() > 0 {
+            self.session.close();
+        }
+    }
+}
+
+fn draw_words(stream: &mut blake3::OutputReader, count: usize) -> Vec<u64> {
+    let mut bytes = alloc::vec![0; 8 * count];
+    stream.fill(&mut bytes);
+    bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect()
+}
+
+fn to_bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_le_bytes()).collect()
+}
+
+fn from_bytes(bytes: &[u8], words: usize) -> Option<Vec<u64>> {
+    match bytes.as_chunks::<8>() {
+        (list, []) if list.len() == words => Some(list.iter().map(|b| u64::from_le_bytes(*b)).collect()),
+        _ => None,
+    }
+}

@@ -1,0 +1,179 @@
+//! What is read off a sorted column: values at ranks, sums of the smallest, counts below edges.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::planes::{Numbers, planes_of};
+use super::sort::{Sorted, sort};
+use super::{Bits, Compute, Host};
+use crate::net::{Abort, Step};
+use crate::order::{OrderAnswer, OrderError, OrderRequest};
+use crate::sharing::{Ring, RingShare};
+
+/// Places that an edge is compared with at a time.
+const PROBES: usize = 15;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The request does not fit the column.
+    #[error(transparent)]
+    Request(#[from] OrderError),
+    /// The session stopped.
+    #[error(transparent)]
+    Abort(#[from] Abort),
+}
+
+/// Sorts shared values, whose magnitudes are below 2^bits, and opens what the request asks for; nothing else.
+///
+/// Exact: what is opened are the values at the ranks, and sums modulo a power of two above their range.
+pub fn answer<H: Host>(
+    compute: &mut Compute<'_, H>,
+    values: &[RingShare],
+    bits: u8,
+    request: &OrderRequest,
+) -> Result<OrderAnswer, ReadError> {
+    request.check(values.len() as u64)?;
+    let party = compute.session.party();
+    // Without signs: value + 2^bits, of bits + 1 bits.
+    let bias = 1i128 << bits;
+    let lifted: Vec<RingShare> =
+        values.iter().map(|v| v.add_constant(party, Ring(bias.cast_unsigned()))).collect();
+    let sorted = sort(compute, &lifted, u32::from(bits) + 1)?;
+    let mut answer =
+        OrderAnswer { ranks: compute.at_ranks(&sorted, &request.ranks, bias)?, ..Default::default() };
+    if request.weighted || !request.prefix_sums.is_empty() {
+        (answer.prefix_sums, answer.weighted) = compute.sums(&sorted, request, bias)?;
+    }
+    if !request.edges.is_empty() {
+        answer.below = compute.below(&sorted, &request.edges, bias)?;
+    }
+    if request.mode && !sorted.is_empty() {
+        let (value, count) = compute.mode(&sorted)?;
+        answer.mode = Some(((value.cast_signed() - bias) as i64, count));
+    }
+    Ok(answer)
+}
+
+impl<H: Host> Compute<'_, H> {
+    /// Opens the values at ranks.
+    fn at_ranks(&mut self, sorted: &Sorted, ranks: &[u64], bias: i128) -> Result<Vec<i64>, Abort> {
+        if ranks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let numbers = sorted.values(ranks.iter().map(|r| *r as usize - 1));
+        let opened = self.open_numbers(&numbers, ranks.len())?;
+        Ok(opened.into_iter().map(|u| (u.cast_signed() - bias) as i64).collect())
+    }
+
+    /// Opens the sums of the k smallest values, and the sum of rank times value.
+    fn sums(
+        &mut self,
+        sorted: &Sorted,
+        request: &OrderRequest,
+        bias: i128,
+    ) -> Result<(Vec<i128>, Option<i128>), Abort> {
+        let count = sorted.len();
+        // n^2 times the largest value fits; n alone for sums without weights.
+        let growth = (count as u64 + 1).next_power_of_two().trailing_zeros() + 1;
+        let factor = if request.weighted { 2 } else { 1 };
+        let width = (sorted.value_bits + factor * growth).min(128);
+        let numbers = sorted.values(0..count);
+        let ring = self.ring_of(&numbers, count, width)?;
+        let mut wanted = Vec::with_capacity(request.prefix_sums.len() + 1);
+        let mut running = vec![RingShare::default()];
+        for share in &ring {
+            running.push(*share + running.last().copied().unwrap_or_default());
+        }
+        wanted.extend(
+            request.prefix_sums.iter().map(|k| running.get(*k as usize).copied().unwrap_or_default()),
+        );
+        if request.weighted {
+            wanted.push((1u128..).zip(&ring).fold(RingShare::default(), |sum, (i, share)| sum + *share * i));
+        }
+        let opened = self.open_ring(&wanted, width)?;
+        let (sums, weighted) = opened.split_at(request.prefix_sums.len());
+        let lower = |sum: u128, times: i128| sum.cast_signed() - bias * times;
+        let sums = sums.iter().zip(&request.prefix_sums).map(|(s, k)| lower(*s, i128::from(*k))).collect();
+        let ranks = count as i128 * (count as i128 + 1) / 2;
+        Ok((sums, weighted.first().map(|w| lower(*w, ranks))))
+    }
+
+    /// Opens ring elements modulo 2^width. Shares are shifted up first: what the higher bits of their sum would say
+    /// about the shares is lost.
+    fn open_ring(&mut self, values: &[RingShare], width: u32) -> Result<Vec<u128>, Abort> {
+        const STEP: Step = Step::OpenSums;
+        self.verify()?;
+        let shift = 128 - width;
+        let encode = |get: fn(&RingShare) -> Ring| {
+            values.iter().flat_map(|v| (get(v).0 << shift).to_le_bytes()).collect::<Vec<u8>>()
+        };
+        let (own, next) = (encode(|v| v.own), encode(|v| v.next));
+        let third = self.third(STEP, &own, &next)?;
+        if third.len() != own.len() {
+            return Err(Abort::Malformed { peer: self.session.party().prev(), step: STEP });
+        }
+        let shares =
+            own.as_chunks::<16>().0.iter().zip(next.as_chunks::<16>().0).zip(third.as_chunks::<16>().0);
+        let value = |bytes: &[u8; 16]| u128::from_le_bytes(*bytes);
+        Ok(shares
+            .map(|((a, b), c)| value(a).wrapping_add(value(b)).wrapping_add(value(c)) >> shift)
+            .collect())
+    }
+
+    /// Opens shared numbers.
+    pub(super) fn open_numbers(&mut self, numbers: &Numbers, rows: usize) -> Result<Vec<u128>, Abort> {
+        let opened = self.open(&Bits::concat(&numbers.planes))?;
+        let planes: Vec<&[u64]> = opened.chunks(rows.div_ceil(64).max(1)).collect();
+        Ok(super::planes::rows_of(&planes, rows))
+    }
+
+    /// How many values are below each edge, by search among the sorted: each opened comparison follows from the
+    /// count that is opened in the end.
+    fn below(&mut self, sorted: &Sorted, edges: &[i64], bias: i128) -> Result<Vec<u64>, Abort> {
+        let top = 1i128 << sorted.value_bits;
+        let lifted: Vec<i128> = edges.iter().map(|e| i128::from(*e) + bias).collect();
+        // The count is in low..=high.
+        let mut ranges: Vec<(usize, usize)> = lifted
+            .iter()
+            .map(|edge| match *edge {
+                ..=0 => (0, 0),
+                edge if edge >= top => (sorted.len(), sorted.len()),
+                _ => (0, sorted.len()),
+            })
+            .collect();
+        while ranges.iter().any(|(low, high)| low < high) {
+            let mut probes = Vec::new();
+            for (edge, (low, high)) in ranges.iter().enumerate().filter(|(_, (low, high))| low < high) {
+                // Evenly spread over low..high; among few places, each.
+                let span = high - low;
+                let count = PROBES.min(span);
+                probes.extend((0..count).map(|i| (edge, low + (i + 1) * span / (count + 1))));
+            }
+            probes.dedup();
+            let numbers = sorted.values(probes.iter().map(|(_, place)| *place));
+            let constants: Vec<u128> = probes.iter().map(|(edge, _)| lifted[*edge].cast_unsigned()).collect();
+            let less = {
+                let constants = self.public(&constants, sorted.value_bits);
+                self.less(&numbers, &constants)?
+            };
+            let opened = self.open(&less)?;
+            for (i, (edge, place)) in probes.into_iter().enumerate() {
+                let (low, high) = &mut ranges[edge];
+                if opened[i / 64] >> (i % 64) & 1 == 1 {
+                    *low = (*low).max(place + 1);
+                } else {
+                    *high = (*high).min(place);
+                }
+            }
+        }
+        Ok(ranges.into_iter().map(|(low, _)| low as u64).collect())
+    }
+
+    /// Public numbers as shared ones.
+    pub(super) fn public(&self, values: &[u128], width: u32) -> Numbers {
+        let party = self.session.party();
+        let planes = planes_of(values, width).into_iter().map(|plane| Bits::public(party, plane));
+        Numbers { planes: planes.collect() }
+    }
+}

@@ -1,0 +1,198 @@
+//! A shuffle whose permutation no party knows, and the check that no row was altered on the way.
+//!
+//! Three passes, each with a permutation that two parties know and the third does not (Laur, Willemson and Zhang,
+//! ISC 2011); each ends in a fresh sharing. A corrupted party can add to rows what it likes, but every row carries a
+//! tag: the row times a secret element of K. Whatever it adds to a row or its tag, or swaps, it would have to add that
+//! secret's multiple to the other, so a random combination of `tag - secret * row` is zero only for rows that are
+//! what they were, except with probability below n / 2^127.
+
+use alloc::vec::Vec;
+
+use super::{Compute, Host};
+use crate::PartyId;
+use crate::field::Gf128;
+use crate::net::{Abort, Peer, Step};
+use crate::sharing::{Replicated, Xor};
+
+/// Rows of 128 shared bits: both shares of each.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Rows {
+    pub own: Vec<u128>,
+    pub next: Vec<u128>,
+}
+
+impl Rows {
+    fn permute(values: &[u128], order: &[u32]) -> Vec<u128> {
+        order.iter().map(|i| values.get(*i as usize).copied().unwrap_or_default()).collect()
+    }
+
+    /// The rows in another order: row j is what row `order[j]` was.
+    pub fn ordered(&self, order: &[u32]) -> Self {
+        Self { own: Self::permute(&self.own, order), next: Self::permute(&self.next, order) }
+    }
+
+    fn truncate(&mut self, rows: usize) -> Self {
+        Self { own: self.own.split_off(rows), next: self.next.split_off(rows) }
+    }
+}
+
+impl<H: Host> Compute<'_, H> {
+    /// The rows in an order that is uniformly random and that nobody knows, checked.
+    pub(super) fn shuffle(&mut self, rows: Rows) -> Result<Rows, Abort> {
+        let count = rows.own.len();
+        let key = self.secret(Step::Product);
+        let tags = self.product(&rows, key)?;
+        // Rows and tags travel together.
+        let mut both = rows;
+        both.own.extend(tags.own);
+        both.next.extend(tags.next);
+        for first in PartyId::ALL {
+            both = self.pass(first, &both)?;
+        }
+        let tags = both.truncate(count);
+        self.check_tags(&both, &tags, key)?;
+        Ok(both)
+    }
+
+    /// A random element of K that nobody knows.
+    fn secret(&mut self, step: Step) -> Replicated<Xor> {
+        self.prss.random(step, 1).pop().unwrap_or_default()
+    }
+
+    /// Shared elements of K times a shared one; one exchange. A corrupted party can add what it likes to a product
+    /// (but not what depends on secrets): only for what a check like [`Self::check_tags`] follows.
+    fn product(&mut self, x: &Rows, by: Replicated<Xor>) -> Result<Rows, Abort> {
+        const STEP: Step = Step::Product;
+        let field = |values: &[u128]| values.iter().copied().map(Gf128).collect::<Vec<_>>();
+        let (own, next) = (field(&x.own), field(&x.next));
+        let sum: Vec<Gf128> = own.iter().zip(&next).map(|(a, b)| *a + *b).collect();
+        let diagonal = self.host.scale(&sum, Gf128(by.own.0));
+        let cross = self.host.scale(&own, Gf128(by.next.0));
+        let round = self.session.begin(STEP)?;
+        let zeros: Vec<Xor> = self.prss.zeros(STEP, own.len());
+        let own: Vec<u128> =
+            diagonal.iter().zip(&cross).zip(zeros).map(|((a, b), zero)| a.0 ^ b.0 ^ zero.0).collect();
+        self.session.send(self.host, &round, Peer::Prev, &encode(&own))?;
+        let received = self.session.receive(self.host, &round, Peer::Next)?;
+        let peer = self.session.party().next();
+        let next = decode(&received, own.len()).ok_or(Abort::Malformed { peer, step: STEP })?;
+        self.session.complete(round);
+        Ok(Rows { own, next })
+    }
+
+    /// One pass: the parties `first` and `first + 1` know the permutation. Rows and tags (the second half) move alike.
+    ///
+    /// The next pass hears nothing from `first`, so only the last pass tells it the share that it has in common with
+    /// the second.
+    fn pass(&mut self, first: PartyId, both: &Rows) -> Result<Rows, Abort> {
+        const STEP: Step = Step::Shuffle;
+        let party = self.session.party();
+        let count = both.own.len() / 2;
+        let round = self.session.begin(STEP)?;
+        // The key that the two share is the first's next and the second's own.
+        let mut orders = self.prss.streams(STEP);
+        let mut masks = self.prss.streams(STEP);
+        let [mask_own, mask_next] = masks.each_mut().map(|stream| draw(stream, 2 * count));
+        let (peer, values, order, mask) = if party == first {
+            let values = both.own.iter().zip(&both.next).map(|(a, b)| a ^ b).collect();
+            (Peer::Next, values, permutation(&mut orders[1], count), &mask_own)
+        } else if party == first.next() {
+            (Peer::Prev, both.next.clone(), permutation(&mut orders[0], count), &mask_next)
+        } else {
+            self.session.complete(round);
+            return Ok(Rows { own: mask_own, next: mask_next });
+        };
+        let values: Vec<u128> = values;
+        let (rows, tags) = values.split_at(count);
+        let moved = Rows::permute(rows, &order).into_iter().chain(Rows::permute(tags, &order));
+        let part: Vec<u128> = moved.zip(mask).map(|(value, mask)| value ^ mask).collect();
+        let last = first == PartyId::P2;
+        if party == first || last {
+            self.session.send(self.host, &round, peer, &encode(&part))?;
+        }
+        let middle = if party != first || last {
+            let received = self.session.receive(self.host, &round, peer)?;
+            let other =
+                decode(&received, 2 * count).ok_or(Abort::Malformed { peer: peer.of(party), step: STEP })?;
+            part.iter().zip(&other).map(|(a, b)| a ^ b).collect()
+        } else {
+            Vec::new()
+        };
+        self.session.complete(round);
+        Ok(if party == first {
+            Rows { own: mask_own, next: middle }
+        } else {
+            Rows { own: middle, next: mask_next }
+        })
+    }
+
+    /// Aborts unless every tag is the key times its row.
+    fn check_tags(&mut self, rows: &Rows, tags: &Rows, key: Replicated<Xor>) -> Result<(), Abort> {
+        // A coin that nobody knew when the rows moved.
+        let coin = self.secret(Step::OpenElements);
+        let coin = self.open_elements(&[coin])?.pop().unwrap_or_default();
+        let weights = super::verify::weights(self.host, coin, rows.own.len());
+        let mut combine = |values: &[u128]| {
+            let values: Vec<Gf128> = values.iter().copied().map(Gf128).collect();
+            Xor(self.host.multiply(&values, &weights).into_iter().sum::<Gf128>().0)
+        };
+        let row = Rows { own: alloc::vec![combine(&rows.own).0], next: alloc::vec![combine(&rows.next).0] };
+        let tag = Replicated { own: combine(&tags.own), next: combine(&tags.next) };
+        let expected = single(&self.product(&row, key)?);
+        // Masked by another secret factor: what a cheater's difference is stays unknown.
+        let difference = tag - expected;
+        let mask = self.secret(Step::Product);
+        let difference = Rows { own: alloc::vec![difference.own.0], next: alloc::vec![difference.next.0] };
+        let masked = single(&self.product(&difference, mask)?);
+        match self.open_elements(&[masked])?.as_slice() {
+            [Gf128::ZERO] => Ok(()),
+            _ => {
+                self.session.close();
+                Err(Abort::Altered { step: Step::Shuffle })
+            }
+        }
+    }
+}
+
+fn single(rows: &Rows) -> Replicated<Xor> {
+    let first = |values: &[u128]| Xor(values.first().copied().unwrap_or_default());
+    Replicated { own: first(&rows.own), next: first(&rows.next) }
+}
+
+/// A uniformly random permutation (Fisher and Yates).
+fn permutation(stream: &mut blake3::OutputReader, count: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    for i in (1..count).rev() {
+        order.swap(i, below(stream, i as u64 + 1) as usize);
+    }
+    order
+}
+
+/// Uniform below `bound`, which is at most 2^32, without bias (Lemire, ACM TOMACS 2019).
+fn below(stream: &mut blake3::OutputReader, bound: u64) -> u64 {
+    loop {
+        let mut bytes = [0; 8];
+        stream.fill(&mut bytes);
+        let product = u128::from(u64::from_le_bytes(bytes)) * u128::from(bound);
+        if product as u64 >= bound.wrapping_neg() % bound {
+            return (product >> 64) as u64;
+        }
+    }
+}
+
+fn draw(stream: &mut blake3::OutputReader, count: usize) -> Vec<u128> {
+    let mut bytes = alloc::vec![0; 16 * count];
+    stream.fill(&mut bytes);
+    bytes.as_chunks::<16>().0.iter().map(|b| u128::from_le_bytes(*b)).collect()
+}
+
+fn encode(values: &[u128]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn decode(bytes: &[u8], count: usize) -> Option<Vec<u128>> {
+    match bytes.as_chunks::<16>() {
+        (list, []) if list.len() == count => Some(list.iter().map(|b| u128::from_le_bytes(*b)).collect()),
+        _ => None,
+    }
+}

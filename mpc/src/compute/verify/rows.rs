@@ -1,0 +1,233 @@
+//! The first level: columns of bits to polynomials, to elements of K.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::subfield::{
+    self, BITS, COLUMNS, LANES, PLANES, POINTS, Plane, ROWS, THETA, extend, sum_of_products, transpose,
+};
+use crate::compute::kernels::FieldKernels;
+use crate::field::Gf128;
+
+/// Words of a block.
+pub const BLOCK_WORDS: usize = ROWS * LANES;
+
+/// The blocks of a vector of words; its length is a multiple of [`BLOCK_WORDS`].
+fn blocks(words: &[u64]) -> impl Iterator<Item = [Plane; ROWS]> + '_ {
+    words.as_chunks::<BLOCK_WORDS>().0.iter().map(|block| {
+        let mut rows = [[0; LANES]; ROWS];
+        for (row, words) in rows.iter_mut().zip(block.as_chunks::<LANES>().0) {
+            *row = *words;
+        }
+        rows
+    })
+}
+
+/// gamma, gamma^2, ..: a weight for each column.
+pub fn weights(host: &mut impl FieldKernels, gamma: Gf128, columns: usize) -> Vec<Gf128> {
+    let mut weights = Vec::with_capacity(columns);
+    weights.push(gamma);
+    // The last weight is gamma^len, so the next len weights are these times it.
+    while let (true, Some(&last)) = (weights.len() < columns, weights.last()) {
+        let more = weights.len().min(columns - weights.len());
+        let next = host.scale(weights.get(..more).unwrap_or_default(), last);
+        weights.extend(next);
+    }
+    weights
+}
+
+/// The operands of a prover: shares i and i + 1 of left and right inputs.
+pub struct Operands<'a> {
+    pub x: [&'a [u64]; 2],
+    pub y: [&'a [u64]; 2],
+}
+
+/// The values of `P = sum_c w_c (f_xc g_yc + f_yc g_xc)` on the coset.
+pub fn prove(operands: &Operands<'_>, weights: &[Gf128]) -> [Gf128; ROWS] {
+    let mut sums = vec![Gf128::ZERO; PLANES];
+    let mut planes = [[[0; LANES]; PLANES]; 4];
+    let (x, y) = (operands.x, operands.y);
+    let all = blocks(x[0]).zip(blocks(x[1])).zip(blocks(y[0]).zip(blocks(y[1])));
+    for (((x0, x1), (y0, y1)), weights) in all.zip(weights.as_chunks::<COLUMNS>().0) {
+        for (rows, planes) in [&x0, &x1, &y0, &y1].into_iter().zip(&mut planes) {
+            extend(rows, planes);
+        }
+        let [x0, x1, y0, y1] = &mut planes;
+        let points = x0.as_chunks_mut::<BITS>().0.iter_mut().zip(x1.as_chunks::<BITS>().0);
+        for ((x0, x1), (y0, y1)) in points.zip(y0.as_chunks::<BITS>().0.iter().zip(y1.as_chunks::<BITS>().0))
+        {
+            *x0 = sum_of_products(x0, y1, y0, x1);
+        }
+        add_weighted(&mut sums, x0, weights);
+    }
+    core::array::from_fn(|s| {
+        sums[s * BITS..][..BITS].iter().rev().fold(Gf128::ZERO, |value, bit| value * THETA + *bit)
+    })
+}
+
+/// Adds to each plane's sum the weights of the columns whose bit is set in it.
+fn add_weighted(sums: &mut [Gf128], planes: &[Plane; PLANES], weights: &[Gf128; COLUMNS]) {
+    let mut combinations = [Gf128::ZERO; 256];
+    for (at, weights) in weights.as_chunks::<8>().0.iter().enumerate() {
+        for (i, weight) in weights.iter().enumerate() {
+            let (known, new) = combinations.split_at_mut(1 << i);
+            for (sum, below) in new.iter_mut().zip(known) {
+                *sum = *below + *weight;
+            }
+        }
+        let (lane, shift) = (at / 8, at % 8 * 8);
+        for (sum, plane) in sums.iter_mut().zip(planes) {
+            *sum += combinations[(plane[lane] >> shift) as u8 as usize];
+        }
+    }
+}
+
+/// For each row, the sum of the weights of the columns whose bit is set in `words`.
+pub fn row_sums(words: &[u64], weights: &[Gf128]) -> [Gf128; ROWS] {
+    let mut sums = [Gf128::ZERO; ROWS];
+    let mut combinations = [Gf128::ZERO; 16];
+    for (rows, weights) in blocks(words).zip(weights.as_chunks::<COLUMNS>().0) {
+        for (at, weights) in weights.as_chunks::<4>().0.iter().enumerate() {
+            for (i, weight) in weights.iter().enumerate() {
+                let (known, new) = combinations.split_at_mut(1 << i);
+                for (sum, below) in new.iter_mut().zip(known) {
+                    *sum = *below + *weight;
+                }
+            }
+            let (lane, shift) = (at / 16, at % 16 * 4);
+            for (sum, row) in sums.iter_mut().zip(&rows) {
+                *sum += combinations[(row[lane] >> shift & 15) as usize];
+            }
+        }
+    }
+    sums
+}
+
+/// Lagrange's coefficients at a point outside the subfield's first 64 elements.
+pub struct AtPoint {
+    /// For a polynomial of degree below 64 by its values on rows and coset.
+    pub all: [Gf128; 2 * ROWS],
+    /// For polynomials of degree below 32 by their rows: sums over four bytes of rows.
+    columns: [[Gf128; 256]; 4],
+}
+
+impl AtPoint {
+    /// Prepares them for `point`.
+    pub fn new(point: Gf128) -> Self {
+        let all = lagrange::<{ 2 * ROWS }>(point);
+        let rows = lagrange::<ROWS>(point);
+        let mut columns = [[Gf128::ZERO; 256]; 4];
+        for (table, coefficients) in columns.iter_mut().zip(rows.as_chunks::<8>().0) {
+            for (i, coefficient) in coefficients.iter().enumerate() {
+                let (known, new) = table.split_at_mut(1 << i);
+                for (sum, below) in new.iter_mut().zip(known) {
+                    *sum = *below + *coefficient;
+                }
+            }
+        }
+        Self { all, columns }
+    }
+
+    /// The values at the point of the polynomials through the columns of `words`.
+    pub fn evaluate(&self, words: &[u64], out: &mut Vec<Gf128>) {
+        for rows in blocks(words) {
+            let columns: [u32; COLUMNS] = transpose(&rows);
+            out.extend(columns.iter().map(|column| {
+                let bytes = column.to_le_bytes();
+                self.columns.iter().zip(bytes).map(|(table, byte)| table[usize::from(byte)]).sum::<Gf128>()
+            }));
+        }
+    }
+}
+
+/// Lagrange's coefficients of the points 0..N (a subspace of the subfield) at `point`.
+///
+/// The polynomial that vanishes on a subspace is linearized: its derivative is the same everywhere, the product of
+/// the points that are not zero.
+fn lagrange<const N: usize>(point: Gf128) -> [Gf128; N] {
+    let distances: [Gf128; N] = core::array::from_fn(|p| point + POINTS[p]);
+    let derivative: Gf128 = POINTS[1..N].iter().copied().product();
+    // One inversion for all (Montgomery): prefix products, then backwards.
+    let mut prefix = [Gf128::ONE; N];
+    for i in 1..N {
+        prefix[i] = prefix[i - 1] * distances[i - 1];
+    }
+    let vanishing = prefix[N - 1] * distances[N - 1];
+    let mut inverse = vanishing.invert();
+    let factor = vanishing * derivative.invert();
+    let mut coefficients = [Gf128::ZERO; N];
+    for i in (0..N).rev() {
+        coefficients[i] = inverse * prefix[i] * factor;
+        inverse *= distances[i];
+    }
+    coefficients
+}
+
+/// Pads a vector of words to whole blocks.
+pub fn pad(words: &mut Vec<u64>) {
+    words.resize(words.len().next_multiple_of(BLOCK_WORDS), 0);
+}
+
+/// Columns in so many words.
+pub fn columns_of(words: usize) -> usize {
+    words / BLOCK_WORDS * subfield::COLUMNS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Portable;
+    impl FieldKernels for Portable {}
+
+    fn bit(words: &[u64], row: usize, column: usize) -> bool {
+        let block = &words[column / COLUMNS * BLOCK_WORDS..];
+        let c = column % COLUMNS;
+        block[row * LANES + c / 64] >> (c % 64) & 1 == 1
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4))]
+        /// Rows, coset and the challenge are values of one polynomial, and it is the one of the definition.
+        #[test]
+        fn everything_is_the_same_polynomial(seed: u64, gamma: u128, point: u128) {
+            let mut state = seed;
+            let mut vector = || -> Vec<u64> {
+                (0..2 * BLOCK_WORDS).map(|_| {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    state ^ state >> 29
+                }).collect()
+            };
+            let v = [vector(), vector(), vector(), vector()];
+            let (gamma, point) = (Gf128(gamma), Gf128(point));
+            let columns = columns_of(v[0].len());
+            let weights = weights(&mut Portable, gamma, columns);
+            prop_assert_eq!(weights.len(), columns);
+            let mut power = Gf128::ONE;
+            for w in &weights {
+                power *= gamma;
+                prop_assert_eq!(*w, power);
+            }
+            let operands = Operands { x: [&v[0], &v[1]], y: [&v[2], &v[3]] };
+            let coset = prove(&operands, &weights);
+            let products: Vec<u64> = (0..v[0].len()).map(|i| v[0][i] & v[3][i] ^ v[2][i] & v[1][i]).collect();
+            let rows = row_sums(&products, &weights);
+            for (r, sum) in rows.iter().enumerate() {
+                let expected: Gf128 =
+                    (0..columns).filter(|c| bit(&products, r, *c)).map(|c| weights[c]).sum();
+                prop_assert_eq!(*sum, expected);
+            }
+            let at = AtPoint::new(point);
+            let interpolated: Gf128 = at.all.iter().zip(rows.iter().chain(&coset)).map(|(l, v)| *l * *v).sum();
+            let mut values = [vec![], vec![], vec![], vec![]];
+            for (words, values) in v.iter().zip(&mut values) {
+                at.evaluate(words, values);
+            }
+            let direct: Gf128 = (0..columns)
+                .map(|c| weights[c] * (values[0][c] * values[3][c] + values[2][c] * values[1][c]))
+                .sum();
+            prop_assert_eq!(interpolated, direct);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Exact evaluation from what was opened.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use num_bigint::{BigInt, BigUint, Sign};
+
+use super::EXTRA_PLACES;
+use super::exact::Exact;
+use super::name::{Family, Measure};
+use super::needs::{Limit, Target, interpolation, limits, nearest, product};
+use super::number::Share;
+use crate::order::{OrderAnswer, OrderRequest};
+use crate::statement::{Lane, Output, Part};
+
+/// The integer behind the opened lanes of one output: halves put together, signs applied. `None` if a lane of it is
+/// missing.
+pub fn total(output: Output, lanes: &[Lane], sums: &[u128]) -> Option<BigInt> {
+    let part = |part: Part| {
+        let (lane, sum) = lanes.iter().zip(sums).find(|(l, _)| l.output == output && l.part == part)?;
+        Some(if lane.signed { BigInt::from(*sum as i128) } else { BigInt::from(*sum) })
+    };
+    part(Part::Whole).or_else(|| Some(part(Part::Low)? + (part(Part::High)? << 64u32)))
+}
+
+/// What was opened about one set of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Rows.
+    pub count: u64,
+    /// Decimal places of the columns.
+    pub scales: &'a [u8],
+    /// Opened lanes.
+    pub lanes: &'a [Lane],
+    /// Their sums, in the same order.
+    pub sums: &'a [u128],
+    /// For each column that was sorted: its index, what was asked and the answer.
+    pub orders: &'a [(u8, OrderRequest, OrderAnswer)],
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undefined {
+    /// Too few submissions for this statistic's definition.
+    #[error("{family} is undefined over {count} submissions; it needs {needs}")]
+    TooFew {
+        /// Which statistic.
+        family: Family,
+        /// Submissions there are.
+        count: u64,
+        /// Submissions it takes.
+        needs: u64,
+    },
+    /// It divides by the sum of the values, which is not positive.
+    #[error("{0} is undefined where the sum of the values is not positive")]
+    NotPositive(Family),
+    /// It divides by a column's spread, and all values are equal.
+    #[error("{0} is undefined where all values of a column are equal")]
+    NoSpread(Family),
+    /// Something that it needs was not opened.
+    #[error("{0} needs something that was not opened")]
+    NotOpened(Family),
+    /// What was opened cannot belong to any values.
+    #[error("the opened numbers contradict each other")]
+    Contradiction,
+}
+
+/// One part of a statistic that has several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValuePart {
+    /// What part: a share, a bin, `slope`.
+    pub label: String,
+    /// Its value.
+    pub value: Exact,
+}
+
+/// A statistic's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// One number.
+    One(Exact),
+    /// Several, labelled.
+    Parts(Vec<ValuePart>),
+}
+
+struct Evaluation<'a> {
+    measure: &'a Measure,
+    facts: &'a Facts<'a>,
+}
+
+/// Evaluates a statistic in its column's unit (variances in the unit squared, shares without unit).
+pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<Value, Undefined> {
+    let e = Evaluation { measure, facts };
+    let family = measure.family();
+    let needs = match family {
+        Family::Count | Family::Sum | Family::Histogram => 0,
+        Family::Variance | Family::Stddev | Family::Covariance | Family::Correlation | Family::Regression => {
+            2
+        }
+        _ => 1,
+    };
+    if facts.count < needs {
+        return Err(Undefined::TooFew { family, count: facts.count, needs });
+    }
+    match target {
+        _ if family == Family::Count => Ok(Value::One(Exact::whole(facts.count))),
+        Target::Two(a, b) if family == Family::Regression => e.regression(a, b),
+        Target::Two(a, b) => e.of_two(a, b).map(Value::One),
+        Target::One(c) if family == Family::Histogram => e.histogram(c),
+        Target::One(c) if family == Family::Lorenz => e.lorenz(c),
+        Target::One(c) if family.is_order() => e.ordered(c).map(Value::One),
+        Target::One(c) => e.of_sums(c).map(Value::One),
+        Target::Rows => Err(e.not_opened()),
+    }
+}
+
+fn power(exponent: u32) -> BigUint {
+    BigUint::from(10u8).pow(exponent)
+}
+
+impl Evaluation<'_> {
+    fn family(&self) -> Family {
+        self.measure.family()
+    }
+
+    fn not_opened(&self) -> Undefined {
+        Undefined::NotOpened(self.family())
+    }
+
+    fn n(&self) -> BigInt {
+        BigInt::from(self.facts.count)
+    }
+
+    fn scale(&self, column: u8) -> Result<u8, Undefined> {
+        self.facts.scales.get(usize::from(column)).copied().ok_or_else(|| self.not_opened())
+    }
+
+    fn total(&self, output: Output) -> Result<BigInt, Undefined> {
+        total(output, self.facts.lanes, self.facts.sums).ok_or_else(|| self.not_opened())
+    }
+
+    fn order(&self, column: u8) -> Result<(&OrderRequest, &OrderAnswer), Undefined> {
+        let found = self.facts.orders.iter().find(|(c, ..)| *c == column);
+        found.map(|(_, request, answer)| (request, answer)).ok_or_else(|| self.not_opened())
+    }
+
+    /// The answer to one entry of a request's list.
+    fn look<K: PartialEq, V: Copy>(&self, keys: &[K], values: &[V], key: &K) -> Result<V, Undefined> {
+        let at = keys.iter().position(|k| k == key);
+        at.and_then(|i| values.get(i)).copied().ok_or_else(|| self.not_opened())
+    }
+
+    fn rank(&self, column: u8, rank: u64) -> Result<i64, Undefined> {
+        let (request, answer) = self.order(column)?;
+        self.look(&request.ranks, &answer.ranks, &rank)
+    }
+
+    /// The sum of the k smallest values.
+    fn prefix(&self, column: u8, k: u64) -> Result<BigInt, Undefined> {
+        if k == 0 {
+            return Ok(BigInt::ZERO);
+        }
+        if let Ok((request, answer)) = self.order(column)
+            && let Ok(sum) = self.look(&request.prefix_sums, &answer.prefix_sums, &k)
+        {
+            return Ok(sum.into());
+        }
+        if k == self.facts.count { self.total(Output::Value(column)) } else { Err(self.not_opened()) }
+    }
+
+    /// A fraction with the places that are usual for `scale`. A zero denominator is a contradiction here.
+    fn fraction(&self, numerator: BigInt, denominator: BigInt, scale: u8) -> Result<Exact, Undefined> {
+        let places = u32::from(scale) + EXTRA_PLACES;
+        let sign = if denominator.sign() == Sign::Minus { -1 } else { 1 };
+        Exact::fraction(numerator * sign, denominator.magnitude().clone(), places)
+            .ok_or(Undefined::Contradiction)
+    }
+
+    /// n * sum of squares - square of the sum: never negative.
+    fn spread(&self, column: u8) -> Result<BigInt, Undefined> {
+        let sum = self.total(Output::Value(column))?;
+        let spread = self.n() * self.total(Output::Square(column))? - &sum * &sum;
+        if spread.sign() == Sign::Minus { Err(Undefined::Contradiction) } else { Ok(spread) }
+    }
+
+    fn of_sums(&self, column: u8) -> Result<Exact, Undefined> {
+        let scale = self.scale(column)?;
+        let unit = BigInt::from(power(scale.into()));
+        let sum = || self.total(Output::Value(column));
+        match self.family() {
+            Family::Sum => self.fraction(sum()?, unit, scale),
+            Family::Mean => self.fraction(sum()?, self.n() * unit, scale),
+            family => {
+                let less = matches!(family, Family::Variance | Family::Stddev);
+                let divisor = BigInt::from(self.facts.count - u64::from(less));
+                let (spread, denominator) = (self.spread(column)?, self.n() * divisor * &unit * &unit);
+                if matches!(family, Family::Variance | Family::VariancePopulation) {
+                    return self.fraction(spread, denominator, scale);
+                }
+                let places = u32::from(scale) + EXTRA_PLACES;
+                Exact::signed_root(spread, denominator.magnitude().clone(), places)
+                    .ok_or(Undefined::Contradiction)
+            }
+        }
+    }
+
+    /// n * sum of products - product of the sums.
+    fn joint(&self, a: u8, b: u8) -> Result<BigInt, Undefined> {
+        let sums = self.total(Output::Value(a))? * self.total(Output::Value(b))?;
+        Ok(self.n() * self.total(product(a, b))? - sums)
+    }
+
+    fn of_two(&self, a: u8, b: u8) -> Result<Exact, Undefined> {
+        let (sa, sb) = (self.scale(a)?, self.scale(b)?);
+        let joint = self.joint(a, b)?;
+        if self.family() == Family::Covariance {
+            let unit = BigInt::from(power(u32::from(sa) + u32::from(sb)));
+            return self.fraction(joint, self.n() * (self.n() - 1) * unit, sa.max(sb));
+        }
+        let (spread_a, spread_b) = (self.spread(a)?, self.spread(b)?);
+        let denominator = (spread_a * spread_b).magnitude().clone();
+        let square = BigInt::from_biguint(joint.sign(), joint.magnitude().pow(2));
+        if square.magnitude() > &denominator {
+            return Err(Undefined::Contradiction);
+        }
+        Exact::signed_root(square, denominator, EXTRA_PLACES).ok_or(Undefined::NoSpread(self.family()))
+    }
+
+    /// y = slope * x + intercept, x being the first column.
+    fn regression(&self, x: u8, y: u8) -> Result<Value, Undefined> {
+        let (sx, sy) = (self.scale(x)?, self.scale(y)?);
+        let (joint, spread) = (self.joint(x, y)?, self.spread(x)?);
+        if spread == BigInt::ZERO {
+            return Err(Undefined::NoSpread(self.family()));
+        }
+        let (ux, uy) = (BigInt::from(power(sx.into())), BigInt::from(power(sy.into())));
+        let rest = self.total(Output::Value(y))? * &spread - &joint * self.total(Output::Value(x))?;
+        let slope = self.fraction(joint * ux, &spread * &uy, sx.max(sy))?;
+        let intercept = self.fraction(rest, self.n() * spread * uy, sx.max(sy))?;
+        let part = |label: &str, value| ValuePart { label: label.to_string(), value };
+        Ok(Value::Parts([part("slope", slope), part("intercept", intercept)].into()))
+    }
+
+    /// A quantile by linear interpolation, times a billion.
+    fn quantile(&self, column: u8, p: Share) -> Result<BigInt, Undefined> {
+        let (low, high, weight) = interpolation(p, self.facts.count);
+        let (low, high) = (self.rank(column, low)?, self.rank(column, high)?);
+        Ok(BigInt::from(low) * (Share::BILLION - weight) + BigInt::from(high) * weight)
+    }
+
+    /// The column's sum, for statistics that divide by it.
+    fn positive_sum(&self, column: u8) -> Result<BigInt, Undefined> {
+        let sum = self.total(Output::Value(column))?;
+        if sum.sign() == Sign::Plus { Ok(sum) } else { Err(Undefined::NotPositive(self.family())) }
+    }
+
+    fn ordered(&self, column: u8) -> Result<Exact, Undefined> {
+        let (scale, n) = (self.scale(column)?, self.facts.count);
+        let unit = BigInt::from(power(scale.into()));
+        let plain = |value: i64| self.fraction(value.into(), unit.clone(), scale);
+        let billion = || &unit * Share::BILLION;
+        match self.family() {
+            Family::Min => plain(self.rank(column, 1)?),
+            Family::Max => plain(self.rank(column, n)?),
+            Family::QuantileNearest => plain(self.rank(column, nearest(self.measure.share(), n))?),
+            Family::Median => self.fraction(self.quantile(column, Share::HALF)?, billion(), scale),
+            Family::Quantile => self.fraction(self.quantile(column, self.measure.share())?, billion(), scale),
+            Family::Iqr => {
+                let q = |p| self.quantile(column, p);
+                self.fraction(q(Share::THREE_QUARTERS)? - q(Share::QUARTER)?, billion(), scale)
+            }
+            Family::TrimmedMean => {
+                let cut = self.measure.share().floor_of(n);
+                let middle = self.prefix(column, n - cut)? - self.prefix(column, cut)?;
+                self.fraction(middle, unit * (n - 2 * cut), scale)
+            }
+            Family::Mode => plain(self.order(column)?.1.mode.ok_or_else(|| self.not_opened())?.0),
+            Family::Gini => {
+                let sum = self.positive_sum(column)?;
+                let weighted = self.order(column)?.1.weighted.ok_or_else(|| self.not_opened())?;
+                let numerator = BigInt::from(weighted) * 2 - (self.n() + 1) * &sum;
+                self.fraction(numerator, self.n() * sum, 0)
+            }
+            Family::TopShare => {
+                let sum = self.positive_sum(column)?;
+                let rest = self.prefix(column, n - self.measure.share().ceil_of(n))?;
+                self.fraction(&sum - rest, sum, 0)
+            }
+            _ => Err(self.not_opened()),
+        }
+    }
+
+    fn lorenz(&self, column: u8) -> Result<Value, Undefined> {
+        let sum = self.positive_sum(column)?;
+        let part = |p: &Share| {
+            let held = self.prefix(column, p.floor_of(self.facts.count))?;
+            Ok(ValuePart { label: p.to_string(), value: self.fraction(held, sum.clone(), 0)? })
+        };
+        self.measure.shares().iter().map(part).collect::<Result<_, _>>().map(Value::Parts)
+    }
+
+    fn histogram(&self, column: u8) -> Result<Value, Undefined> {
+        let (edges, rows) = (self.measure.edges(), self.facts.count);
+        let below = |limit: Limit| match limit {
+            _ if rows == 0 => Ok(0),
+            Limit::AboveAll => Ok(rows),
+            Limit::BelowAll => Ok(0),
+            Limit::At(edge) => {
+                let (request, answer) = self.order(column)?;
+                self.look(&request.edges, &answer.below, &edge)
+            }
+        };
+        let counts: Vec<u64> =
+            limits(self.measure, self.scale(column)?).into_iter().map(below).collect::<Result<_, _>>()?;
+        let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Err(self.not_opened()) };
+        let mut parts = Vec::with_capacity(edges.len() + 1);
+        let mut before = 0;
+        let bins = edges.windows(2).enumerate().map(|(i, bin)| {
+            let end = if i + 2 == edges.len() { "]" } else { ")" };
+            format!("[{}, {}{end}", bin[0], bin[1])
+        });
+        let labels = core::iter::once(format!("below {first}")).chain(bins).chain([format!("above {last}")]);
+        for (label, until) in labels.zip(counts.into_iter().chain([rows])) {
+            let count = until.checked_sub(before).ok_or(Undefined::Contradiction)?;
+            before = until;
+            parts.push(ValuePart { label, value: Exact::whole(count) });
+        }
+        Ok(Value::Parts(parts))
+    }
+}

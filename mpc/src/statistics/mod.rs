@@ -1,0 +1,24 @@
+//! Statistics: their names, what each needs opened, and their exact evaluation.
+//!
+//! Sum-type statistics are functions of opened sums of lanes, order statistics of those and one
+//! [`OrderAnswer`](crate::order::OrderAnswer). Everything is exact in integers and fractions. Only the decimal text
+//! is rounded: to [`EXTRA_PLACES`] places more than the column has, halves away from zero; trailing zeros are
+//! dropped. A square root is that of an exact fraction, its text correctly rounded by integer square root.
+//! `docs/statistics.md` has the definitions for users.
+
+mod evaluate;
+mod exact;
+mod name;
+mod needs;
+mod number;
+#[cfg(test)]
+mod tests;
+
+pub use evaluate::{Facts, Undefined, Value, ValuePart, evaluate, total};
+pub use exact::Exact;
+pub use name::{Family, MAX_NAME, MAX_PARAMETERS, Measure, Parameters, Permit, Statistic, StatisticError};
+pub use needs::Target;
+pub use number::{Edge, NotADecimal, Share};
+
+/// Decimal places of a rendered result beyond those of the column.
+pub const EXTRA_PLACES: u32 = 10;

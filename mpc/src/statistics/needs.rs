@@ -1,0 +1,130 @@
+//! What a statistic needs opened: sums of lanes, and what is read off the sorted values.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::name::{Family, Measure};
+use super::number::Share;
+use crate::order::OrderRequest;
+use crate::statement::Output;
+
+/// What a statistic is of, by the columns' indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// The rows themselves.
+    Rows,
+    /// One column.
+    One(u8),
+    /// Two different columns.
+    Two(u8, u8),
+}
+
+/// The output that holds two columns' product.
+pub(super) fn product(a: u8, b: u8) -> Output {
+    Output::Product(a.min(b), a.max(b))
+}
+
+/// Ranks below and above the quantile P of n values by linear interpolation, and the weight of the upper one in
+/// billionths. `n` is not 0.
+pub(super) fn interpolation(p: Share, n: u64) -> (u64, u64, u32) {
+    let (low, weight) = (p.floor_of(n - 1) + 1, p.remainder_of(n - 1));
+    (low, if weight == 0 { low } else { low + 1 }, weight)
+}
+
+/// The rank of the quantile P of n values by nearest rank.
+pub(super) fn nearest(p: Share, n: u64) -> u64 {
+    p.ceil_of(n).max(1)
+}
+
+/// Where a histogram's limit lies among integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Every value is below it.
+    AboveAll,
+    /// No value is below it.
+    BelowAll,
+    /// Values below this integer are below it.
+    At(i64),
+}
+
+impl Limit {
+    fn at(limit: i128) -> Self {
+        match i64::try_from(limit) {
+            Ok(limit) => Self::At(limit),
+            Err(_) if limit > 0 => Self::AboveAll,
+            Err(_) => Self::BelowAll,
+        }
+    }
+}
+
+/// The limits that a histogram's counts are differences at: each edge, and the end of the last, closed bin.
+pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
+    let edges = measure.edges();
+    let inner = edges.split_last().map(|(last, inner)| (inner, last.floor(scale) + 1));
+    let Some((inner, end)) = inner else { return Vec::new() };
+    inner.iter().map(|e| Limit::at(e.ceil(scale))).chain([Limit::at(end)]).collect()
+}
+
+impl Family {
+    /// The outputs whose sums must be opened.
+    pub fn outputs(self, target: Target) -> Vec<Output> {
+        use Family as F;
+        match (self, target) {
+            (F::Sum | F::Mean | F::Gini | F::Lorenz | F::TopShare, Target::One(c)) => vec![Output::Value(c)],
+            (F::Variance | F::VariancePopulation | F::Stddev | F::StddevPopulation, Target::One(c)) => {
+                vec![Output::Value(c), Output::Square(c)]
+            }
+            (F::Covariance, Target::Two(a, b)) => vec![Output::Value(a), Output::Value(b), product(a, b)],
+            (F::Correlation, Target::Two(a, b)) => {
+                vec![Output::Value(a), Output::Value(b), Output::Square(a), Output::Square(b), product(a, b)]
+            }
+            (F::Regression, Target::Two(a, b)) => {
+                vec![Output::Value(a), Output::Value(b), Output::Square(a), product(a, b)]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Measure {
+    /// What must be read off the column's `rows` values in order; empty for a statistic of sums, and without rows.
+    /// `scale` is the column's.
+    pub fn order(&self, rows: u64, scale: u8) -> OrderRequest {
+        use Family as F;
+        let mut request = OrderRequest::default();
+        if rows == 0 {
+            return request;
+        }
+        let quantile = |p: Share| {
+            let (low, high, _) = interpolation(p, rows);
+            if low == high { vec![low] } else { vec![low, high] }
+        };
+        match self.family() {
+            F::Min => request.ranks = vec![1],
+            F::Max => request.ranks = vec![rows],
+            F::Median => request.ranks = quantile(Share::HALF),
+            F::Quantile => request.ranks = quantile(self.share()),
+            F::QuantileNearest => request.ranks = vec![nearest(self.share(), rows)],
+            F::Iqr => request.ranks = [quantile(Share::QUARTER), quantile(Share::THREE_QUARTERS)].concat(),
+            F::TrimmedMean => {
+                let cut = self.share().floor_of(rows);
+                request.prefix_sums = vec![cut, rows - cut];
+            }
+            F::Gini => request.weighted = true,
+            F::Lorenz => request.prefix_sums = self.shares().iter().map(|p| p.floor_of(rows)).collect(),
+            F::TopShare => request.prefix_sums = vec![rows - self.share().ceil_of(rows)],
+            F::Mode => request.mode = true,
+            F::Histogram => {
+                let edge = |l| if let Limit::At(e) = l { Some(e) } else { None };
+                request.edges = limits(self, scale).into_iter().filter_map(edge).collect();
+            }
+            _ => {}
+        }
+        // Sums over no value and over all are known without asking.
+        let asked = |k: &u64| *k != 0 && (*k != rows || self.family() == F::TrimmedMean);
+        request.prefix_sums.retain(asked);
+        let mut once = OrderRequest::default();
+        once.merge(&request);
+        once
+    }
+}

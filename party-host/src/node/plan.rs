@@ -1,0 +1,104 @@
+//! What a query reveals: the sets of rows that its answer is over, and what must be opened about each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tercet_mpc::Output;
+use tercet_mpc::order::OrderRequest;
+use tercet_mpc::statement::Lane;
+use tercet_protocol::api::{Problem, ProblemKind};
+use tercet_protocol::filter::Filter;
+use tercet_protocol::statistic::{Statistic, Target, permitted, targets};
+use tercet_protocol::survey::SurveyManifest;
+
+use super::book::Book;
+
+/// Most statistics in one query.
+const MAX_STATISTICS: usize = 64;
+
+/// A query that the survey permits.
+#[derive(Debug)]
+pub struct Plan {
+    /// The statistics, each once.
+    pub statistics: Vec<Statistic>,
+    /// First the rows that were asked for, then the groups.
+    pub sets: Vec<PlannedSet>,
+}
+
+/// One set of rows, and what is opened about it.
+#[derive(Debug)]
+pub struct PlannedSet {
+    /// Field and value of a group; none: all rows that were asked for.
+    pub group: Option<(String, String)>,
+    /// Which rows.
+    pub filter: Filter,
+    /// How many there are.
+    pub rows: u64,
+    /// Indices of the lanes whose sums are opened, in order.
+    pub lanes: Vec<usize>,
+    /// For each column whose values must be sorted: its index, and what is read off them.
+    pub orders: Vec<(u8, OrderRequest)>,
+}
+
+/// Plans the asked statistics over the log as it is. Refuses what the survey does not permit.
+pub fn plan(
+    manifest: &SurveyManifest,
+    lanes: &[Lane],
+    book: &Book,
+    names: &[String],
+    filter: &Filter,
+) -> Result<Plan, Problem> {
+    if names.is_empty() || names.len() > MAX_STATISTICS {
+        return Err(Problem::new(ProblemKind::Malformed, "ask for 1 to 64 statistics"));
+    }
+    filter.check(manifest).map_err(|problem| Problem::new(ProblemKind::Malformed, problem))?;
+    let mut statistics: Vec<Statistic> = Vec::new();
+    for name in names {
+        let Some(statistic) = permitted(manifest, name) else {
+            let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
+            let detail = format!("\"{shown}\" is not among the survey's statistics");
+            return Err(Problem::new(ProblemKind::StatisticNotPermitted, detail));
+        };
+        if !statistics.contains(&statistic) {
+            statistics.push(statistic);
+        }
+    }
+    let fields: BTreeSet<&String> = statistics.iter().filter_map(|s| s.group.as_ref()).collect();
+    let mut sets = vec![(None, filter.clone())];
+    for field in fields {
+        let groups = book.groups(manifest, filter, field);
+        sets.extend(groups.into_iter().map(|g| (Some((field.clone(), g.label)), g.filter)));
+    }
+    let sets = sets.into_iter().map(|(group, filter)| {
+        let rows = book.selected_rows(&book.selector(manifest, &filter));
+        let field = group.as_ref().map(|(field, _)| field);
+        let asked = statistics.iter().filter(|s| s.group.as_ref() == field);
+        let (lanes, orders) = needs(manifest, lanes, asked, rows);
+        PlannedSet { group, filter, rows, lanes, orders }
+    });
+    let sets = sets.collect();
+    Ok(Plan { statistics, sets })
+}
+
+/// What these statistics need opened about `rows` rows.
+fn needs<'a>(
+    manifest: &SurveyManifest,
+    lanes: &[Lane],
+    statistics: impl Iterator<Item = &'a Statistic>,
+    rows: u64,
+) -> (Vec<usize>, Vec<(u8, OrderRequest)>) {
+    let mut outputs: BTreeSet<Output> = BTreeSet::new();
+    let mut orders: BTreeMap<u8, OrderRequest> = BTreeMap::new();
+    for statistic in statistics {
+        for target in targets(manifest, statistic.family(), &statistic.columns) {
+            outputs.extend(statistic.family().outputs(target));
+            if let Target::One(c) = target
+                && let Some(column) = manifest.columns.get(usize::from(c))
+            {
+                orders.entry(c).or_default().merge(&statistic.measure.order(rows, column.scale));
+            }
+        }
+    }
+    let wanted = |l: &Lane| outputs.contains(&l.output);
+    let lanes = lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect();
+    (lanes, orders.into_iter().filter(|(_, request)| !request.is_empty()).collect())
+}
