@@ -191,7 +191,9 @@ fn tampered(
 /// Every step with each sender and receiver.
 fn messages() -> impl Iterator<Item = (Step, PartyId, PartyId)> {
     let pairs = || PartyId::ALL.into_iter().flat_map(|from| Peer::ALL.map(|peer| (from, peer.of(from))));
-    Step::ALL.into_iter().flat_map(move |step| pairs().map(move |(from, to)| (step, from, to)))
+    [Step::ProofOpening, Step::OpenSums]
+        .into_iter()
+        .flat_map(move |step| pairs().map(move |(from, to)| (step, from, to)))
 }
 
 /// Verdicts and opened sums.
@@ -317,12 +319,14 @@ fn a_replayed_frame_is_of_another_exchange() {
         assert_eq!(open_sums(&mut session, &sums, net), Ok(vec![5]));
         open_sums(&mut session, &sums, net)
     });
-    for (result, party) in results.into_iter().zip(PartyId::ALL) {
-        match party {
-            PartyId::P1 => assert!(result.is_ok() || matches!(result, Err(Abort::Transport { .. }))),
-            _ => assert_eq!(result, Err(Abort::WrongFrame { peer: PartyId::P1, step: Step::OpenSums })),
-        }
+    // Who sees it first hangs up on the others.
+    let wrong = Err(Abort::WrongFrame { peer: PartyId::P1, step: Step::OpenSums });
+    let hung_up = |r: &Result<_, Abort>| matches!(r, Err(Abort::Transport { .. }));
+    assert!(results[1].is_ok() || hung_up(&results[1]));
+    for party in [0, 2] {
+        assert!(results[party] == wrong || hung_up(&results[party]), "{:?}", results[party]);
     }
+    assert!(results.contains(&wrong));
 }
 
 extern crate std;
