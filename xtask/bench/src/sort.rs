@@ -113,7 +113,7 @@ async fn ask(
     let started = Instant::now();
     let cold = loop {
         let clock = Instant::now();
-        match query(&coordinator, survey, &names, options.clone()).await {
+        match query(&coordinator, survey, &names, options).await {
             Ok(result) => {
                 check(&result, sorted, scale)?;
                 break clock.elapsed().as_secs_f64();
@@ -130,7 +130,7 @@ async fn ask(
     let mut warm = Vec::with_capacity(WARM);
     for _ in 0..WARM {
         let clock = Instant::now();
-        let result = query(&coordinator, survey, &names, options.clone()).await?;
+        let result = query(&coordinator, survey, &names, options).await?;
         warm.push(clock.elapsed().as_secs_f64());
         check(&result, sorted, scale)?;
     }
