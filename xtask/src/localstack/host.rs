@@ -149,7 +149,7 @@ impl LocalStack {
     /// Stops it.
     pub fn stop(mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        terminate(child.id())?;
+        signal(child.id(), "-TERM")?;
         let start = Instant::now();
         while start.elapsed() < STOP {
             if child.try_wait()?.is_some() {
@@ -185,9 +185,9 @@ impl Drop for LocalStack {
     }
 }
 
-/// Asks a process to stop.
-pub fn terminate(pid: u32) -> Result<()> {
-    run(Command::new("kill").args(["-TERM", &pid.to_string()]).stderr(Stdio::null()))
+/// Sends a process a signal.
+pub fn signal(pid: u32, signal: &str) -> Result<()> {
+    run(Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()))
 }
 
 /// Whether something on this port answers LocalStack's health check.

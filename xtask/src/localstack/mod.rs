@@ -24,6 +24,9 @@ pub enum Task {
     E2e(e2e::Options),
 }
 
+/// How long LocalStack may take to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The region of everything on this machine.
 const REGION: &str = "us-east-1";
 
@@ -84,16 +87,20 @@ fn down(place: &Place) -> Result<()> {
         bail!("no LocalStack was started here on port {} (there is no {})", place.port, file.display());
     };
     let pid: u32 = pid.trim().parse().with_context(|| format!("{} is damaged", file.display()))?;
-    // The process with this id may be another by now: only one that is LocalStack on our port is stopped.
-    let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    if command.contains("localstack.runtime.main") {
-        host::terminate(pid)?;
+    // The process with this id may be another by now: only one that is LocalStack is stopped.
+    let runs = || {
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|command| command.contains("localstack.runtime.main"))
+    };
+    if runs() {
+        host::signal(pid, "-TERM")?;
         let start = Instant::now();
-        while host::healthy(place.port) {
-            if start.elapsed() > Duration::from_secs(30) {
-                bail!("it still answers on port {}: stop process {pid} yourself", place.port);
-            }
+        // It closes its port at once, but may wait for its own threads for ever.
+        while runs() && start.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(100));
+        }
+        if runs() {
+            host::signal(pid, "-KILL")?;
         }
     }
     std::fs::remove_file(&file)?;
