@@ -104,11 +104,7 @@ async fn ask(
     let rows = sorted.len();
     let scale = u32::from(survey.manifest().columns.first().context("a survey without columns")?.scale);
     let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
-    let options = QueryOptions {
-        poll: Duration::from_millis(10),
-        timeout: Duration::from_secs(600),
-        ..QueryOptions::default()
-    };
+    let options = QueryOptions { poll: Duration::from_millis(10), timeout: Duration::from_secs(600) };
     let names = STATISTICS.map(String::from);
     let started = Instant::now();
     let cold = loop {
