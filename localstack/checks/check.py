@@ -116,8 +116,9 @@ def gone(account: Account) -> None:
     kms = account("kms")
     keys = [kms.describe_key(KeyId=k["KeyId"])["KeyMetadata"] for k in kms.list_keys()["Keys"]]
     # AWS's own keys, such as DynamoDB's, come with an account and are nobody's to delete.
-    states = {key["KeyState"] for key in keys if key["KeyManager"] == "CUSTOMER"}
-    check(states <= {"PendingDeletion"}, f"{name}: every key waits for its deletion {states}")
+    kept = [k for k in keys if k["KeyManager"] == "CUSTOMER" and k["KeyState"] != "PendingDeletion"]
+    shown = [(k["KeyState"], k["Description"]) for k in kept]
+    check(not kept, f"{name}: every key waits for its deletion {shown}")
 
 
 def times(coordinator: Account) -> None:

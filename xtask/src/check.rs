@@ -59,21 +59,26 @@ const STEPS: &[Step] = &[
         test.args(["test", "--no-fail-fast"]).args(MEMBERS);
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
-    ("localstack", localstack),
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
     ("fuzz targets", |_| fuzz::briefly()),
 ];
 
+/// Run only when named: it builds the Lambda's package and takes minutes.
+const ON_REQUEST: &[Step] = &[("localstack", localstack)];
+
 /// Runs all steps.
 pub fn run(options: &Options) -> Result<()> {
     let mut report = Report { strict: options.strict, skipped: Vec::new() };
-    let chosen = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
-    if !STEPS.iter().any(|(name, _)| chosen(name)) {
-        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+    let only = options.only.as_deref();
+    let chosen = |name: &str| only.is_none_or(|only| name.contains(only));
+    let on_request = ON_REQUEST.iter().filter(|_| only.is_some());
+    let steps: Vec<&Step> = STEPS.iter().chain(on_request).filter(|(name, _)| chosen(name)).collect();
+    if steps.is_empty() {
+        let names: Vec<_> = STEPS.iter().chain(ON_REQUEST).map(|(name, _)| *name).collect();
         bail!("no step has that name; there are: {}", names.join(", "));
     }
-    for (name, step) in STEPS.iter().filter(|(name, _)| chosen(name)) {
+    for (name, step) in steps {
         let start = std::time::Instant::now();
         eprintln!("== {name}");
         step(&mut report)?;
