@@ -278,6 +278,29 @@ impl Session {
         }
     }
 
+    /// One exchange in which every party gets the share that it lacks: from one holder the share itself, from the
+    /// other its hash. `own`, `next`: this party's shares, of equally many bytes. Aborts if the holders differ.
+    pub(crate) fn third_share(
+        &mut self,
+        net: &mut impl Transport,
+        step: Step,
+        own: &[u8],
+        next: &[u8],
+    ) -> Result<Vec<u8>, Abort> {
+        let party = self.party;
+        let round = self.begin(step)?;
+        let vouched = round.item_hash(0, party.next().index(), next);
+        let [from_next, third] = self.exchange(net, &round, own, &vouched)?;
+        if third.len() != own.len() {
+            return Err(Abort::Malformed { peer: party.prev(), step });
+        }
+        if from_next != round.item_hash(0, party.prev().index(), &third) {
+            return Err(Abort::Inconsistent { step, item: 0 });
+        }
+        self.complete(round);
+        Ok(third)
+    }
+
     /// The content of the exchange was fine: the session may go on.
     pub(crate) fn complete(&mut self, round: Round) {
         debug_assert_eq!(round.number + 1, self.exchanges);

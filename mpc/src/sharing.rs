@@ -130,6 +130,23 @@ impl<T: Shareable> Neg for Replicated<T> {
     }
 }
 
+/// Bytes of a lane of a stored row: share i and share i + 1, 16 each, little-endian.
+pub const LANE_BYTES: usize = 32;
+
+impl RingShare {
+    /// Reads a lane of a stored row; every string is a share.
+    pub fn from_lane(lane: &[u8; LANE_BYTES]) -> Self {
+        let [own, next] = [0, LANE_BYTES / 2].map(|at| core::array::from_fn(|i| lane[at + i]));
+        Self { own: Ring::from_bytes(own), next: Ring::from_bytes(next) }
+    }
+
+    /// Writes it.
+    pub fn to_lane(self) -> [u8; LANE_BYTES] {
+        let (own, next) = (self.own.to_bytes(), self.next.to_bytes());
+        core::array::from_fn(|i| if i < own.len() { own[i] } else { next[i - own.len()] })
+    }
+}
+
 /// By a public factor.
 impl Mul<u128> for RingShare {
     type Output = Self;
@@ -162,21 +179,19 @@ pub fn open_sums(
     sums: &[RingShare],
     net: &mut impl Transport,
 ) -> Result<Vec<u128>, Abort> {
-    let party = session.party();
-    let round = session.begin(Step::OpenSums)?;
+    Ok(open(session, Step::OpenSums, sums, net)?.into_iter().map(|sum| sum.0).collect())
+}
+
+/// Opens shares: one exchange, see [`Session::third_share`]. What may be opened is the caller's to know.
+pub(crate) fn open<T: Shareable>(
+    session: &mut Session,
+    step: Step,
+    shares: &[Replicated<T>],
+    net: &mut impl Transport,
+) -> Result<Vec<T>, Abort> {
     let encode =
-        |get: fn(&RingShare) -> Ring| sums.iter().flat_map(|s| get(s).to_bytes()).collect::<Vec<_>>();
-    let own = encode(|s| s.own);
-    let vouched = round.item_hash(0, party.next().index(), &encode(|s| s.next));
-    let [from_next, from_prev] = session.exchange(net, &round, &own, &vouched)?;
-    let third = match from_prev.as_chunks::<16>() {
-        (third, []) if third.len() == sums.len() => third,
-        _ => return Err(Abort::Malformed { peer: party.prev(), step: Step::OpenSums }),
-    };
-    if from_next != round.item_hash(0, party.prev().index(), &from_prev) {
-        return Err(Abort::Inconsistent { step: Step::OpenSums, item: 0 });
-    }
-    session.complete(round);
-    let third = third.iter().map(|bytes| Ring::from_bytes(*bytes));
-    Ok(sums.iter().zip(third).map(|(s, x)| s.own.plus(s.next).plus(x).0).collect())
+        |get: fn(&Replicated<T>) -> T| shares.iter().flat_map(|s| get(s).to_bytes()).collect::<Vec<_>>();
+    let third = session.third_share(net, step, &encode(|s| s.own), &encode(|s| s.next))?;
+    let third = third.as_chunks::<16>().0.iter().map(|bytes| T::from_bytes(*bytes));
+    Ok(shares.iter().zip(third).map(|(s, x)| s.own.plus(s.next).plus(x)).collect())
 }

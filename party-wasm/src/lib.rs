@@ -14,7 +14,7 @@ mod order;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
-use tercet_mpc::sharing::{Replicated, Ring};
+use tercet_mpc::sharing::LANE_BYTES;
 use tercet_mpc::{PartyId, RingShare, ShareHashes, Statement, Step};
 
 mod bindings {
@@ -26,8 +26,6 @@ use bindings::{Abort, Context, Guest, Reading, Rejection, Session, Submission, V
 
 /// `by` of a rejection that all three parties found together.
 const EVERYBODY: u8 = 255;
-/// Bytes of a lane in a row: share i and share i + 1, 16 each.
-const LANE_BYTES: usize = 32;
 
 struct Engine;
 
@@ -114,8 +112,7 @@ fn verdict(verdict: tercet_mpc::Verdict) -> Verdict {
         tercet_mpc::Verdict::Accepted(accepted) => {
             let mut row = Vec::with_capacity(accepted.lanes().len() * LANE_BYTES);
             for lane in accepted.lanes() {
-                row.extend(lane.own.0.to_le_bytes());
-                row.extend(lane.next.0.to_le_bytes());
+                row.extend(lane.to_lane());
             }
             Verdict::Accepted(row)
         }
@@ -173,17 +170,10 @@ fn add_rows(sums: &mut [RingShare], segment: &[u8]) -> Result<(), Abort> {
     }
     for row in segment.chunks_exact(width) {
         for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<LANE_BYTES>().0) {
-            *sum = *sum + share(lane);
+            *sum = *sum + RingShare::from_lane(lane);
         }
     }
     Ok(())
-}
-
-/// A lane of a row: share i and share i + 1.
-fn share(lane: &[u8; LANE_BYTES]) -> RingShare {
-    let (own, next) = lane.split_at(LANE_BYTES / 2);
-    let ring = |half: &[u8]| Ring(half.iter().rev().fold(0, |n, b| n << 8 | u128::from(*b)));
-    Replicated { own: ring(own), next: ring(next) }
 }
 
 bindings::export!(Engine with_types_in bindings);

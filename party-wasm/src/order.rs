@@ -3,14 +3,16 @@
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
+use tercet_mpc::RingShare;
 use tercet_mpc::compute::{self, Compute, ReadError, Tuning};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::prss::{Prss, SessionContext, SessionKeys};
+use tercet_mpc::sharing::LANE_BYTES;
 use zeroize::Zeroizing;
 
 use crate::bindings::tercet::engine::host::{self, Peer};
 use crate::bindings::{Abort, Context, Reading, Session};
-use crate::{Frames, LANE_BYTES, abort, open_session, share, stopped};
+use crate::{Frames, abort, open_session, stopped};
 
 fn bytes32(bytes: &[u8]) -> Result<[u8; 32], Abort> {
     bytes.try_into().map_err(|_| abort("input", "ids, nonces and secrets have 32 bytes"))
@@ -55,7 +57,7 @@ pub fn read(
         if !rest.is_empty() {
             return Err(abort("input", "a segment does not hold whole rows"));
         }
-        values.extend(rows.iter().map(share));
+        values.extend(rows.iter().map(RingShare::from_lane));
     }
     let tuning = Tuning { exchange_ns: context.exchange_ns, ..Tuning::default() };
     let mut frames = Frames;

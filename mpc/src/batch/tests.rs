@@ -347,6 +347,14 @@ impl Transport for Garbage {
     }
 }
 
+#[test]
+fn a_lane_is_own_then_next_little_endian() {
+    let share = RingShare { own: Ring(1 | (2 << 120)), next: Ring(3 | (4 << 120)) };
+    let lane = share.to_lane();
+    assert_eq!((lane[0], lane[15], lane[16], lane[31]), (1, 2, 3, 4));
+    assert!(RingShare::from_lane(&lane) == share);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

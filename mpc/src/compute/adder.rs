@@ -118,9 +118,7 @@ impl<H: Host> Compute<'_, H> {
         let mut padded = numbers.planes.clone();
         padded.resize(width as usize, Bits::zero(words));
         let masked = self.add(&Numbers { planes: padded }, &mask)?;
-        let opened = self.open(&Bits::concat(&masked.planes))?;
-        let planes: Vec<&[u64]> = opened.chunks(words.max(1)).collect();
-        let opened = rows_of(&planes, rows);
+        let opened = self.open_numbers(&masked, rows)?;
         let mask_rows =
             |planes: &[Vec<u64>]| rows_of(&planes.iter().map(Vec::as_slice).collect::<Vec<_>>(), rows);
         let party = self.session.party();

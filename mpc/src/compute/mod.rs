@@ -23,10 +23,9 @@ pub use kernels::FieldKernels;
 pub use read::{ReadError, answer};
 pub use sort::{Sorted, sort};
 
-use crate::field::Gf128;
 use crate::net::{Abort, Peer, Session, Step, Transport};
 use crate::prss::Prss;
-use crate::sharing::{Replicated, Xor};
+use crate::sharing::{self, Replicated, Shareable};
 
 /// What a computation needs from outside: frames and bulk products.
 pub trait Host: Transport + FieldKernels {}
@@ -133,40 +132,16 @@ impl<'a, H: Host> Compute<'a, H> {
     /// hash from the other.
     fn open(&mut self, bits: &Bits) -> Result<Vec<u64>, Abort> {
         self.verify()?;
-        let third = self.third(Step::OpenBits, &to_bytes(&bits.own), &to_bytes(&bits.next))?;
-        let party = self.session.party().prev();
-        let third = from_bytes(&third, bits.own.len())
-            .ok_or(Abort::Malformed { peer: party, step: Step::OpenBits })?;
+        let (own, next) = (to_bytes(&bits.own), to_bytes(&bits.next));
+        let third = self.session.third_share(self.host, Step::OpenBits, &own, &next)?;
+        let third = third.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b));
         Ok(bits.own.iter().zip(&bits.next).zip(third).map(|((a, b), c)| a ^ b ^ c).collect())
     }
 
-    /// Opens elements of K, after verifying every gate so far.
-    fn open_elements(&mut self, elements: &[Replicated<Xor>]) -> Result<Vec<Gf128>, Abort> {
-        const STEP: Step = Step::OpenElements;
+    /// Opens elements of K or of the ring, after verifying every gate so far.
+    fn open_shares<T: Shareable>(&mut self, step: Step, shares: &[Replicated<T>]) -> Result<Vec<T>, Abort> {
         self.verify()?;
-        let encode = |get: fn(&Replicated<Xor>) -> Xor| {
-            elements.iter().flat_map(|e| get(e).0.to_le_bytes()).collect::<Vec<u8>>()
-        };
-        let third = self.third(STEP, &encode(|e| e.own), &encode(|e| e.next))?;
-        let list = match third.as_chunks::<16>() {
-            (list, []) if list.len() == elements.len() => list,
-            _ => return Err(Abort::Malformed { peer: self.session.party().prev(), step: STEP }),
-        };
-        let third = list.iter().map(|e| u128::from_le_bytes(*e));
-        Ok(elements.iter().zip(third).map(|(e, third)| Gf128(e.own.0 ^ e.next.0 ^ third)).collect())
-    }
-
-    /// The share that this party lacks.
-    fn third(&mut self, step: Step, own: &[u8], next: &[u8]) -> Result<Vec<u8>, Abort> {
-        let party = self.session.party();
-        let round = self.session.begin(step)?;
-        let vouched = round.item_hash(0, party.next().index(), next);
-        let [from_next, from_prev] = self.session.exchange(self.host, &round, own, &vouched)?;
-        if from_next != round.item_hash(0, party.prev().index(), &from_prev) {
-            return Err(Abort::Inconsistent { step, item: 0 });
-        }
-        self.session.complete(round);
-        Ok(from_prev)
+        sharing::open(self.session, step, shares, self.host)
     }
 }
 

@@ -102,23 +102,10 @@ impl<H: Host> Compute<'_, H> {
     /// Opens ring elements modulo 2^width. Shares are shifted up first: what the higher bits of their sum would say
     /// about the shares is lost.
     fn open_ring(&mut self, values: &[RingShare], width: u32) -> Result<Vec<u128>, Abort> {
-        const STEP: Step = Step::OpenSums;
-        self.verify()?;
         let shift = 128 - width;
-        let encode = |get: fn(&RingShare) -> Ring| {
-            values.iter().flat_map(|v| (get(v).0 << shift).to_le_bytes()).collect::<Vec<u8>>()
-        };
-        let (own, next) = (encode(|v| v.own), encode(|v| v.next));
-        let third = self.third(STEP, &own, &next)?;
-        if third.len() != own.len() {
-            return Err(Abort::Malformed { peer: self.session.party().prev(), step: STEP });
-        }
-        let shares =
-            own.as_chunks::<16>().0.iter().zip(next.as_chunks::<16>().0).zip(third.as_chunks::<16>().0);
-        let value = |bytes: &[u8; 16]| u128::from_le_bytes(*bytes);
-        Ok(shares
-            .map(|((a, b), c)| value(a).wrapping_add(value(b)).wrapping_add(value(c)) >> shift)
-            .collect())
+        let shifted: Vec<RingShare> = values.iter().map(|v| v.map(|share| Ring(share.0 << shift))).collect();
+        let opened = self.open_shares(Step::OpenSums, &shifted)?;
+        Ok(opened.into_iter().map(|sum| sum.0 >> shift).collect())
     }
 
     /// Opens shared numbers.

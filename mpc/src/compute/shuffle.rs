@@ -31,7 +31,8 @@ impl Rows {
         Self { own: Self::permute(&self.own, order), next: Self::permute(&self.next, order) }
     }
 
-    fn truncate(&mut self, rows: usize) -> Self {
+    /// Keeps the first rows and gives the others.
+    fn split_off(&mut self, rows: usize) -> Self {
         Self { own: self.own.split_off(rows), next: self.next.split_off(rows) }
     }
 }
@@ -49,7 +50,7 @@ impl<H: Host> Compute<'_, H> {
         for first in PartyId::ALL {
             both = self.pass(first, &both)?;
         }
-        let tags = both.truncate(count);
+        let tags = both.split_off(count);
         self.check_tags(&both, &tags, key)?;
         Ok(both)
     }
@@ -130,7 +131,8 @@ impl<H: Host> Compute<'_, H> {
     fn check_tags(&mut self, rows: &Rows, tags: &Rows, key: Replicated<Xor>) -> Result<(), Abort> {
         // A coin that nobody knew when the rows moved.
         let coin = self.secret(Step::OpenElements);
-        let coin = self.open_elements(&[coin])?.pop().unwrap_or_default();
+        let coin = self.open_shares(Step::OpenElements, &[coin])?.pop().unwrap_or_default();
+        let coin = Gf128(coin.0);
         let weights = super::verify::weights(self.host, coin, rows.own.len());
         let mut combine = |values: &[u128]| {
             let values: Vec<Gf128> = values.iter().copied().map(Gf128).collect();
@@ -144,8 +146,8 @@ impl<H: Host> Compute<'_, H> {
         let mask = self.secret(Step::Product);
         let difference = Rows { own: alloc::vec![difference.own.0], next: alloc::vec![difference.next.0] };
         let masked = single(&self.product(&difference, mask)?);
-        match self.open_elements(&[masked])?.as_slice() {
-            [Gf128::ZERO] => Ok(()),
+        match self.open_shares(Step::OpenElements, &[masked])?.as_slice() {
+            [Xor(0)] => Ok(()),
             _ => {
                 self.session.close();
                 Err(Abort::Altered { step: Step::Shuffle })

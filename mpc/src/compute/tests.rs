@@ -10,7 +10,6 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::planes::Numbers;
 use super::*;
 use crate::PartyId;
 use crate::order::{OrderAnswer, OrderRequest};
@@ -72,13 +71,6 @@ fn tuning(exchange_ns: u64) -> Tuning {
     Tuning { exchange_ns, ..Tuning::default() }
 }
 
-fn open_rows<H: Host>(c: &mut Compute<'_, H>, numbers: &Numbers, rows: usize) -> Result<Vec<u128>, Abort> {
-    let words = rows.div_ceil(64).max(1);
-    let opened = c.open(&Bits::concat(&numbers.planes))?;
-    let planes: Vec<&[u64]> = opened.chunks(words).collect();
-    Ok(planes::rows_of(&planes, rows))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
@@ -88,7 +80,7 @@ proptest! {
         let shares = shares(&values, seed);
         let opened = agreed(run(&world, tuning(if prefix { 1 << 40 } else { 0 }), |c| {
             let numbers = c.bits_of(&shares[c.session.party().index()], width)?;
-            open_rows(c, &numbers, values.len())
+            c.open_numbers(&numbers, values.len())
         }));
         let mask = if width == 128 { u128::MAX } else { (1 << width) - 1 };
         prop_assert_eq!(opened, values.iter().map(|v| v & mask).collect::<Vec<_>>());
@@ -139,7 +131,7 @@ proptest! {
         let opened = agreed(run(&world, tuning([0, 100_000, 20_000_000][slow]), |c| {
             let sorted = sort(c, &shares[c.session.party().index()], 64)?;
             let numbers = sorted.values(0..sorted.len());
-            open_rows(c, &numbers, sorted.len())
+            c.open_numbers(&numbers, sorted.len())
         }));
         let mut expected = all;
         expected.sort_unstable();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use tercet_mpc::RingShare;
-use tercet_mpc::sharing::{Replicated, Ring};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Signature;
@@ -190,8 +189,8 @@ impl<'p> Selected<'p> {
 }
 
 /// A lane of a row, which has all lanes.
-fn lane(row: &[u8], lane: usize) -> &[u8] {
-    &row[lane * LANE_BYTES..(lane + 1) * LANE_BYTES]
+fn lane(row: &[u8], lane: usize) -> &[u8; LANE_BYTES] {
+    &row.as_chunks().0[lane]
 }
 
 /// The planned lanes of the rows that count.
@@ -219,18 +218,14 @@ fn combine(book: &Book, segment: &Segment, sets: &[Selected<'_>]) -> Vec<u8> {
         for set in sets {
             let (own, others) = rest.split_at_mut(set.lanes.len());
             if book.counts(&set.selector, id) {
-                own.iter_mut().zip(set.lanes).for_each(|(sum, l)| *sum = *sum + share(lane(row, *l)));
+                own.iter_mut()
+                    .zip(set.lanes)
+                    .for_each(|(sum, l)| *sum = *sum + RingShare::from_lane(lane(row, *l)));
             }
             rest = others;
         }
     }
-    sums.iter().flat_map(|s| [s.own.0.to_le_bytes(), s.next.0.to_le_bytes()]).flatten().collect()
-}
-
-fn share(lane: &[u8]) -> RingShare {
-    let (own, next) = lane.split_at(LANE_BYTES / 2);
-    let ring = |half: &[u8]| Ring(half.iter().rev().fold(0, |n, b| n << 8 | u128::from(*b)));
-    Replicated { own: ring(own), next: ring(next) }
+    sums.iter().flat_map(|s| s.to_lane()).collect()
 }
 
 /// What was opened, about the asked rows and by field about each group.

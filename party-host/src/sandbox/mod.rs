@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
+use tercet_mpc::sharing::LANE_BYTES;
 use tercet_protocol::ids::{EngineDigest, sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{
@@ -215,7 +216,7 @@ impl Sandbox {
         let reading = self.run(io, Some(secrets), |engine, store| {
             engine.call_read_order(store, session, context, bits, segments, &bytes)
         })?;
-        let rows = segments.iter().map(|s| s.len() as u64 / 32).sum();
+        let rows = segments.iter().map(|s| (s.len() / LANE_BYTES) as u64).sum();
         let answer = OrderAnswer::decode(&reading.answer)
             .and_then(|answer| request.accepts(&answer, rows).map(|()| answer))
             .map_err(|_| SandboxError::Malformed("not an answer to the request"))?;

@@ -6,11 +6,11 @@ use tercet_protocol::codec::{CodecError, Reader, Writer};
 use tercet_protocol::ids::{EntryHash, SubmissionId};
 use zeroize::Zeroizing;
 
+pub use tercet_mpc::sharing::LANE_BYTES;
+
 use super::objects::MAX_OBJECT;
 
 const TAG: &[u8] = b"tercet segment v1";
-/// Bytes of one lane of one row: two shares, little-endian 128-bit integers.
-pub const LANE_BYTES: usize = 32;
 /// Most rows in a segment.
 pub const MAX_ROWS: usize = 1 << 20;
 /// Most lanes (shared numbers per row).

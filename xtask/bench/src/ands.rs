@@ -8,7 +8,7 @@ use party_host::sandbox::{Context, Limits, PairSecrets, Sandbox, Session};
 use tercet_mpc::compute::{self, Compute, Tuning};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::prss::{Prss, SessionContext, SessionKeys};
-use tercet_mpc::sharing::{Replicated, Ring};
+use tercet_mpc::sharing::Ring;
 use tercet_mpc::{PartyId, RingShare};
 use tercet_protocol::keys::random;
 use zeroize::Zeroizing;
@@ -54,8 +54,7 @@ impl Job {
             let masks = [u128::from_le_bytes(random()?), u128::from_le_bytes(random()?)].map(Ring);
             let split = RingShare::split(Ring(i128::from(value).cast_unsigned()), masks);
             for (row, share) in job.rows.iter_mut().zip(split) {
-                row.extend(share.own.0.to_le_bytes());
-                row.extend(share.next.0.to_le_bytes());
+                row.extend(share.to_lane());
             }
         }
         Ok(job)
@@ -81,13 +80,8 @@ impl Job {
     }
 
     fn native(&self, party: PartyId, mut wires: Wires) -> Result<u64> {
-        let half = |bytes: &[u8]| -> Result<Ring> { Ok(Ring(u128::from_le_bytes(bytes.try_into()?))) };
-        let values: Vec<RingShare> = self.rows[party.index()]
-            .as_chunks::<32>()
-            .0
-            .iter()
-            .map(|row| Ok(Replicated { own: half(&row[..16])?, next: half(&row[16..])? }))
-            .collect::<Result<_>>()?;
+        let rows = self.rows[party.index()].as_chunks().0;
+        let values: Vec<RingShare> = rows.iter().map(RingShare::from_lane).collect();
         let keys = SessionKeys::derive(
             party,
             &self.secrets[party.index()],

@@ -10,10 +10,12 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use party_host::config::{Config, Keys};
 use party_host::keyring::{FileKeyring, Sealer};
 use party_host::secrets::WrappingPlace;
-use party_host::store::{LANE_BYTES, Segment, Store};
+use party_host::store::{Segment, Store};
 use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
 use tercet_client::query::{QueryOptions, ResultFile, query};
+use tercet_mpc::RingShare;
+use tercet_mpc::sharing::Ring;
 use tercet_mpc::statement::{Lane, Output, Part};
 use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId};
 use tercet_protocol::keys::random;
@@ -178,13 +180,9 @@ fn lane_value(lane: &Lane, value: u128) -> Result<u128> {
 
 /// Appends a number's shares to the three parties' rows: party i gets share i and share i + 1.
 fn share(value: u128, rows: &mut [Vec<u8>; 3]) -> Result<()> {
-    let masks = random::<LANE_BYTES>()?;
-    let (a, b) = masks.split_at(LANE_BYTES / 2);
-    let (a, b) = (u128::from_le_bytes(a.try_into()?), u128::from_le_bytes(b.try_into()?));
-    let shares = [a, b, value.wrapping_sub(a).wrapping_sub(b)];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row.extend(shares[i].to_le_bytes());
-        row.extend(shares[(i + 1) % 3].to_le_bytes());
+    let masks = [Ring(u128::from_le_bytes(random()?)), Ring(u128::from_le_bytes(random()?))];
+    for (row, share) in rows.iter_mut().zip(RingShare::split(Ring(value), masks)) {
+        row.extend(share.to_lane());
     }
     Ok(())
 }

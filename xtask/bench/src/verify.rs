@@ -73,13 +73,7 @@ fn native(batch: &[Submission], id: [u8; 32], party: PartyId, mut wires: Wires) 
     let rows: Vec<Option<Vec<u8>>> = verdicts
         .iter()
         .map(|v| match v {
-            tercet_mpc::Verdict::Accepted(a) => Some(
-                a.lanes()
-                    .iter()
-                    .flat_map(|l| [l.own.0.to_le_bytes(), l.next.0.to_le_bytes()])
-                    .flatten()
-                    .collect(),
-            ),
+            tercet_mpc::Verdict::Accepted(a) => Some(a.lanes().iter().flat_map(|l| l.to_lane()).collect()),
             tercet_mpc::Verdict::Rejected { .. } => None,
         })
         .collect();
