@@ -14,7 +14,8 @@ pub struct Root {
     pub name: String,
     kind: &'static str,
     state: PathBuf,
-    variables: PathBuf,
+    /// The arguments that name its state and its variables.
+    files: [String; 2],
 }
 
 impl Root {
@@ -22,14 +23,11 @@ impl Root {
     pub fn new(kind: &'static str, name: &str, folder: &Path, variables: Map<String, Value>) -> Result<Self> {
         let place = folder.join(name);
         std::fs::create_dir_all(&place)?;
-        let this = Self {
-            name: name.into(),
-            kind,
-            state: place.join("terraform.tfstate"),
-            variables: place.join("variables.tfvars.json"),
-        };
-        std::fs::write(&this.variables, serde_json::to_vec_pretty(&Value::Object(variables))?)?;
-        Ok(this)
+        let state = place.join("terraform.tfstate");
+        let values = place.join("variables.tfvars.json");
+        std::fs::write(&values, serde_json::to_vec_pretty(&Value::Object(variables))?)?;
+        let files = [format!("-state={}", state.display()), format!("-var-file={}", values.display())];
+        Ok(Self { name: name.into(), kind, state, files })
     }
 
     /// Fetches providers and modules; once for each kind.
@@ -39,16 +37,14 @@ impl Root {
 
     /// Applies.
     pub fn apply(&self) -> Result<()> {
-        let state = format!("-state={}", self.state.display());
-        let variables = format!("-var-file={}", self.variables.display());
-        self.run(&["apply", "-auto-approve", "-input=false", "-no-color", &state, &variables]).map(drop)
+        let [state, variables] = &self.files;
+        self.run(&["apply", "-auto-approve", "-input=false", "-no-color", state, variables]).map(drop)
     }
 
     /// Whether another `apply` would change nothing; if not, the plan.
     pub fn unchanged(&self) -> Result<()> {
-        let state = format!("-state={}", self.state.display());
-        let variables = format!("-var-file={}", self.variables.display());
-        let args = ["plan", "-detailed-exitcode", "-input=false", "-no-color", &state, &variables];
+        let [state, variables] = &self.files;
+        let args = ["plan", "-detailed-exitcode", "-input=false", "-no-color", state, variables];
         let out = self.command(&args)?.output().context("terraform plan")?;
         match out.status.code() {
             Some(0) => Ok(()),
@@ -59,9 +55,8 @@ impl Root {
 
     /// Destroys.
     pub fn destroy(&self) -> Result<()> {
-        let state = format!("-state={}", self.state.display());
-        let variables = format!("-var-file={}", self.variables.display());
-        self.run(&["destroy", "-auto-approve", "-input=false", "-no-color", &state, &variables])?;
+        let [state, variables] = &self.files;
+        self.run(&["destroy", "-auto-approve", "-input=false", "-no-color", state, variables])?;
         let left: Value = serde_json::from_slice(&std::fs::read(&self.state)?)?;
         match left["resources"].as_array() {
             Some(resources) if resources.is_empty() => Ok(()),
@@ -71,8 +66,7 @@ impl Root {
 
     /// The outputs' values.
     pub fn outputs(&self) -> Result<Map<String, Value>> {
-        let state = format!("-state={}", self.state.display());
-        let out = self.run(&["output", "-json", &state])?;
+        let out = self.run(&["output", "-json", &self.files[0]])?;
         let all: Map<String, Value> = serde_json::from_slice(&out)?;
         Ok(all.into_iter().map(|(name, output)| (name, output["value"].clone())).collect())
     }
