@@ -1,174 +1,253 @@
 //! Bulk products in K = GF(2^128) with the processor's carry-less multiplication.
 //!
-//! Owns the fast twins of `tercet_mpc::compute::kernels::portable`, and the project's only `unsafe`: the call into
-//! functions that are compiled for an instruction set, after asking the processor whether it has it. Where it has
-//! not, the portable functions serve. Must never compute anything else.
+//! Owns the fast twin of `tercet_mpc::compute::kernels`, and the project's only `unsafe`: the call into functions that
+//! are compiled for an instruction set, after asking the processor whether it has it. Where it has not, the portable
+//! functions serve. Must never compute anything else.
 
-use tercet_mpc::compute::FieldKernels;
-use tercet_mpc::compute::kernels::portable;
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64.rs"]
+mod processor;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod processor;
+
+use tercet_mpc::compute::FieldVector;
 use tercet_mpc::field::Gf128;
 
-/// The kernels at the processor's best.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Accelerated;
+/// A vector of K, computed with at the processor's best. Its `Debug` shows its length only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Vector(Vec<Gf128>);
 
-impl FieldKernels for Accelerated {
-    fn scale(&mut self, values: &[Gf128], by: Gf128) -> Vec<Gf128> {
-        accelerated(Call::Scale(values, by)).unwrap_or_else(|| portable::scale(values, by))
-    }
-
-    fn multiply(&mut self, a: &[Gf128], b: &[Gf128]) -> Vec<Gf128> {
-        accelerated(Call::Multiply(a, b)).unwrap_or_else(|| portable::multiply(a, b))
-    }
-
-    fn fold(&mut self, values: &[Gf128], point: Gf128) -> Vec<Gf128> {
-        accelerated(Call::Fold(values, point)).unwrap_or_else(|| portable::fold(values, point))
-    }
-
-    fn halves(&mut self, a: &[Gf128], b: &[Gf128]) -> [Gf128; 2] {
-        match accelerated(Call::Halves(a, b)).as_deref() {
-            Some([low, top]) => [*low, *top],
-            _ => portable::halves(a, b),
-        }
+impl std::fmt::Debug for Vector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vector({} elements)", self.0.len())
     }
 }
+
+impl Vector {
+    /// From two words an element, the low one first.
+    pub fn from_words(words: &[u64]) -> Self {
+        let element = |[low, high]: &[u64; 2]| Gf128(u128::from(*high) << 64 | u128::from(*low));
+        Self(words.as_chunks().0.iter().map(element).collect())
+    }
+
+    /// Two words an element, the low one first.
+    pub fn to_words(&self) -> Vec<u64> {
+        self.0.iter().flat_map(|e| [e.0 as u64, (e.0 >> 64) as u64]).collect()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FieldVector for Vector {
+    fn new(elements: Vec<Gf128>) -> Self {
+        Self(elements)
+    }
+
+    fn powers(base: Gf128, count: usize) -> Self {
+        let mut powers = Vec::with_capacity(count);
+        powers.extend((count > 0).then_some(base));
+        // The last is base^len, so the next len powers are these times it.
+        while let (true, Some(&last)) = (powers.len() < count, powers.last()) {
+            let known = powers.len();
+            let more = known.min(count - known);
+            powers.extend_from_within(..more);
+            run(Call::Scale(&mut powers[known..], last));
+        }
+        Self(powers)
+    }
+
+    fn elements(&self) -> Vec<Gf128> {
+        self.0.clone()
+    }
+
+    fn scale(&mut self, by: Gf128) {
+        run(Call::Scale(&mut self.0, by));
+    }
+
+    fn weigh(&mut self, weights: &Self) {
+        if weights.is_empty() {
+            self.0.fill(Gf128::ZERO);
+        }
+        for part in self.0.chunks_mut(weights.len().max(1)) {
+            run(Call::Multiply(part, &weights.0));
+        }
+    }
+
+    fn fold(&mut self, point: Gf128) {
+        let half = self.0.len() / 2;
+        let (v0, v1) = self.0.split_at_mut(half);
+        run(Call::Fold(v0, v1, point));
+        self.0.truncate(half);
+    }
+
+    fn halves(&self, other: &Self) -> [Gf128; 2] {
+        let a = self.0.split_at(self.0.len() / 2);
+        let b = other.0.split_at(other.0.len() / 2);
+        run(Call::Halves(a, b))
+    }
+
+    fn dot(&self, other: &Self) -> Gf128 {
+        let [dot, _] = run(Call::Dot(&self.0, &other.0));
+        dot
+    }
+}
+
+/// Halves of a vector.
+type Pair<'a> = (&'a [Gf128], &'a [Gf128]);
 
 /// One call, so that there is one place where the processor is asked.
-#[derive(Clone, Copy)]
 enum Call<'a> {
-    Scale(&'a [Gf128], Gf128),
-    Multiply(&'a [Gf128], &'a [Gf128]),
-    Fold(&'a [Gf128], Gf128),
-    Halves(&'a [Gf128], &'a [Gf128]),
+    Scale(&'a mut [Gf128], Gf128),
+    Multiply(&'a mut [Gf128], &'a [Gf128]),
+    Fold(&'a mut [Gf128], &'a [Gf128], Gf128),
+    Halves(Pair<'a>, Pair<'a>),
+    Dot(&'a [Gf128], &'a [Gf128]),
 }
 
-/// The call's result, if the processor has the instructions.
-#[cfg(target_arch = "x86_64")]
+/// Does what is asked; gives the sums if there are some.
 #[allow(unsafe_code, reason = "the instruction set is checked in the line before")]
-fn accelerated(call: Call<'_>) -> Option<Vec<Gf128>> {
-    let there =
-        std::arch::is_x86_feature_detected!("pclmulqdq") && std::arch::is_x86_feature_detected!("sse4.1");
-    // Safety: the processor has what `run` is compiled for.
-    there.then(|| unsafe { run(call) })
-}
-
-/// The call's result, if the processor has the instructions.
-#[cfg(target_arch = "aarch64")]
-#[allow(unsafe_code, reason = "the instruction set is checked in the line before")]
-fn accelerated(call: Call<'_>) -> Option<Vec<Gf128>> {
-    let there =
-        std::arch::is_aarch64_feature_detected!("neon") && std::arch::is_aarch64_feature_detected!("aes");
-    // Safety: the processor has what `run` is compiled for.
-    there.then(|| unsafe { run(call) })
-}
-
-/// No such instructions are known here.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn accelerated(_: Call<'_>) -> Option<Vec<Gf128>> {
-    None
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "pclmulqdq,sse4.1")]
-#[inline]
-fn clmul(a: u64, b: u64) -> u128 {
-    use std::arch::x86_64::{_mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_extract_epi64};
-    let product =
-        _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(a.cast_signed()), _mm_cvtsi64_si128(b.cast_signed()));
-    let low = _mm_cvtsi128_si64(product).cast_unsigned();
-    let high = _mm_extract_epi64::<1>(product).cast_unsigned();
-    u128::from(high) << 64 | u128::from(low)
-}
-
-#[cfg(target_arch = "aarch64")]
-#[target_feature(enable = "neon,aes")]
-#[inline]
-fn clmul(a: u64, b: u64) -> u128 {
-    std::arch::aarch64::vmull_p64(a, b)
-}
-
-/// A product before reduction: low and high half. Sums of these are reduced once.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "pclmulqdq,sse4.1"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,aes"))]
-#[inline]
-fn wide(a: Gf128, b: Gf128) -> (u128, u128) {
-    let (a0, a1, b0, b1) = (a.0 as u64, (a.0 >> 64) as u64, b.0 as u64, (b.0 >> 64) as u64);
-    let (low, high) = (clmul(a0, b0), clmul(a1, b1));
-    let middle = clmul(a0 ^ a1, b0 ^ b1) ^ low ^ high;
-    (low ^ middle << 64, high ^ middle >> 64)
-}
-
-/// Modulo x^128 + x^7 + x^2 + x + 1.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[inline]
-fn reduce((low, high): (u128, u128)) -> Gf128 {
-    let over = (high >> 127) ^ (high >> 126) ^ (high >> 121);
-    let high = high ^ over;
-    Gf128(low ^ high ^ (high << 1) ^ (high << 2) ^ (high << 7))
-}
-
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "pclmulqdq,sse4.1"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,aes"))]
-fn run(call: Call<'_>) -> Vec<Gf128> {
-    // Loops, not iterators with closures: a closure would not be compiled for the instruction set.
-    let mut out = Vec::new();
-    match call {
-        Call::Scale(values, by) => {
-            out.reserve_exact(values.len());
-            for value in values {
-                out.push(reduce(wide(*value, by)));
-            }
-        }
-        Call::Multiply(a, b) => {
-            out.reserve_exact(a.len().min(b.len()));
-            for (a, b) in a.iter().zip(b) {
-                out.push(reduce(wide(*a, *b)));
-            }
-        }
-        Call::Fold(values, point) => {
-            let (v0, v1) = values.split_at(values.len() / 2);
-            out.reserve_exact(v0.len());
-            for (a, b) in v0.iter().zip(v1) {
-                out.push(*a + reduce(wide(point, *a + *b)));
-            }
-        }
-        Call::Halves(a, b) => {
-            let (a0, a1) = a.split_at(a.len() / 2);
-            let (b0, b1) = b.split_at(b.len() / 2);
-            let (mut low, mut top) = ((0, 0), (0, 0));
-            for ((a0, a1), (b0, b1)) in a0.iter().zip(a1).zip(b0.iter().zip(b1)) {
-                let (l, t) = (wide(*a0, *b0), wide(*a0 + *a1, *b0 + *b1));
-                low = (low.0 ^ l.0, low.1 ^ l.1);
-                top = (top.0 ^ t.0, top.1 ^ t.1);
-            }
-            out.extend([reduce(low), reduce(top)]);
-        }
+fn run(call: Call<'_>) -> [Gf128; 2] {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if processor::there() {
+        // Safety: the processor has what `run` is compiled for.
+        return unsafe { processor::run(call) };
     }
-    out
+    portable(call)
 }
+
+/// The same on any processor.
+fn portable(call: Call<'_>) -> [Gf128; 2] {
+    let mut sums = [Gf128::ZERO; 2];
+    match call {
+        Call::Scale(values, by) => values.iter_mut().for_each(|v| *v *= by),
+        Call::Multiply(a, b) => a.iter_mut().zip(b).for_each(|(a, b)| *a *= *b),
+        Call::Fold(v0, v1, point) => v0.iter_mut().zip(v1).for_each(|(a, b)| *a += point * (*a + *b)),
+        Call::Halves((a0, a1), (b0, b1)) => {
+            for ((a0, a1), (b0, b1)) in a0.iter().zip(a1).zip(b0.iter().zip(b1)) {
+                sums[0] += *a0 * *b0;
+                sums[1] += (*a0 + *a1) * (*b0 + *b1);
+            }
+        }
+        Call::Dot(a, b) => sums[0] = a.iter().zip(b).map(|(a, b)| *a * *b).sum(),
+    }
+    sums
+}
+
+/// The loops over slices, compiled for an instruction set. `V`, `load`, `store`, `xor`, `wide` and `reduce` are the
+/// processor's. Loops, not iterators with closures: a closure would not be compiled for the instruction set.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! loops {
+    ($feature:literal) => {
+        #[target_feature(enable = $feature)]
+        pub fn run(call: crate::Call<'_>) -> [Gf128; 2] {
+            use crate::Call;
+            let mut sums = [Gf128::ZERO; 2];
+            match call {
+                Call::Scale(values, by) => {
+                    let by = load(by);
+                    for value in values {
+                        *value = store(reduce(wide(load(*value), by)));
+                    }
+                }
+                Call::Multiply(a, b) => {
+                    for (a, b) in a.iter_mut().zip(b) {
+                        *a = store(reduce(wide(load(*a), load(*b))));
+                    }
+                }
+                Call::Fold(v0, v1, point) => {
+                    let point = load(point);
+                    for (a, b) in v0.iter_mut().zip(v1) {
+                        let value = load(*a);
+                        *a = store(xor(value, reduce(wide(point, xor(value, load(*b))))));
+                    }
+                }
+                Call::Halves((a0, a1), (b0, b1)) => {
+                    let zero = load(Gf128::ZERO);
+                    let (mut low, mut top) = ((zero, zero), (zero, zero));
+                    for ((a0, a1), (b0, b1)) in a0.iter().zip(a1).zip(b0.iter().zip(b1)) {
+                        let (a0, a1, b0, b1) = (load(*a0), load(*a1), load(*b0), load(*b1));
+                        let (l, t) = (wide(a0, b0), wide(xor(a0, a1), xor(b0, b1)));
+                        low = (xor(low.0, l.0), xor(low.1, l.1));
+                        top = (xor(top.0, t.0), xor(top.1, t.1));
+                    }
+                    sums = [store(reduce(low)), store(reduce(top))];
+                }
+                Call::Dot(a, b) => {
+                    let zero = load(Gf128::ZERO);
+                    let mut sum = (zero, zero);
+                    for (a, b) in a.iter().zip(b) {
+                        let product = wide(load(*a), load(*b));
+                        sum = (xor(sum.0, product.0), xor(sum.1, product.1));
+                    }
+                    sums[0] = store(reduce(sum));
+                }
+            }
+            sums
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use loops;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn field(values: &[u128]) -> Vec<Gf128> {
-        values.iter().copied().map(Gf128).collect()
+    fn both(values: &[u128]) -> (Vector, Vec<Gf128>) {
+        let values: Vec<Gf128> = values.iter().copied().map(Gf128).collect();
+        (Vector::new(values.clone()), values)
+    }
+
+    /// Runs the same on the fast vector and on the definition.
+    macro_rules! same {
+        ($values:expr, |$v:ident| $call:expr) => {{
+            let (mut fast, mut slow) = $values.clone();
+            let fast_answer = {
+                let $v = &mut fast;
+                $call
+            };
+            let slow_answer = {
+                let $v = &mut slow;
+                $call
+            };
+            prop_assert_eq!(fast_answer, slow_answer);
+            prop_assert_eq!(fast.elements(), slow);
+        }};
     }
 
     proptest! {
         /// Equal to the definition, on every processor.
         #[test]
-        fn kernels_are_the_portable_ones(a in prop::collection::vec(any::<u128>(), 0..40), b in prop::collection::vec(any::<u128>(), 0..40), by: u128) {
-            let (a, b, by) = (field(&a), field(&b), Gf128(by));
-            let mut fast = Accelerated;
-            prop_assert_eq!(fast.scale(&a, by), portable::scale(&a, by));
-            prop_assert_eq!(fast.multiply(&a, &b), portable::multiply(&a, &b));
+        fn vectors_are_the_portable_ones(
+            a in prop::collection::vec(any::<u128>(), 0..40),
+            b in prop::collection::vec(any::<u128>(), 0..40),
+            by: u128,
+            count in 0usize..70,
+        ) {
+            let by = Gf128(by);
+            let (va, vb) = (both(&a), both(&b));
+            same!(va, |v| v.scale(by));
+            same!(va, |v| v.fold(by));
+            let (mut fast, mut slow) = va.clone();
+            fast.weigh(&vb.0);
+            slow.weigh(&vb.1);
+            prop_assert_eq!(fast.elements(), slow);
             let even = a.len().min(b.len()) / 2 * 2;
-            prop_assert_eq!(fast.fold(&a[..even], by), portable::fold(&a[..even], by));
-            prop_assert_eq!(fast.halves(&a[..even], &b[..even]), portable::halves(&a[..even], &b[..even]));
+            let (ea, eb) = (both(&a[..even]), both(&b[..even]));
+            prop_assert_eq!(ea.0.halves(&eb.0), ea.1.halves(&eb.1));
+            prop_assert_eq!(va.0.dot(&vb.0), va.1.dot(&vb.1));
+            prop_assert_eq!(Vector::powers(by, count).elements(), <Vec<Gf128>>::powers(by, count));
+            prop_assert_eq!(Vector::from_words(&va.0.to_words()), va.0);
         }
     }
 
@@ -176,7 +255,9 @@ mod tests {
     fn extremes() {
         for a in [0, 1, 1 << 127, u128::MAX, 0x87] {
             for b in [0, 1, 1 << 127, u128::MAX] {
-                assert_eq!(Accelerated.scale(&[Gf128(a)], Gf128(b)), [Gf128(a) * Gf128(b)]);
+                let mut v = Vector::new(vec![Gf128(a)]);
+                v.scale(Gf128(b));
+                assert_eq!(v.elements(), [Gf128(a) * Gf128(b)]);
             }
         }
     }

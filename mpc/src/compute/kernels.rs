@@ -1,62 +1,82 @@
-//! Bulk products in K, which a host can compute with carry-less multiplication.
+//! Vectors over K, where a host can compute products in bulk with carry-less multiplication.
 
 use alloc::vec::Vec;
 
 use crate::field::Gf128;
 
-/// Pure functions on slices of K. The bodies here are the definition, portable and slow; a host with carry-less
-/// multiplication overrides them. Whoever does must give equal results: a wrong one makes honest proofs fail.
-pub trait FieldKernels {
+/// A vector of K that is computed with as a whole, and may live outside the engine.
+///
+/// The implementation for `Vec<Gf128>` is the definition, portable and slow; a host with carry-less multiplication has
+/// another. Whoever writes one must give equal results: a wrong one makes honest proofs fail.
+pub trait FieldVector: Sized {
+    /// Takes elements over.
+    fn new(elements: Vec<Gf128>) -> Self;
+
+    /// `base, base^2, .., base^count`.
+    fn powers(base: Gf128, count: usize) -> Self;
+
+    /// All elements.
+    fn elements(&self) -> Vec<Gf128>;
+
     /// Multiplies every element by one.
-    fn scale(&mut self, values: &[Gf128], by: Gf128) -> Vec<Gf128> {
-        portable::scale(values, by)
-    }
+    fn scale(&mut self, by: Gf128);
 
-    /// Products element by element; as many as the shorter slice has.
-    fn multiply(&mut self, a: &[Gf128], b: &[Gf128]) -> Vec<Gf128> {
-        portable::multiply(a, b)
-    }
+    /// Multiplies element i by weight i modulo their number; by zero if there are none.
+    fn weigh(&mut self, weights: &Self);
 
-    /// For halves (v0, v1) of a slice of even length: `v0 + point * (v0 + v1)`.
-    fn fold(&mut self, values: &[Gf128], point: Gf128) -> Vec<Gf128> {
-        portable::fold(values, point)
-    }
+    /// Of the halves (v0, v1) of an even length, keeps `v0 + point * (v0 + v1)`.
+    fn fold(&mut self, point: Gf128);
 
-    /// For halves of two slices of one even length: the inner products `<a0, b0>` and `<a0 + a1, b0 + b1>`.
-    fn halves(&mut self, a: &[Gf128], b: &[Gf128]) -> [Gf128; 2] {
-        portable::halves(a, b)
-    }
+    /// For halves of two vectors of one even length: the inner products `<a0, b0>` and `<a0 + a1, b0 + b1>`.
+    fn halves(&self, other: &Self) -> [Gf128; 2];
+
+    /// The inner product, over the shorter length.
+    fn dot(&self, other: &Self) -> Gf128;
 }
 
-/// The kernels without any help from a processor.
-pub mod portable {
-    use super::*;
-
-    /// See [`FieldKernels::scale`].
-    pub fn scale(values: &[Gf128], by: Gf128) -> Vec<Gf128> {
-        values.iter().map(|v| *v * by).collect()
+impl FieldVector for Vec<Gf128> {
+    fn new(elements: Vec<Gf128>) -> Self {
+        elements
     }
 
-    /// See [`FieldKernels::multiply`].
-    pub fn multiply(a: &[Gf128], b: &[Gf128]) -> Vec<Gf128> {
-        a.iter().zip(b).map(|(a, b)| *a * *b).collect()
+    fn powers(base: Gf128, count: usize) -> Self {
+        core::iter::successors(Some(base), |power| Some(*power * base)).take(count).collect()
     }
 
-    /// See [`FieldKernels::fold`].
-    pub fn fold(values: &[Gf128], point: Gf128) -> Vec<Gf128> {
-        let (v0, v1) = values.split_at(values.len() / 2);
-        v0.iter().zip(v1).map(|(a, b)| *a + point * (*a + *b)).collect()
+    fn elements(&self) -> Vec<Gf128> {
+        self.clone()
     }
 
-    /// See [`FieldKernels::halves`].
-    pub fn halves(a: &[Gf128], b: &[Gf128]) -> [Gf128; 2] {
-        let (a0, a1) = a.split_at(a.len() / 2);
-        let (b0, b1) = b.split_at(b.len() / 2);
+    fn scale(&mut self, by: Gf128) {
+        self.iter_mut().for_each(|v| *v *= by);
+    }
+
+    fn weigh(&mut self, weights: &Self) {
+        if weights.is_empty() {
+            self.fill(Gf128::ZERO);
+        }
+        self.iter_mut().zip(weights.iter().cycle()).for_each(|(v, w)| *v *= *w);
+    }
+
+    fn fold(&mut self, point: Gf128) {
+        let half = self.len() / 2;
+        let (v0, v1) = self.split_at_mut(half);
+        v0.iter_mut().zip(v1).for_each(|(a, b)| *a += point * (*a + *b));
+        self.truncate(half);
+    }
+
+    fn halves(&self, other: &Self) -> [Gf128; 2] {
+        let (a0, a1) = self.split_at(self.len() / 2);
+        let (b0, b1) = other.split_at(other.len() / 2);
         let (mut low, mut top) = (Gf128::ZERO, Gf128::ZERO);
         for ((a0, a1), (b0, b1)) in a0.iter().zip(a1).zip(b0.iter().zip(b1)) {
             low += *a0 * *b0;
             top += (*a0 + *a1) * (*b0 + *b1);
         }
         [low, top]
+    }
+
+    fn dot(&self, other: &Self) -> Gf128 {
+        self.iter().zip(other).map(|(a, b)| *a * *b).sum()
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 use alloc::vec::Vec;
 
-pub use kernels::FieldKernels;
+pub use kernels::FieldVector;
 pub use read::{ReadError, answer};
 pub use sort::{Sorted, sort};
 
@@ -28,8 +28,10 @@ use crate::prss::Prss;
 use crate::sharing::{self, Replicated, Shareable};
 
 /// What a computation needs from outside: frames and bulk products.
-pub trait Host: Transport + FieldKernels {}
-impl<H: Transport + FieldKernels> Host for H {}
+pub trait Host: Transport {
+    /// Where vectors of K are computed with.
+    type Vector: FieldVector;
+}
 
 /// Words of 64 shared bits each, under XOR. Its `Debug` shows none.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Compute, Host};
+use super::{Compute, FieldVector as _, Host};
 use crate::PartyId;
 use crate::field::Gf128;
 use crate::net::{Abort, Peer, Step};
@@ -64,13 +64,15 @@ impl<H: Host> Compute<'_, H> {
     /// (but not what depends on secrets): only for what a check like [`Self::check_tags`] follows.
     fn product(&mut self, x: &Rows, by: Replicated<Xor>) -> Result<Rows, Abort> {
         const STEP: Step = Step::Product;
-        let field = |values: &[u128]| values.iter().copied().map(Gf128).collect::<Vec<_>>();
-        let (own, next) = (field(&x.own), field(&x.next));
-        let sum: Vec<Gf128> = own.iter().zip(&next).map(|(a, b)| *a + *b).collect();
-        let diagonal = self.host.scale(&sum, Gf128(by.own.0));
-        let cross = self.host.scale(&own, Gf128(by.next.0));
+        let scaled = |values: Vec<Gf128>, by: Xor| {
+            let mut vector = H::Vector::new(values);
+            vector.scale(Gf128(by.0));
+            vector.elements()
+        };
+        let diagonal = scaled(x.own.iter().zip(&x.next).map(|(a, b)| Gf128(a ^ b)).collect(), by.own);
+        let cross = scaled(x.own.iter().copied().map(Gf128).collect(), by.next);
         let round = self.session.begin(STEP)?;
-        let zeros: Vec<Xor> = self.prss.zeros(STEP, own.len());
+        let zeros: Vec<Xor> = self.prss.zeros(STEP, x.own.len());
         let own: Vec<u128> =
             diagonal.iter().zip(&cross).zip(zeros).map(|((a, b), zero)| a.0 ^ b.0 ^ zero.0).collect();
         self.session.send(self.host, &round, Peer::Prev, &encode(&own))?;
@@ -133,10 +135,9 @@ impl<H: Host> Compute<'_, H> {
         let coin = self.secret(Step::OpenElements);
         let coin = self.open_shares(Step::OpenElements, &[coin])?.pop().unwrap_or_default();
         let coin = Gf128(coin.0);
-        let weights = super::verify::weights(self.host, coin, rows.own.len());
-        let mut combine = |values: &[u128]| {
-            let values: Vec<Gf128> = values.iter().copied().map(Gf128).collect();
-            Xor(self.host.multiply(&values, &weights).into_iter().sum::<Gf128>().0)
+        let weights = H::Vector::powers(coin, rows.own.len());
+        let combine = |values: &[u128]| {
+            Xor(H::Vector::new(values.iter().copied().map(Gf128).collect()).dot(&weights).0)
         };
         let row = Rows { own: alloc::vec![combine(&rows.own).0], next: alloc::vec![combine(&rows.next).0] };
         let tag = Replicated { own: combine(&tags.own), next: combine(&tags.next) };

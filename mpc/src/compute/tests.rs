@@ -12,12 +12,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::PartyId;
+use crate::field::Gf128;
 use crate::order::{OrderAnswer, OrderRequest};
 use crate::prss::{SessionContext, SessionKeys};
 use crate::sharing::{Ring, RingShare};
 use crate::testing::{Delivery, TestNet, TestWorld};
 
-impl FieldKernels for TestNet<'_> {}
+impl Host for TestNet<'_> {
+    type Vector = Vec<Gf128>;
+}
 
 /// Runs the same computation at the three parties.
 fn run<R: Send>(

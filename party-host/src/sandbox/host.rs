@@ -1,16 +1,13 @@
-//! What the engine can reach: its two peers, and products in bulk.
+//! What the engine can reach: its two peers; vectors stand in [`super::field`].
 
 use std::time::Instant;
 
-use tercet_kernels::Accelerated;
-use tercet_mpc::compute::FieldKernels as _;
-use tercet_mpc::field::Gf128;
 use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use zeroize::Zeroizing;
 
 use super::Limits;
-use super::bindings::tercet::engine::field::Host as Field;
 use super::bindings::tercet::engine::host::{Host, Peer};
+use super::field::Vectors;
 
 /// A peer, seen from this party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +51,7 @@ pub(super) struct State {
     io: Box<dyn PeerIo>,
     secrets: Option<PairSecrets>,
     store: StoreLimits,
+    pub(super) vectors: Vectors,
     limits: Limits,
     /// When the engine last got control back: time spent waiting for peers is not its own.
     running_since: Instant,
@@ -63,7 +61,8 @@ pub(super) struct State {
 impl State {
     pub fn new(io: Box<dyn PeerIo>, secrets: Option<PairSecrets>, limits: Limits) -> Self {
         let store = StoreLimitsBuilder::new().memory_size(limits.memory).trap_on_grow_failure(true).build();
-        Self { io, secrets, store, limits, running_since: Instant::now(), over: None }
+        let vectors = Vectors::new(limits.memory);
+        Self { io, secrets, store, vectors, limits, running_since: Instant::now(), over: None }
     }
 
     pub fn limits(&mut self) -> &mut StoreLimits {
@@ -113,40 +112,5 @@ impl Host for State {
             Peer::Next => secrets.next.to_vec(),
             Peer::Previous => secrets.previous.to_vec(),
         }
-    }
-}
-
-fn elements(bytes: &[u8]) -> Vec<Gf128> {
-    bytes.as_chunks::<16>().0.iter().map(|b| Gf128::from_bytes(*b)).collect()
-}
-
-/// The first element; zero if there is none.
-fn element(bytes: &[u8]) -> Gf128 {
-    bytes.first_chunk().map_or(Gf128::ZERO, |b| Gf128::from_bytes(*b))
-}
-
-fn bytes(elements: &[Gf128]) -> Vec<u8> {
-    let mut bytes = vec![0; 16 * elements.len()];
-    for (to, element) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(elements) {
-        *to = element.to_bytes();
-    }
-    bytes
-}
-
-impl Field for State {
-    fn scale(&mut self, values: Vec<u8>, by: Vec<u8>) -> Vec<u8> {
-        bytes(&Accelerated.scale(&elements(&values), element(&by)))
-    }
-
-    fn multiply(&mut self, a: Vec<u8>, b: Vec<u8>) -> Vec<u8> {
-        bytes(&Accelerated.multiply(&elements(&a), &elements(&b)))
-    }
-
-    fn fold(&mut self, values: Vec<u8>, point: Vec<u8>) -> Vec<u8> {
-        bytes(&Accelerated.fold(&elements(&values), element(&point)))
-    }
-
-    fn halves(&mut self, a: Vec<u8>, b: Vec<u8>) -> Vec<u8> {
-        bytes(&Accelerated.halves(&elements(&a), &elements(&b)))
     }
 }

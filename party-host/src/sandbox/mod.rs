@@ -2,6 +2,7 @@
 //!
 //! The component is compiled from the digest-pinned file at start; a precompiled file is never loaded.
 
+mod field;
 mod host;
 
 use std::path::Path;
@@ -21,7 +22,12 @@ pub use host::{Direction, PairSecrets, PeerIo, SessionOver};
 
 mod bindings {
     #![expect(missing_docs, reason = "generated; the WIT file is the documentation")]
-    wasmtime::component::bindgen!({ path: "../protocol/wit", world: "engine" });
+    wasmtime::component::bindgen!({
+        path: "../protocol/wit",
+        world: "engine",
+        imports: { "tercet:engine/field": trappable },
+        with: { "tercet:engine/field.vector": tercet_kernels::Vector },
+    });
 }
 
 pub use bindings::{Abort, Context, Rejection, Session, Submission, Verdict};

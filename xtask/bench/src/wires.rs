@@ -6,9 +6,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use anyhow::{Context as _, Result, anyhow};
 use party_host::sandbox::{Direction, PeerIo, SessionOver};
-use tercet_kernels::Accelerated;
-use tercet_mpc::compute::FieldKernels;
-use tercet_mpc::field::Gf128;
 use tercet_mpc::{Abort, PartyId, Peer, Step, Transport};
 
 use crate::proc::thread_cpu;
@@ -109,22 +106,8 @@ pub struct Cost {
 }
 
 /// Bulk products as a host computes them, for the engine run natively.
-impl FieldKernels for Wires {
-    fn scale(&mut self, values: &[Gf128], by: Gf128) -> Vec<Gf128> {
-        Accelerated.scale(values, by)
-    }
-
-    fn multiply(&mut self, a: &[Gf128], b: &[Gf128]) -> Vec<Gf128> {
-        Accelerated.multiply(a, b)
-    }
-
-    fn fold(&mut self, values: &[Gf128], point: Gf128) -> Vec<Gf128> {
-        Accelerated.fold(values, point)
-    }
-
-    fn halves(&mut self, a: &[Gf128], b: &[Gf128]) -> [Gf128; 2] {
-        Accelerated.halves(a, b)
-    }
+impl tercet_mpc::compute::Host for Wires {
+    type Vector = tercet_kernels::Vector;
 }
 
 /// Runs a job at the three parties, each in a thread of its own.

@@ -18,12 +18,11 @@ mod transcript;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::Bits;
-use super::kernels::FieldKernels;
+use super::kernels::FieldVector;
+use super::{Bits, Host};
 use crate::field::Gf128;
-use crate::net::{Abort, Peer, Session, Step, Transport};
+use crate::net::{Abort, Peer, Session, Step};
 use crate::prss::Prss;
-pub(super) use rows::weights;
 use rows::{AtPoint, Operands};
 use subfield::ROWS;
 use transcript::{COMMITMENT_BYTES, Commitment, Proving, commit};
@@ -127,11 +126,11 @@ fn sizes(columns: usize) -> (usize, usize) {
 }
 
 /// Verifies all that the ledger holds. After an error nothing that depends on it may be opened.
-pub(super) fn verify(
+pub(super) fn verify<H: Host>(
     ledger: &mut Ledger,
     session: &mut Session,
     prss: &mut Prss,
-    host: &mut (impl Transport + FieldKernels),
+    host: &mut H,
 ) -> Result<(), Abort> {
     let mut ledger = core::mem::take(ledger);
     if ledger.words() == 0 {
@@ -153,7 +152,7 @@ pub(super) fn verify(
     let id = *session.id();
     let words = ledger.words() as u64;
     let open = |prover, digest: &[u8; DIGEST]| Proving::new(round.number(), &id, prover, words, digest);
-    let mine = prove(&ledger, host, open(party, &digests[0]), &hidden_own, mask_next);
+    let mine = prove::<H::Vector>(&ledger, open(party, &digests[0]), &hidden_own, mask_next);
     let mut to_next = digests[0].to_vec();
     to_next.extend(mine.explicit.iter().flat_map(|e| e.to_bytes()));
     let [from_next, from_prev] = session.exchange(host, &round, &to_next, &mine.commitments.concat())?;
@@ -166,8 +165,7 @@ pub(super) fn verify(
     };
     let (&mask, shares) = hidden_next.split_last().ok_or(malformed(Peer::Next, Step::Proof))?;
     let part = Part { shares, commitments: theirs, mask };
-    let first = check(
-        host,
+    let first = check::<H::Vector>(
         open(party.next(), &digests[1]),
         [&ledger.x[1], &ledger.y[1]],
         &ledger.received,
@@ -183,8 +181,13 @@ pub(super) fn verify(
     };
     let theirs = commitments_of(&shares);
     let part = Part { shares: &shares, commitments: &theirs, mask: mask_own };
-    let second =
-        check(host, open(party.prev(), digest), [&ledger.y[0], &ledger.x[0]], &ledger.own_mask, &part, false);
+    let second = check::<H::Vector>(
+        open(party.prev(), digest),
+        [&ledger.y[0], &ledger.x[0]],
+        &ledger.own_mask,
+        &part,
+        false,
+    );
     session.complete(round);
 
     // The verifiers of the next party are this one and the previous; of the previous, this one and the next.
@@ -218,9 +221,8 @@ fn commitments_of(explicit: &[Gf128]) -> Vec<Commitment> {
 }
 
 /// Proves what the ledger says this party sent. `hidden`: the first verifier's part, and last its mask.
-fn prove(
+fn prove<V: FieldVector>(
     ledger: &Ledger,
-    host: &mut impl FieldKernels,
     mut transcript: Proving,
     hidden: &[Gf128],
     second_mask: Gf128,
@@ -230,19 +232,18 @@ fn prove(
         y: ledger.y.each_ref().map(|v| v.as_slice()),
     };
     let columns = rows::columns_of(ledger.words());
-    let weights = rows::weights(host, transcript.gamma(), columns);
+    let weights = V::powers(transcript.gamma(), columns);
     let mut saying = Saying { proof: Proof { explicit: Vec::new(), commitments: Vec::new() }, hidden };
-    let r = saying.say(&mut transcript, &rows::prove(&operands, &weights));
+    let r = saying.say(&mut transcript, &rows::prove(&operands, &weights.elements()));
     let at = AtPoint::new(r);
-    let mut a = vector(host, &at, [operands.x[0], operands.y[0]], Some(&weights));
-    let mut b = vector(host, &at, [operands.y[1], operands.x[1]], None);
-    while a.len() > 1 {
-        let r = saying.say(&mut transcript, &host.halves(&a, &b));
-        a = host.fold(&a, r);
-        b = host.fold(&b, r);
+    let mut a: V = vector(&at, [operands.x[0], operands.y[0]], Some(&weights));
+    let mut b: V = vector(&at, [operands.y[1], operands.x[1]], None);
+    for _ in 0..inner::levels(2 * columns) {
+        let r = saying.say(&mut transcript, &a.halves(&b));
+        a.fold(r);
+        b.fold(r);
     }
-    let only = |v: &[Gf128]| v.first().copied().unwrap_or_default();
-    let first_mask = only(saying.hidden.get(inner::LEVEL..).unwrap_or_default());
+    let first_mask = saying.hidden.get(inner::LEVEL).copied().unwrap_or_default();
     saying.say(&mut transcript, &inner::last(only(&a), first_mask, only(&b), second_mask));
     saying.proof
 }
@@ -265,30 +266,29 @@ impl Saying<'_> {
     }
 }
 
+/// What is left of a vector.
+fn only(vector: &impl FieldVector) -> Gf128 {
+    vector.elements().first().copied().unwrap_or_default()
+}
+
 /// The values at a point of the columns of two vectors of words, weighted, brought to a power of two.
-fn vector(
-    host: &mut impl FieldKernels,
-    at: &AtPoint,
-    words: [&[u64]; 2],
-    weights: Option<&[Gf128]>,
-) -> Vec<Gf128> {
-    let mut whole = Vec::with_capacity((2 * rows::columns_of(words[0].len())).next_power_of_two());
+fn vector<V: FieldVector>(at: &AtPoint, words: [&[u64]; 2], weights: Option<&V>) -> V {
+    let mut values = Vec::with_capacity((2 * rows::columns_of(words[0].len())).next_power_of_two());
     for words in words {
-        let mut values = Vec::with_capacity(rows::columns_of(words.len()));
         at.evaluate(words, &mut values);
-        match weights {
-            Some(weights) => whole.extend(host.multiply(&values, weights)),
-            None => whole.extend(values),
-        }
     }
-    inner::pad(&mut whole);
-    whole
+    inner::pad(&mut values);
+    let mut vector = V::new(values);
+    // The second half has the same weights; zeros behind it stay zero.
+    if let Some(weights) = weights {
+        vector.weigh(weights);
+    }
+    vector
 }
 
 /// One verifier's part of a proof's verification. `inputs`: the words whose columns are its vector; `rest`: its part
 /// of the left side; `weighted`: whether the columns' weights are in its vector.
-fn check(
-    host: &mut impl FieldKernels,
+fn check<V: FieldVector>(
     mut transcript: Proving,
     inputs: [&[u64]; 2],
     rest: &[u64],
@@ -296,24 +296,23 @@ fn check(
     weighted: bool,
 ) -> Claim {
     let columns = rows::columns_of(rest.len());
-    let weights = rows::weights(host, transcript.gamma(), columns);
-    let sums = rows::row_sums(rest, &weights);
+    let weights = V::powers(transcript.gamma(), columns);
+    let sums = rows::row_sums(rest, &weights.elements());
     let (coset, levels) = part.shares.split_at(ROWS.min(part.shares.len()));
     let mut commitments = part.commitments.iter();
     let mut challenge = || commitments.next().map(|c| transcript.level(c)).unwrap_or_default();
     let at = AtPoint::new(challenge());
     let mut value: Gf128 = at.all.iter().zip(sums.iter().chain(coset)).map(|(l, v)| *l * *v).sum();
-    let mut values = vector(host, &at, inputs, weighted.then_some(&weights));
+    let mut values = vector(&at, inputs, weighted.then_some(&weights));
     let mut levels = levels.as_chunks::<{ inner::LEVEL }>().0.iter();
-    while values.len() > 1 {
+    for _ in 0..inner::levels(2 * columns) {
         let (elements, r) = (levels.next().copied().unwrap_or_default(), challenge());
         value = inner::claim(value, elements, r);
-        values = host.fold(&values, r);
+        values.fold(r);
     }
     let (elements, r) = (levels.next().copied().unwrap_or_default(), challenge());
     let value = inner::last_claim(value, elements, r);
-    let left = values.first().copied().unwrap_or_default();
-    Claim { transcript, value, shown: inner::masked(left, part.mask, r) }
+    Claim { transcript, value, shown: inner::masked(only(&values), part.mask, r) }
 }
 
 impl Claim {

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use super::subfield::{
     self, BITS, COLUMNS, LANES, PLANES, POINTS, Plane, ROWS, THETA, extend, sum_of_products, transpose,
 };
-use crate::compute::kernels::FieldKernels;
 use crate::field::Gf128;
 
 /// Words of a block.
@@ -21,19 +20,6 @@ fn blocks(words: &[u64]) -> impl Iterator<Item = [Plane; ROWS]> + '_ {
         }
         rows
     })
-}
-
-/// gamma, gamma^2, ..: a weight for each column.
-pub fn weights(host: &mut impl FieldKernels, gamma: Gf128, columns: usize) -> Vec<Gf128> {
-    let mut weights = Vec::with_capacity(columns);
-    weights.push(gamma);
-    // The last weight is gamma^len, so the next len weights are these times it.
-    while let (true, Some(&last)) = (weights.len() < columns, weights.last()) {
-        let more = weights.len().min(columns - weights.len());
-        let next = host.scale(weights.get(..more).unwrap_or_default(), last);
-        weights.extend(next);
-    }
-    weights
 }
 
 /// The operands of a prover: shares i and i + 1 of left and right inputs.
@@ -176,10 +162,8 @@ pub fn columns_of(words: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compute::kernels::FieldVector as _;
     use proptest::prelude::*;
-
-    struct Portable;
-    impl FieldKernels for Portable {}
 
     fn bit(words: &[u64], row: usize, column: usize) -> bool {
         let block = &words[column / COLUMNS * BLOCK_WORDS..];
@@ -202,13 +186,7 @@ mod tests {
             let v = [vector(), vector(), vector(), vector()];
             let (gamma, point) = (Gf128(gamma), Gf128(point));
             let columns = columns_of(v[0].len());
-            let weights = weights(&mut Portable, gamma, columns);
-            prop_assert_eq!(weights.len(), columns);
-            let mut power = Gf128::ONE;
-            for w in &weights {
-                power *= gamma;
-                prop_assert_eq!(*w, power);
-            }
+            let weights = <Vec<Gf128>>::powers(gamma, columns);
             let operands = Operands { x: [&v[0], &v[1]], y: [&v[2], &v[3]] };
             let coset = prove(&operands, &weights);
             let products: Vec<u64> = (0..v[0].len()).map(|i| v[0][i] & v[3][i] ^ v[2][i] & v[1][i]).collect();

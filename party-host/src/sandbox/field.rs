@@ -1,0 +1,112 @@
+//! The engine's vectors over K: on the host's side, so that products run at the processor's best.
+
+use tercet_kernels::Vector;
+use tercet_mpc::compute::FieldVector as _;
+use tercet_mpc::field::Gf128;
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::{Result, bail};
+
+use super::bindings::tercet::engine::field::{Element, Host, HostVector};
+use super::host::State;
+
+/// The vectors of one instance. They count against a bound of their own, as large as the instance's memory.
+pub(super) struct Vectors {
+    table: ResourceTable,
+    elements: usize,
+    most: usize,
+}
+
+impl Vectors {
+    /// `memory`: most bytes.
+    pub fn new(memory: usize) -> Self {
+        Self { table: ResourceTable::new(), elements: 0, most: memory / size_of::<Gf128>() }
+    }
+
+    /// Traps unless there is room for so many elements.
+    fn reserve(&mut self, elements: usize) -> Result<()> {
+        if elements > self.most - self.elements {
+            bail!("the engine's vectors take more than {} elements", self.most);
+        }
+        self.elements += elements;
+        Ok(())
+    }
+
+    /// Computes on two of them; the second is lent unchanged.
+    fn on<T>(
+        &self,
+        one: &Resource<Vector>,
+        other: &Resource<Vector>,
+        f: impl FnOnce(&Vector, &Vector) -> T,
+    ) -> Result<T> {
+        Ok(f(self.table.get(one)?, self.table.get(other)?))
+    }
+}
+
+fn value((low, high): Element) -> Gf128 {
+    Gf128(u128::from(high) << 64 | u128::from(low))
+}
+
+fn element(value: Gf128) -> Element {
+    (value.0 as u64, (value.0 >> 64) as u64)
+}
+
+impl Host for State {}
+
+impl HostVector for State {
+    fn new(&mut self, words: Vec<u64>) -> Result<Resource<Vector>> {
+        self.vectors.reserve(words.len() / 2)?;
+        Ok(self.vectors.table.push(Vector::from_words(&words))?)
+    }
+
+    fn powers(&mut self, base: Element, count: u32) -> Result<Resource<Vector>> {
+        self.vectors.reserve(count as usize)?;
+        Ok(self.vectors.table.push(Vector::powers(value(base), count as usize))?)
+    }
+
+    fn words(&mut self, this: Resource<Vector>) -> Result<Vec<u64>> {
+        Ok(self.vectors.table.get(&this)?.to_words())
+    }
+
+    fn scale(&mut self, this: Resource<Vector>, by: Element) -> Result<()> {
+        self.vectors.table.get_mut(&this)?.scale(value(by));
+        Ok(())
+    }
+
+    fn weigh(&mut self, this: Resource<Vector>, weights: Resource<Vector>) -> Result<()> {
+        // Taken out, so that both can be held; a vector weighed with itself gets a copy.
+        let mut vector = std::mem::take(self.vectors.table.get_mut(&this)?);
+        let done = match this.rep() == weights.rep() {
+            true => {
+                let weights = vector.clone();
+                vector.weigh(&weights);
+                Ok(())
+            }
+            false => self.vectors.table.get(&weights).map(|weights| vector.weigh(weights)),
+        };
+        *self.vectors.table.get_mut(&this)? = vector;
+        Ok(done?)
+    }
+
+    fn fold(&mut self, this: Resource<Vector>, point: Element) -> Result<()> {
+        let vector = self.vectors.table.get_mut(&this)?;
+        let before = vector.len();
+        vector.fold(value(point));
+        self.vectors.elements -= before - vector.len();
+        Ok(())
+    }
+
+    fn halves(&mut self, this: Resource<Vector>, other: Resource<Vector>) -> Result<(Element, Element)> {
+        let [low, top] = self.vectors.on(&this, &other, Vector::halves)?;
+        Ok((element(low), element(top)))
+    }
+
+    fn dot(&mut self, this: Resource<Vector>, other: Resource<Vector>) -> Result<Element> {
+        Ok(element(self.vectors.on(&this, &other, Vector::dot)?))
+    }
+
+    fn drop(&mut self, this: Resource<Vector>) -> Result<()> {
+        let vector = self.vectors.table.delete(this)?;
+        self.vectors.elements -= vector.len();
+        Ok(())
+    }
+}
