@@ -36,6 +36,12 @@ impl Vector {
         self.0.iter().flat_map(|e| [e.0 as u64, (e.0 >> 64) as u64]).collect()
     }
 
+    fn even(&mut self) {
+        if self.0.len() % 2 == 1 {
+            self.0.push(Gf128::ZERO);
+        }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -83,6 +89,7 @@ impl FieldVector for Vector {
     }
 
     fn fold(&mut self, point: Gf128) {
+        self.even();
         let half = self.0.len() / 2;
         let (v0, v1) = self.0.split_at_mut(half);
         run(Call::Fold(v0, v1, point));
@@ -90,9 +97,15 @@ impl FieldVector for Vector {
     }
 
     fn halves(&self, other: &Self) -> [Gf128; 2] {
-        let a = self.0.split_at(self.0.len() / 2);
-        let b = other.0.split_at(other.0.len() / 2);
-        run(Call::Halves(a, b))
+        let (a0, a1) = self.0.split_at(self.0.len().div_ceil(2));
+        let (b0, b1) = other.0.split_at(other.0.len().div_ceil(2));
+        let [low, top] = run(Call::Halves((a0, a1), (b0, b1)));
+        // The middle of an odd length has no partner.
+        let alone = match (a0.get(a1.len()), b0.get(b1.len())) {
+            (Some(a), Some(b)) => *a * *b,
+            _ => Gf128::ZERO,
+        };
+        [low + alone, top + alone]
     }
 
     fn dot(&self, other: &Self) -> Gf128 {
@@ -242,8 +255,8 @@ mod tests {
             fast.weigh(&vb.0);
             slow.weigh(&vb.1);
             prop_assert_eq!(fast.elements(), slow);
-            let even = a.len().min(b.len()) / 2 * 2;
-            let (ea, eb) = (both(&a[..even]), both(&b[..even]));
+            let length = a.len().min(b.len());
+            let (ea, eb) = (both(&a[..length]), both(&b[..length]));
             prop_assert_eq!(ea.0.halves(&eb.0), ea.1.halves(&eb.1));
             prop_assert_eq!(va.0.dot(&vb.0), va.1.dot(&vb.1));
             prop_assert_eq!(Vector::powers(by, count).elements(), <Vec<Gf128>>::powers(by, count));

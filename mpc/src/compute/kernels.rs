@@ -24,10 +24,10 @@ pub trait FieldVector: Sized {
     /// Multiplies element i by weight i modulo their number; by zero if there are none.
     fn weigh(&mut self, weights: &Self);
 
-    /// Of the halves (v0, v1) of an even length, keeps `v0 + point * (v0 + v1)`.
+    /// Of the halves (v0, v1), keeps `v0 + point * (v0 + v1)`. Of an odd length, v1 has a zero at its end.
     fn fold(&mut self, point: Gf128);
 
-    /// For halves of two vectors of one even length: the inner products `<a0, b0>` and `<a0 + a1, b0 + b1>`.
+    /// For such halves of two vectors of one length: the inner products `<a0, b0>` and `<a0 + a1, b0 + b1>`.
     fn halves(&self, other: &Self) -> [Gf128; 2];
 
     /// The inner product, over the shorter length.
@@ -59,19 +59,21 @@ impl FieldVector for Vec<Gf128> {
     }
 
     fn fold(&mut self, point: Gf128) {
-        let half = self.len() / 2;
+        let half = self.len().div_ceil(2);
         let (v0, v1) = self.split_at_mut(half);
-        v0.iter_mut().zip(v1).for_each(|(a, b)| *a += point * (*a + *b));
+        let v1 = v1.iter().copied().chain([Gf128::ZERO]);
+        v0.iter_mut().zip(v1).for_each(|(a, b)| *a += point * (*a + b));
         self.truncate(half);
     }
 
     fn halves(&self, other: &Self) -> [Gf128; 2] {
-        let (a0, a1) = self.split_at(self.len() / 2);
-        let (b0, b1) = other.split_at(other.len() / 2);
+        let (a0, a1) = self.split_at(self.len().div_ceil(2));
+        let (b0, b1) = other.split_at(other.len().div_ceil(2));
+        let (a1, b1) = [a1, b1].map(|v| v.iter().copied().chain([Gf128::ZERO])).into();
         let (mut low, mut top) = (Gf128::ZERO, Gf128::ZERO);
         for ((a0, a1), (b0, b1)) in a0.iter().zip(a1).zip(b0.iter().zip(b1)) {
             low += *a0 * *b0;
-            top += (*a0 + *a1) * (*b0 + *b1);
+            top += (*a0 + a1) * (*b0 + b1);
         }
         [low, top]
     }

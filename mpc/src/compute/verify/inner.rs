@@ -2,9 +2,8 @@
 //!
 //! The claim: `<a, b> = c`, where one verifier knows a, the other b, and c is the sum of a part of each. With
 //! `f(t) = a0 + t (a0 + a1)` and g alike, `P(t) = <f(t), g(t)>` has `P(0) + P(1) = c`; the prover gives P(0) and the
-//! coefficient of t^2 (each shared between the verifiers), and the claim becomes `<f(r), g(r)> = P(r)`.
-
-use alloc::vec::Vec;
+//! coefficient of t^2 (each shared between the verifiers), and the claim becomes `<f(r), g(r)> = P(r)`. An odd length has a
+//! zero at the end of its second half.
 
 use crate::field::Gf128;
 
@@ -14,11 +13,6 @@ pub const LEVEL: usize = 2;
 /// Levels for vectors of this length, without the last one that masks.
 pub fn levels(length: usize) -> usize {
     length.next_power_of_two().trailing_zeros() as usize
-}
-
-/// Brings a vector to a power of two.
-pub fn pad(vector: &mut Vec<Gf128>) {
-    vector.resize(vector.len().next_power_of_two(), Gf128::ZERO);
 }
 
 /// P(r) from the claim and a level's elements; linear in them, so each verifier does it on its own part.
@@ -49,10 +43,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn claims_stay_true(a: [u128; 8], b: [u128; 8], r: [u128; 4], masks: [u128; 2]) {
-            let (mut a, mut b) = (a.map(Gf128).to_vec(), b.map(Gf128).to_vec());
+        fn claims_stay_true(a: [u128; 8], b: [u128; 8], length in 1usize..=8, r: [u128; 4], masks: [u128; 2]) {
+            let (mut a, mut b) = (a.map(Gf128)[..length].to_vec(), b.map(Gf128)[..length].to_vec());
             let mut c: Gf128 = a.iter().zip(&b).map(|(a, b)| *a * *b).sum();
-            for level in 0..levels(8) {
+            for level in 0..levels(length) {
                 let r = Gf128(r[level]);
                 c = claim(c, a.halves(&b), r);
                 a.fold(r);

@@ -11,6 +11,7 @@
 //! the second decides.
 
 mod inner;
+mod pair;
 mod rows;
 pub(crate) mod subfield;
 mod transcript;
@@ -271,15 +272,14 @@ fn only(vector: &impl FieldVector) -> Gf128 {
     vector.elements().first().copied().unwrap_or_default()
 }
 
-/// The values at a point of the columns of two vectors of words, weighted, brought to a power of two.
+/// The values at a point of the columns of two vectors of words, weighted.
 fn vector<V: FieldVector>(at: &AtPoint, words: [&[u64]; 2], weights: Option<&V>) -> V {
-    let mut values = Vec::with_capacity((2 * rows::columns_of(words[0].len())).next_power_of_two());
+    let mut values = Vec::with_capacity(2 * rows::columns_of(words[0].len()));
     for words in words {
         at.evaluate(words, &mut values);
     }
-    inner::pad(&mut values);
     let mut vector = V::new(values);
-    // The second half has the same weights; zeros behind it stay zero.
+    // The second half has the same weights.
     if let Some(weights) = weights {
         vector.weigh(weights);
     }

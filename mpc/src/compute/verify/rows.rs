@@ -1,8 +1,8 @@
 //! The first level: columns of bits to polynomials, to elements of K.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
+use super::pair::{Pair, UNROLLED, combine, look_up};
 use super::subfield::{
     self, BITS, COLUMNS, LANES, PLANES, POINTS, Plane, ROWS, THETA, extend, sum_of_products, transpose,
 };
@@ -30,7 +30,7 @@ pub struct Operands<'a> {
 
 /// The values of `P = sum_c w_c (f_xc g_yc + f_yc g_xc)` on the coset.
 pub fn prove(operands: &Operands<'_>, weights: &[Gf128]) -> [Gf128; ROWS] {
-    let mut sums = vec![Gf128::ZERO; PLANES];
+    let mut sums = [Pair::ZERO; PLANES];
     let mut planes = [[[0; LANES]; PLANES]; 4];
     let (x, y) = (operands.x, operands.y);
     let all = blocks(x[0]).zip(blocks(x[1])).zip(blocks(y[0]).zip(blocks(y[1])));
@@ -47,46 +47,45 @@ pub fn prove(operands: &Operands<'_>, weights: &[Gf128]) -> [Gf128; ROWS] {
         add_weighted(&mut sums, x0, weights);
     }
     core::array::from_fn(|s| {
-        sums[s * BITS..][..BITS].iter().rev().fold(Gf128::ZERO, |value, bit| value * THETA + *bit)
+        sums[s * BITS..][..BITS].iter().rev().fold(Gf128::ZERO, |value, bit| value * THETA + bit.element())
     })
 }
 
 /// Adds to each plane's sum the weights of the columns whose bit is set in it.
-fn add_weighted(sums: &mut [Gf128], planes: &[Plane; PLANES], weights: &[Gf128; COLUMNS]) {
-    let mut combinations = [Gf128::ZERO; 256];
-    for (at, weights) in weights.as_chunks::<8>().0.iter().enumerate() {
-        for (i, weight) in weights.iter().enumerate() {
-            let (known, new) = combinations.split_at_mut(1 << i);
-            for (sum, below) in new.iter_mut().zip(known) {
-                *sum = *below + *weight;
-            }
+fn add_weighted(sums: &mut [Pair; PLANES], planes: &[Plane; PLANES], weights: &[Gf128; COLUMNS]) {
+    // Four tables at a time: more would not stay in a processor's nearest cache.
+    let mut tables = [[Pair::ZERO; 256]; 4];
+    for (at, weights) in weights.as_chunks::<32>().0.iter().enumerate() {
+        for (table, weights) in tables.iter_mut().zip(weights.as_chunks::<8>().0) {
+            combine(weights, table);
         }
-        let (lane, shift) = (at / 8, at % 8 * 8);
-        for (sum, plane) in sums.iter_mut().zip(planes) {
-            *sum += combinations[(plane[lane] >> shift) as u8 as usize];
+        let (lane, shift) = (at / 2, at % 2 * 32);
+        let groups = sums.as_chunks_mut::<UNROLLED>().0.iter_mut().zip(planes.as_chunks::<UNROLLED>().0);
+        for (sums, planes) in groups {
+            for (sum, plane) in sums.iter_mut().zip(planes) {
+                *sum = sum.plus(look_up(&tables, (plane[lane] >> shift) as u32));
+            }
         }
     }
 }
 
 /// For each row, the sum of the weights of the columns whose bit is set in `words`.
 pub fn row_sums(words: &[u64], weights: &[Gf128]) -> [Gf128; ROWS] {
-    let mut sums = [Gf128::ZERO; ROWS];
-    let mut combinations = [Gf128::ZERO; 16];
+    let mut sums = [Pair::ZERO; ROWS];
+    let mut combinations = [Pair::ZERO; 16];
     for (rows, weights) in blocks(words).zip(weights.as_chunks::<COLUMNS>().0) {
         for (at, weights) in weights.as_chunks::<4>().0.iter().enumerate() {
-            for (i, weight) in weights.iter().enumerate() {
-                let (known, new) = combinations.split_at_mut(1 << i);
-                for (sum, below) in new.iter_mut().zip(known) {
-                    *sum = *below + *weight;
-                }
-            }
+            combine(weights, &mut combinations);
             let (lane, shift) = (at / 16, at % 16 * 4);
-            for (sum, row) in sums.iter_mut().zip(&rows) {
-                *sum += combinations[(row[lane] >> shift & 15) as usize];
+            let groups = sums.as_chunks_mut::<UNROLLED>().0.iter_mut().zip(rows.as_chunks::<UNROLLED>().0);
+            for (sums, rows) in groups {
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    *sum = sum.plus(combinations[(row[lane] >> shift & 15) as usize]);
+                }
             }
         }
     }
-    sums
+    sums.map(Pair::element)
 }
 
 /// Lagrange's coefficients at a point outside the subfield's first 64 elements.
@@ -94,7 +93,7 @@ pub struct AtPoint {
     /// For a polynomial of degree below 64 by its values on rows and coset.
     pub all: [Gf128; 2 * ROWS],
     /// For polynomials of degree below 32 by their rows: sums over four bytes of rows.
-    columns: [[Gf128; 256]; 4],
+    columns: [[Pair; 256]; 4],
 }
 
 impl AtPoint {
@@ -102,14 +101,9 @@ impl AtPoint {
     pub fn new(point: Gf128) -> Self {
         let all = lagrange::<{ 2 * ROWS }>(point);
         let rows = lagrange::<ROWS>(point);
-        let mut columns = [[Gf128::ZERO; 256]; 4];
+        let mut columns = [[Pair::ZERO; 256]; 4];
         for (table, coefficients) in columns.iter_mut().zip(rows.as_chunks::<8>().0) {
-            for (i, coefficient) in coefficients.iter().enumerate() {
-                let (known, new) = table.split_at_mut(1 << i);
-                for (sum, below) in new.iter_mut().zip(known) {
-                    *sum = *below + *coefficient;
-                }
-            }
+            combine(coefficients, table);
         }
         Self { all, columns }
     }
@@ -118,10 +112,9 @@ impl AtPoint {
     pub fn evaluate(&self, words: &[u64], out: &mut Vec<Gf128>) {
         for rows in blocks(words) {
             let columns: [u32; COLUMNS] = transpose(&rows);
-            out.extend(columns.iter().map(|column| {
-                let bytes = column.to_le_bytes();
-                self.columns.iter().zip(bytes).map(|(table, byte)| table[usize::from(byte)]).sum::<Gf128>()
-            }));
+            for columns in columns.as_chunks::<UNROLLED>().0 {
+                out.extend_from_slice(&columns.map(|column| look_up(&self.columns, column).element()));
+            }
         }
     }
 }
@@ -163,6 +156,7 @@ pub fn columns_of(words: usize) -> usize {
 mod tests {
     use super::*;
     use crate::compute::kernels::FieldVector as _;
+    use alloc::vec;
     use proptest::prelude::*;
 
     fn bit(words: &[u64], row: usize, column: usize) -> bool {

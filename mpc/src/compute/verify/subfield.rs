@@ -84,18 +84,25 @@ fn xor(a: Plane, b: Plane) -> Plane {
 
 /// The values of a block's columns on the coset, from their rows.
 pub fn extend(rows: &[Plane; ROWS], out: &mut [Plane; PLANES]) {
-    out.fill([0; LANES]);
-    // The method of the four Russians: all sums of eight rows, then one lookup for each output.
-    let mut sums = [[0; LANES]; 256];
-    for (group, rows) in rows.as_chunks::<8>().0.iter().enumerate() {
-        for (i, row) in rows.iter().enumerate() {
-            let (known, new) = sums.split_at_mut(1 << i);
-            for (sum, below) in new.iter_mut().zip(known) {
-                *sum = xor(*below, *row);
+    // The method of the four Russians: all sums of eight rows, then one lookup for each output; two such groups at a
+    // time.
+    let mut tables = [[[0; LANES]; 256]; 2];
+    for (half, rows) in rows.as_chunks::<16>().0.iter().enumerate() {
+        for (table, rows) in tables.iter_mut().zip(rows.as_chunks::<8>().0) {
+            for (i, row) in rows.iter().enumerate() {
+                let (known, new) = table.split_at_mut(1 << i);
+                for (sum, below) in new.iter_mut().zip(known) {
+                    *sum = xor(*below, *row);
+                }
             }
         }
-        for (plane, mask) in out.iter_mut().zip(&EXTENSION) {
-            *plane = xor(*plane, sums[(mask >> (8 * group)) as u8 as usize]);
+        let groups = out.as_chunks_mut::<4>().0.iter_mut().zip(EXTENSION.as_chunks::<4>().0);
+        for (planes, masks) in groups {
+            for (plane, mask) in planes.iter_mut().zip(masks) {
+                let [low, high] = ((mask >> (16 * half)) as u16).to_le_bytes().map(usize::from);
+                let sum = xor(tables[0][low], tables[1][high]);
+                *plane = if half == 0 { sum } else { xor(*plane, sum) };
+            }
         }
     }
 }
