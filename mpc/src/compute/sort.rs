@@ -19,22 +19,10 @@ const MAX_PAIRS: usize = 1 << 18;
 
 /// Numbers of pivots, and hundredths by which a level divides the expected size of the segment that a row is in:
 /// `exp(H(k + 1) - 1)`.
-const PIVOTS: [(u64, u64); 11] = [
-    (1, 165),
-    (2, 230),
-    (3, 295),
-    (5, 426),
-    (7, 557),
-    (11, 819),
-    (15, 1081),
-    (23, 1605),
-    (31, 2130),
-    (47, 3170),
-    (63, 4230),
-];
+const PIVOTS: [(u64, u64); 6] = [(1, 165), (2, 230), (3, 295), (7, 557), (15, 1081), (31, 2130)];
 
 /// Segments of at most so many rows are sorted by comparing all pairs.
-const SMALL: [u64; 8] = [2, 4, 8, 16, 32, 64, 128, 256];
+const SMALL: [u64; 6] = [4, 8, 16, 32, 64, 256];
 
 /// A shared column in ascending order. What it holds can only be opened by the computation that made it.
 pub struct Sorted {
@@ -71,11 +59,25 @@ impl Sorted {
     }
 }
 
+/// Sizes of a sample that is sorted first, one less than a power of two.
+const SAMPLES: [usize; 9] = [15, 31, 63, 127, 255, 511, 1023, 2047, 4095];
+
+/// Numbers of sample rows that a row is compared with at a time.
+const PROBES: [usize; 5] = [1, 3, 7, 15, 31];
+
 /// How a sort goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
+    sample: Option<Sample>,
     pivots: usize,
     small: usize,
+}
+
+/// The first rows are sorted by themselves, the others then find their places among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sample {
+    rows: usize,
+    probes: usize,
 }
 
 /// Sorts shared ring elements whose values are in 0..2^bits.
@@ -95,7 +97,7 @@ pub fn sort<H: Host>(compute: &mut Compute<'_, H>, values: &[RingShare], bits: u
     let rows = Rows { own: key(own, party), next: key(next, party.next()) };
     let rows = compute.shuffle(rows)?;
     let width = bits + index_bits;
-    let order = compute.order(&rows, width)?;
+    let order = compute.order(&rows, width, (0..count as u32).collect())?;
     Ok(Sorted { rows: rows.ordered(&order), index_bits, value_bits: bits })
 }
 
@@ -107,12 +109,13 @@ struct Segment {
 }
 
 impl<H: Host> Compute<'_, H> {
-    /// The order of shuffled rows by their keys.
-    fn order(&mut self, rows: &Rows, width: u32) -> Result<Vec<u32>, Abort> {
-        let count = rows.own.len();
-        let plan = self.plan(count as u64, width.into());
-        let mut order: Vec<u32> = (0..count as u32).collect();
-        let mut open = alloc::vec![Segment { start: 0, len: count }];
+    /// The given shuffled rows in the order of their keys.
+    fn order(&mut self, rows: &Rows, width: u32, mut order: Vec<u32>) -> Result<Vec<u32>, Abort> {
+        let plan = self.plan(order.len(), width.into());
+        let mut open = match plan.sample {
+            Some(sample) => self.spread(rows, width, sample, &mut order)?,
+            None => alloc::vec![Segment { start: 0, len: order.len() }],
+        };
         open.retain(|s| s.len > 1);
         while !open.is_empty() {
             // All segments of a level at once.
@@ -139,6 +142,50 @@ impl<H: Host> Compute<'_, H> {
         Ok(order)
     }
 
+    /// Sorts the first rows of `order`, and puts the others into the gaps between them: the segments that are given.
+    fn spread(
+        &mut self,
+        rows: &Rows,
+        width: u32,
+        sample: Sample,
+        order: &mut Vec<u32>,
+    ) -> Result<Vec<Segment>, Abort> {
+        let others = order.split_off(sample.rows);
+        let sorted = self.order(rows, width, core::mem::take(order))?;
+        let mut gaps = alloc::vec![Gaps { from: 0, to: sorted.len() as u32 }; others.len()];
+        while gaps.iter().any(|g| g.from < g.to) {
+            let mut pairs = Vec::new();
+            for (gaps, row) in gaps.iter().zip(&others) {
+                pairs.extend(gaps.probes(sample.probes).map(|p| (sorted[p as usize], *row)));
+            }
+            let mut results = Answers::new(self.compare(rows, width, &pairs)?);
+            for gaps in &mut gaps {
+                for probe in gaps.probes(sample.probes) {
+                    gaps.narrow(probe, results.next());
+                }
+            }
+        }
+        // Rows of one gap stay in the order they had: as random as before.
+        let mut starts = alloc::vec![0; sorted.len() + 2];
+        gaps.iter().for_each(|g| starts[g.from as usize + 1] += 1);
+        for gap in 1..starts.len() {
+            // After every gap but the last comes a row of the sample.
+            starts[gap] += starts[gap - 1] + usize::from(gap <= sorted.len());
+        }
+        order.resize(sorted.len() + others.len(), 0);
+        for (gap, row) in sorted.into_iter().enumerate() {
+            order[starts[gap + 1] - 1] = row;
+        }
+        let begins = starts.clone();
+        for (gaps, row) in gaps.iter().zip(others) {
+            let at = &mut starts[gaps.from as usize];
+            order[*at] = row;
+            *at += 1;
+        }
+        let segments = begins.iter().zip(&starts).take(sample.rows + 1);
+        Ok(segments.map(|(begin, end)| Segment { start: *begin, len: end - begin }).collect())
+    }
+
     /// For each pair, whether the first row's key is below the second's. Opened.
     pub(super) fn compare(
         &mut self,
@@ -159,8 +206,8 @@ impl<H: Host> Compute<'_, H> {
         Ok(results)
     }
 
-    /// The cheapest number of pivots and size of small segments.
-    fn plan(&self, count: u64, width: u64) -> Plan {
+    /// The cheapest plan for so many rows.
+    fn plan(&self, count: usize, width: u64) -> Plan {
         let level = |comparisons: u64| {
             let words = comparisons.div_ceil(64);
             let (rounds, gates) = price(width, self.block(width, words));
@@ -168,23 +215,78 @@ impl<H: Host> Compute<'_, H> {
             // Proof, verdict and opening besides.
             self.cost((rounds + 3) * chunks, gates * words)
         };
-        let cost = |(pivots, divisor): (u64, u64), small: u64| {
-            let (mut size, mut cost) = (count, 0);
-            while size > small {
-                cost += level(count * pivots.min(size - 1));
-                size = (size * 100 / divisor).max(1);
-            }
-            // The unlucky segments: about half as many levels again, with ever fewer rows.
-            let tail = if pivots < 7 { 8 } else { 2 };
-            cost += tail * level(count / 16 + 1);
-            cost + level(count * size.min(small))
+        // For segments in which a row has so many others, on average: the cheapest way, and its cost.
+        let segments = |count: u64, from: u64| {
+            let cost = |(pivots, divisor): (u64, u64), small: u64| {
+                let (mut size, mut cost) = (from, 0);
+                while size > small {
+                    cost += level(count * pivots.min(size - 1));
+                    size = (size * 100 / divisor).max(1);
+                }
+                // The unlucky segments: about half as many levels again, with ever fewer rows.
+                let tail = if pivots < 7 { 8 } else { 2 };
+                cost += if from > small { tail * level(count / 16 + 1) } else { 0 };
+                cost + level(count * size.min(small))
+            };
+            let choices = PIVOTS.iter().flat_map(|p| SMALL.iter().map(|s| (*p, *s)));
+            let plan = |(p, small): ((u64, _), u64)| (p.0 as usize, small as usize);
+            choices.map(|(p, s)| (cost(p, s), plan((p, s)))).min().unwrap_or((0, (1, 2)))
         };
-        let choices = PIVOTS.iter().flat_map(|p| SMALL.iter().map(|s| (*p, *s)));
-        let best = choices.min_by_key(|(pivots, small)| cost(*pivots, *small));
-        best.map_or(Plan { pivots: 1, small: 2 }, |((pivots, _), small)| Plan {
-            pivots: pivots as usize,
-            small: small as usize,
-        })
+        let search = |count: u64, sample: Sample| {
+            let (mut gaps, mut cost) = (sample.rows + 1, 0);
+            while gaps > 1 {
+                cost += level(count * sample.probes.min(gaps - 1) as u64);
+                gaps = gaps.div_ceil(sample.probes + 1);
+            }
+            cost
+        };
+        // Every size that may be a sample's, in ascending order, and at last all rows.
+        let mut known: Vec<(usize, u64)> = Vec::new();
+        let sizes = SAMPLES.into_iter().filter(|s| 2 * s <= count).chain([count]);
+        let mut best = Plan { sample: None, pivots: 1, small: 2 };
+        for size in sizes {
+            let rows = size as u64;
+            let (mut least, (pivots, small)) = segments(rows, rows);
+            best = Plan { sample: None, pivots, small };
+            for (sample, first) in known.iter().copied().filter(|(s, _)| 2 * s <= size) {
+                // A row is in a gap that is twice as large as a gap is on average.
+                let (last, (pivots, small)) = segments(rows, 2 * rows / (sample as u64 + 1));
+                for probes in PROBES.into_iter().filter(|p| *p <= sample) {
+                    let sample = Sample { rows: sample, probes };
+                    let cost = first + search(rows, sample) + last;
+                    if cost < least {
+                        (least, best) = (cost, Plan { sample: Some(sample), pivots, small });
+                    }
+                }
+            }
+            known.push((size, least));
+        }
+        best
+    }
+}
+
+/// The gaps of a sorted sample that a row may belong into: gap i is before the sample's row i.
+#[derive(Clone, Copy)]
+struct Gaps {
+    from: u32,
+    to: u32,
+}
+
+impl Gaps {
+    /// The sample's rows to compare with, at most so many: they divide the gaps evenly.
+    fn probes(self, most: usize) -> impl Iterator<Item = u32> {
+        let (gaps, parts) = (u64::from(self.to - self.from) + 1, most as u64 + 1);
+        let parts = parts.min(gaps);
+        (1..parts).map(move |i| self.from + (gaps * i / parts) as u32 - 1)
+    }
+
+    /// Takes in whether a probe, in ascending order, is below the row.
+    fn narrow(&mut self, probe: u32, below: bool) {
+        if below {
+            self.from = probe + 1;
+        } else {
+            self.to = self.to.min(probe);
+        }
     }
 }
 
@@ -255,6 +357,26 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// Whatever the probes, a row ends in the gap where it belongs, and no probe is asked for that is known.
+        #[test]
+        fn searching_finds_the_gap(sample in 1u32..70, place in 0u32..70, most in 1usize..40) {
+            let place = place.min(sample);
+            let mut gaps = Gaps { from: 0, to: sample };
+            let mut levels = 0;
+            while gaps.from < gaps.to {
+                let probes: Vec<u32> = gaps.probes(most).collect();
+                prop_assert!(probes.len() <= most && !probes.is_empty());
+                prop_assert!(probes.is_sorted_by(|a, b| a < b));
+                prop_assert!(probes.iter().all(|p| (gaps.from..gaps.to).contains(p)));
+                for probe in probes {
+                    gaps.narrow(probe, probe < place);
+                }
+                levels += 1;
+            }
+            prop_assert_eq!(gaps.from, place);
+            prop_assert!((most as f64 + 1.0).powi(levels - 1) <= f64::from(sample + 1));
+        }
+
         #[test]
         fn placing_partitions(keys in prop::collection::vec(any::<u32>(), 1..60), pivots in 1usize..70) {
             let mut rows: Vec<u32> = (0..keys.len() as u32).collect();
