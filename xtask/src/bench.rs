@@ -45,6 +45,10 @@ enum Name {
     Ands,
     /// Order statistics of stored rows through three party processes.
     Sort,
+    /// Quantiles of stored rows through three party processes.
+    Quantiles,
+    /// Every statistic of stored rows at once, through three party processes.
+    Statistics,
     /// All of them.
     All,
 }

@@ -68,6 +68,10 @@ enum Name {
     Ands,
     /// Order statistics of stored rows through three party processes.
     Sort,
+    /// Quantiles of stored rows.
+    Quantiles,
+    /// Every statistic of stored rows.
+    Statistics,
     /// All of them.
     All,
 }
@@ -79,13 +83,15 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // TLS has one provider; the first to ask installs it.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let benches: [(Name, Bench); 6] = [
+    let benches: [(Name, Bench); 8] = [
         (Name::Prove, prove::run),
         (Name::Verify, verify::run),
         (Name::Submit, submit::run),
         (Name::Query, query::run),
         (Name::Ands, ands::run),
         (Name::Sort, sort::run),
+        (Name::Quantiles, sort::quantiles),
+        (Name::Statistics, sort::statistics),
     ];
     for (name, run) in benches {
         if cli.name != name && cli.name != Name::All {

@@ -164,7 +164,7 @@ pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Resu
 }
 
 /// What a row of this value has in a lane.
-fn lane_value(lane: &Lane, value: u128) -> Result<u128> {
+pub fn lane_value(lane: &Lane, value: u128) -> Result<u128> {
     // Values are below 2^40 here, so squares fit.
     let whole = match lane.output {
         Output::Value(0) => value,
@@ -188,7 +188,7 @@ fn share(value: u128, rows: &mut [Vec<u8>; 3]) -> Result<()> {
 }
 
 /// An integer of 10^-scale in decimal, without trailing zeros.
-pub fn decimal(n: u128, scale: u32) -> String {
+fn decimal(n: u128, scale: u32) -> String {
     let unit = 10u128.pow(scale);
     let text = format!("{}.{:0width$}", n / unit, n % unit, width = scale as usize);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,5 +1,6 @@
-//! Order statistics over stored rows: three party processes over TLS on loopback, sandboxed, malicious security.
+//! Statistics of stored rows' order: three party processes over TLS on loopback, sandboxed, malicious security.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -7,16 +8,82 @@ use anyhow::{Context as _, Result, ensure};
 use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
 use tercet_client::query::{QueryOptions, ResultFile, query};
+use tercet_mpc::order::OrderRequest;
+use tercet_mpc::statement::Output;
+use tercet_protocol::result::StatisticValue;
+use tercet_protocol::statistic::{Opened, release};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tercet_stack::Stack;
 
-use crate::query::{TOGETHER, decimal, fill};
+use crate::query::{TOGETHER, fill, lane_value};
 use crate::report::{Limit, Report, spread};
 use crate::system::Http;
 use crate::{Cli, proc, system};
 
+/// What is asked.
+struct Workload {
+    name: &'static str,
+    what: &'static str,
+    statistics: &'static [&'static str],
+    /// Whether the project promises times for it.
+    promised: bool,
+}
+
 /// What the ancestor of this system released, and the minimum.
-const STATISTICS: [&str; 6] = ["count", "sum", "min", "max", "median", "gini"];
+const SORT: Workload = Workload {
+    name: "sort",
+    what: "count, sum, minimum, maximum, median and Gini",
+    statistics: &["count", "sum", "min", "max", "median", "gini"],
+    promised: true,
+};
+
+/// Many ranks of one sorted column.
+const QUANTILES: Workload = Workload {
+    name: "quantiles",
+    what: "nine quantiles and the interquartile range",
+    statistics: &[
+        "quantile:0.01",
+        "quantile:0.05",
+        "quantile:0.1",
+        "quantile:0.25",
+        "quantile:0.5",
+        "quantile:0.75",
+        "quantile:0.9",
+        "quantile:0.95",
+        "quantile:0.99",
+        "iqr",
+    ],
+    promised: false,
+};
+
+/// Everything that can be asked of one column.
+const STATISTICS: Workload = Workload {
+    name: "statistics",
+    what: "every statistic",
+    statistics: &[
+        "count",
+        "sum",
+        "mean",
+        "variance",
+        "variance_population",
+        "stddev",
+        "stddev_population",
+        "min",
+        "max",
+        "median",
+        "quantile:0.9",
+        "quantile_nearest:0.9",
+        "iqr",
+        "trimmed_mean:0.1",
+        "mode",
+        "gini",
+        "lorenz:0.1,0.5,0.9",
+        "top_share:0.01",
+        "histogram:0,1000,2000,4000,8000",
+    ],
+    promised: false,
+};
+
 /// Queries after the first, of which the middle one counts.
 const WARM: usize = 3;
 
@@ -33,42 +100,74 @@ fn limit(rows: usize, rtt_ms: u64) -> Option<f64> {
     }
 }
 
-/// Measures it for each number of rows.
+/// Measures the sort, and what is read off it.
 pub fn run(cli: &Cli) -> Result<Report> {
+    workload(cli, &SORT)
+}
+
+/// Measures quantiles.
+pub fn quantiles(cli: &Cli) -> Result<Report> {
+    workload(cli, &QUANTILES)
+}
+
+/// Measures all statistics of a column at once.
+pub fn statistics(cli: &Cli) -> Result<Report> {
+    workload(cli, &STATISTICS)
+}
+
+/// Measures for each number of rows, and how cost grows from one to the next.
+fn workload(cli: &Cli, workload: &Workload) -> Result<Report> {
     let sizes: &[usize] = match (&cli.rows[..], cli.quick) {
         ([], true) => &[1_000],
-        ([], false) => &[1_000, 10_000, 100_000],
+        ([], false) if workload.promised => &[1_000, 10_000, 100_000],
+        ([], false) => &[10_000],
         (rows, _) => rows,
     };
     let mut report = Report::new(
-        "sort",
+        workload.name,
         format!(
-            "count, sum, minimum, maximum, median and Gini of a column of 48 bits, asked at the coordinator; three \
-             sandboxed parties over TLS, {} ms of round trip added; equal to clear text",
-            cli.rtt_ms
+            "{} of a column of 48 bits, asked at the coordinator; three sandboxed parties over TLS, {} ms of round \
+             trip added; equal to clear text",
+            workload.what, cli.rtt_ms
         ),
     );
+    let mut last: Option<(usize, Spent)> = None;
     for rows in sizes {
-        measure(cli, *rows, &mut report).with_context(|| format!("{rows} rows"))?;
+        let spent = measure(cli, *rows, workload, &mut report).with_context(|| format!("{rows} rows"))?;
+        if let Some((before, less)) = last {
+            let order = |n: usize| n as f64 * (n as f64).ln();
+            let expected = order(*rows) / order(before);
+            let name = |what| format!("{before}_to_{rows}.{what}");
+            report.figure(name("time"), spent.seconds / less.seconds / expected, "of n log n");
+            report.figure(name("gates"), spent.gates / less.gates / expected, "of n log n");
+        }
+        last = Some((*rows, spent));
     }
     Ok(report)
 }
 
+/// What a query took.
+#[derive(Clone, Copy)]
+struct Spent {
+    seconds: f64,
+    gates: f64,
+}
+
 /// The survey of the sample exchange, with other statistics.
-fn survey(stack: &Stack) -> Result<PathBuf> {
+fn survey(stack: &Stack, statistics: &[&str]) -> Result<PathBuf> {
     let sample = stack.layout().sample_survey()?;
     let mut manifest = SurveyManifest::from_toml(&std::fs::read_to_string(&sample)?)?;
-    manifest.survey.statistics = STATISTICS.map(String::from).to_vec();
+    manifest.survey.statistics = statistics.iter().copied().map(String::from).collect();
     let path = sample.with_file_name("sorted.toml");
     std::fs::write(&path, toml::to_string(&manifest)?)?;
     Ok(path)
 }
 
-fn measure(cli: &Cli, rows: usize, report: &mut Report) -> Result<()> {
+fn measure(cli: &Cli, rows: usize, workload: &Workload, report: &mut Report) -> Result<Spent> {
     let folder = tempfile::tempdir()?;
     let file = {
         let first = system::start(cli, folder.path(), 1)?;
-        let file = survey(&first)?;
+        let file = survey(&first, workload.statistics)?;
         first.stop();
         file
     };
@@ -79,39 +178,59 @@ fn measure(cli: &Cli, rows: usize, report: &mut Report) -> Result<()> {
     let runtime = system::runtime()?;
     eprintln!("filling three stores with {rows} rows");
     let survey = stack.descriptor()?;
-    let (_, mut values) = runtime.block_on(fill(&stack, &survey, rows))?;
-    values.sort_unstable();
+    let (_, values) = runtime.block_on(fill(&stack, &survey, rows))?;
+    let expected = expected(survey.manifest(), &values)?;
     for i in 0..3 {
         stack.restart(&format!("party-{i}"))?;
     }
-    runtime.block_on(ask(cli, &stack, &survey, &values, report))?;
+    let promised = if workload.promised { limit(rows, cli.rtt_ms) } else { None };
+    let spent = runtime.block_on(ask(&stack, &survey, rows, &expected, promised, report))?;
     for i in 0..3 {
         let name = format!("party-{i}");
         let pid = stack.pid(&name).with_context(|| format!("{name} does not run"))?;
         report.figure(format!("{rows}.{name}.peak_memory"), proc::peak_memory(pid)?, "MB");
     }
     stack.stop();
-    Ok(())
+    Ok(spent)
+}
+
+/// What must come out, from the values in clear text.
+fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticValue>> {
+    let scale = manifest.columns.first().context("a survey without columns")?.scale;
+    let rows = values.len() as u64;
+    let statistics = manifest.statistics();
+    let mut request = OrderRequest::default();
+    statistics.iter().for_each(|s| request.merge(&s.measure.order(rows, scale)));
+    let plain = values.iter().map(|v| i64::try_from(*v)).collect::<Result<Vec<_>, _>>()?;
+    let lanes: Vec<_> = manifest.lanes();
+    let mut sums = vec![0; lanes.len()];
+    for (sum, lane) in sums.iter_mut().zip(&lanes) {
+        ensure!(matches!(lane.output, Output::Value(0) | Output::Square(0)), "a survey of one column");
+        for value in values {
+            *sum += lane_value(lane, *value)?;
+        }
+    }
+    let answer = request.answer(&plain);
+    let opened = Opened { submissions: rows, lanes, sums, orders: vec![(0, request, answer)] };
+    Ok(release(manifest, &statistics, &opened, &BTreeMap::new()))
 }
 
 async fn ask(
-    cli: &Cli,
     stack: &Stack,
     survey: &SurveyDescriptor,
-    sorted: &[u128],
+    rows: usize,
+    expected: &[StatisticValue],
+    promised: Option<f64>,
     report: &mut Report,
-) -> Result<()> {
-    let rows = sorted.len();
-    let scale = u32::from(survey.manifest().columns.first().context("a survey without columns")?.scale);
+) -> Result<Spent> {
     let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
     let options = QueryOptions { poll: Duration::from_millis(10), timeout: Duration::from_secs(600) };
-    let names = STATISTICS.map(String::from);
     let started = Instant::now();
     let cold = loop {
         let clock = Instant::now();
-        match query(&coordinator, survey, &names, options).await {
+        match query(&coordinator, survey, &[], options).await {
             Ok(result) => {
-                check(&result, sorted, scale)?;
+                check(&result, expected)?;
                 break clock.elapsed().as_secs_f64();
             }
             Err(e) if started.elapsed() > TOGETHER => return Err(e.into()),
@@ -126,44 +245,39 @@ async fn ask(
     let mut warm = Vec::with_capacity(WARM);
     for _ in 0..WARM {
         let clock = Instant::now();
-        let result = query(&coordinator, survey, &names, options).await?;
+        let result = query(&coordinator, survey, &[], options).await?;
         warm.push(clock.elapsed().as_secs_f64());
-        check(&result, sorted, scale)?;
+        check(&result, expected)?;
     }
     let after = counters(&http, stack).await?;
     let each = |get: fn(&Counters) -> f64| (get(&after) - get(&before)) / WARM as f64;
     report.figure(format!("{rows}.cold"), cold, "s");
     let (min, median, _) = spread(&warm);
-    match limit(rows, cli.rtt_ms) {
+    match promised {
         Some(limit) => report.limited(format!("{rows}.warm.median"), median, "s", Limit::AtMost(limit)),
         None => report.figure(format!("{rows}.warm.median"), median, "s"),
     }
     report.figure(format!("{rows}.warm.min"), min, "s");
     let rounds = each(|c| c.rounds);
-    match (rows, cli.rtt_ms) {
-        (1_000, 0) => report.limited(format!("{rows}.rounds"), rounds, "exchanges", Limit::AtMost(100.0)),
+    match (rows, promised) {
+        (1_000, Some(_)) => {
+            report.limited(format!("{rows}.rounds"), rounds, "exchanges", Limit::AtMost(100.0))
+        }
         _ => report.figure(format!("{rows}.rounds"), rounds, "exchanges"),
     }
-    report.figure(format!("{rows}.gates"), each(|c| c.gates) / 1e6, "million");
+    let gates = each(|c| c.gates) / 1e6;
+    report.figure(format!("{rows}.gates"), gates, "million");
     report.figure(format!("{rows}.sent"), each(|c| c.sent) / 1e6, "MB");
-    Ok(())
+    Ok(Spent { seconds: median, gates })
 }
 
 /// The released values are those of the clear text; the signatures are verified already.
-fn check(file: &ResultFile, sorted: &[u128], scale: u32) -> Result<()> {
-    let n = sorted.len();
-    let same = |name: &str, expected: &str| {
-        let released =
-            file.result.statistics.iter().find(|s| s.statistic == name).and_then(|s| s.value.as_deref());
-        ensure!(released == Some(expected), "{name} is {expected}, the parties released {released:?}");
-        Ok(())
-    };
-    same("count", &n.to_string())?;
-    same("sum", &decimal(sorted.iter().sum(), scale))?;
-    same("min", &decimal(sorted[0], scale))?;
-    same("max", &decimal(sorted[n - 1], scale))?;
-    // Twice the median is an integer, of which the last digit may be a half.
-    same("median", &decimal((sorted[(n - 1) / 2] + sorted[n / 2]) * 5, scale + 1))
+fn check(file: &ResultFile, expected: &[StatisticValue]) -> Result<()> {
+    for (released, expected) in file.result.statistics.iter().zip(expected) {
+        ensure!(released == expected, "expected {expected:?}, the parties released {released:?}");
+    }
+    ensure!(file.result.statistics.len() == expected.len(), "another number of statistics than asked");
+    Ok(())
 }
 
 /// What party 0 has counted.
