@@ -16,6 +16,7 @@ pub mod compute;
 pub mod decimal;
 pub mod field;
 pub mod net;
+pub mod noise;
 pub mod order;
 mod party;
 pub mod proof;

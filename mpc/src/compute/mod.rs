@@ -8,6 +8,7 @@ mod adder;
 mod compare;
 pub mod kernels;
 mod mode;
+mod noise;
 mod planes;
 mod read;
 mod shuffle;
@@ -20,6 +21,7 @@ mod tests;
 use alloc::vec::Vec;
 
 pub use kernels::FieldVector;
+pub use noise::open_noised;
 pub use read::{ReadError, answer};
 pub use sort::{Sorted, sort};
 

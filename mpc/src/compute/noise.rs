@@ -1,0 +1,66 @@
+//! Noise that no party knows or shifts: drawn from correlated randomness, added before anything is opened.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::planes::{Numbers, planes_of};
+use super::{Bits, Compute, Host, draw_words};
+use crate::net::{Abort, Step};
+use crate::noise::{Laplace, THRESHOLD_BITS};
+use crate::sharing::RingShare;
+
+/// Opens shared sums with fresh noise added to those that have a distribution; as many as the shorter slice has.
+///
+/// Nothing but the noised sums is opened, modulo 2^128.
+pub fn open_noised<H: Host>(
+    compute: &mut Compute<'_, H>,
+    sums: &[RingShare],
+    noise: &[Option<Laplace>],
+) -> Result<Vec<u128>, Abort> {
+    let drawn: Vec<Laplace> = noise.iter().flatten().copied().collect();
+    let mut drawn = compute.laplace(&drawn)?.into_iter();
+    let noised: Vec<RingShare> = sums
+        .iter()
+        .zip(noise)
+        .map(|(sum, noise)| match noise {
+            Some(_) => *sum + drawn.next().unwrap_or_default(),
+            None => *sum,
+        })
+        .collect();
+    let opened = compute.open_shares(Step::OpenSums, &noised)?;
+    Ok(opened.into_iter().map(|sum| sum.0).collect())
+}
+
+impl<H: Host> Compute<'_, H> {
+    /// A fresh shared value of each distribution.
+    pub(super) fn laplace(&mut self, noise: &[Laplace]) -> Result<Vec<RingShare>, Abort> {
+        let thresholds: Vec<Vec<u128>> = noise.iter().map(Laplace::thresholds).collect();
+        // Two geometric variables each. All digits of one weight stand in words of their own.
+        let rows = 2 * noise.len();
+        let words = rows.div_ceil(64);
+        let digits = thresholds.iter().map(Vec::len).max().unwrap_or_default();
+        if digits == 0 {
+            return Ok(vec![RingShare::default(); noise.len()]);
+        }
+        let mut limits = vec![0; digits * words * 64];
+        for (i, thresholds) in thresholds.iter().enumerate() {
+            for (k, threshold) in thresholds.iter().enumerate() {
+                let at = k * words * 64 + 2 * i;
+                limits[at..at + 2].fill(*threshold);
+            }
+        }
+        let party = self.session.party();
+        let mut streams = self.prss.streams(Step::And);
+        let [own, next] =
+            streams.each_mut().map(|stream| draw_words(stream, THRESHOLD_BITS as usize * digits * words));
+        let plane = |k: usize, share: &[u64]| share[k * digits * words..][..digits * words].to_vec();
+        let random =
+            (0..THRESHOLD_BITS as usize).map(|k| Bits { own: plane(k, &own), next: plane(k, &next) });
+        let random = Numbers { planes: random.collect() };
+        let limits = planes_of(&limits, THRESHOLD_BITS).into_iter().map(|plane| Bits::public(party, plane));
+        let ones = self.less(&random, &Numbers { planes: limits.collect() })?;
+        let geometric = Numbers { planes: ones.split(words) };
+        let values = self.ring_of(&geometric, rows, 128)?;
+        Ok(values.as_chunks().0.iter().map(|[a, b]| *a - *b).collect())
+    }
+}

@@ -1,0 +1,107 @@
+//! Noise: its distribution, where it goes, and what a cheater can do about it.
+
+use super::*;
+use crate::compute::noise::open_noised;
+use crate::noise::{BILLION, Laplace};
+
+/// What the parties draw, put together.
+fn drawn(seed: u64, noise: &[Laplace], exchange_ns: u64) -> Vec<i128> {
+    let world = TestWorld::new(seed);
+    let shares = run(&world, tuning(exchange_ns), |c| c.laplace(noise)).map(|r| r.unwrap());
+    let value = |i: usize| RingShare::reconstruct(shares.each_ref().map(|r| r[i])).unwrap();
+    (0..noise.len()).map(|i| value(i).0.cast_signed()).collect()
+}
+
+/// Chi-square of samples against the distribution with `p = exp(-x)`, in bins of one value from -12 to 12 and two for
+/// what is beyond: 26 degrees of freedom.
+fn chi_square(samples: &[i128], x: f64) -> f64 {
+    const REACH: i128 = 12;
+    let p = (-x).exp();
+    let count = |inside: &dyn Fn(i128) -> bool| samples.iter().filter(|s| inside(**s)).count() as f64;
+    let bin = |seen: f64, probability: f64| {
+        let expected = probability * samples.len() as f64;
+        (seen - expected).powi(2) / expected
+    };
+    let inner: f64 = (-REACH..=REACH)
+        .map(|d| bin(count(&|s| s == d), (1.0 - p) / (1.0 + p) * p.powi(d.unsigned_abs() as i32)))
+        .sum();
+    // The geometric series from the reach on.
+    let tail = p.powi(REACH as i32 + 1) / (1.0 + p);
+    inner + bin(count(&|s| s > REACH), tail) + bin(count(&|s| s < -REACH), tail)
+}
+
+#[test]
+fn noise_is_discrete_laplace() {
+    // Epsilon 0.5 and sensitivity 2: a deviation of 5.6.
+    let noise = vec![Laplace::new(BILLION / 2, 2).unwrap(); 6000];
+    let samples = drawn(1, &noise, 0);
+    // Above 54 once in a thousand; the seed is fixed.
+    let chi = chi_square(&samples, 0.25);
+    assert!(chi < 54.0, "{chi}");
+    // The test tells: with epsilon 0.55 the same samples do not fit.
+    let wrong = chi_square(&samples, 0.275);
+    assert!(wrong > 54.0, "{wrong}");
+}
+
+#[test]
+fn noise_of_sums_is_as_large_as_it_says() {
+    // Values of 48 bits and a tenth: mean magnitude sensitivity / epsilon.
+    let noise = vec![Laplace::new(BILLION / 10, (1 << 49) - 2).unwrap(); 512];
+    let samples = drawn(2, &noise, 20_000_000);
+    let mean = samples.iter().map(|s| s.unsigned_abs() as f64).sum::<f64>() / samples.len() as f64;
+    let scale = 10.0 * (1u64 << 49) as f64;
+    // The mean of 512 exponential variables is within 15 % of theirs, but once in a thousand.
+    assert!((mean / scale - 1.0).abs() < 0.15, "{mean} {scale}");
+    assert!(samples.iter().any(|s| *s < 0) && samples.iter().any(|s| *s > 0));
+    let distinct: BTreeSet<_> = samples.iter().collect();
+    assert_eq!(distinct.len(), samples.len());
+}
+
+/// Sums with and without noise, of different sizes, opened at once.
+fn job(world: &TestWorld, sums: &[u128], noise: &[Option<Laplace>]) -> [Result<Vec<u128>, Abort>; 3] {
+    let shares = shares(sums, 9);
+    let tuning = Tuning { chunk_words: 600, ..tuning(5_000_000) };
+    run(world, tuning, |c| open_noised(c, &shares[c.session.party().index()], noise))
+}
+
+fn mixed() -> ([u128; 4], [Option<Laplace>; 4]) {
+    let noise =
+        [(BILLION, 1), (BILLION / 10, 1000), (BILLION, 1 << 40)].map(|(e, s)| Laplace::new(e, s).unwrap());
+    let sums = [1_000_000, 5, 77, (-3i128).cast_unsigned()];
+    (sums, [Some(noise[0]), None, Some(noise[1]), Some(noise[2])])
+}
+
+#[test]
+fn noise_is_added_to_what_has_some() {
+    let (sums, noise) = mixed();
+    let opened = agreed(job(&TestWorld::new(4), &sums, &noise));
+    // The same world draws the same noise.
+    let flat: Vec<Laplace> = noise.iter().flatten().copied().collect();
+    let drawn = drawn(4, &flat, 5_000_000);
+    let expected = [
+        sums[0].wrapping_add_signed(drawn[0]),
+        sums[1],
+        sums[2].wrapping_add_signed(drawn[1]),
+        sums[3].wrapping_add_signed(drawn[2]),
+    ];
+    assert_eq!(opened, expected);
+    assert!(drawn.iter().any(|d| *d != 0));
+    // Another session draws another.
+    assert_ne!(agreed(job(&TestWorld::new(5), &sums, &noise)), opened);
+    // Without any noise there is nothing to draw.
+    assert_eq!(agreed(job(&TestWorld::new(4), &sums, &[None; 4])), sums);
+}
+
+#[test]
+fn no_altered_message_shifts_noise() {
+    let sums = [1000, 5];
+    let noise = [Some(Laplace::new(4 * BILLION, 1).unwrap()), None];
+    let expected = agreed(job(&TestWorld::new(11), &sums, &noise));
+    let (steps, tried) = alter_every_message(|world| job(world, &sums, &noise), &expected);
+    assert!(
+        [Step::And, Step::Proof, Step::Verdict, Step::OpenBits, Step::OpenSums]
+            .iter()
+            .all(|s| steps.contains(s))
+    );
+    assert!(tried > 100, "{tried}");
+}
