@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, StatisticValue};
+use tercet_protocol::result::{AddedNoise, Fraction, PartValue, ReleasedStatistics, StatisticValue};
 use tercet_protocol::statistic::{Family, Statistic};
 use tercet_protocol::survey::SurveyDescriptor;
 
@@ -27,10 +27,30 @@ pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String
         out.push('\n');
         bars.write(&mut out);
     }
+    let noise = noises(result);
+    if !noise.is_empty() {
+        out.push_str("\nnoise was added before anything was opened:\n");
+        noise.iter().for_each(|n| _ = writeln!(out, "  {n}"));
+    }
     let (n, height) = (result.submissions, result.height);
     let _ = writeln!(out, "\n{n} submissions, log height {height}, released {}", utc(result.released_at));
     let _ = writeln!(out, "survey {}", survey.id());
     printable(&out)
+}
+
+/// What was added, each sum once.
+fn noises(result: &ReleasedStatistics) -> Vec<String> {
+    let mut lines: Vec<String> = result.statistics.iter().flat_map(|s| &s.noise).map(noise).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+fn noise(n: &AddedNoise) -> String {
+    let AddedNoise { sum, mechanism, epsilon, sensitivity, deviation } = n;
+    format!(
+        "sum of {sum}: {mechanism}, epsilon {epsilon}, sensitivity {sensitivity}, standard deviation {deviation}"
+    )
 }
 
 fn table(statistics: &[&StatisticValue]) -> String {
@@ -155,20 +175,26 @@ fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
 pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let failed = |e: csv::Error| Error::usage(format!("the result is not CSV: {e}"));
-    let header = ["statistic", "column", "part", "submissions", "value", "unit", "numerator", "denominator"];
+    let header =
+        ["statistic", "column", "part", "submissions", "value", "unit", "numerator", "denominator", "noise"];
     csv.write_record(header).map_err(failed)?;
     let fraction =
         |f: Option<&Fraction>| f.map(|f| [f.numerator.clone(), f.denominator.clone()]).unwrap_or_default();
     for s in &result.statistics {
         let column = s.column.clone().unwrap_or_default();
-        let mut row =
-            |part: &str, n: Option<u64>, value: Option<&String>, unit: &str, exact: Option<&Fraction>| {
-                let n = n.map(|n| n.to_string()).unwrap_or_default();
-                let value = value.map(String::as_str).unwrap_or_default();
-                let [numerator, denominator] = fraction(exact);
-                csv.write_record([&s.statistic, &column, part, &n, value, unit, &numerator, &denominator])
-                    .map_err(failed)
-            };
+        let added: Vec<String> = s.noise.iter().map(noise).collect();
+        let added = added.join("; ");
+        let mut row = |part: &str,
+                       n: Option<u64>,
+                       value: Option<&String>,
+                       unit: &str,
+                       exact: Option<&Fraction>| {
+            let n = n.map(|n| n.to_string()).unwrap_or_default();
+            let value = value.map(String::as_str).unwrap_or_default();
+            let [numerator, denominator] = fraction(exact);
+            csv.write_record([&s.statistic, &column, part, &n, value, unit, &numerator, &denominator, &added])
+                .map_err(failed)
+        };
         if s.parts.is_empty() {
             row("", Some(result.submissions), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
         }

@@ -174,6 +174,7 @@ fn signed_result() -> SignedResult {
         unit: "ETH".into(),
         value: Some("1.5".into()),
         exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
+        noise: Vec::new(),
         parts: Vec::new(),
     };
     let group = PartValue { label: "DE".into(), submissions: Some(2), ..PartValue::default() };

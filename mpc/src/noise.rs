@@ -13,13 +13,14 @@
 
 use alloc::vec::Vec;
 
-use num_bigint::BigUint;
+use num_bigint::{BigInt, BigUint};
+
+use crate::statistics::{Epsilon, Exact};
+
+const BILLION: u64 = Epsilon::BILLION;
 
 /// Bits of a threshold: digit k is 1 if so many random bits are below it.
 pub const THRESHOLD_BITS: u32 = 96;
-
-/// Unit of [`Laplace::epsilon`].
-pub const BILLION: u64 = 1_000_000_000;
 
 /// Most digits of a geometric variable, so that noise and sum stay far from the ring's ends.
 const MAX_DIGITS: usize = 120;
@@ -31,14 +32,14 @@ const PRECISION: u64 = 320;
 /// How noise is distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Laplace {
-    epsilon: u64,
+    epsilon: Epsilon,
     sensitivity: u128,
 }
 
 /// Noise cannot be drawn like this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoiseError {
-    /// One of the two is zero.
+    /// There is nothing to hide, or no way.
     #[error("epsilon and sensitivity must be above zero")]
     Zero,
     /// The noise would not fit into the ring.
@@ -53,22 +54,22 @@ impl Laplace {
     /// Bytes of an encoding.
     pub const BYTES: usize = 24;
 
-    /// `epsilon` in billionths; `sensitivity`: most by which one person changes the sum.
-    pub fn new(epsilon: u64, sensitivity: u128) -> Result<Self, NoiseError> {
-        if epsilon == 0 || sensitivity == 0 {
+    /// `sensitivity`: most by which one person changes the sum.
+    pub fn new(epsilon: Epsilon, sensitivity: u128) -> Result<Self, NoiseError> {
+        if sensitivity == 0 {
             return Err(NoiseError::Zero);
         }
         let this = Self { epsilon, sensitivity };
         // The last digit is some seven bits above the distribution's scale, sensitivity / epsilon.
-        let scale = sensitivity.saturating_mul(BILLION.into()) / u128::from(epsilon);
+        let scale = sensitivity.saturating_mul(BILLION.into()) / u128::from(epsilon.billionths());
         if scale >> (MAX_DIGITS - 8) != 0 || sensitivity > u128::MAX / u128::from(BILLION) {
             return Err(NoiseError::TooLarge);
         }
         Ok(this)
     }
 
-    /// Epsilon, in billionths.
-    pub fn epsilon(&self) -> u64 {
+    /// The privacy loss.
+    pub fn epsilon(&self) -> Epsilon {
         self.epsilon
     }
 
@@ -77,10 +78,28 @@ impl Laplace {
         self.sensitivity
     }
 
-    /// Epsilon, then sensitivity, little-endian.
+    /// The sensitivity times 10^-scale.
+    pub fn sensitivity_at(&self, scale: u32) -> Exact {
+        // The denominator is not zero.
+        Exact::fraction(self.sensitivity.into(), BigUint::from(10u8).pow(scale), scale)
+            .unwrap_or(Exact::whole(0))
+    }
+
+    /// What the standard deviation does not exceed, and all but reaches where it is large: the root of two, times
+    /// sensitivity / epsilon, times 10^-scale.
+    pub fn deviation_at(&self, scale: u32) -> Exact {
+        let squared = |n: BigUint| n.pow(2);
+        let numerator = squared(BigUint::from(self.sensitivity) * BILLION) * 2u8;
+        let unit = BigUint::from(10u8).pow(scale);
+        let denominator = squared(BigUint::from(self.epsilon.billionths()) * unit);
+        // The denominator is not zero.
+        Exact::signed_root(BigInt::from(numerator), denominator, scale + 2).unwrap_or(Exact::whole(0))
+    }
+
+    /// Epsilon in billionths, then sensitivity, little-endian.
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
-        bytes[..8].copy_from_slice(&self.epsilon.to_le_bytes());
+        bytes[..8].copy_from_slice(&self.epsilon.billionths().to_le_bytes());
         bytes[8..].copy_from_slice(&self.sensitivity.to_le_bytes());
         bytes
     }
@@ -89,7 +108,8 @@ impl Laplace {
     pub fn decode(bytes: &[u8]) -> Result<Self, NoiseError> {
         let (epsilon, sensitivity) = bytes.split_first_chunk().ok_or(NoiseError::Encoding)?;
         let sensitivity = sensitivity.try_into().map_err(|_| NoiseError::Encoding)?;
-        Self::new(u64::from_le_bytes(*epsilon), u128::from_le_bytes(sensitivity))
+        let epsilon = Epsilon::from_billionths(u64::from_le_bytes(*epsilon)).ok_or(NoiseError::Zero)?;
+        Self::new(epsilon, u128::from_le_bytes(sensitivity))
     }
 
     /// For each binary digit of a geometric variable, lowest first: the probability that it is 1, times
@@ -112,7 +132,8 @@ impl Laplace {
     /// `exp(-epsilon / sensitivity)`, times 2^[`PRECISION`].
     fn ratio(&self) -> BigUint {
         let one = BigUint::from(1u8) << PRECISION;
-        let x = (BigUint::from(self.epsilon) << PRECISION) / (BigUint::from(BILLION) * self.sensitivity);
+        let x = (BigUint::from(self.epsilon.billionths()) << PRECISION)
+            / (BigUint::from(BILLION) * self.sensitivity);
         // exp(-x) = exp(-x / 2^h)^(2^h), with x / 2^h below one.
         let halvings = x.bits().saturating_sub(PRECISION);
         let y = x >> halvings;
@@ -133,6 +154,10 @@ impl Laplace {
 mod tests {
     use super::*;
 
+    fn laplace(epsilon: &str, sensitivity: u128) -> Result<Laplace, NoiseError> {
+        Laplace::new(epsilon.parse().unwrap(), sensitivity)
+    }
+
     fn close(threshold: u128, probability: f64) -> bool {
         (threshold as f64 / (1u128 << THRESHOLD_BITS) as f64 - probability).abs() < 1e-12
     }
@@ -140,11 +165,11 @@ mod tests {
     #[test]
     fn thresholds_are_the_digits_probabilities() {
         for (epsilon, sensitivity) in
-            [(1.0, 1u128), (0.5, 3), (0.01, 1), (20.0, 1), (0.000_001, 1000), (3.0, (1 << 48) - 1)]
+            [("1", 1u128), ("0.5", 3), ("0.01", 1), ("20", 1), ("0.000001", 1000), ("3", (1 << 48) - 1)]
         {
-            let noise = Laplace::new((epsilon * 1e9) as u64, sensitivity).unwrap();
+            let noise = laplace(epsilon, sensitivity).unwrap();
             let thresholds = noise.thresholds();
-            let x = epsilon / sensitivity as f64;
+            let x = epsilon.parse::<f64>().unwrap() / sensitivity as f64;
             for (k, threshold) in thresholds.iter().enumerate() {
                 let p = (-x * 2f64.powi(k as i32)).exp();
                 assert!(close(*threshold, p / (1.0 + p)), "{noise:?}, digit {k}");
@@ -153,18 +178,19 @@ mod tests {
             let p = -x * 2f64.powi(thresholds.len() as i32);
             assert!(p < -96.0 * core::f64::consts::LN_2, "{noise:?}");
         }
-        assert!(Laplace::new(1_000_000_000_000, 1).unwrap().thresholds().is_empty());
+        assert!(laplace("1000", 1).unwrap().thresholds().is_empty());
     }
 
     #[test]
     fn absurd_noise_is_refused() {
-        assert_eq!(Laplace::new(0, 1), Err(NoiseError::Zero));
-        assert_eq!(Laplace::new(1, 0), Err(NoiseError::Zero));
-        assert_eq!(Laplace::new(1, 1 << 100), Err(NoiseError::TooLarge));
-        assert_eq!(Laplace::new(BILLION, u128::MAX), Err(NoiseError::TooLarge));
-        let most = Laplace::new(BILLION / 10, 1 << 96).unwrap();
+        assert_eq!(laplace("1", 0), Err(NoiseError::Zero));
+        assert_eq!(Laplace::decode(&[0; Laplace::BYTES]), Err(NoiseError::Zero));
+        assert_eq!(laplace("0.000000001", 1 << 100), Err(NoiseError::TooLarge));
+        assert_eq!(laplace("1", u128::MAX), Err(NoiseError::TooLarge));
+        let most = laplace("0.1", 1 << 96).unwrap();
         assert!(most.thresholds().len() < MAX_DIGITS);
         assert_eq!(Laplace::decode(&most.encode()), Ok(most));
+        assert_eq!(laplace("0.5", 100).unwrap().deviation_at(1).decimal(3), "28.284");
         assert_eq!(Laplace::decode(&most.encode()[1..]), Err(NoiseError::Encoding));
     }
 }

@@ -142,13 +142,19 @@ impl Guest for Engine {
 
     fn open_sums(session: Session, lanes: u32, segments: Vec<Vec<u8>>) -> Result<Vec<u8>, Abort> {
         let mut session = open_session(&session)?;
-        let lanes = lanes as usize;
-        let mut sums = alloc::vec![RingShare::default(); lanes];
-        for segment in &segments {
-            add_rows(&mut sums, segment)?;
-        }
+        let sums = sum(lanes, &segments)?;
         let opened = tercet_mpc::open_sums(&mut session, &sums, &mut Frames).map_err(stopped)?;
         Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
+    }
+
+    fn open_noised_sums(
+        session: Session,
+        context: Context,
+        lanes: u32,
+        segments: Vec<Vec<u8>>,
+        noise: Vec<Vec<u8>>,
+    ) -> Result<Vec<u8>, Abort> {
+        order::open_noised(&session, &context, &sum(lanes, &segments)?, &noise)
     }
 
     fn read_order(
@@ -160,6 +166,15 @@ impl Guest for Engine {
     ) -> Result<Reading, Abort> {
         order::read(&session, &context, bits, segments, &request)
     }
+}
+
+/// The shared sums of all segments' rows.
+fn sum(lanes: u32, segments: &[Vec<u8>]) -> Result<Vec<RingShare>, Abort> {
+    let mut sums = alloc::vec![RingShare::default(); lanes as usize];
+    for segment in segments {
+        add_rows(&mut sums, segment)?;
+    }
+    Ok(sums)
 }
 
 /// Adds a segment's rows lane by lane.

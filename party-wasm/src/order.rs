@@ -1,13 +1,14 @@
-//! Order statistics: from the interface's bytes to the engine's computation.
+//! Computations with correlated randomness: from the interface's bytes to the engine's.
 
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
-use tercet_mpc::RingShare;
 use tercet_mpc::compute::{self, Compute, ReadError, Tuning};
+use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::prss::{Prss, SessionContext, SessionKeys};
 use tercet_mpc::sharing::LANE_BYTES;
+use tercet_mpc::{PartyId, RingShare};
 use zeroize::Zeroizing;
 
 use crate::bindings::tercet::engine::host::{self, Peer};
@@ -29,6 +30,48 @@ fn secret(of: Peer) -> Result<Zeroizing<[u8; 32]>, Abort> {
     Ok(Zeroizing::new(bytes32(&Zeroizing::new(host::secret(of)))?))
 }
 
+/// The keys of a session's randomness.
+fn keys(session: &Session, context: &Context, party: PartyId) -> Result<Prss, Abort> {
+    let agreed = SessionContext {
+        session: bytes32(&session.id)?,
+        parties: three(&context.parties)?,
+        survey: bytes32(&context.survey)?,
+        engine: bytes32(&context.engine)?,
+        nonces: three(&context.nonces)?,
+    };
+    SessionKeys::derive(party, &*secret(Peer::Previous)?, &*secret(Peer::Next)?, &agreed)
+        .map(Prss::new)
+        .map_err(|e| abort("input", &e.to_string()))
+}
+
+fn tuning(context: &Context) -> Tuning {
+    Tuning { exchange_ns: context.exchange_ns, ..Tuning::default() }
+}
+
+/// See `open-noised-sums` of the interface.
+pub fn open_noised(
+    session: &Session,
+    context: &Context,
+    sums: &[RingShare],
+    noise: &[Vec<u8>],
+) -> Result<Vec<u8>, Abort> {
+    let mut open = open_session(session)?;
+    let prss = keys(session, context, open.party())?;
+    let read = |bytes: &Vec<u8>| match bytes[..] {
+        [] => Ok(None),
+        _ => Laplace::decode(bytes).map(Some).map_err(|e| abort("input", &e.to_string())),
+    };
+    let noise = noise.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if noise.len() != sums.len() {
+        return Err(abort("input", "each lane has a distribution or nothing"));
+    }
+    let mut frames = Frames;
+    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
+    let opened = compute::open_noised(&mut computation, sums, &noise).map_err(stopped)?;
+    computation.finish().map_err(stopped)?;
+    Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
+}
+
 /// See `read-order` of the interface.
 pub fn read(
     session: &Session,
@@ -38,15 +81,7 @@ pub fn read(
     request: &[u8],
 ) -> Result<Reading, Abort> {
     let mut open = open_session(session)?;
-    let agreed = SessionContext {
-        session: bytes32(&session.id)?,
-        parties: three(&context.parties)?,
-        survey: bytes32(&context.survey)?,
-        engine: bytes32(&context.engine)?,
-        nonces: three(&context.nonces)?,
-    };
-    let keys = SessionKeys::derive(open.party(), &*secret(Peer::Previous)?, &*secret(Peer::Next)?, &agreed)
-        .map_err(|e| abort("input", &e.to_string()))?;
+    let prss = keys(session, context, open.party())?;
     let request = OrderRequest::decode(request).map_err(|e| abort("input", &e.to_string()))?;
     if !(1..=63).contains(&bits) {
         return Err(abort("input", "a column has 1 to 63 bits"));
@@ -59,9 +94,8 @@ pub fn read(
         }
         values.extend(rows.iter().map(RingShare::from_lane));
     }
-    let tuning = Tuning { exchange_ns: context.exchange_ns, ..Tuning::default() };
     let mut frames = Frames;
-    let mut computation = Compute::new(&mut open, Prss::new(keys), &mut frames, tuning);
+    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
     let answer = compute::answer(&mut computation, &values, bits, &request).map_err(|e| match e {
         ReadError::Request(e) => abort("input", &e.to_string()),
         ReadError::Abort(e) => stopped(e),

@@ -24,9 +24,28 @@ pub struct StatisticValue {
     /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Fraction>,
+    /// What was added to the sums that it is computed of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<AddedNoise>,
     /// The parts of a statistic that has several: bins, points of a curve, coefficients, or one for each group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartValue>,
+}
+
+/// Noise that the parties added to a sum before they opened it: of each group, if there are groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddedNoise {
+    /// The sum: of a column's values (`eth`), their squares (`eth^2`), or products (`eth*btc`).
+    pub sum: String,
+    /// `discrete-laplace`.
+    pub mechanism: String,
+    /// Privacy loss of this sum.
+    pub epsilon: String,
+    /// Most by which one submission changes the sum, in its unit.
+    pub sensitivity: String,
+    /// Standard deviation of the noise, in the sum's unit; rounded.
+    pub deviation: String,
 }
 
 /// One part of a statistic.
@@ -83,10 +102,16 @@ pub struct ReleasedStatistics {
 
 impl ReleasedStatistics {
     /// The bytes that each party signs. A result without filter and parts has the same bytes as before there were
-    /// any; the domain tells the two forms apart.
+    /// any, and so has one without noise; the domain tells the forms apart.
     pub fn message(&self) -> Vec<u8> {
         let extended = !self.filter.is_empty() || self.statistics.iter().any(|s| !s.parts.is_empty());
-        let mut w = Writer::tagged(if extended { "tercet result v2" } else { "tercet result v1" });
+        let noised = self.statistics.iter().any(|s| !s.noise.is_empty());
+        let extended = extended || noised;
+        let mut w = Writer::tagged(match (extended, noised) {
+            (_, true) => "tercet result v3",
+            (true, false) => "tercet result v2",
+            (false, false) => "tercet result v1",
+        });
         w.array(self.survey.as_ref()).array(self.query.as_ref()).u64(self.height).array(self.head.as_ref());
         if extended {
             self.filter.write(&mut w);
@@ -96,6 +121,14 @@ impl ReleasedStatistics {
             w.bytes(s.statistic.as_bytes());
             optional(&mut w, s.column.as_deref());
             number(&mut w, &s.unit, s.value.as_deref(), s.exact.as_ref());
+            if noised {
+                w.u64(s.noise.len() as u64);
+                for n in &s.noise {
+                    for text in [&n.sum, &n.mechanism, &n.epsilon, &n.sensitivity, &n.deviation] {
+                        w.bytes(text.as_bytes());
+                    }
+                }
+            }
             if extended {
                 w.u64(s.parts.len() as u64);
                 for p in &s.parts {
@@ -172,7 +205,7 @@ mod tests {
             unit: "ETH".into(),
             value: Some("1.5".into()),
             exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
-            parts: Vec::new(),
+            ..StatisticValue::default()
         };
         let part = PartValue {
             label: "DE".into(),
@@ -194,6 +227,15 @@ mod tests {
             &released(vec![value], Filter::default().or("country", "DE").or("country", "FR")),
             14,
         );
+        let noise = AddedNoise {
+            sum: "eth".into(),
+            mechanism: "discrete-laplace".into(),
+            epsilon: "0.5".into(),
+            sensitivity: "2".into(),
+            deviation: "5.7".into(),
+        };
+        let noised = StatisticValue { noise: vec![noise.clone(), noise], ..grouped.clone() };
+        every_leaf_is_signed(&released(vec![noised], Filter::default()), 28);
         // A part or a filter taken away, or moved to another statistic, is another message.
         let first = released(vec![grouped.clone(), grouped.clone()], Filter::default());
         let mut moved = first.clone();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use tercet_mpc::Output;
+use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::statement::Lane;
+pub use tercet_mpc::statistics::{Epsilon, Family, Permit, Statistic, StatisticError, Target};
 use tercet_mpc::statistics::{Exact, Facts, Value, evaluate};
-pub use tercet_mpc::statistics::{Family, Permit, Statistic, StatisticError, Target};
 
-use crate::result::{Fraction, PartValue, StatisticValue};
+use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
 use crate::survey::SurveyManifest;
 
 /// What a query opened about one set of rows.
@@ -21,6 +23,8 @@ pub struct Opened {
     pub sums: Vec<u128>,
     /// For each column that was sorted: its index, what was asked, the answer.
     pub orders: Vec<(u8, OrderRequest, OrderAnswer)>,
+    /// The noise of sums that have some.
+    pub noise: BTreeMap<Output, Laplace>,
 }
 
 /// What a query opened about one group: its label (empty: all small groups together) and its rows.
@@ -66,7 +70,7 @@ pub fn release(
 ) -> Vec<StatisticValue> {
     let scales: Vec<u8> = manifest.columns.iter().map(|c| c.scale).collect();
     let value = |statistic: &Statistic, target, opened: &Opened| {
-        let Opened { submissions, lanes, sums, orders } = opened;
+        let Opened { submissions, lanes, sums, orders, noise: _ } = opened;
         let facts = Facts { count: *submissions, scales: &scales, lanes, sums, orders };
         evaluate(&statistic.measure, target, &facts).ok()
     };
@@ -74,10 +78,12 @@ pub fn release(
     for statistic in statistics {
         for target in targets(manifest, statistic.family(), &statistic.columns) {
             let units = Units::new(manifest, statistic.family(), target);
+            let first = statistic.group.as_ref().and_then(|f| groups.get(f)?.first()).map(|g| &g.opened);
             let mut released = StatisticValue {
                 statistic: statistic.to_string(),
                 column: column(manifest, target),
                 unit: units.whole.clone(),
+                noise: noise(manifest, statistic.family(), target, &first.unwrap_or(opened).noise),
                 ..StatisticValue::default()
             };
             match &statistic.group {
@@ -108,6 +114,34 @@ pub fn release(
         }
     }
     values
+}
+
+/// What was added to the sums of a statistic. All sets of rows of one query have the same noise.
+fn noise(
+    manifest: &SurveyManifest,
+    family: Family,
+    target: Target,
+    added: &BTreeMap<Output, Laplace>,
+) -> Vec<AddedNoise> {
+    let column = |c: u8| {
+        manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.scale)))
+    };
+    let sums = family.outputs(target).into_iter().filter_map(|output| Some((output, added.get(&output)?)));
+    sums.map(|(output, laplace)| {
+        let (sum, scale) = match output {
+            Output::Value(c) => (column(c).0.to_owned(), column(c).1),
+            Output::Square(c) => (format!("{}^2", column(c).0), 2 * column(c).1),
+            Output::Product(a, b) => (format!("{}*{}", column(a).0, column(b).0), column(a).1 + column(b).1),
+        };
+        AddedNoise {
+            sum,
+            mechanism: "discrete-laplace".into(),
+            epsilon: laplace.epsilon().to_string(),
+            sensitivity: laplace.sensitivity_at(scale).to_string(),
+            deviation: laplace.deviation_at(scale).to_string(),
+        }
+    })
+    .collect()
 }
 
 fn part(label: String, submissions: Option<u64>, unit: String, exact: Option<&Exact>) -> PartValue {

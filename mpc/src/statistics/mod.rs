@@ -18,7 +18,7 @@ pub use evaluate::{Facts, Undefined, Value, ValuePart, evaluate, total};
 pub use exact::Exact;
 pub use name::{Family, MAX_NAME, MAX_PARAMETERS, Measure, Parameters, Permit, Statistic, StatisticError};
 pub use needs::Target;
-pub use number::{Edge, NotADecimal, Share};
+pub use number::{Edge, Epsilon, NotADecimal, Share};
 
 /// Decimal places of a rendered result beyond those of the column.
 pub const EXTRA_PLACES: u32 = 10;

@@ -103,6 +103,42 @@ impl fmt::Display for Share {
     }
 }
 
+/// A privacy loss: above 0, at most 1000, with up to nine decimal places. One text each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epsilon(u64);
+
+impl Epsilon {
+    /// One, in the unit of [`Self::billionths`].
+    pub const BILLION: u64 = 1_000_000_000;
+
+    /// In billionths.
+    pub const fn billionths(self) -> u64 {
+        self.0
+    }
+
+    /// From billionths; None for zero.
+    pub fn from_billionths(billionths: u64) -> Option<Self> {
+        (billionths > 0).then_some(Self(billionths))
+    }
+}
+
+impl FromStr for Epsilon {
+    type Err = NotADecimal;
+
+    fn from_str(s: &str) -> Result<Self, NotADecimal> {
+        let value = magnitude(s, 4, SHARE_PLACES).and_then(|m| u64::try_from(m).ok());
+        value.filter(|m| (1..=1000 * Self::BILLION).contains(m)).map(Self).ok_or_else(|| {
+            refused(s, "a decimal above 0 and at most 1000 with at most nine places, such as 0.5")
+        })
+    }
+}
+
+impl fmt::Display for Epsilon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text(self.0.into(), SHARE_PLACES))
+    }
+}
+
 /// A limit between bins of a histogram, in the column's unit: up to 19 digits, a point, 18 places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Edge(i128);
@@ -147,6 +183,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn epsilons_are_exact() {
+        for (given, usual) in [("0.50", "0.5"), ("1000", "1000"), ("0.000000001", "0.000000001")] {
+            assert_eq!(given.parse::<Epsilon>().unwrap().to_string(), usual);
+        }
+        for bad in ["0", "0.0", "1000.1", "-1", "0.0000000001", "1e-1", "inf", ""] {
+            assert!(bad.parse::<Epsilon>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn shares_are_exact() {

@@ -225,16 +225,17 @@ impl Book {
             .collect()
     }
 
-    /// Applies the release rules to a query at the current height: `filter` is what was asked, `sets` are the rows
-    /// that its answer is over.
+    /// Applies the release rules to a query at the current height: `filter` is what was asked, `epsilon` what its
+    /// noise costs in billionths, `sets` are the rows that its answer is over.
     pub fn may_release(
         &self,
         manifest: &SurveyManifest,
         filter: &Filter,
         statistics: Vec<String>,
+        epsilon: u64,
         sets: Vec<Filter>,
     ) -> Result<Release, Problem> {
-        let release = Release { height: self.head().0, filter: filter.clone(), statistics, sets };
+        let release = Release { height: self.head().0, filter: filter.clone(), statistics, epsilon, sets };
         let selects = |f: &Filter| self.selector(manifest, f).0;
         let situation =
             Situation { manifest, profiles: &self.profiles, selects: &selects, released: &self.releases };
@@ -301,7 +302,7 @@ mod tests {
         name: &str,
         sets: &[Filter],
     ) -> Result<(), ProblemKind> {
-        match book.may_release(manifest, &sets[0], vec![name.into()], sets.to_vec()) {
+        match book.may_release(manifest, &sets[0], vec![name.into()], 0, sets.to_vec()) {
             Ok(release) => {
                 book.record(release);
                 Ok(())

@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::query::{Selected, project};
 use super::session::{EngineWire, SessionError, Wire};
 use super::survey::SurveyNode;
-use crate::sandbox::{Context, Session};
+use crate::sandbox::{Context, PairSecrets, Session};
 use crate::store::Segment;
 
 /// For one set of rows: each column that was sorted, what was asked, the answer.
@@ -26,6 +26,23 @@ pub struct Bound {
     pub nonces: [[u8; 32]; 3],
 }
 
+/// Agrees with the peers on what a computation with correlated randomness needs.
+pub async fn prepare(
+    survey: &SurveyNode,
+    bound: &Bound,
+    wire: &mut Wire,
+) -> Result<(Context, PairSecrets), SessionError> {
+    let (secrets, pace) = pairs::agree(wire, survey.me(), &bound.id).await?;
+    let context = Context {
+        parties: survey.parties().iter().map(|p| p.0.to_vec()).collect(),
+        survey: survey.id().as_ref().to_vec(),
+        engine: survey.sandbox.digest().as_ref().to_vec(),
+        nonces: bound.nonces.iter().map(|n| n.to_vec()).collect(),
+        exchange_ns: u64::try_from(pace.as_nanos()).unwrap_or(u64::MAX),
+    };
+    Ok((context, secrets))
+}
+
 /// Reads what the plan asks of each set's values in order, in the order of the sets.
 pub async fn read(
     survey: &SurveyNode,
@@ -37,14 +54,7 @@ pub async fn read(
     if plan.sets.iter().all(|s| s.orders.is_empty()) {
         return Ok((vec![Orders::new(); plan.sets.len()], wire));
     }
-    let (secrets, pace) = pairs::agree(&mut wire, survey.me(), &bound.id).await?;
-    let context = Context {
-        parties: survey.parties().iter().map(|p| p.0.to_vec()).collect(),
-        survey: survey.id().as_ref().to_vec(),
-        engine: survey.sandbox.digest().as_ref().to_vec(),
-        nonces: bound.nonces.iter().map(|n| n.to_vec()).collect(),
-        exchange_ns: u64::try_from(pace.as_nanos()).unwrap_or(u64::MAX),
-    };
+    let (context, secrets) = prepare(survey, bound, &mut wire).await?;
     let manifest = survey.descriptor().manifest();
     let mut all = Vec::with_capacity(plan.sets.len());
     let mut number = 0u64;
@@ -72,11 +82,12 @@ pub async fn read(
             let mut w = Writer::tagged("tercet computation v1");
             w.array(&bound.id).u64(number);
             let session = Session { party: survey.me(), id: sha256(&[&w.finish()]).to_vec() };
-            let (sandbox, context, secrets) = (survey.sandbox.clone(), context.clone(), secrets.clone());
+            let (sandbox, secrets) = (survey.sandbox.clone(), secrets.clone());
+            let agreed = context.clone();
             let io = EngineWire::new(wire);
             let (engine_io, asked) = (io.clone(), request.clone());
             let reading = tokio::task::spawn_blocking(move || {
-                sandbox.read_order(&session, &context, secrets, bits, &rows, &asked, engine_io)
+                sandbox.read_order(&session, &agreed, secrets, bits, &rows, &asked, engine_io)
             })
             .await
             .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
@@ -86,7 +97,7 @@ pub async fn read(
                 rows = set.rows,
                 rounds = reading.rounds,
                 gates = reading.gates,
-                pace_us = u64::try_from(pace.as_micros()).unwrap_or(u64::MAX),
+                pace_us = context.exchange_ns / 1000,
                 "sorted"
             );
             orders.push((*column, request.clone(), reading.answer));

@@ -14,9 +14,12 @@ use crate::sandbox::PairSecrets;
 /// Slowest pace that is believed.
 const MAX_PACE: Duration = Duration::from_secs(2);
 
+/// Exchanges that are timed besides the one of the secrets.
+const PROBES: usize = 2;
+
 /// Agrees with both peers. Each side of a pair draws half of the pair's secret and sends it over the pair's own
 /// channel, which is encrypted and authenticated by both keys: the third party learns nothing of it. The pace is the
-/// slowest that any of the three saw, so that all choose the same circuits.
+/// slowest of what each of the three saw at best, so that all choose the same circuits.
 pub async fn agree(
     wire: &mut Wire,
     me: u8,
@@ -27,7 +30,7 @@ pub async fn agree(
     let began = Instant::now();
     let frames = ours.each_ref().map(|half| Bytes::copy_from_slice(&half[..]));
     let theirs = wire.exchange_each(Step::Secret, frames).await?;
-    let took = began.elapsed().min(MAX_PACE);
+    let mut quickest = began.elapsed();
     let secret = |(party, frame): &(u8, Bytes), ours: &[u8; 32]| -> Result<_, SessionError> {
         let theirs: &[u8; 32] = frame[..].try_into().map_err(|_| SessionError::Disagreement {
             party: *party,
@@ -39,15 +42,25 @@ pub async fn agree(
     };
     let secrets =
         PairSecrets { next: secret(&theirs[0], &ours[0])?, previous: secret(&theirs[1], &ours[1])? };
-    let mut pace = took;
-    let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-    for (party, frame) in wire.exchange(Step::Pace, micros.to_be_bytes().to_vec()).await? {
+    // The first exchange may have waited for a party that began late. Whoever leaves one leaves it at about the same
+    // time as the others, so the next ones tell how long an exchange takes.
+    for _ in 0..PROBES {
+        let began = Instant::now();
+        wire.exchange(Step::Pace, micros(quickest).to_be_bytes().to_vec()).await?;
+        quickest = quickest.min(began.elapsed());
+    }
+    let mut pace = micros(quickest);
+    for (party, frame) in wire.exchange(Step::Pace, pace.to_be_bytes().to_vec()).await? {
         let theirs = <[u8; 4]>::try_from(&frame[..]).map_err(|_| SessionError::Disagreement {
             party,
             what: "sent a pace that cannot be read".into(),
         })?;
-        pace = pace.max(Duration::from_micros(u32::from_be_bytes(theirs).into()));
+        pace = pace.max(u32::from_be_bytes(theirs));
     }
-    // Whole microseconds at all three.
-    Ok((secrets, Duration::from_micros(pace.as_micros() as u64).min(MAX_PACE)))
+    Ok((secrets, Duration::from_micros(pace.into()).min(MAX_PACE)))
+}
+
+/// Whole microseconds, the same at all three.
+fn micros(pace: Duration) -> u32 {
+    u32::try_from(pace.as_micros()).unwrap_or(u32::MAX)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_mpc::Output;
+use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
@@ -35,6 +36,8 @@ pub struct PlannedSet {
     pub rows: u64,
     /// Indices of the lanes whose sums are opened, in order.
     pub lanes: Vec<usize>,
+    /// The noise of those of them that have some.
+    pub noise: BTreeMap<Output, Laplace>,
     /// For each column whose values must be sorted: its index, and what is read off them.
     pub orders: Vec<(u8, OrderRequest)>,
 }
@@ -71,12 +74,27 @@ pub fn plan(
     let sets = sets.into_iter().map(|(group, filter)| {
         let rows = book.selected_rows(&book.selector(manifest, &filter));
         let field = group.as_ref().map(|(field, _)| field);
-        let asked = statistics.iter().filter(|s| s.group.as_ref() == field);
-        let (lanes, orders) = needs(manifest, lanes, asked, rows);
-        PlannedSet { group, filter, rows, lanes, orders }
+        let asked = || statistics.iter().filter(|s| s.group.as_ref() == field);
+        let (lanes, orders) = needs(manifest, lanes, asked(), rows);
+        let noise = manifest.noise_of(asked());
+        PlannedSet { group, filter, rows, lanes, noise, orders }
     });
     let sets = sets.collect();
     Ok(Plan { statistics, sets })
+}
+
+impl Plan {
+    /// What the noise of all this costs, in billionths of epsilon. Groups of one field have no row in common, so all
+    /// of them together cost what one does.
+    pub fn epsilon(&self) -> u64 {
+        let mut fields: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+        for set in &self.sets {
+            let field = set.group.as_ref().map(|(field, _)| field.as_str());
+            let cost: u64 = set.noise.values().map(|n| n.epsilon().billionths()).sum();
+            fields.entry(field).and_modify(|most| *most = cost.max(*most)).or_insert(cost);
+        }
+        fields.values().sum()
+    }
 }
 
 /// What these statistics need opened about `rows` rows.

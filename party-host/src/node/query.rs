@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use tercet_mpc::RingShare;
+use tercet_mpc::noise::Laplace;
+use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Signature;
@@ -43,7 +45,7 @@ pub async fn run(
         plan(manifest, survey.lanes(), &book, statistics, filter).and_then(|plan| {
             let names = plan.statistics.iter().map(Statistic::to_string).collect();
             let sets = plan.sets.iter().map(|s| s.filter.clone()).collect();
-            let release = book.may_release(manifest, filter, names, sets)?;
+            let release = book.may_release(manifest, filter, names, plan.epsilon(), sets)?;
             Ok((plan, release))
         })
     };
@@ -71,8 +73,9 @@ pub async fn run(
     // Counted before anything is opened: from here on a peer may learn the result even if this party stops.
     survey.record(release).await?;
     let segments = segments(survey, &plan).await?;
-    let (sums, wire) = open(survey, id, wire, &plan, &segments).await?;
-    let (orders, mut wire) = order::read(survey, &Bound { id, nonces }, wire, &plan, &segments).await?;
+    let bound = Bound { id, nonces };
+    let (sums, wire) = open(survey, &bound, wire, &plan, &segments).await?;
+    let (orders, mut wire) = order::read(survey, &bound, wire, &plan, &segments).await?;
     let (height, head) = survey.book().head();
     let (whole, groups) = opened(survey, &plan, sums, orders);
     let submissions = whole.submissions;
@@ -143,11 +146,11 @@ async fn segments(survey: &SurveyNode, plan: &Plan) -> Result<Vec<(u64, Arc<Segm
     }
 }
 
-/// Opens the sums of every set's lanes, set by set.
+/// Opens the sums of every set's lanes, set by set, with the noise that the plan has for them.
 async fn open(
     survey: &SurveyNode,
-    id: [u8; 32],
-    wire: Wire,
+    bound: &Bound,
+    mut wire: Wire,
     plan: &Plan,
     segments: &[(u64, Arc<Segment>)],
 ) -> Result<(Vec<u128>, Wire), SessionError> {
@@ -163,12 +166,27 @@ async fn open(
             sets => combine(&survey.book(), segment, sets),
         })
         .collect();
-    let session = Session { party: survey.me(), id: id.to_vec() };
+    let session = Session { party: survey.me(), id: bound.id.to_vec() };
     let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
     let sandbox = survey.sandbox.clone();
+    let noise: Vec<Option<Laplace>> = plan
+        .sets
+        .iter()
+        .flat_map(|set| set.lanes.iter().map(|l| set.noise.get(&survey.lanes().get(*l)?.output).copied()))
+        .collect();
+    let drawing = match noise.iter().any(Option::is_some) {
+        true => Some(order::prepare(survey, bound, &mut wire).await?),
+        false => None,
+    };
     let io = EngineWire::new(wire);
     let engine_io = io.clone();
-    let sums = tokio::task::spawn_blocking(move || sandbox.open_sums(&session, lanes, &rows, engine_io))
+    let opening = move || match drawing {
+        Some((context, secrets)) => {
+            sandbox.open_noised_sums(&session, &context, secrets, lanes, &rows, &noise, engine_io)
+        }
+        None => sandbox.open_sums(&session, lanes, &rows, engine_io),
+    };
+    let sums = tokio::task::spawn_blocking(opening)
         .await
         .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
     let wire = io.into_wire().ok_or_else(|| SessionError::Internal("the engine kept its channels".into()))?;
@@ -239,11 +257,15 @@ fn opened(
     let mut whole = Opened::default();
     let mut groups: BTreeMap<String, Vec<OpenedGroup>> = BTreeMap::new();
     for (set, orders) in plan.sets.iter().zip(orders) {
+        // Noise may take a sum of squares below zero.
+        let signed =
+            |lane: Lane| Lane { signed: lane.signed || set.noise.contains_key(&lane.output), ..lane };
         let opened = Opened {
             submissions: set.rows,
-            lanes: set.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).collect(),
+            lanes: set.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).map(signed).collect(),
             sums: sums.by_ref().take(set.lanes.len()).collect(),
             orders,
+            noise: set.noise.clone(),
         };
         match &set.group {
             None => whole = opened,

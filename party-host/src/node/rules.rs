@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
+use tercet_protocol::statistic::Epsilon;
 use tercet_protocol::survey::SurveyManifest;
 
 /// A release, recorded before anything is opened: if the party stops in between, the rules still count it.
@@ -29,6 +30,9 @@ pub struct Release {
     /// The statistics, by name.
     #[serde(default)]
     pub statistics: Vec<String>,
+    /// What its noise costs, in billionths of epsilon.
+    #[serde(default)]
+    pub epsilon: u64,
     /// The sets of rows that it is over: those of the filter, and each group's.
     #[serde(default = "all_rows")]
     pub sets: Vec<Filter>,
@@ -102,7 +106,28 @@ impl Situation<'_> {
                 ));
             }
         }
-        self.budget(asked)
+        self.budget(asked)?;
+        self.privacy(asked)
+    }
+
+    /// Noise is drawn afresh for every release, the same question again included: each costs what it says.
+    fn privacy(&self, asked: &Release) -> Result<(), Problem> {
+        let Some(budget) = self.manifest.privacy_budget() else { return Ok(()) };
+        let spent: u64 = self.released.iter().map(|r| r.epsilon).fold(0, u64::saturating_add);
+        if spent.saturating_add(asked.epsilon) <= budget.billionths() {
+            return Ok(());
+        }
+        let text = |e: u64| Epsilon::from_billionths(e).map_or("0".into(), |e| e.to_string());
+        let left = budget.billionths().saturating_sub(spent);
+        Err(Problem::new(
+            ProblemKind::BudgetSpent,
+            format!(
+                "the noise of this release costs epsilon {}, and of the survey's {budget} only {} is left: ask for fewer \
+                 statistics, or use what was released before",
+                text(asked.epsilon),
+                text(left)
+            ),
+        ))
     }
 
     fn cohort(&self, height: u64, set: &Filter) -> Result<(), Problem> {

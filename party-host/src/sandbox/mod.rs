@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::sharing::LANE_BYTES;
 use tercet_protocol::ids::{EngineDigest, sha256};
@@ -198,11 +199,27 @@ impl Sandbox {
     ) -> Result<Vec<u128>, SandboxError> {
         let bytes =
             self.run(io, None, |engine, store| engine.call_open_sums(store, session, lanes, segments))?;
-        let (sums, rest) = bytes.as_chunks::<16>();
-        if !rest.is_empty() || sums.len() != lanes as usize {
-            return Err(SandboxError::Malformed("another number of sums than of lanes"));
-        }
-        Ok(sums.iter().map(|s| u128::from_le_bytes(*s)).collect())
+        sums(&bytes, lanes)
+    }
+
+    /// As [`Self::open_sums`], with noise added before the sums are opened: a distribution or none for each lane.
+    #[expect(clippy::too_many_arguments, reason = "one call of the engine's interface")]
+    pub fn open_noised_sums(
+        &self,
+        session: &Session,
+        context: &Context,
+        secrets: PairSecrets,
+        lanes: u32,
+        segments: &[Vec<u8>],
+        noise: &[Option<Laplace>],
+        io: impl PeerIo + 'static,
+    ) -> Result<Vec<u128>, SandboxError> {
+        let noise: Vec<Vec<u8>> =
+            noise.iter().map(|n| n.map(|n| n.encode().to_vec()).unwrap_or_default()).collect();
+        let bytes = self.run(io, Some(secrets), |engine, store| {
+            engine.call_open_noised_sums(store, session, context, lanes, segments, &noise)
+        })?;
+        sums(&bytes, lanes)
     }
 
     /// Sorts a column (rows of share i and share i + 1, magnitudes below 2^bits) with the peers and opens what the
@@ -253,6 +270,15 @@ impl Sandbox {
             Err(trap) => Err(SandboxError::Trap(format!("{trap:#}"))),
         }
     }
+}
+
+/// Opened sums, one for each lane.
+fn sums(bytes: &[u8], lanes: u32) -> Result<Vec<u128>, SandboxError> {
+    let (sums, rest) = bytes.as_chunks::<16>();
+    if !rest.is_empty() || sums.len() != lanes as usize {
+        return Err(SandboxError::Malformed("another number of sums than of lanes"));
+    }
+    Ok(sums.iter().map(|s| u128::from_le_bytes(*s)).collect())
 }
 
 fn wasmtime_config(limits: Limits) -> Config {

@@ -12,8 +12,10 @@ use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
 mod descriptor;
+mod noise;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
+pub use noise::NoiseSection;
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -46,6 +48,9 @@ pub struct SurveyManifest {
     /// Revealed values by which rows may be grouped and filtered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldSection>,
+    /// Noise of what is released.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<NoiseSection>,
     /// The committed values.
     pub columns: Vec<ColumnSection>,
 }
@@ -71,6 +76,9 @@ pub struct SurveySection {
     /// Most releases in the survey's life: one for each statistic, filter and height. Without it, any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<u64>,
+    /// Most epsilon that all releases with noise add up to: a decimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy_budget: Option<String>,
     /// What a second proof of the same identity does.
     #[serde(default)]
     pub resubmission: Resubmission,
@@ -313,7 +321,8 @@ impl SurveyManifest {
                 return Err(invalid("columns.bits", "must be 1 to 63"));
             }
         }
-        self.validate_statistics()
+        self.validate_statistics()?;
+        self.validate_noise()
     }
 
     fn validate_fields(&self) -> Result<(), SurveyError> {

@@ -30,7 +30,7 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
         rows.iter().map(of).map(part).sum::<i128>() as u128
     };
     let sums = lanes.iter().map(sum).collect();
-    let mut this = Opened { submissions: rows.len() as u64, lanes, sums, orders: Vec::new() };
+    let mut this = Opened { submissions: rows.len() as u64, lanes, sums, ..Opened::default() };
     for name in names {
         let statistic = permitted(survey, name).unwrap();
         for target in targets(survey, statistic.family(), &statistic.columns) {

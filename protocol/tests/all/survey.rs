@@ -61,6 +61,35 @@ fn each_wrong_value_is_refused_at_its_key() {
         }
         assert_eq!(refused_key(&SURVEY.replacen(from, to, 1)), key, "{to}");
     }
+    for (noise, key) in [
+        ("", "survey.privacy_budget"),
+        ("[[noise]]\nstatistic = 'sum'\nepsilon = '1'\n", "survey.statistics"),
+        ("[[noise]]\nstatistic = 'total'\nepsilon = '1'\n", "noise.statistic"),
+        ("[[noise]]\nstatistic = 'count'\nepsilon = '1'\n", "noise.statistic"),
+        ("[[noise]]\nstatistic = 'median'\nepsilon = '1'\n", "noise.statistic"),
+        ("[[noise]]\nstatistic = 'covariance'\nepsilon = '1'\n", "noise.statistic"),
+        ("[[noise]]\nstatistic = 'sum'\nepsilon = '0'\n", "noise.epsilon"),
+        (
+            "[[noise]]\nstatistic = 'sum'\nepsilon = '1'\n[[noise]]\nstatistic = 'sum'\nepsilon = '1'\n",
+            "noise.statistic",
+        ),
+    ] {
+        let budget = SURVEY.replacen("min_new = 5", "min_new = 5\nprivacy_budget = '10'", 1);
+        assert_eq!(
+            refused_key(&budget.replacen("[[columns]]", &format!("{noise}[[columns]]"), 1)),
+            key,
+            "{noise}"
+        );
+    }
+    let all = ["sum", "mean", "variance", "stddev"]
+        .map(|s| format!("[[noise]]\nstatistic = '{s}'\nepsilon = '0.5'\n"));
+    let all = SURVEY.replacen("[[columns]]", &format!("{}[[columns]]", all.concat()), 1);
+    assert_eq!(refused_key(&all), "survey.privacy_budget");
+    let all = all.replacen("min_new = 5", "min_new = 5\nprivacy_budget = '10'", 1);
+    assert!(SurveyManifest::from_toml(&all).is_ok());
+    assert_eq!(refused_key(&all.replacen("\"stddev\"]", "\"stddev\", \"median\"]", 1)), "survey.statistics");
+    assert_eq!(refused_key(&all.replacen("bits = 48", "bits = 60", 1)), "columns.bits");
+    assert_eq!(refused_key(&all.replacen("epsilon = '0.5'", "epsilon = '0.000000001'", 1)), "noise.epsilon");
     let twice = format!("{SURVEY}\n{}", &SURVEY[SURVEY.find("[[columns]]").unwrap()..]);
     assert_eq!(refused_key(&twice), "columns.name");
 }

@@ -211,7 +211,8 @@ fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticV
         }
     }
     let answer = request.answer(&plain);
-    let opened = Opened { submissions: rows, lanes, sums, orders: vec![(0, request, answer)] };
+    let opened =
+        Opened { submissions: rows, lanes, sums, orders: vec![(0, request, answer)], ..Opened::default() };
     Ok(release(manifest, &statistics, &opened, &BTreeMap::new()))
 }
 

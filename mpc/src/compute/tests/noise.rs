@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::compute::noise::open_noised;
-use crate::noise::{BILLION, Laplace};
+use crate::noise::Laplace;
+
+fn laplace(epsilon: &str, sensitivity: u128) -> Laplace {
+    Laplace::new(epsilon.parse().unwrap(), sensitivity).unwrap()
+}
 
 /// What the parties draw, put together.
 fn drawn(seed: u64, noise: &[Laplace], exchange_ns: u64) -> Vec<i128> {
@@ -33,7 +37,7 @@ fn chi_square(samples: &[i128], x: f64) -> f64 {
 #[test]
 fn noise_is_discrete_laplace() {
     // Epsilon 0.5 and sensitivity 2: a deviation of 5.6.
-    let noise = vec![Laplace::new(BILLION / 2, 2).unwrap(); 6000];
+    let noise = vec![laplace("0.5", 2); 6000];
     let samples = drawn(1, &noise, 0);
     // Above 54 once in a thousand; the seed is fixed.
     let chi = chi_square(&samples, 0.25);
@@ -46,7 +50,7 @@ fn noise_is_discrete_laplace() {
 #[test]
 fn noise_of_sums_is_as_large_as_it_says() {
     // Values of 48 bits and a tenth: mean magnitude sensitivity / epsilon.
-    let noise = vec![Laplace::new(BILLION / 10, (1 << 49) - 2).unwrap(); 512];
+    let noise = vec![laplace("0.1", (1 << 49) - 2); 512];
     let samples = drawn(2, &noise, 20_000_000);
     let mean = samples.iter().map(|s| s.unsigned_abs() as f64).sum::<f64>() / samples.len() as f64;
     let scale = 10.0 * (1u64 << 49) as f64;
@@ -65,8 +69,7 @@ fn job(world: &TestWorld, sums: &[u128], noise: &[Option<Laplace>]) -> [Result<V
 }
 
 fn mixed() -> ([u128; 4], [Option<Laplace>; 4]) {
-    let noise =
-        [(BILLION, 1), (BILLION / 10, 1000), (BILLION, 1 << 40)].map(|(e, s)| Laplace::new(e, s).unwrap());
+    let noise = [laplace("1", 1), laplace("0.1", 1000), laplace("1", 1 << 40)];
     let sums = [1_000_000, 5, 77, (-3i128).cast_unsigned()];
     (sums, [Some(noise[0]), None, Some(noise[1]), Some(noise[2])])
 }
@@ -95,7 +98,7 @@ fn noise_is_added_to_what_has_some() {
 #[test]
 fn no_altered_message_shifts_noise() {
     let sums = [1000, 5];
-    let noise = [Some(Laplace::new(4 * BILLION, 1).unwrap()), None];
+    let noise = [Some(laplace("4", 1)), None];
     let expected = agreed(job(&TestWorld::new(11), &sums, &noise));
     let (steps, tried) = alter_every_message(|world| job(world, &sums, &noise), &expected);
     assert!(

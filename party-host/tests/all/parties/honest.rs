@@ -137,6 +137,7 @@ async fn sorted_values_come_out_as_the_clear_text_says() {
         lanes: vec![Lane { output: Output::Value(0), part: Part::Whole, signed: true }],
         sums: vec![values.iter().sum::<i128>().cast_unsigned()],
         orders: vec![(0, request.clone(), request.answer(&plain))],
+        ..Opened::default()
     };
     assert_eq!(result.result.statistics, release(&survey, &statistics, &opened, &BTreeMap::new()));
     let largest = result.result.statistics[1].exact.clone().unwrap();

@@ -1,6 +1,7 @@
 //! Three parties together: what is accepted, what is refused and why, and what happens when one of them cheats.
 
 mod honest;
+mod noise;
 mod providers;
 mod statistics;
 mod tamper;

@@ -33,7 +33,7 @@ fn bnb(values: &[&str]) -> Filter {
     values.iter().fold(Filter::default(), |f, v| f.or("bnb", v))
 }
 
-async fn released(world: &World, statistics: &[&str], filter: Filter) -> SignedResult {
+pub async fn released(world: &World, statistics: &[&str], filter: Filter) -> SignedResult {
     match world.query_where(statistics, filter).await {
         QueryState::Done { result } => {
             result.verify(world.survey.parties()).unwrap();
@@ -44,7 +44,7 @@ async fn released(world: &World, statistics: &[&str], filter: Filter) -> SignedR
 }
 
 /// The parties refuse with this kind, each of them for itself: each has written it down as its own decision.
-async fn refused(world: &World, statistics: &[&str], filter: Filter, kind: ProblemKind) {
+pub async fn refused(world: &World, statistics: &[&str], filter: Filter, kind: ProblemKind) {
     let QueryState::Refused { problem } = world.query_where(statistics, filter.clone()).await else {
         panic!("{statistics:?} {filter}: released")
     };
@@ -98,7 +98,13 @@ fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<Stat
         _ => values.iter().map(|v| v * v).sum::<i128>() as u128,
     };
     let sums = lanes.iter().map(sum).collect();
-    let opened = Opened { submissions: values.len() as u64, lanes, sums, orders: vec![(0, request, answer)] };
+    let opened = Opened {
+        submissions: values.len() as u64,
+        lanes,
+        sums,
+        orders: vec![(0, request, answer)],
+        ..Opened::default()
+    };
     release(manifest, &statistics, &opened, &BTreeMap::new())
 }
 
