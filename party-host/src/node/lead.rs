@@ -173,7 +173,10 @@ async fn finish<T>(
             f.last = e.to_string();
         });
         match e {
-            SessionError::Behind { party, .. } => catch_up_from(node, survey, *party).await,
+            SessionError::Behind { party, theirs, .. } => {
+                survey.behind(*theirs);
+                catch_up_from(node, survey, *party).await;
+            }
             // Whoever is ahead ends the session at once, and its hello may not arrive: the leader looks for itself.
             SessionError::Peer { .. } | SessionError::Disagreement { .. } if survey.me() == 0 => {
                 catch_up_from_all(node, survey).await;
@@ -218,7 +221,10 @@ async fn agreed(
     result: Result<Established, (SessionError, Wire)>,
 ) -> Result<Established, SessionError> {
     match result {
-        Ok(session) => Ok(session),
+        Ok(session) => {
+            survey.level();
+            Ok(session)
+        }
         Err((e, wire)) => {
             wire.abort(&e);
             finish(node, survey, Err(e)).await

@@ -1,5 +1,6 @@
 //! One survey as this party runs it: its rules, its log, its uploads, and the session lock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct SurveyNode {
     pub max_batch: usize,
     /// How long this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
+    /// The highest height that a peer has shown since the last session that all three agreed on.
+    shown: AtomicU64,
     /// Sessions that failed at this party, and the last one's reason.
     pub failures: watch::Sender<Failures>,
     /// A fault that this party's frames pass through.
@@ -139,6 +142,7 @@ impl SurveyNode {
             gather,
             max_batch,
             linger,
+            shown: AtomicU64::new(0),
             failures: watch::Sender::default(),
             #[cfg(feature = "fault-injection")]
             fault: Mutex::default(),
@@ -199,9 +203,32 @@ impl SurveyNode {
     pub async fn commit(&self, committed: &CommittedEntry) -> Result<(), SessionError> {
         self.store.commit(self.id(), committed).await?;
         self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
-        metrics::gauge!("tercet_log_height", "survey" => self.id().to_string())
-            .set(committed.entry.height as f64);
+        self.tell_height();
         Ok(())
+    }
+
+    /// A peer has shown a height above this party's.
+    pub fn behind(&self, theirs: u64) {
+        self.shown.fetch_max(theirs, Ordering::Relaxed);
+        self.tell_height();
+    }
+
+    /// All three are at this party's height.
+    pub fn level(&self) {
+        self.shown.store(0, Ordering::Relaxed);
+        self.tell_height();
+    }
+
+    /// Entries by which this party is behind the highest that a peer has shown.
+    pub fn lag(&self) -> u64 {
+        self.shown.load(Ordering::Relaxed).saturating_sub(self.book().head().0)
+    }
+
+    fn tell_height(&self) {
+        let (height, lag) = (self.book().head().0, self.lag());
+        let id = self.id().to_string();
+        metrics::gauge!("tercet_log_height", "survey" => id.clone()).set(height as f64);
+        metrics::gauge!("tercet_log_lag", "survey" => id).set(lag as f64);
     }
 
     /// Makes a release durable and counted. The caller holds the session lock.

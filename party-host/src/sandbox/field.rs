@@ -110,3 +110,20 @@ impl HostVector for State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_bounded() {
+        let mut vectors = Vectors::new(1024);
+        vectors.reserve(60).unwrap();
+        let refused = vectors.reserve(5).unwrap_err().to_string();
+        assert!(refused.contains("64 elements"), "{refused}");
+        vectors.reserve(4).unwrap();
+        assert!(vectors.reserve(usize::MAX).is_err());
+        vectors.elements -= 64;
+        vectors.reserve(64).unwrap();
+    }
+}

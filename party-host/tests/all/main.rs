@@ -5,4 +5,5 @@
 mod aws;
 mod parties;
 mod peer;
+mod sandbox;
 mod store;

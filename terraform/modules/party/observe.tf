@@ -6,12 +6,10 @@ locals {
     tercet_submissions_total     = "outcome"
     tercet_log_height            = "survey"
     tercet_log_lag               = "survey"
-    tercet_key_seconds_left      = "key"
     tercet_releases_total        = null
     tercet_refusals_total        = null
   }
-  thirty_days = 30 * 24 * 3600
-  ecs         = { ClusterName = local.name, ServiceName = "party" }
+  ecs = { ClusterName = local.name, ServiceName = "party" }
 
   # Counted in the log, so that they are there wherever the process runs.
   log_alarms = {
@@ -21,7 +19,6 @@ locals {
   # With the container: what it measures itself, and what ECS says about it.
   service_alarms = local.fargate == 0 ? {} : {
     height-lag  = { namespace = local.metrics, metric = "tercet_log_lag", dimensions = {}, stat = "Maximum", periods = 3, threshold = var.alarms.lag, below = false, missing = "notBreaching", text = "This party's log stays behind its peers'" }
-    key-expiry  = { namespace = local.metrics, metric = "tercet_key_seconds_left", dimensions = {}, stat = "Minimum", periods = 1, threshold = local.thirty_days, below = true, missing = "notBreaching", text = "A key or certificate of the party ends within 30 days: rotate it (docs/operators.md)" }
     certificate = { namespace = "AWS/CertificateManager", metric = "DaysToExpiry", dimensions = { CertificateArn = var.certificate_arn }, stat = "Minimum", periods = 1, threshold = 30, below = true, missing = "notBreaching", text = "The API's certificate ends within 30 days: why was it not renewed?" }
     memory      = { namespace = "AWS/ECS", metric = "MemoryUtilization", dimensions = local.ecs, stat = "Maximum", periods = 3, threshold = 85, below = false, missing = "breaching", text = "The party uses more than 85 % of its memory, or does not run" }
     cpu         = { namespace = "AWS/ECS", metric = "CPUUtilization", dimensions = local.ecs, stat = "Average", periods = 6, threshold = 90, below = false, missing = "notBreaching", text = "The party has been busy for half an hour" }

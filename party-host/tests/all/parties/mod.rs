@@ -4,5 +4,8 @@ mod honest;
 mod noise;
 mod providers;
 mod statistics;
+mod stress;
 mod tamper;
 mod world;
+
+pub use world::sandbox;

@@ -36,6 +36,10 @@ async fn noise_is_added_told_and_counted() {
     let prepared: Vec<Prepared> = names.iter().map(|n| world.prepare(n)).collect();
     futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
     world.until_height(1).await;
+    let survey = world.party(1).survey(world.survey_id()).unwrap().clone();
+    assert_eq!(survey.lag(), 0);
+    survey.behind(1000);
+    assert!(survey.lag() > 900);
     let truth: i128 = values(&names).iter().sum();
     let unit = 100_000_000;
 
@@ -61,6 +65,9 @@ async fn noise_is_added_told_and_counted() {
         seen.push(noise);
     }
     assert_ne!(seen[0], seen[1]);
+
+    // All three agreed on a session since.
+    assert_eq!(survey.lag(), 0);
 
     // Both sums of a variance have noise, half of its epsilon each.
     let result = released(&world, &["variance"], Filter::default()).await.result;

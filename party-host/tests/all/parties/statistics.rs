@@ -86,7 +86,7 @@ fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> {
 }
 
 /// Statistics of one column in clear text: the evaluation itself is compared with numpy elsewhere.
-fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<StatisticValue> {
+pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<StatisticValue> {
     let statistics: Vec<_> = names.iter().map(|n| permitted(manifest, n).unwrap()).collect();
     let integers: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
     let mut request = OrderRequest::default();

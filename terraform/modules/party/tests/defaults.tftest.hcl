@@ -112,11 +112,11 @@ run "service" {
     error_message = "images do not change under their names, and are scanned"
   }
   assert {
-    condition     = alltrue([for a in ["height-lag", "key-expiry", "certificate", "memory", "unhealthy"] : contains(keys(aws_cloudwatch_metric_alarm.service), a)]) && length(aws_cloudwatch_metric_alarm.disk) == 1 && contains(keys(aws_cloudwatch_metric_alarm.log), "aborts")
+    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy"] : contains(keys(aws_cloudwatch_metric_alarm.service), a)]) && length(aws_cloudwatch_metric_alarm.disk) == 1 && contains(keys(aws_cloudwatch_metric_alarm.log), "aborts")
     error_message = "aborts, lag, expiry, disk and memory raise alarms"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30 && aws_cloudwatch_metric_alarm.service["key-expiry"].threshold == 2592000
+    condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30
     error_message = "expiry is told 30 days before"
   }
   assert {
