@@ -239,6 +239,16 @@ mod tests {
         }
     }
 
+    fn added() -> AddedNoise {
+        AddedNoise {
+            sum: "eth".into(),
+            mechanism: "discrete-laplace".into(),
+            epsilon: "0.5".into(),
+            sensitivity: "510".into(),
+            deviation: "1442.5".into(),
+        }
+    }
+
     fn result() -> ReleasedStatistics {
         ReleasedStatistics {
             survey: SurveyId([1; 32]),
@@ -251,7 +261,7 @@ mod tests {
             statistics: vec![
                 one("quantile:0.9", "20"),
                 one("median", "-5"),
-                one("mean", "1.5"),
+                StatisticValue { noise: vec![added()], ..one("mean", "1.5") },
                 StatisticValue {
                     statistic: "gini".into(),
                     column: Some("eth".into()),
@@ -291,6 +301,8 @@ mod tests {
             format!("  poorest 0.5  0.25    {}", "█".repeat(10)),
             format!("  D,\"E\" (12)                -3    {}", "░".repeat(20)),
             format!("  all others together (12)   6    {full}"),
+            "noise was added before anything was opened:".into(),
+            format!("  {}", noise(&added())),
         ] {
             assert!(text.lines().any(|l| l == line), "{line:?} is not in\n{text}");
         }
@@ -312,9 +324,10 @@ mod tests {
         let csv = to_csv(&result()).unwrap();
         let rows: Vec<_> = csv.lines().collect();
         assert_eq!(rows.len(), 1 + 4 + 3 + 2 + 2);
-        assert_eq!(rows[1], "quantile:0.9,eth,,24,20,ETH,,");
-        assert_eq!(rows[4], "gini,eth,,24,,,,");
-        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1");
-        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1");
+        assert_eq!(rows[1], "quantile:0.9,eth,,24,20,ETH,,,");
+        assert_eq!(rows[3], format!("mean,eth,,24,1.5,ETH,,,\"{}\"", noise(&added())));
+        assert_eq!(rows[4], "gini,eth,,24,,,,,");
+        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1,");
+        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1,");
     }
 }
