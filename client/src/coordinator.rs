@@ -115,7 +115,8 @@ impl Coordinator {
         }
         let operators = <[OperatorManifest; 3]>::try_from(parties)
             .map_err(|_| Error::bad_answer(COORDINATOR, "a survey has three parties"))?;
-        let coordinator = CoordinatorInfo { url: self.base.to_string(), key: info.coordinator_key };
+        let coordinator =
+            CoordinatorInfo { url: self.base.to_string(), key: info.coordinator_key, next_key: None };
         let federation = Federation { coordinator, operators };
         federation.verify()?;
         for m in &federation.operators {

@@ -25,10 +25,14 @@ pub const IDENTITY_KEY: &str = "identity.key";
 pub const SEALING_KEY: &str = "sealing.key";
 /// File of the peer link's TLS key.
 pub const PEER_KEY: &str = "peer.key";
+/// File of the peer link's key that will replace it.
+pub const PEER_NEXT_KEY: &str = "peer.next.key";
 /// File of the sealing key before the last rotation.
 pub const SEALING_PREVIOUS_KEY: &str = "sealing.previous.key";
 /// File of the key that signs a coordinator's tickets.
 pub const TICKET_KEY: &str = "signing.key";
+/// File of the ticket key that will replace it.
+pub const TICKET_NEXT_KEY: &str = "signing.next.key";
 
 /// A party's keys as Terraform's module names their secrets.
 pub const PARTY_SECRETS: [Stored; 4] = [
@@ -115,8 +119,11 @@ pub fn init(dir: &Path, settings: &Settings) -> Result<(), Error> {
 }
 
 fn write_fresh_key(path: &Path, replace: bool) -> Result<(), Error> {
-    let seed = Zeroizing::new(random::<32>()?);
-    let text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_slice())));
+    write_key(path, &Zeroizing::new(random::<32>()?), replace)
+}
+
+fn write_key(path: &Path, seed: &[u8; 32], replace: bool) -> Result<(), Error> {
+    let text = Zeroizing::new(format!("{}\n", hex::encode(seed)));
     files::write(path, text.as_bytes(), Access::Private, replace)
 }
 
@@ -127,22 +134,74 @@ pub fn rotate_sealing(dir: &Path) -> Result<(), Error> {
     if previous.exists() {
         return Err(Error::usage(format!(
             "{} is still there: finish the last rotation (remove `sealing_previous` from the party's configuration, \
-             restart it, then delete the file)",
+             restart it, then run this with --finish)",
             previous.display()
         )));
     }
     // First the copy, then the new key: a crash in between leaves the old key twice, and nothing lost.
-    let old = Zeroizing::new(format!("{}\n", hex::encode(read_seed(&key)?.as_slice())));
-    files::write(&previous, old.as_bytes(), Access::Private, false)?;
+    write_key(&previous, &*read_seed(&key)?, false)?;
     write_fresh_key(&key, true)
 }
 
-/// Makes a new key of the peer link. Peers know the party by this key: they refuse it until they have the new
-/// manifest, so the operators restart together.
+/// Ends the rotation of the sealing key: from now on only what is sealed to the present one is opened.
+pub fn finish_sealing(dir: &Path) -> Result<(), Error> {
+    remove_key(&dir.join(SEALING_PREVIOUS_KEY))
+}
+
+/// Makes the peer link's next key, beside the present one. Peers that have the new manifest accept both.
 pub fn rotate_peer(dir: &Path) -> Result<(), Error> {
-    let key = dir.join(PEER_KEY);
-    read_seed(&key)?;
-    write_fresh_key(&key, true)
+    next_key(&dir.join(PEER_KEY), &dir.join(PEER_NEXT_KEY))
+}
+
+/// Puts the peer link's next key in the place of the present one.
+pub fn finish_peer(dir: &Path) -> Result<(), Error> {
+    promote(&dir.join(PEER_KEY), &dir.join(PEER_NEXT_KEY))
+}
+
+/// Makes the coordinator's next key in `dir`; its public half, for the federation.
+pub fn rotate_coordinator(dir: &Path) -> Result<PublicKey, Error> {
+    let next = dir.join(TICKET_NEXT_KEY);
+    next_key(&dir.join(TICKET_KEY), &next)?;
+    Ok(SigningKey::from_seed(&*read_seed(&next)?)?.public())
+}
+
+/// Puts the coordinator's next key in the place of the present one; its public half.
+pub fn finish_coordinator(dir: &Path) -> Result<PublicKey, Error> {
+    promote(&dir.join(TICKET_KEY), &dir.join(TICKET_NEXT_KEY))?;
+    coordinator_key(dir)
+}
+
+fn next_key(present: &Path, next: &Path) -> Result<(), Error> {
+    read_seed(present)?;
+    if next.exists() {
+        return Err(Error::usage(format!(
+            "{} is there already, and others may know it: publish it, or finish the rotation with --finish",
+            next.display()
+        )));
+    }
+    write_fresh_key(next, false)
+}
+
+/// First the copy, then the removal: a crash in between leaves the key twice, and finishing again mends it.
+fn promote(present: &Path, next: &Path) -> Result<(), Error> {
+    if !next.exists() {
+        return Err(Error::usage(format!(
+            "there is no {}: begin the rotation without --finish",
+            next.display()
+        )));
+    }
+    write_key(present, &*read_seed(next)?, true)?;
+    remove_key(next)
+}
+
+fn remove_key(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::usage(format!("there is no {}: no rotation is under way", path.display())))
+        }
+        Err(e) => Err(Error::usage(format!("{} cannot be removed: {e}", path.display()))),
+    }
 }
 
 /// Makes the coordinator's key in `dir`; its public half, for the federation. Never replaces one.
@@ -227,6 +286,13 @@ pub fn manifest(dir: &Path, now: u64) -> Result<OperatorManifest, Error> {
     let identity = SigningKey::from_seed(&*read_seed(&dir.join(IDENTITY_KEY))?)?;
     let sealing: SealingKey = OpeningKey::from_seed(&*read_seed(&dir.join(SEALING_KEY))?).public();
     let peer_key: PublicKey = SigningKey::from_seed(&*read_seed(&dir.join(PEER_KEY))?)?.public();
+    let next = dir.join(PEER_NEXT_KEY);
+    let next_peer_key = if next.exists() {
+        // The same as the present one while a crashed rotation waits to be finished again.
+        Some(SigningKey::from_seed(&*read_seed(&next)?)?.public()).filter(|next| *next != peer_key)
+    } else {
+        None
+    };
     let Settings { operator, account, url, peer_address, engine } = settings;
     let unsigned = OperatorManifest {
         protocol: PROTOCOL_VERSION,
@@ -235,6 +301,7 @@ pub fn manifest(dir: &Path, now: u64) -> Result<OperatorManifest, Error> {
         identity: identity.public(),
         sealing,
         peer_key,
+        next_peer_key,
         peer_address,
         url,
         engine,
@@ -277,7 +344,7 @@ pub fn assemble(
     engine: EngineDigest,
 ) -> Result<SurveyDescriptor, Error> {
     // The coordinator plays no part in a survey; only the operators are checked here.
-    let nobody = CoordinatorInfo { url: String::new(), key: PublicKey([0; 32]) };
+    let nobody = CoordinatorInfo { url: String::new(), key: PublicKey([0; 32]), next_key: None };
     Federation { coordinator: nobody, operators: operators.clone() }.verify()?;
     if let Some(m) = operators.iter().find(|m| m.engine != engine) {
         return Err(Error::Survey(SurveyError::Invalid {

@@ -125,7 +125,7 @@ impl Deployment {
             .map_err(|e| DeploymentError::Syntax { path: federation.into(), problem: e.to_string() })?;
         parsed.verify().map_err(|source| DeploymentError::Federation { path: federation.into(), source })?;
         let named = &parsed.coordinator;
-        if named.key != key {
+        if !named.ticket_keys().contains(&key) {
             let (expected, found) = (named.key.to_string(), key.to_string());
             return Err(DeploymentError::OtherCoordinator { what: "key", expected, found });
         }

@@ -229,6 +229,7 @@ fn operator(i: u8) -> OperatorManifest {
         identity: PublicKey([0; 32]),
         sealing: SealingKey([i; 32]),
         peer_key: PublicKey([i; 32]),
+        next_peer_key: Some(PublicKey([i + 100; 32])),
         peer_address: "127.0.0.1:1".into(),
         url: "http://127.0.0.1:2".into(),
         engine: EngineDigest([7; 32]),
@@ -239,7 +240,8 @@ fn operator(i: u8) -> OperatorManifest {
 }
 
 pub fn operators_seeds() -> Vec<Vec<u8>> {
-    let coordinator = CoordinatorInfo { url: "http://127.0.0.1:3".into(), key: KEYS[0].public() };
+    let coordinator =
+        CoordinatorInfo { url: "http://127.0.0.1:3".into(), key: KEYS[0].public(), next_key: None };
     vec![json(&operator(0)), json(&Federation { coordinator, operators: [0, 1, 2].map(operator) })]
 }
 

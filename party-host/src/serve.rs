@@ -19,7 +19,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, Keys};
 use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
 use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
-use crate::peer::{Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
+use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
 use crate::sandbox::{Limits, Sandbox, SandboxError};
 use crate::secrets::WrappingPlace;
 use crate::store::{Store, StoreError};
@@ -198,7 +198,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
         listen(config.peer_listen).await?,
         PeerConfig {
             key: Arc::new(peer_key),
-            peers: peers.map(|m| (m.peer_key, m.peer_address.clone())).collect(),
+            peers: peers.map(KnownPeer::from).collect(),
             limits: PeerLimits { max_hello: MAX_HELLO, ..PeerLimits::default() },
             rtt: (config.limits.added_rtt_ms > 0).then(|| Duration::from_millis(config.limits.added_rtt_ms)),
         },
@@ -239,7 +239,7 @@ fn published(
     if sealing.first().map(OpeningKey::public) != Some(ours.sealing) {
         return Err(ServeError::OtherKey("sealing key"));
     }
-    if ours.peer_key != peer.public() {
+    if !ours.peer_keys().contains(&peer.public()) {
         return Err(ServeError::OtherKey("peer key"));
     }
     Ok(())

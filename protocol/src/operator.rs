@@ -25,6 +25,9 @@ pub struct OperatorManifest {
     pub sealing: SealingKey,
     /// The Ed25519 key of the peer link's TLS endpoint (raw public key, RFC 7250).
     pub peer_key: PublicKey,
+    /// The key that will replace `peer_key`. Peers accept both, so that every operator restarts when it suits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_peer_key: Option<PublicKey>,
     /// `host:port` of the peer link.
     pub peer_address: String,
     /// Base URL of the party's public API.
@@ -40,18 +43,24 @@ pub struct OperatorManifest {
 impl OperatorManifest {
     /// The signed bytes.
     pub fn message(&self) -> Vec<u8> {
-        let mut w = Writer::tagged("tercet operator manifest v1");
+        let mut w = Writer::tagged("tercet operator manifest v2");
         w.u32(self.protocol)
             .bytes(self.operator.as_bytes())
             .bytes(self.account.as_bytes())
             .array(self.identity.as_ref())
             .array(self.sealing.as_ref())
             .array(self.peer_key.as_ref())
+            .bytes(self.next_peer_key.as_ref().map_or(&[], |k| &k.0))
             .bytes(self.peer_address.as_bytes())
             .bytes(self.url.as_bytes())
             .array(self.engine.as_ref())
             .u64(self.issued);
         w.finish()
+    }
+
+    /// The keys that its peer link may present.
+    pub fn peer_keys(&self) -> Vec<PublicKey> {
+        [Some(self.peer_key), self.next_peer_key].into_iter().flatten().collect()
     }
 
     /// Signs in place; `key` becomes the identity.
@@ -80,6 +89,16 @@ pub struct CoordinatorInfo {
     pub url: String,
     /// Signs tickets.
     pub key: PublicKey,
+    /// The key that will replace `key`. Parties accept tickets of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_key: Option<PublicKey>,
+}
+
+impl CoordinatorInfo {
+    /// The keys that tickets may be signed with.
+    pub fn ticket_keys(&self) -> Vec<PublicKey> {
+        [Some(self.key), self.next_key].into_iter().flatten().collect()
+    }
 }
 
 /// A deployment: one coordinator and three operators.
@@ -124,7 +143,7 @@ impl Federation {
                 (a.operator == b.operator, "name"),
                 (a.account == b.account, "account"),
                 (a.sealing == b.sealing, "sealing key"),
-                (a.peer_key == b.peer_key, "peer key"),
+                (a.peer_keys().iter().any(|k| b.peer_keys().contains(k)), "peer key"),
             ];
             if let Some((_, what)) = same.into_iter().find(|(same, _)| *same) {
                 return Err(FederationError::NotIndependent(a.operator.clone(), b.operator.clone(), what));
@@ -155,6 +174,7 @@ mod tests {
             identity: key.public(),
             sealing: SealingKey([i; 32]),
             peer_key: PublicKey([i; 32]),
+            next_peer_key: None,
             peer_address: "127.0.0.1:1".into(),
             url: "http://127.0.0.1:2".into(),
             engine: EngineDigest([0; 32]),
@@ -166,7 +186,8 @@ mod tests {
     }
 
     fn federation() -> Federation {
-        let coordinator = CoordinatorInfo { url: "http://127.0.0.1:3".into(), key: PublicKey([9; 32]) };
+        let coordinator =
+            CoordinatorInfo { url: "http://127.0.0.1:3".into(), key: PublicKey([9; 32]), next_key: None };
         Federation { coordinator, operators: [1, 2, 3].map(|i| manifest(i).1) }
     }
 
@@ -184,6 +205,16 @@ mod tests {
         let mut twice = federation();
         twice.operators[2] = twice.operators[0].clone();
         assert!(matches!(twice.verify(), Err(FederationError::NotIndependent(_, _, "identity key"))));
+        let mut next = federation();
+        let (key, mut m) = manifest(3);
+        m.next_peer_key = Some(next.operators[0].peer_key);
+        next.operators[2] = m.clone().signed(&key);
+        assert!(matches!(next.verify(), Err(FederationError::NotIndependent(_, _, "peer key"))));
+        m.next_peer_key = Some(PublicKey([77; 32]));
+        next.operators[2] = m.signed(&key);
+        assert_eq!(next.verify(), Ok(()));
+        next.operators[2].next_peer_key = None;
+        assert_eq!(next.verify(), Err(FederationError::Signature("op3".into())));
         let mut forged = federation();
         forged.operators[1].url = "http://evil".into();
         assert_eq!(forged.verify(), Err(FederationError::Signature("op2".into())));

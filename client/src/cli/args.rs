@@ -411,6 +411,21 @@ pub enum CoordinatorTool {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Replace the key, and print the new one's public half.
+    ///
+    /// Makes the next key, for the federation's --coordinator-next-key. When all parties run with that federation,
+    /// --finish puts it in the old one's place; parties accept tickets of both in between.
+    #[command(after_help = "Examples:
+  tercet coordinator rotate --dir coordinator
+  tercet coordinator rotate --dir coordinator --finish")]
+    Rotate {
+        /// The folder that tercet coordinator init made.
+        #[arg(long)]
+        dir: PathBuf,
+        /// End the overlap: only the new key stays.
+        #[arg(long)]
+        finish: bool,
+    },
     /// Put the key into AWS Secrets Manager.
     ///
     /// The secret must exist: Terraform makes it empty. One that holds another key is left alone.
@@ -436,6 +451,9 @@ pub enum FederationTool {
         /// The coordinator's public key, as tercet coordinator init printed it.
         #[arg(long, value_name = "KEY")]
         coordinator_key: PublicKey,
+        /// The key that will replace it, while it is being changed: tercet coordinator rotate prints it.
+        #[arg(long, value_name = "KEY")]
+        coordinator_next_key: Option<PublicKey>,
         /// A manifest published by an operator; exactly three.
         #[arg(long = "operator", value_name = "FILE", required = true)]
         operators: Vec<PathBuf>,
@@ -467,7 +485,7 @@ pub struct Store {
 pub enum Rotated {
     /// The key that providers seal private parts to. The old one is kept for an overlap.
     Sealing,
-    /// The peer link's TLS key. The operators restart together.
+    /// The peer link's TLS key. Peers accept the next one beside it until the rotation is finished.
     Peer,
 }
 
@@ -511,8 +529,10 @@ pub enum Operator {
     Store(Store),
     /// Replace a key. The identity key cannot be replaced: surveys pin it.
     ///
-    /// Publish the manifest again afterwards, and give it to the others.
-    #[command(after_help = "Examples:\n  tercet operator rotate --dir party --key sealing")]
+    /// Two steps with an overlap between them, in which both keys work. Publish the manifest again after each.
+    #[command(after_help = "Examples:
+  tercet operator rotate --dir party --key peer
+  tercet operator rotate --dir party --key peer --finish")]
     Rotate {
         /// The folder that tercet operator init made.
         #[arg(long)]
@@ -520,6 +540,9 @@ pub enum Operator {
         /// Which key.
         #[arg(long, value_enum)]
         key: Rotated,
+        /// End the overlap: only the new key stays.
+        #[arg(long)]
+        finish: bool,
     },
     /// Print the operator's signed manifest, to be given to survey owners and the coordinator.
     #[command(after_help = "Examples:\n  tercet operator publish --dir party > manifest.json")]

@@ -35,13 +35,28 @@ pub async fn coordinator(args: &CoordinatorTool) -> Result<(), Error> {
             output::text(&format!("{key}\n"));
             Ok(())
         }
+        CoordinatorTool::Rotate { dir, finish: false } => {
+            let key = operator::rotate_coordinator(dir)?;
+            output::text(&format!("{key}\n"));
+            Ok(())
+        }
+        CoordinatorTool::Rotate { dir, finish: true } => {
+            let key = operator::finish_coordinator(dir)?;
+            output::text(&format!("{key}\n"));
+            Ok(())
+        }
         CoordinatorTool::Store(args) => store(args, &operator::COORDINATOR_SECRETS).await,
     }
 }
 
 pub fn federation(args: &FederationTool) -> Result<(), Error> {
-    let FederationTool::Assemble { coordinator_url, coordinator_key, operators, out } = args;
-    let coordinator = CoordinatorInfo { url: coordinator_url.clone(), key: *coordinator_key };
+    let FederationTool::Assemble { coordinator_url, coordinator_key, coordinator_next_key, operators, out } =
+        args;
+    let coordinator = CoordinatorInfo {
+        url: coordinator_url.clone(),
+        key: *coordinator_key,
+        next_key: *coordinator_next_key,
+    };
     let federation = operator::federation(coordinator, &three(operators)?)?;
     let json = serde_json::to_string_pretty(&federation).map_err(|e| Error::Usage(e.to_string()))?;
     files::write(out, format!("{json}\n").as_bytes(), Access::Public, true)?;
@@ -75,18 +90,36 @@ pub async fn operator(args: &Operator) -> Result<(), Error> {
             output::text(&format!("{json}\n"));
             Ok(())
         }
-        Operator::Rotate { dir, key } => {
-            let next = match key {
-                Rotated::Sealing => {
+        Operator::Rotate { dir, key, finish } => {
+            let (done, next) = match (key, finish) {
+                (Rotated::Sealing, false) => {
                     operator::rotate_sealing(dir)?;
-                    "set keys.sealing_previous in the party's configuration, restart it and publish the manifest again"
+                    (
+                        "a new key is in",
+                        "set keys.sealing_previous in the party's configuration, restart it and publish the manifest \
+                         again; when no client has the old manifest any more, unset it, restart, and --finish",
+                    )
                 }
-                Rotated::Peer => {
+                (Rotated::Sealing, true) => {
+                    operator::finish_sealing(dir)?;
+                    ("the previous key is gone from", "nothing")
+                }
+                (Rotated::Peer, false) => {
                     operator::rotate_peer(dir)?;
-                    "publish the manifest again; all three operators take the new federation and restart together"
+                    (
+                        "the next key is in",
+                        "publish the manifest again; when all three parties run with the new federation, --finish",
+                    )
+                }
+                (Rotated::Peer, true) => {
+                    operator::finish_peer(dir)?;
+                    (
+                        "the next key took the place of the old one in",
+                        "restart the party, then publish the manifest again",
+                    )
                 }
             };
-            output::text(&format!("a new key is in {}; next: {next}\n", dir.display()));
+            output::text(&format!("{done} {}\nnext: {next}\n", dir.display()));
             Ok(())
         }
         Operator::Store(args) => store(args, &operator::PARTY_SECRETS).await,

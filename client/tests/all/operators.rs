@@ -151,8 +151,42 @@ fn a_rotated_sealing_key_leaves_the_old_one_for_an_overlap() {
     // A second rotation would lose the key that clients may still use.
     assert_eq!(operator::rotate_sealing(dir.path()).unwrap_err().exit_status(), 2);
     assert_eq!(operator::manifest(dir.path(), 2).unwrap(), after);
-    operator::rotate_peer(dir.path()).unwrap();
-    assert_ne!(operator::manifest(dir.path(), 3).unwrap().peer_key, after.peer_key);
+    operator::finish_sealing(dir.path()).unwrap();
+    assert_eq!(operator::finish_sealing(dir.path()).unwrap_err().exit_status(), 2, "nothing is under way");
+    operator::rotate_sealing(dir.path()).unwrap();
+}
+
+#[test]
+fn a_peer_key_is_announced_before_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    operator::init(dir, &settings(0)).unwrap();
+    let before = operator::manifest(dir, 1).unwrap();
+    assert_eq!(operator::finish_peer(dir).unwrap_err().exit_status(), 2, "nothing is under way");
+    operator::rotate_peer(dir).unwrap();
+    let during = operator::manifest(dir, 2).unwrap();
+    let next = during.next_peer_key.unwrap();
+    assert_eq!((before.next_peer_key, during.peer_key), (None, before.peer_key));
+    // Others may have it already: it is not replaced by a third.
+    assert_eq!(operator::rotate_peer(dir).unwrap_err().exit_status(), 2);
+    // As after a crash between the two steps of finishing.
+    fs::copy(dir.join(operator::PEER_NEXT_KEY), dir.join(operator::PEER_KEY)).unwrap();
+    assert_eq!(operator::manifest(dir, 3).unwrap().peer_keys(), [next]);
+    operator::finish_peer(dir).unwrap();
+    assert_eq!(operator::manifest(dir, 4).unwrap().peer_keys(), [next]);
+    assert!(!dir.join(operator::PEER_NEXT_KEY).exists());
+}
+
+#[test]
+fn a_ticket_key_is_announced_before_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = operator::init_coordinator(dir.path()).unwrap();
+    let next = operator::rotate_coordinator(dir.path()).unwrap();
+    assert_ne!(key, next);
+    assert_eq!(operator::coordinator_key(dir.path()).unwrap(), key);
+    assert_eq!(operator::rotate_coordinator(dir.path()).unwrap_err().exit_status(), 2);
+    assert_eq!(operator::finish_coordinator(dir.path()).unwrap(), next);
+    assert_eq!(operator::coordinator_key(dir.path()).unwrap(), next);
 }
 
 #[test]
@@ -161,7 +195,7 @@ fn a_federation_needs_three_operators_in_three_accounts() {
     let three = manifests(dir.path());
     let key = operator::init_coordinator(&dir.path().join("coordinator")).unwrap();
     assert!(operator::init_coordinator(&dir.path().join("coordinator")).is_err(), "a key is never replaced");
-    let coordinator = |url: &str| CoordinatorInfo { url: url.into(), key };
+    let coordinator = |url: &str| CoordinatorInfo { url: url.into(), key, next_key: None };
     operator::federation(coordinator("https://c.example.org"), &three).unwrap();
     assert_eq!(operator::federation(coordinator("c.example.org"), &three).unwrap_err().exit_status(), 2);
     let folder = dir.path().join("twin");

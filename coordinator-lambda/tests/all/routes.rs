@@ -1,9 +1,11 @@
 //! The routes that only read, and what surrounds all of them.
 
+use coordinator_lambda::surveys::{Deployment, DeploymentError};
 use http::Method;
 use tercet_protocol::api::{FederationInfo, ProblemKind, SurveySummary};
 use tercet_protocol::ids::{SurveyId, sha256};
 use tercet_protocol::keys::SigningKey;
+use tercet_protocol::operator::Federation;
 
 use crate::support::reply::{Call, get};
 use crate::support::{SEED, World};
@@ -31,6 +33,24 @@ async fn the_deployment_can_be_read() {
     get(unknown).send(&world.router).await.problem(ProblemKind::NotFound);
     get(format!("/v1/surveys/{}", "A".repeat(64))).send(&world.router).await.problem(ProblemKind::Malformed);
     get("/v1/surveys/%ff/statistics").send(&world.router).await.problem(ProblemKind::Malformed);
+}
+
+/// While the coordinator's key is being changed the federation names two, and it runs with either.
+#[tokio::test]
+async fn the_federation_names_this_coordinator() {
+    let world = World::new().await;
+    let file = world.folder.path().join("federation.json");
+    let surveys = world.folder.path().join("surveys");
+    let load = |seed: u8| {
+        let key = SigningKey::from_seed(&[seed; 32]).unwrap().public();
+        Deployment::load(&file, &surveys, key, None)
+    };
+    assert!(matches!(load(98), Err(DeploymentError::OtherCoordinator { what: "key", .. })));
+    let mut federation: Federation = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    federation.coordinator.next_key = Some(SigningKey::from_seed(&[98; 32]).unwrap().public());
+    std::fs::write(&file, serde_json::to_vec(&federation).unwrap()).unwrap();
+    load(98).unwrap();
+    assert!(load(97).is_err());
 }
 
 #[tokio::test]

@@ -244,7 +244,7 @@ impl Stack {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let manifest = |i| operator::manifest(&l.operator(i), now);
         let operators = [manifest(0)?, manifest(1)?, manifest(2)?];
-        let coordinator = CoordinatorInfo { url: self.coordinator(), key: coordinator_key };
+        let coordinator = CoordinatorInfo { url: self.coordinator(), key: coordinator_key, next_key: None };
         let federation = Federation { coordinator, operators };
         federation.verify()?;
         layout::write(&l.federation(), &serde_json::to_vec_pretty(&federation)?)?;

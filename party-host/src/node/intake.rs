@@ -30,7 +30,7 @@ impl Ticketed {
 pub fn ticketed(
     id: SubmissionId,
     body: &Bytes,
-    coordinator: &PublicKey,
+    coordinator: &[PublicKey],
     now: u64,
 ) -> Result<Ticketed, Problem> {
     let upload = ShareUpload::decode(body)
@@ -44,7 +44,8 @@ pub fn ticketed(
     let public = PublicPart::decode(&upload.public)
         .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the public part: {e}")))?;
     let ticket = &upload.ticket;
-    if ticket.verify(coordinator).is_err() || ticket.submission != id || ticket.survey != public.survey {
+    let signed = coordinator.iter().any(|key| ticket.verify(key).is_ok());
+    if !signed || ticket.submission != id || ticket.survey != public.survey {
         return Err(Problem::new(
             ProblemKind::TicketInvalid,
             "the ticket is not the coordinator's for this submission",

@@ -166,7 +166,8 @@ impl Node {
         body: Bytes,
         patience: Duration,
     ) -> Result<SubmissionStatus, Problem> {
-        let ticketed = intake::ticketed(id, &body, &self.federation.coordinator.key, self.clock.now())?;
+        let ticketed =
+            intake::ticketed(id, &body, &self.federation.coordinator.ticket_keys(), self.clock.now())?;
         let survey = self.survey(ticketed.public().survey)?.clone();
         if let Some(receipt) = self.receipt(&survey, id) {
             return Ok(accepted(&survey, id, receipt));

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::SigningKey;
+use tercet_protocol::operator::OperatorManifest;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -120,13 +121,36 @@ impl Limits {
     }
 }
 
+/// A peer as the operators' manifests describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// Its link key, by which it is named here.
+    pub key: PublicKey,
+    /// The key that will replace it: accepted as well, and stands for the same peer.
+    pub next_key: Option<PublicKey>,
+    /// `host:port`, resolved at each dial.
+    pub address: String,
+}
+
+impl KnownPeer {
+    fn keys(&self) -> Vec<PublicKey> {
+        [Some(self.key), self.next_key].into_iter().flatten().collect()
+    }
+}
+
+impl From<&OperatorManifest> for KnownPeer {
+    fn from(m: &OperatorManifest) -> Self {
+        Self { key: m.peer_key, next_key: m.next_peer_key, address: m.peer_address.clone() }
+    }
+}
+
 /// Who this party is and whom it talks to.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
-    /// This party's link key; its public half is the `peer_key` of the operator's manifest.
+    /// This party's link key; its public half is one of the peer keys of the operator's manifest.
     pub key: Arc<SigningKey>,
-    /// The peers' link keys and addresses (`host:port`, resolved at each dial).
-    pub peers: Vec<(PublicKey, String)>,
+    /// The peers.
+    pub peers: Vec<KnownPeer>,
     /// Bounds.
     pub limits: Limits,
     /// For benchmarks: makes the peers seem this far away (round trip) by holding each frame back for half of it.
@@ -175,22 +199,24 @@ impl PeerLinks {
         limits.check()?;
         measure::describe();
         let mut seen = HashSet::from([key.public()]);
-        if let Some((twice, _)) = peers.iter().find(|(peer, _)| !seen.insert(*peer)) {
-            return Err(StartError::DuplicateKey(*twice));
+        // From the key that a peer presents to the one by which it is named.
+        let names: HashMap<_, _> =
+            peers.iter().flat_map(|p| p.keys().into_iter().map(|k| (k, p.key))).collect();
+        if let Some(twice) = peers.iter().flat_map(KnownPeer::keys).find(|k| !seen.insert(*k)) {
+            return Err(StartError::DuplicateKey(twice));
         }
-        let keys = peers.iter().map(|(peer, _)| *peer).collect();
-        let acceptor = TlsAcceptor::from(tls::server(&key, keys)?);
+        let acceptor = TlsAcceptor::from(tls::server(&key, names.keys().copied().collect())?);
         let clients =
-            peers.iter().map(|(peer, _)| tls::client(&key, *peer)).collect::<Result<Vec<_>, _>>()?;
+            peers.iter().map(|peer| tls::client(&key, peer.keys())).collect::<Result<Vec<_>, _>>()?;
         let address = listener.local_addr()?;
 
         let stop = CancellationToken::new();
         let delay = rtt.map(|rtt| rtt / 2);
         let (tx, rx) = mpsc::channel(limits.accept_queue);
-        let peers: Vec<_> =
-            peers.into_iter().map(|(peer, address)| Peer::new(peer, address, &limits)).collect();
+        let peers: Vec<_> = peers.into_iter().map(|p| Peer::new(p.key, p.address, &limits)).collect();
         let server = Arc::new(server::Server {
             acceptor,
+            names,
             peers: peers.iter().map(|p| (p.key, p.metrics.clone())).collect(),
             limits: limits.clone(),
             delay,

@@ -60,6 +60,8 @@ where
 /// What the accepting side needs.
 pub(super) struct Server {
     pub acceptor: TlsAcceptor,
+    /// From a key that may be presented to the key by which its peer is named.
+    pub names: HashMap<PublicKey, PublicKey>,
     pub peers: HashMap<PublicKey, PeerMetrics>,
     pub limits: Limits,
     pub delay: Option<Duration>,
@@ -132,7 +134,7 @@ async fn connection(server: Arc<Server>, tcp: TcpStream, from: SocketAddr, slot:
     server.leave(peer, &stop);
 }
 
-/// The peer's stream and proven key, or why there is none.
+/// The peer's stream and name, its key being proven, or why there is none.
 async fn handshake(server: &Server, tcp: TcpStream) -> io::Result<(TlsStream<TcpStream>, PublicKey)> {
     tcp.set_nodelay(true)?;
     let tls = server.acceptor.accept(tcp).await?;
@@ -142,8 +144,8 @@ async fn handshake(server: &Server, tcp: TcpStream) -> io::Result<(TlsStream<Tcp
     }
     let peer = session.peer_certificates().and_then(|keys| tls::key_of(keys.first()?));
     // The verifier admitted this key, so it is one of ours; asked again because everything rests on it.
-    let peer =
-        peer.filter(|key| server.peers.contains_key(key)).ok_or_else(|| io::Error::other("unknown key"))?;
+    let peer = peer.and_then(|key| server.names.get(&key).copied());
+    let peer = peer.ok_or_else(|| io::Error::other("unknown key"))?;
     Ok((tls, peer))
 }
 

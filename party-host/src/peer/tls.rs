@@ -195,9 +195,9 @@ pub(super) fn server(own: &Arc<SigningKey>, peers: Vec<PublicKey>) -> Result<Arc
     Ok(Arc::new(config))
 }
 
-/// For dialing the one `peer`.
-pub(super) fn client(own: &Arc<SigningKey>, peer: PublicKey) -> Result<Arc<ClientConfig>, Error> {
-    let (provider, pinned, certified) = parts(own, vec![peer]);
+/// For dialing the one peer that has these `keys`.
+pub(super) fn client(own: &Arc<SigningKey>, keys: Vec<PublicKey>) -> Result<Arc<ClientConfig>, Error> {
+    let (provider, pinned, certified) = parts(own, keys);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()

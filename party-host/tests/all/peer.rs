@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use party_host::peer::{
-    AbortReason, Channel, IncomingSession, Limits, PeerConfig, PeerError, PeerLinks, SessionId, StartError,
+    AbortReason, Channel, IncomingSession, KnownPeer, Limits, PeerConfig, PeerError, PeerLinks, SessionId,
+    StartError,
 };
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::SigningKey;
@@ -36,8 +37,12 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
+fn known(seed: u8, at: SocketAddr) -> KnownPeer {
+    KnownPeer { key: key(seed).public(), next_key: None, address: at.to_string() }
+}
+
 fn start(listener: TcpListener, seed: u8, peers: &[(u8, SocketAddr)], limits: &Limits) -> PeerLinks {
-    let peers = peers.iter().map(|(seed, at)| (key(*seed).public(), at.to_string())).collect();
+    let peers = peers.iter().map(|(seed, at)| known(*seed, *at)).collect();
     let config = PeerConfig { key: key(seed), peers, limits: limits.clone(), rtt: None };
     PeerLinks::start(listener, config).unwrap()
 }
@@ -411,10 +416,13 @@ async fn limits_refuse_with_a_reason() {
 #[tokio::test]
 async fn bad_configurations_are_refused() {
     let config = |peers, limits| PeerConfig { key: key(1), peers, limits, rtt: None };
-    let peer = |seed| (key(seed).public(), "127.0.0.1:1".to_owned());
+    let peer = |seed| known(seed, SocketAddr::from(([127, 0, 0, 1], 1)));
     let own = PeerLinks::start(listener().await, config(vec![peer(1)], Limits::default()));
     assert!(matches!(own, Err(StartError::DuplicateKey(_))));
     let twice = PeerLinks::start(listener().await, config(vec![peer(2), peer(2)], Limits::default()));
+    assert!(matches!(twice, Err(StartError::DuplicateKey(_))));
+    let next = KnownPeer { next_key: Some(key(2).public()), ..peer(3) };
+    let twice = PeerLinks::start(listener().await, config(vec![peer(2), next], Limits::default()));
     assert!(matches!(twice, Err(StartError::DuplicateKey(_))));
     let bad = [
         Limits { max_sessions: 0, ..Limits::default() },
@@ -457,6 +465,38 @@ async fn a_restarted_party_is_found_again() {
     assert_eq!(back.recv(1, far()).await, Err(PeerError::Lost));
 }
 
+/// While a key is being changed its party may present either, and is the same peer; afterwards the new one only.
+#[tokio::test]
+async fn a_key_is_changed_with_an_overlap() {
+    let limits = Limits { backoff_max: Duration::from_millis(100), ..Limits::default() };
+    let (la, lb) = (listener().await, listener().await);
+    let (at_a, at_b) = (la.local_addr().unwrap(), lb.local_addr().unwrap());
+    let changing = KnownPeer { next_key: Some(key(9).public()), ..known(2, at_b) };
+    let config = |seed, peers| PeerConfig { key: key(seed), peers, limits: limits.clone(), rtt: None };
+    let a = PeerLinks::start(la, config(1, vec![changing])).unwrap();
+    let b = start(lb, 2, &[(1, at_a)], &limits);
+    let (mut x, y) = session(&a, &b, 1).await;
+    drop(b);
+    assert_eq!(x.recv(1, far()).await, Err(PeerError::Lost));
+    drop((x, y));
+    // The same party with its next key: the other calls it by the old one until it takes the next manifest.
+    let b = start(TcpListener::bind(at_b).await.unwrap(), 9, &[(1, at_a)], &limits);
+    works(&a, &b, 2).await;
+    let (x, mut back) = session(&a, &b, 3).await;
+    assert_eq!(back.peer(), key(1).public());
+    back.send(1, Bytes::from_static(b"x"), far()).await.unwrap();
+    drop((a, x));
+    while back.recv(1, far()).await.is_ok() {}
+    let listening = TcpListener::bind(at_a).await.unwrap();
+    let a = PeerLinks::start(listening, config(1, vec![known(9, at_b)])).unwrap();
+    let (mut x, mut y) = {
+        let x = a.open(key(9).public(), id(4), Bytes::new()).await.unwrap();
+        (x, b.accept().await.unwrap().channel)
+    };
+    x.send(1, Bytes::from_static(b"y"), far()).await.unwrap();
+    assert_eq!(y.recv(1, far()).await.unwrap(), Bytes::from_static(b"y"));
+}
+
 #[tokio::test]
 async fn an_absent_party_is_unreachable() {
     let limits = Limits { open_timeout: Duration::from_millis(300), ..Limits::default() };
@@ -474,8 +514,7 @@ async fn the_round_trip_can_be_lengthened() {
     let listeners = [listener().await, listener().await];
     let [la, lb] = &listeners;
     let peers = [(2, lb.local_addr().unwrap()), (1, la.local_addr().unwrap())];
-    let mut peers =
-        peers.map(|(seed, at)| (3 - seed, vec![(key(seed).public(), at.to_string())])).into_iter();
+    let mut peers = peers.map(|(seed, at)| (3 - seed, vec![known(seed, at)])).into_iter();
     let [a, b] = listeners.map(|listener| {
         let (seed, peers) = peers.next().unwrap();
         let config = PeerConfig { key: key(seed), peers, limits: Limits::default(), rtt: Some(rtt) };

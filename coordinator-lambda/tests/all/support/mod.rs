@@ -127,8 +127,10 @@ impl World {
         // The federation lists the operators in another order than the survey.
         let operators = [2, 0, 1].map(|i: usize| operator(&parties[i]));
         let key = SigningKey::from_seed(&SEED).unwrap().public();
-        let federation =
-            Federation { coordinator: CoordinatorInfo { url: options.url.into(), key }, operators };
+        let federation = Federation {
+            coordinator: CoordinatorInfo { url: options.url.into(), key, next_key: None },
+            operators,
+        };
         std::fs::write(folder.path().join("federation.json"), serde_json::to_vec(&federation).unwrap())
             .unwrap();
         std::fs::write(folder.path().join("key"), SEED).unwrap();
@@ -264,6 +266,7 @@ fn operator(party: &StubParty) -> OperatorManifest {
         identity: party.key.public(),
         sealing: SealingKey([i + 1; 32]),
         peer_key: PublicKey([i + 1; 32]),
+        next_peer_key: None,
         peer_address: format!("127.0.0.1:{}", 7000 + u16::from(i)),
         url: format!("{}/", party.url),
         engine: EngineDigest([9; 32]),

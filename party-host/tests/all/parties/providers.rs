@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use party_host::clock::Clock as _;
 use tercet_mpc::{HashAlg, Statement};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState, SubmissionStatus};
+use tercet_protocol::keys::SigningKey;
+use tercet_protocol::submission::Ticket;
 
-use super::world::{Prepared, World, cohort, manifest};
+use super::world::{NEXT_TICKETS, Prepared, World, cohort, manifest};
 
 fn problem(answer: Result<SubmissionStatus, Problem>) -> Problem {
     match answer {
@@ -38,6 +41,35 @@ fn forged(
     columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
     let statement = Statement::new(columns, statement.outputs().to_vec()).unwrap();
     world.prove(presentation, &statement, witness, 9)
+}
+
+/// While the coordinator changes its key, tickets of the next one count; no others do.
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_are_the_coordinator_s_and_for_this_submission() {
+    let world = World::start(manifest(), Duration::from_secs(20)).await;
+    let names = cohort();
+    let (mine, other) = (world.prepare(&names[0]), world.prepare(&names[1]));
+    let (survey, id, now) = (world.survey_id(), mine.id(), world.clock.now());
+    let next = SigningKey::from_seed(&NEXT_TICKETS).unwrap();
+    let stranger = SigningKey::from_seed(&[55; 32]).unwrap();
+    for ticket in [
+        Ticket::issue(&stranger, survey, id, now + 300),
+        Ticket::issue(&next, survey, other.id(), now + 300),
+        Ticket::issue(&next, survey, id, now - 1),
+    ] {
+        let body = world.upload_with(&mine, 0, ticket);
+        let answer = world.party(0).upload(id, body, Duration::from_secs(60)).await;
+        assert_eq!(answer.unwrap_err().known(), Some(ProblemKind::TicketInvalid));
+    }
+    let send = |party: usize| {
+        let body = world.upload_with(&mine, party, Ticket::issue(&next, survey, id, now + 300));
+        let node = world.party(party).clone();
+        async move { node.upload(id, body, Duration::from_secs(60)).await }
+    };
+    let (a, b, c) = tokio::join!(send(0), send(1), send(2));
+    for answer in [a, b, c] {
+        assert!(matches!(answer.unwrap().state, SubmissionState::Accepted { .. }));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

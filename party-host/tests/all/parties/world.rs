@@ -10,7 +10,7 @@ use bytes::Bytes;
 use party_host::clock::{Clock, ManualClock};
 use party_host::keyring::{FileKeyring, Sealer};
 use party_host::node::{Node, NodeParts, Parts, SurveyNode};
-use party_host::peer::{Limits as PeerLimits, PeerConfig, PeerLinks};
+use party_host::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks};
 use party_host::sandbox::{Limits, Sandbox};
 use party_host::store::{Store, StoreConfig};
 use tempfile::TempDir;
@@ -61,6 +61,8 @@ fn key(kind: u8, party: usize) -> SigningKey {
 const IDENTITY: u8 = 1;
 const PEER: u8 = 2;
 const SEALING: u8 = 3;
+/// Seed of the key that the coordinator is about to change to.
+pub const NEXT_TICKETS: [u8; 32] = [98; 32];
 
 /// A submission as a provider made it: what each party gets, not sealed yet.
 #[derive(Clone)]
@@ -118,6 +120,7 @@ impl World {
                 identity: PublicKey([0; 32]),
                 sealing: OpeningKey::from_seed(&seed(SEALING, i)).public(),
                 peer_key: key(PEER, i).public(),
+                next_peer_key: None,
                 peer_address: addresses[i].to_string(),
                 url: format!("http://127.0.0.1:{}", i + 1),
                 engine,
@@ -129,7 +132,11 @@ impl World {
         let root = std::fs::read(vectors().join("root.der")).unwrap();
         let parties = operators.each_ref().map(|m| m.identity);
         let survey = SurveyDescriptor::assemble(manifest, &[root], parties, engine).unwrap();
-        let info = CoordinatorInfo { url: "http://127.0.0.1:9".into(), key: coordinator.public() };
+        let info = CoordinatorInfo {
+            url: "http://127.0.0.1:9".into(),
+            key: coordinator.public(),
+            next_key: Some(SigningKey::from_seed(&NEXT_TICKETS).unwrap().public()),
+        };
         let federation = Federation { coordinator: info, operators };
         federation.verify().unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
@@ -184,7 +191,7 @@ impl World {
             listener,
             PeerConfig {
                 key: Arc::new(key(PEER, i)),
-                peers: peers.map(|m| (m.peer_key, m.peer_address.clone())).collect(),
+                peers: peers.map(KnownPeer::from).collect(),
                 limits: PeerLimits::default(),
                 rtt: None,
             },
@@ -270,10 +277,14 @@ impl World {
 
     /// The upload for one party.
     pub fn upload_body(&self, prepared: &Prepared, party: usize) -> Bytes {
-        let id = prepared.id();
+        let (survey, expires) = (self.survey_id(), self.clock.now() + 300);
+        self.upload_with(prepared, party, Ticket::issue(&self.coordinator, survey, prepared.id(), expires))
+    }
+
+    /// The same with any ticket.
+    pub fn upload_with(&self, prepared: &Prepared, party: usize, ticket: Ticket) -> Bytes {
         let key = self.federation.operators[party].sealing;
-        let sealed = seal_private(key, id, party as u8, &prepared.private[party]).unwrap();
-        let ticket = Ticket::issue(&self.coordinator, self.survey_id(), id, self.clock.now() + 300);
+        let sealed = seal_private(key, prepared.id(), party as u8, &prepared.private[party]).unwrap();
         ShareUpload { public: prepared.public.encode(), ticket, sealed }.encode().into()
     }
 
