@@ -62,20 +62,17 @@ const STEPS: &[Step] = &[
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
     ("fuzz targets", |_| fuzz::briefly()),
+    ("localstack", localstack),
 ];
-
-/// Run only when named: it builds the Lambda's package and takes minutes.
-const ON_REQUEST: &[Step] = &[("localstack", localstack)];
 
 /// Runs all steps.
 pub fn run(options: &Options) -> Result<()> {
     let mut report = Report { strict: options.strict, skipped: Vec::new() };
     let only = options.only.as_deref();
     let chosen = |name: &str| only.is_none_or(|only| name.contains(only));
-    let on_request = ON_REQUEST.iter().filter(|_| only.is_some());
-    let steps: Vec<&Step> = STEPS.iter().chain(on_request).filter(|(name, _)| chosen(name)).collect();
+    let steps: Vec<&Step> = STEPS.iter().filter(|(name, _)| chosen(name)).collect();
     if steps.is_empty() {
-        let names: Vec<_> = STEPS.iter().chain(ON_REQUEST).map(|(name, _)| *name).collect();
+        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
         bail!("no step has that name; there are: {}", names.join(", "));
     }
     for (name, step) in steps {
