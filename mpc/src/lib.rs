@@ -15,6 +15,7 @@ pub mod circuit;
 pub mod compute;
 pub mod decimal;
 pub mod field;
+pub mod fixed;
 pub mod net;
 pub mod noise;
 pub mod order;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::circuit;
 use crate::decimal::Excess;
+use crate::fixed;
 
 /// Most columns of one statement.
 pub const MAX_COLUMNS: usize = 16;
@@ -61,6 +62,20 @@ pub enum Output {
     /// In two lanes the 128-bit two's-complement product is `low + 2^64 * high` with `low` in 0..2^64 and
     /// `high` signed.
     Product(u8, u8),
+    /// The binary logarithm of its integer, which must be above zero: [`fixed::log2`], one lane.
+    Log(u8),
+    /// The reciprocal of its integer, which must be above zero: [`fixed::reciprocal`], one lane.
+    Reciprocal(u8),
+}
+
+impl Output {
+    /// The column that must be above zero for it.
+    pub fn positive(self) -> Option<u8> {
+        match self {
+            Self::Log(c) | Self::Reciprocal(c) => Some(c),
+            Self::Value(_) | Self::Square(_) | Self::Product(..) => None,
+        }
+    }
 }
 
 /// Which part of its output a lane carries.
@@ -152,7 +167,7 @@ impl Statement {
         for (i, output) in outputs.iter().enumerate() {
             let known = |c: u8| usize::from(c) < columns.len();
             let fine = match *output {
-                Output::Value(c) | Output::Square(c) => known(c),
+                Output::Value(c) | Output::Square(c) | Output::Log(c) | Output::Reciprocal(c) => known(c),
                 Output::Product(a, b) => known(a) && known(b) && a != b,
             };
             if !fine {
@@ -184,6 +199,9 @@ impl Statement {
                 Output::Square(c) => (2 * self.bits(c), false),
                 // One more for the sign.
                 Output::Product(a, b) => (self.bits(a) + self.bits(b) + 1, true),
+                // An exponent has six bits.
+                Output::Log(_) => (6 + fixed::FRACTION, false),
+                Output::Reciprocal(c) => (fixed::reciprocal_places(self.bits(c)) + 1, false),
             };
             if bits + MAX_ROWS_LOG2 > 128 {
                 lanes.push(Lane { output, part: Part::Low, signed: false });
@@ -195,7 +213,8 @@ impl Statement {
         lanes
     }
 
-    fn bits(&self, column: u8) -> u32 {
+    /// Bits of a column's magnitude.
+    pub(crate) fn bits(&self, column: u8) -> u32 {
         self.columns.get(usize::from(column)).map_or(0, |c| u32::from(c.bits))
     }
 
@@ -225,6 +244,8 @@ impl Statement {
                 Output::Value(c) => [1, c, 0],
                 Output::Square(c) => [2, c, 0],
                 Output::Product(a, b) => [3, a, b],
+                Output::Log(c) => [4, c, 0],
+                Output::Reciprocal(c) => [5, c, 0],
             });
         }
         out
@@ -265,6 +286,8 @@ impl Statement {
             [1, c, 0] => Some(Output::Value(c)),
             [2, c, 0] => Some(Output::Square(c)),
             [3, a, b] => Some(Output::Product(a, b)),
+            [4, c, 0] => Some(Output::Log(c)),
+            [5, c, 0] => Some(Output::Reciprocal(c)),
             _ => None,
         };
         let columns: Option<Vec<_>> = head.chunks_exact(COLUMN_BYTES).map(column).collect();

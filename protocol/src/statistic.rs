@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tercet_mpc::Output;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::statement::Lane;
 pub use tercet_mpc::statistics::{Epsilon, Family, Permit, Statistic, StatisticError, Target};
 use tercet_mpc::statistics::{Exact, Facts, Value, evaluate};
+use tercet_mpc::{Output, fixed};
 
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
 use crate::survey::SurveyManifest;
@@ -69,9 +69,10 @@ pub fn release(
     groups: &BTreeMap<String, Vec<OpenedGroup>>,
 ) -> Vec<StatisticValue> {
     let scales: Vec<u8> = manifest.columns.iter().map(|c| c.scale).collect();
+    let bits: Vec<u8> = manifest.columns.iter().map(|c| c.bits).collect();
     let value = |statistic: &Statistic, target, opened: &Opened| {
         let Opened { submissions, lanes, sums, orders, noise: _ } = opened;
-        let facts = Facts { count: *submissions, scales: &scales, lanes, sums, orders };
+        let facts = Facts { count: *submissions, scales: &scales, bits: &bits, lanes, sums, orders };
         evaluate(&statistic.measure, target, &facts).ok()
     };
     let mut values = Vec::new();
@@ -132,6 +133,12 @@ fn noise(
             Output::Value(c) => (column(c).0.to_owned(), column(c).1),
             Output::Square(c) => (format!("{}^2", column(c).0), 2 * column(c).1),
             Output::Product(a, b) => (format!("{}*{}", column(a).0, column(b).0), column(a).1 + column(b).1),
+            // In the fixed point that is proven, of the column's integer.
+            Output::Log(c) => (format!("2^{}*log2({})", fixed::FRACTION, column(c).0), 0),
+            Output::Reciprocal(c) => {
+                let bits = manifest.columns.get(usize::from(c)).map_or(0, |c| u32::from(c.bits));
+                (format!("2^{}/{}", fixed::reciprocal_places(bits), column(c).0), 0)
+            }
         };
         AddedNoise {
             sum,
@@ -159,7 +166,7 @@ fn fraction(exact: &Exact) -> Option<Fraction> {
         numerator: exact.numerator().to_string(),
         denominator: exact.denominator().to_string(),
     };
-    (!exact.is_root()).then(fraction)
+    exact.is_fraction().then(fraction)
 }
 
 fn column(manifest: &SurveyManifest, target: Target) -> Option<String> {

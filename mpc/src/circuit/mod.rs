@@ -7,6 +7,7 @@
 mod arith;
 mod backends;
 mod decimal;
+mod fixed;
 mod hash;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,14 @@ pub fn evaluate<B: Backend>(b: &mut B, statement: &Statement) {
                 } else {
                     arith::check_sharing(b, product);
                 }
+            }
+            Output::Log(c) => {
+                let log = fixed::log2(b, &number(c));
+                arith::check_sharing(b, [log, B::W::ZERO]);
+            }
+            Output::Reciprocal(c) => {
+                let reciprocal = fixed::reciprocal(b, &number(c));
+                arith::check_sharing(b, reciprocal);
             }
         }
     }

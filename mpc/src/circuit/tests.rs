@@ -1,13 +1,15 @@
 //! Circuits against the reference crates and the clear-text parser; shares against plain values.
 
+use alloc::string::ToString as _;
 use alloc::vec;
 use alloc::vec::Vec;
 use proptest::prelude::*;
 use sha2::Digest;
 
 use super::*;
-use crate::bits::{BitWriter, Words};
+use crate::bits::{BitWriter, Words, mask};
 use crate::decimal::{Excess, parse_decimal};
+use crate::fixed;
 
 const BLINDER: [u8; 16] = *b"0123456789abcdef";
 
@@ -136,6 +138,45 @@ fn squares_and_products() {
     )));
 }
 
+/// Whether the circuit accepts this text, in units of 1, with this lane and no other.
+fn derives(text: &str, bits: u8, output: Output, lane: u128) -> bool {
+    let s = statement(HashAlg::Blake3, &[text.as_bytes()], 0, bits, Excess::Reject, vec![output]);
+    assert_eq!(s.lanes().len(), 1);
+    satisfied(&run(&s, &[text.as_bytes()], &[split(lane)]))
+}
+
+#[test]
+fn logarithms_and_reciprocals_are_of_positive_numbers_only() {
+    for bits in [1, 2, 3, 10, 24, 25, 26, 48, 63] {
+        let largest = mask(bits.into());
+        for value in
+            [1, 2, 3, largest / 2 + 1, largest - 1, largest].into_iter().filter(|v| (1..=largest).contains(v))
+        {
+            let text = value.to_string();
+            let (log, reciprocal) = (fixed::log2(value).into(), fixed::reciprocal(value, bits.into()));
+            for (output, lane) in [(Output::Log(0), log), (Output::Reciprocal(0), reciprocal)] {
+                assert!(derives(&text, bits, output, lane), "{output:?} of {value} in {bits} bits");
+                assert!(!derives(&text, bits, output, lane + 1), "{output:?} of {value} in {bits} bits");
+            }
+        }
+        for output in [Output::Log(0), Output::Reciprocal(0)] {
+            for refused in ["0", "-0", "-1"] {
+                // Zero, all ones, and what the clear function gives.
+                let all = (1 << (u32::from(bits) + 25)) - 1;
+                let clear = [fixed::log2(1).into(), fixed::reciprocal(1, bits.into())];
+                for lane in [0, all, clear[0], clear[1]] {
+                    assert!(!derives(refused, bits, output, lane), "{output:?} of {refused} in {bits} bits");
+                }
+            }
+        }
+    }
+    let gates =
+        |output| statement(HashAlg::Blake3, &[b"12"], 0, 48, Excess::Reject, vec![output]).layout().gates;
+    let value = gates(Output::Value(0)) - 48;
+    assert_eq!(gates(Output::Log(0)) - value, 1_847);
+    assert_eq!(gates(Output::Reciprocal(0)) - value, 47 + 73 * 97);
+}
+
 #[test]
 fn awkward_numbers() {
     for text in [
@@ -208,6 +249,17 @@ use std::string::String;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn logarithms_and_reciprocals_are_the_clear_ones(value in 1u64..1 << 63, shift in 0u32..62, bits in 1u8..=63) {
+        let value = (value >> shift).clamp(1, mask(bits.into()));
+        let text = value.to_string();
+        let (log, reciprocal) = (fixed::log2(value).into(), fixed::reciprocal(value, bits.into()));
+        prop_assert!(derives(&text, bits, Output::Log(0), log));
+        prop_assert!(derives(&text, bits, Output::Reciprocal(0), reciprocal));
+        prop_assert!(!derives(&text, bits, Output::Log(0), log ^ 1));
+        prop_assert!(!derives(&text, bits, Output::Reciprocal(0), reciprocal ^ 1));
+    }
 
     #[test]
     fn decimal_is_the_clear_parser(text in nasty(), scale in 0u8..=18, bits in 1u8..=63, truncate: bool, off in 1i64..9) {

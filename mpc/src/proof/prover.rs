@@ -12,6 +12,7 @@ use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Plain, Streams};
 use crate::decimal::{DecimalError, parse_decimal};
 use crate::field::Gf128;
+use crate::fixed;
 use crate::statement::{BLINDER_BYTES, Column, Lane, Layout, Output, Part, Statement};
 
 /// The secret behind one column's commitment.
@@ -78,6 +79,14 @@ pub enum ProveError {
         /// What is wrong.
         error: DecimalError,
     },
+    /// A value is not above zero, and its logarithm or reciprocal is asked for.
+    #[error(
+        "column {column}: the value must be above zero, since the survey asks for a geometric or harmonic mean"
+    )]
+    NotPositive {
+        /// The column.
+        column: usize,
+    },
     /// A commitment is not that of the value and blinder.
     #[error(
         "the attested commitments are not those of these values and blinders: check that presentation and secrets belong together"
@@ -135,7 +144,9 @@ pub fn prove(
         .lanes()
         .iter()
         .zip(shares[0].lanes(&layout).zip(shares[1].lanes(&layout)))
-        .map(|(lane, (x0, x1))| [x0, x1, lane_value(lane, &values).wrapping_sub(x0).wrapping_sub(x1)])
+        .map(|(lane, (x0, x1))| {
+            [x0, x1, lane_value(statement, lane, &values).wrapping_sub(x0).wrapping_sub(x1)]
+        })
         .collect();
     let streams = evaluate(statement, &layout, &inputs, &lanes);
     if streams.zeros.iter().any(|w| w.0 != [0]) {
@@ -180,16 +191,26 @@ fn values(statement: &Statement, witness: &[ColumnWitness]) -> Result<Vec<i64>, 
         parse_decimal(&w.bytes, c.scale, c.bits, c.excess)
             .map_err(|error| ProveError::Decimal { column, error })
     };
-    columns.iter().zip(witness).enumerate().map(value).collect()
+    let values: Vec<i64> = columns.iter().zip(witness).enumerate().map(value).collect::<Result<_, _>>()?;
+    let positive = statement.outputs().iter().filter_map(|o| o.positive()).map(usize::from);
+    match positive.filter(|c| values[*c] <= 0).min() {
+        Some(column) => Err(ProveError::NotPositive { column }),
+        None => Ok(values),
+    }
 }
 
 /// What the three shares of a lane add up to.
-pub(super) fn lane_value(lane: &Lane, values: &[i64]) -> u128 {
+pub(super) fn lane_value(statement: &Statement, lane: &Lane, values: &[i64]) -> u128 {
     let value = |c: u8| i128::from(values[usize::from(c)]);
     let full = match lane.output {
         Output::Value(c) => value(c),
         Output::Square(c) => value(c) * value(c),
         Output::Product(a, b) => value(a) * value(b),
+        Output::Log(c) => i128::from(fixed::log2(values[usize::from(c)].unsigned_abs())),
+        // Below 2^88.
+        Output::Reciprocal(c) => {
+            fixed::reciprocal(values[usize::from(c)].unsigned_abs(), statement.bits(c)) as i128
+        }
     };
     match lane.part {
         Part::Whole => full as u128,

@@ -15,6 +15,7 @@ use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Shares, Streams};
 use crate::decimal::Excess;
 use crate::field::Gf128;
+use crate::fixed;
 use crate::statement::{Column, HashAlg, Layout, Output, Statement};
 
 const BLINDER: [u8; 16] = [0x5a; 16];
@@ -127,7 +128,7 @@ fn honest_proofs_hold() {
             for (i, lane) in s.lanes().iter().enumerate() {
                 let sum =
                     shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&layout).nth(i).unwrap()));
-                assert_eq!(sum, lane_value(lane, &[value]));
+                assert_eq!(sum, lane_value(&s, lane, &[value]));
             }
             assert_eq!(ShareHashes::decode(&p.public.encode()), Some(p.public));
         }
@@ -139,13 +140,27 @@ fn several_columns_and_products() {
     let texts = [&b"-0.07"[..], b"123456789.01", b"5"];
     let algs = [HashAlg::Sha256, HashAlg::Keccak256, HashAlg::Blake3];
     let columns = texts.iter().zip(algs).map(|(t, alg)| column(alg, t)).collect();
-    let outputs = vec![Output::Product(0, 1), Output::Value(2), Output::Square(1), Output::Product(2, 1)];
+    let mut outputs = vec![Output::Product(0, 1), Output::Value(2), Output::Square(1), Output::Product(2, 1)];
+    outputs.extend([Output::Log(1), Output::Reciprocal(2)]);
     let s = Statement::new(columns, outputs).unwrap();
     let p = prove(&s, &texts.map(witness), &CTX, &[1; 32], &mut |_| {}).unwrap();
     let shares = shares(&p, &s.layout());
     assert_eq!(open_all(&s, &p.public, &shares), Ok(()));
     let product = shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&s.layout()).next().unwrap()));
     assert_eq!(product as i128, -7 * 12_345_678_901);
+    let lane = |i| shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&s.layout()).nth(i).unwrap()));
+    assert_eq!(lane(4), fixed::log2(12_345_678_901).into());
+    assert_eq!(lane(5), fixed::reciprocal(500, 40));
+}
+
+#[test]
+fn only_positive_values_have_logarithms_and_reciprocals() {
+    for (output, text) in [(Output::Log(1), &b"0.00"[..]), (Output::Reciprocal(1), b"-1.5")] {
+        let columns = vec![column(HashAlg::Blake3, b"1"), column(HashAlg::Blake3, text)];
+        let s = Statement::new(columns, vec![Output::Value(0), output]).unwrap();
+        let refused = prove(&s, &[witness(b"1"), witness(text)], &CTX, &[1; 32], &mut |_| {}).map(drop);
+        assert_eq!(refused, Err(ProveError::NotPositive { column: 1 }));
+    }
 }
 
 #[test]
@@ -407,7 +422,7 @@ proptest! {
     #[test]
     fn statements_round_trip(at in 0usize..100, flip in 1u8..) {
         let columns = vec![column(HashAlg::Sha256, b"1.5"), column(HashAlg::Keccak256, b"-2")];
-        let s = Statement::new(columns, vec![Output::Value(0), Output::Product(1, 0), Output::Square(1)]).unwrap();
+        let s = Statement::new(columns, vec![Output::Value(0), Output::Product(1, 0), Output::Square(1), Output::Log(0), Output::Reciprocal(1)]).unwrap();
         let mut bytes = s.encode();
         prop_assert!(Statement::decode(&bytes).as_ref() == Ok(&s));
         let at = at % bytes.len();

@@ -11,6 +11,7 @@ use super::exact::Exact;
 use super::name::{Family, Measure};
 use super::needs::{Limit, Target, interpolation, limits, nearest, product};
 use super::number::Share;
+use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};
 use crate::statement::{Lane, Output, Part};
 
@@ -31,6 +32,8 @@ pub struct Facts<'a> {
     pub count: u64,
     /// Decimal places of the columns.
     pub scales: &'a [u8],
+    /// Bits of their magnitudes.
+    pub bits: &'a [u8],
     /// Opened lanes.
     pub lanes: &'a [Lane],
     /// Their sums, in the same order.
@@ -52,8 +55,8 @@ pub enum Undefined {
         /// Submissions it takes.
         needs: u64,
     },
-    /// It divides by the sum of the values, which is not positive.
-    #[error("{0} is undefined where the sum of the values is not positive")]
+    /// It divides by the sum of the values (or of their reciprocals), which is not positive.
+    #[error("{0} is undefined where the sum that it divides by is not positive")]
     NotPositive(Family),
     /// It divides by a column's spread, and all values are equal.
     #[error("{0} is undefined where all values of a column are equal")]
@@ -119,6 +122,37 @@ fn power(exponent: u32) -> BigUint {
     BigUint::from(10u8).pow(exponent)
 }
 
+/// Digits of a mean that is computed in fixed point: the last may be off by three.
+const NEAR: u32 = 7;
+/// Binary places of its powers of two.
+const PLACES: u32 = 96;
+
+/// 2 to the power of `logs / (count 2^24)`, as a fraction. None if no values have it. `count` is not 0.
+fn exp2(logs: &BigInt, count: u64) -> Option<(BigUint, BigUint)> {
+    let one = BigInt::from(count) << fixed::FRACTION;
+    // Rounded down, also below zero (noise).
+    let mut whole = logs / &one;
+    if whole.clone() * &one > *logs {
+        whole -= 1;
+    }
+    // Binary digits of what is left choose among the roots 2^(1/2), 2^(1/4), ...
+    let mut rest = logs - &whole * &one;
+    let mut root = BigUint::from(2u8) << PLACES;
+    let mut power = BigUint::from(1u8) << PLACES;
+    for _ in 0..PLACES / 2 {
+        root = (root << PLACES).sqrt();
+        rest *= 2;
+        if rest >= one {
+            rest -= &one;
+            power = (power * &root) >> PLACES;
+        }
+    }
+    // Values are below 2^63; noise may lead beyond, but not far.
+    let by = u64::try_from(whole.magnitude()).ok().filter(|by| *by < 1024)?;
+    let denominator = BigUint::from(1u8) << PLACES;
+    Some(if whole.sign() == Sign::Minus { (power, denominator << by) } else { (power << by, denominator) })
+}
+
 impl Evaluation<'_> {
     fn family(&self) -> Family {
         self.measure.family()
@@ -134,6 +168,11 @@ impl Evaluation<'_> {
 
     fn scale(&self, column: u8) -> Result<u8, Undefined> {
         self.facts.scales.get(usize::from(column)).copied().ok_or_else(|| self.not_opened())
+    }
+
+    /// Bits of the column's magnitude.
+    fn bits(&self, column: u8) -> Result<u32, Undefined> {
+        self.facts.bits.get(usize::from(column)).map(|b| u32::from(*b)).ok_or_else(|| self.not_opened())
     }
 
     fn total(&self, output: Output) -> Result<BigInt, Undefined> {
@@ -191,6 +230,22 @@ impl Evaluation<'_> {
         match self.family() {
             Family::Sum => self.fraction(sum()?, unit, scale),
             Family::Mean => self.fraction(sum()?, self.n() * unit, scale),
+            Family::GeometricMean => {
+                let logs = self.total(Output::Log(column))?;
+                let (numerator, denominator) =
+                    exp2(&logs, self.facts.count).ok_or(Undefined::Contradiction)?;
+                Exact::near(numerator.into(), denominator * unit.magnitude(), NEAR)
+                    .ok_or(Undefined::Contradiction)
+            }
+            Family::HarmonicMean => {
+                let reciprocals = self.total(Output::Reciprocal(column))?;
+                if reciprocals.sign() != Sign::Plus {
+                    return Err(Undefined::NotPositive(self.family()));
+                }
+                let bits = self.bits(column)?;
+                let n = self.n() << fixed::reciprocal_places(bits);
+                Exact::near(n, (reciprocals * unit).magnitude().clone(), NEAR).ok_or(Undefined::Contradiction)
+            }
             family => {
                 let less = matches!(family, Family::Variance | Family::Stddev);
                 let divisor = BigInt::from(self.facts.count - u64::from(less));

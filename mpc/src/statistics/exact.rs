@@ -1,4 +1,4 @@
-//! Exact values: fractions and their square roots, rounded only as text.
+//! Exact values: fractions and their square roots, rounded only as text; and values that are known to some digits.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -6,32 +6,45 @@ use core::fmt;
 
 use num_bigint::{BigInt, BigUint, Sign};
 
-/// An exact value: a reduced fraction, or the square root of one with its sign.
+/// An exact value: a reduced fraction, or the square root of one with its sign. Or a fraction that is near a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exact {
     numerator: BigInt,
     denominator: BigUint,
-    root: bool,
+    kind: Kind,
+    /// Decimal places of the text, or digits of a value that is near.
     places: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Fraction,
+    Root,
+    Near,
 }
 
 impl Exact {
     /// A fraction; `places` of its decimal text. None if the denominator is zero.
     pub fn fraction(numerator: BigInt, denominator: BigUint, places: u32) -> Option<Self> {
-        Self::new(numerator, denominator, false, places)
+        Self::new(numerator, denominator, Kind::Fraction, places)
     }
 
     /// The square root of a fraction's magnitude, with the sign of its numerator. None if the denominator is zero.
     pub fn signed_root(numerator: BigInt, denominator: BigUint, places: u32) -> Option<Self> {
-        Self::new(numerator, denominator, true, places)
+        Self::new(numerator, denominator, Kind::Root, places)
+    }
+
+    /// A value of which `digits` are known, by a fraction near it. None if the denominator is zero.
+    pub fn near(numerator: BigInt, denominator: BigUint, digits: u32) -> Option<Self> {
+        Self::new(numerator, denominator, Kind::Near, digits)
     }
 
     /// A whole number.
     pub fn whole(value: impl Into<BigInt>) -> Self {
-        Self { numerator: value.into(), denominator: BigUint::from(1u8), root: false, places: 0 }
+        Self { numerator: value.into(), denominator: BigUint::from(1u8), kind: Kind::Fraction, places: 0 }
     }
 
-    fn new(numerator: BigInt, denominator: BigUint, root: bool, places: u32) -> Option<Self> {
+    fn new(numerator: BigInt, denominator: BigUint, kind: Kind, places: u32) -> Option<Self> {
         if denominator == BigUint::ZERO {
             return None;
         }
@@ -42,7 +55,7 @@ impl Exact {
         Some(Self {
             numerator: numerator / BigInt::from(a.clone()),
             denominator: denominator / a,
-            root,
+            kind,
             places,
         })
     }
@@ -57,12 +70,12 @@ impl Exact {
         &self.denominator
     }
 
-    /// Whether the value is the square root of the fraction.
-    pub fn is_root(&self) -> bool {
-        self.root
+    /// Whether the value is the fraction.
+    pub fn is_fraction(&self) -> bool {
+        self.kind == Kind::Fraction
     }
 
-    /// The exact value as text: `a`, `a/b`, `sqrt(a/b)` or `-sqrt(a/b)`.
+    /// The exact value as text: `a`, `a/b`, `sqrt(a/b)` or `-sqrt(a/b)`; `~a/b` of one that is near.
     pub fn exact_text(&self) -> String {
         let magnitude = self.numerator.magnitude();
         let sign = if self.numerator.sign() == Sign::Minus { "-" } else { "" };
@@ -71,14 +84,40 @@ impl Exact {
         } else {
             format!("{magnitude}/{}", self.denominator)
         };
-        if self.root { format!("{sign}sqrt({fraction})") } else { format!("{sign}{fraction}") }
+        match self.kind {
+            Kind::Fraction => format!("{sign}{fraction}"),
+            Kind::Root => format!("{sign}sqrt({fraction})"),
+            Kind::Near => format!("~{sign}{fraction}"),
+        }
+    }
+
+    /// The fraction rounded to so many digits from the first that is not zero.
+    fn significant(&self, digits: u32) -> String {
+        let ten = |n: u32| BigUint::from(10u8).pow(n);
+        let (magnitude, denominator) = (self.numerator.magnitude(), &self.denominator);
+        if *magnitude == BigUint::ZERO {
+            return "0".into();
+        }
+        let whole = magnitude / denominator;
+        if whole < ten(digits) {
+            // As many places as it takes.
+            let mut places = 0;
+            while magnitude * ten(places + 1) / denominator < ten(digits) {
+                places += 1;
+            }
+            return self.decimal(places);
+        }
+        let beyond = whole.to_string().len() as u32 - digits;
+        let rounded = (magnitude * 2u8 / (denominator * ten(beyond)) + 1u8) / 2u8 * ten(beyond);
+        let sign = if self.numerator.sign() == Sign::Minus { "-" } else { "" };
+        format!("{sign}{rounded}")
     }
 
     /// The value in decimal with at most `places` places, rounded to nearest, halves away from zero.
     pub fn decimal(&self, places: u32) -> String {
         // Twice the wanted integer, rounded down; then half of it, rounded up at a half.
         let magnitude = self.numerator.magnitude();
-        let doubled = if self.root {
+        let doubled = if self.kind == Kind::Root {
             (magnitude * BigUint::from(10u8).pow(2 * places) * 4u8 / &self.denominator).sqrt()
         } else {
             magnitude * BigUint::from(10u8).pow(places) * 2u8 / &self.denominator
@@ -98,7 +137,11 @@ impl Exact {
 /// The decimal text with the default number of places.
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.decimal(self.places))
+        f.write_str(&if self.kind == Kind::Near {
+            self.significant(self.places)
+        } else {
+            self.decimal(self.places)
+        })
     }
 }
 
@@ -116,6 +159,19 @@ mod tests {
         assert_eq!(Exact::fraction(1.into(), 0u8.into(), 0), None);
         let root = Exact::signed_root((-2).into(), 1u8.into(), 5).unwrap();
         assert_eq!((root.to_string().as_str(), root.exact_text().as_str()), ("-1.41421", "-sqrt(2)"));
+    }
+
+    #[test]
+    fn digits_are_counted_from_the_first() {
+        let near = |n: i64, d: u64| Exact::near(n.into(), d.into(), 4).unwrap().to_string();
+        assert_eq!(near(1, 3), "0.3333");
+        assert_eq!(near(-2, 3000), "-0.0006667");
+        assert_eq!(near(123_456, 10), "12350");
+        assert_eq!(near(99_999, 1), "100000");
+        assert_eq!(near(99_999, 10_000), "10");
+        assert_eq!([near(0, 7), near(12_345, 1000), near(5, 1)], ["0", "12.35", "5"]);
+        let exact = Exact::near(7.into(), 3u8.into(), 4).unwrap();
+        assert_eq!((exact.exact_text().as_str(), exact.is_fraction()), ("~7/3", false));
     }
 
     proptest! {

@@ -68,6 +68,10 @@ families! {
     Sum = "sum", 1, None;
     /// Arithmetic mean.
     Mean = "mean", 1, None;
+    /// The n-th root of the product of all values, which must be above zero.
+    GeometricMean = "geometric_mean", 1, None;
+    /// n divided by the sum of the reciprocals of all values, which must be above zero.
+    HarmonicMean = "harmonic_mean", 1, None;
     /// Sample variance (divided by n - 1), in the unit squared.
     Variance = "variance", 1, None;
     /// Population variance (divided by n).

@@ -74,6 +74,8 @@ impl Family {
             (F::Variance | F::VariancePopulation | F::Stddev | F::StddevPopulation, Target::One(c)) => {
                 vec![Output::Value(c), Output::Square(c)]
             }
+            (F::GeometricMean, Target::One(c)) => vec![Output::Log(c)],
+            (F::HarmonicMean, Target::One(c)) => vec![Output::Reciprocal(c)],
             (F::Covariance, Target::Two(a, b)) => vec![Output::Value(a), Output::Value(b), product(a, b)],
             (F::Correlation, Target::Two(a, b)) => {
                 vec![Output::Value(a), Output::Value(b), Output::Square(a), Output::Square(b), product(a, b)]

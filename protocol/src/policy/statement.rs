@@ -11,8 +11,8 @@ use crate::statistic::targets;
 use crate::survey::{ExcessDigits, SurveyManifest};
 
 impl SurveyManifest {
-    /// The numbers that every provider shares: each column's value, its square where a statistic of it needs it,
-    /// and the products of pairs. Listing `variance` makes every column's square one of them, `variance(a)` one.
+    /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
+    /// statistic of it needs them, and the products of pairs. Listing `variance` makes every column's square one of them, `variance(a)` one.
     pub fn outputs(&self) -> Vec<Output> {
         let needed: BTreeSet<Output> = self
             .permits()
@@ -21,8 +21,8 @@ impl SurveyManifest {
             .collect();
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
-            let square = Some(Output::Square(c)).filter(|s| needed.contains(s));
-            std::iter::once(Output::Value(c)).chain(square)
+            let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c)];
+            std::iter::once(Output::Value(c)).chain(derived.into_iter().filter(|o| needed.contains(o)))
         });
         let products = needed.iter().filter(|o| matches!(o, Output::Product(..))).copied();
         single.chain(products).collect()

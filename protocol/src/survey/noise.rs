@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tercet_mpc::Output;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::statement::Part;
 use tercet_mpc::statistics::{Epsilon, Family, Statistic};
+use tercet_mpc::{Output, fixed};
 
 use super::{SurveyError, SurveyManifest, invalid};
 use crate::statistic::targets;
@@ -39,15 +39,16 @@ impl SurveyManifest {
 
     /// Most by which one submission, exchanged for another, changes the sum of an output.
     pub fn sensitivity(&self, output: Output) -> u128 {
-        let largest = |c: u8| {
-            let bits = self.columns.get(usize::from(c)).map_or(0, |c| c.bits);
-            (1u128 << bits) - 1
-        };
+        let bits = |c: u8| self.columns.get(usize::from(c)).map_or(0, |c| c.bits);
+        let largest = |c: u8| (1u128 << bits(c)) - 1;
         match output {
             // From the least to the largest.
             Output::Value(c) => 2 * largest(c),
             Output::Square(c) => largest(c) * largest(c),
             Output::Product(a, b) => 2 * largest(a) * largest(b),
+            // From those of one to those of the largest value, which is below 2^bits.
+            Output::Log(c) => u128::from(bits(c)) << fixed::FRACTION,
+            Output::Reciprocal(c) => 1 << fixed::reciprocal_places(bits(c).into()),
         }
     }
 

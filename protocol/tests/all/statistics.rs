@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tercet_mpc::fixed;
 use tercet_mpc::statement::{Lane, Part};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::statistic::{Opened, OpenedGroup, Target, permitted, release, targets};
@@ -21,6 +22,11 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
             Output::Value(c) => i128::from(r[usize::from(c)]),
             Output::Square(c) => i128::from(r[usize::from(c)]).pow(2),
             Output::Product(a, b) => i128::from(r[usize::from(a)]) * i128::from(r[usize::from(b)]),
+            Output::Log(c) => fixed::log2(r[usize::from(c)].unsigned_abs()).into(),
+            Output::Reciprocal(c) => {
+                let bits = survey.columns[usize::from(c)].bits.into();
+                fixed::reciprocal(r[usize::from(c)].unsigned_abs(), bits) as i128
+            }
         };
         let part = |v: i128| match lane.part {
             Part::Whole => v,

@@ -127,11 +127,16 @@ fn fields_are_checked() {
 
 #[test]
 fn providers_share_what_the_listed_statistics_need_and_no_more() {
-    use tercet_mpc::Output::{Product, Square, Value};
+    use tercet_mpc::Output::{Log, Product, Reciprocal, Square, Value};
     for (statistics, outputs) in [
         ("\"gini\"", vec![Value(0), Value(1)]),
         ("\"stddev(btc)\"", vec![Value(0), Value(1), Square(1)]),
         ("\"variance\"", vec![Value(0), Square(0), Value(1), Square(1)]),
+        ("\"geometric_mean(btc)\"", vec![Value(0), Value(1), Log(1)]),
+        (
+            "\"harmonic_mean\", \"stddev(btc)\"",
+            vec![Value(0), Reciprocal(0), Value(1), Square(1), Reciprocal(1)],
+        ),
         ("\"covariance\"", vec![Value(0), Value(1), Product(0, 1)]),
         ("\"regression(btc,eth_free)\"", vec![Value(0), Value(1), Square(1), Product(0, 1)]),
         ("\"correlation\", \"quantile\"", vec![Value(0), Square(0), Value(1), Square(1), Product(0, 1)]),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tercet_mpc::Output;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
+use tercet_mpc::{Output, ProveError, fixed};
 use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::policy::SurveyVerifier;
@@ -95,7 +95,13 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     let lanes = manifest.lanes();
     let sum = |lane: &Lane| match lane.output {
         Output::Value(_) => values.iter().sum::<i128>() as u128,
-        _ => values.iter().map(|v| v * v).sum::<i128>() as u128,
+        Output::Square(_) => values.iter().map(|v| v * v).sum::<i128>() as u128,
+        Output::Log(_) => integers.iter().map(|v| u128::from(fixed::log2(v.unsigned_abs()))).sum(),
+        Output::Reciprocal(_) => {
+            let bits = manifest.columns[0].bits.into();
+            integers.iter().map(|v| fixed::reciprocal(v.unsigned_abs(), bits)).sum()
+        }
+        Output::Product(..) => panic!("a survey of one column"),
     };
     let sums = lanes.iter().map(sum).collect();
     let opened = Opened {
@@ -106,6 +112,38 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
         ..Opened::default()
     };
     release(manifest, &statistics, &opened, &BTreeMap::new())
+}
+
+/// Sums of what each provider proves of its own value: whole, filtered and grouped, against clear text.
+#[tokio::test(flavor = "multi_thread")]
+async fn geometric_and_harmonic_means_are_of_positive_values() {
+    let names = ["geometric_mean", "harmonic_mean", "mean"];
+    let mut manifest = grouped();
+    manifest.survey.statistics =
+        [&names[..], &["geometric_mean@bnb"]].concat().into_iter().map(Into::into).collect();
+    let mut world = World::start(manifest, Duration::from_secs(20)).await;
+    let (zero, positive): (Vec<_>, Vec<_>) = cohort().into_iter().partition(|n| values(&[n.clone()])[0] == 0);
+    let (_, statement, witnesses) = world.opened_all(&zero[0]);
+    let refused = tercet_mpc::prove(&statement, &witnesses, &[0; 32], &[7; 32], &mut |_| {}).map(drop);
+    assert_eq!(refused, Err(ProveError::NotPositive { column: 0 }));
+
+    let prepared: Vec<Prepared> = positive.iter().map(|n| world.prepare(n)).collect();
+    futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
+    world.until_height(1).await;
+    let groups = by_field(&world, &positive);
+    let everybody: Vec<i128> = groups.values().flatten().copied().collect();
+    let manifest = world.survey.manifest();
+    let result = released(&world, &names, Filter::default()).await;
+    assert_eq!(result.result.statistics, clear(manifest, &names, &everybody));
+    let near = everybody.iter().map(|v| (*v as f64 / 1e8).ln()).sum::<f64>() / everybody.len() as f64;
+    let got: f64 = result.result.statistics[0].value.as_ref().unwrap().parse().unwrap();
+    assert!((got / near.exp() - 1.0).abs() < 1e-6, "{got} {near}");
+    let (label, values) = groups.iter().max_by_key(|(_, v)| v.len()).unwrap();
+    let result = released(&world, &names[..1], bnb(&[label])).await;
+    assert_eq!(result.result.statistics, clear(manifest, &names[..1], values));
+    let result = released(&world, &["geometric_mean@bnb"], Filter::default()).await;
+    let part = result.result.statistics[0].parts.iter().find(|p| p.label == *label).unwrap();
+    assert_eq!(part.value, clear(manifest, &names[..1], values)[0].value);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -228,7 +228,7 @@ impl World {
         (presentation, statement, witnesses.into_iter().next().unwrap())
     }
 
-    fn opened_all(&self, name: &str) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
+    pub fn opened_all(&self, name: &str) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
         let dir = vectors().join(name);
         let presentation = std::fs::read(dir.join("presentation.bin")).unwrap();
         let secrets = Secrets::decode(&std::fs::read(dir.join("secrets.bin")).unwrap()).unwrap();
