@@ -19,6 +19,9 @@ use crate::http::{Answer, Http, HttpOptions, JSON, OCTETS, Request, Url, join};
 /// How the coordinator is called in error texts.
 pub const COORDINATOR: &str = "the coordinator";
 
+/// Seconds that an answer about a running query may take; coordinators have a limit of their own.
+const QUERY_WAIT: u64 = 10;
+
 /// A coordinator.
 #[derive(Debug, Clone)]
 pub struct Coordinator {
@@ -174,9 +177,11 @@ impl Coordinator {
         Ok((location, status))
     }
 
-    /// Where a query stands.
+    /// Where a query stands; the coordinator may hold the answer back for a while until it has ended.
     pub async fn query(&self, location: &Url, id: QueryId) -> Result<QueryStatus, Error> {
-        let answer = self.http.send(&Request::get(COORDINATOR, location.clone())).await?;
+        let mut request = Request::get(COORDINATOR, location.clone());
+        request.wait = Some(QUERY_WAIT);
+        let answer = self.http.send(&request).await?;
         let status: QueryStatus = answer.json(COORDINATOR)?;
         if status.query != id {
             return Err(Error::bad_answer(COORDINATOR, "the status is another query's"));

@@ -93,7 +93,8 @@ pub fn verify(signed: &SignedResult, survey: &SurveyDescriptor) -> Result<(), Er
 pub struct QueryOptions {
     /// Give up after this.
     pub timeout: Duration,
-    /// First wait between two looks at the status; grows to ten times as much.
+    /// First pause between two looks at the status, unless the coordinator took as long to answer; grows to ten times
+    /// as much.
     pub poll: Duration,
 }
 
@@ -141,9 +142,13 @@ pub async fn ask(
             }
             QueryState::Running => {}
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 3 / 2).min(options.poll * 10);
+        let asked = tokio::time::Instant::now();
         status = coordinator.query(&location, id).await?;
+        // One that does not wait is asked more and more seldom.
+        if matches!(status.state, QueryState::Running) {
+            tokio::time::sleep(wait.saturating_sub(asked.elapsed())).await;
+            wait = (wait * 3 / 2).min(options.poll * 10);
+        }
     };
     if signed.result.query != id {
         return Err(Error::bad_answer(COORDINATOR, "the result answers another query"));

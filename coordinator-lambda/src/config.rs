@@ -33,12 +33,13 @@ const LAMBDA_TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 /// Where in it the package has federation and surveys.
 const PACKED: &str = "deployment";
 /// The other keys. `TERCET_*` variables of other names belong to other programs and are ignored.
-const OTHER_KEYS: [&str; 9] = [
+const OTHER_KEYS: [&str; 10] = [
     "create_table",
     "ticket_seconds",
     "settle_seconds",
     "query_seconds",
     "party_timeout_ms",
+    "query_wait_seconds",
     "request_timeout_ms",
     "statistics_max_age",
     "trusted_proxies",
@@ -92,6 +93,10 @@ pub struct Config {
     /// Longest wait for one answer of a party, in milliseconds.
     #[serde(default = "party_timeout_ms")]
     pub party_timeout_ms: u64,
+    /// Longest time for which an answer about a running query is held back for its end, in seconds. A function is paid
+    /// for while it waits, and each look at a query is paid for too.
+    #[serde(default = "query_wait_seconds")]
+    pub query_wait_seconds: u64,
     /// Longest time one request may take, in milliseconds.
     #[serde(default = "request_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -120,6 +125,9 @@ fn query_seconds() -> u64 {
 }
 fn party_timeout_ms() -> u64 {
     3_000
+}
+fn query_wait_seconds() -> u64 {
+    1
 }
 fn request_timeout_ms() -> u64 {
     25_000
@@ -331,6 +339,7 @@ impl Config {
         range("settle_seconds", self.settle_seconds, 0, 3_600)?;
         range("query_seconds", self.query_seconds, 1, 86_400)?;
         range("party_timeout_ms", self.party_timeout_ms, 1, 60_000)?;
+        range("query_wait_seconds", self.query_wait_seconds, 0, 20)?;
         range("request_timeout_ms", self.request_timeout_ms, 100, 900_000)?;
         range("statistics_max_age", self.statistics_max_age, 0, 86_400)
     }

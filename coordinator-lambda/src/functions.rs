@@ -11,6 +11,7 @@ use tercet_protocol::keys::random;
 
 use crate::coordinator::Coordinator;
 use crate::error::Error;
+use crate::queries::Asking;
 use crate::store::queries::{QueryOutcome, QueryRecord};
 use crate::store::submissions::RecordState;
 use crate::surveys::Survey;
@@ -126,11 +127,11 @@ async fn refresh_survey(c: &Coordinator, survey: &Survey, patience: Duration) ->
         None => None,
     };
     let refreshed = match left {
-        Some(query) => finish(c, query, false, patience).await,
+        Some(query) => finish(c, query, Asking::Again { wait: 0 }, patience).await,
         None => {
             let id = QueryId(random().map_err(|_| Error::Randomness)?);
             let query = c.new_query(survey, id, survey.statistics(), Filter::default()).await?;
-            finish(c, query, true, patience).await
+            finish(c, query, Asking::First, patience).await
         }
     };
     let running = match &refreshed {
@@ -144,13 +145,13 @@ async fn refresh_survey(c: &Coordinator, survey: &Survey, patience: Duration) ->
 async fn finish(
     c: &Coordinator,
     mut record: QueryRecord,
-    mut fresh: bool,
+    mut asking: Asking,
     patience: Duration,
 ) -> Result<Refreshed, Error> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
-        record = c.progress(record, fresh).await?;
-        fresh = false;
+        record = c.progress(record, asking).await?;
+        asking = Asking::Again { wait: c.config.query_wait_seconds };
         match record.outcome {
             Some(QueryOutcome::Done(result)) => {
                 return Ok(Refreshed::Released { height: result.result.height });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tercet_protocol::api::{PartyQuery, Problem, QueryStatus, SubmissionStatus};
+use tercet_protocol::api::{PREFER, PartyQuery, Problem, QueryStatus, SubmissionStatus};
 use tercet_protocol::ids::{QueryId, SubmissionId};
 
 /// Largest answer read from a party, in bytes: a result with every statistic of 16 columns is far smaller.
@@ -35,6 +35,7 @@ pub enum PartyError {
 #[derive(Debug, Clone)]
 pub struct Parties {
     http: reqwest::Client,
+    timeout: Duration,
 }
 
 impl Parties {
@@ -55,7 +56,7 @@ impl Parties {
             .user_agent(concat!("tercet-coordinator/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ClientError(e.to_string()))?;
-        Ok(Self { http })
+        Ok(Self { http, timeout })
     }
 
     /// A submission's status at a party; none if the party does not know it.
@@ -67,9 +68,19 @@ impl Parties {
         self.answer(self.http.get(format!("{party}/v1/submissions/{id}"))).await
     }
 
-    /// A query's status at a party; none if the party does not know it.
-    pub async fn query(&self, party: &str, id: QueryId) -> Result<Option<QueryStatus>, PartyError> {
-        self.answer(self.http.get(format!("{party}/v1/queries/{id}"))).await
+    /// A query's status at a party, which may take `wait` seconds longer for its end; none if the party does not know it.
+    pub async fn query(
+        &self,
+        party: &str,
+        id: QueryId,
+        wait: u64,
+    ) -> Result<Option<QueryStatus>, PartyError> {
+        let mut request = self.http.get(format!("{party}/v1/queries/{id}"));
+        if wait > 0 {
+            let patience = self.timeout + Duration::from_secs(wait);
+            request = request.header(PREFER, format!("wait={wait}")).timeout(patience);
+        }
+        self.answer(request).await
     }
 
     /// Hands a query to the party that leads it. Sending it again changes nothing.

@@ -20,6 +20,18 @@ const MAX_STATISTICS: usize = 64;
 /// How long a query can be read, in seconds.
 const KEEP_SECONDS: u64 = 7 * 86_400;
 
+/// Which exchange with the leading party about a query it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Asking {
+    /// The first: it cannot know it yet.
+    First,
+    /// A later one.
+    Again {
+        /// Seconds that it may take longer, for the query's end.
+        wait: u64,
+    },
+}
+
 impl Coordinator {
     /// Checks, limits, enters and hands over a query; the status is already final if the parties refuse at once.
     pub async fn ask(
@@ -39,7 +51,7 @@ impl Coordinator {
         self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
         // Named after the request: an invocation that runs twice asks once.
         let record = self.new_query(&survey, QueryId(report.token.0), statistics, request.filter).await?;
-        self.progress(record, true).await.map(status)
+        self.progress(record, Asking::First).await.map(status)
     }
 
     /// Enters the query `query` about `statistics` of the rows that `filter` selects.
@@ -56,18 +68,22 @@ impl Coordinator {
         Ok(record)
     }
 
-    /// Where a query stands, asking the leading party if it is running.
-    pub async fn query_status(&self, id: QueryId) -> Result<QueryStatus, Error> {
+    /// Where a query stands, asking the leading party if it is running, and waiting so many seconds for its end, but no
+    /// longer than the configuration lets.
+    pub async fn query_status(&self, id: QueryId, wait: u64) -> Result<QueryStatus, Error> {
         match self.store.query(id, self.clock.seconds()).await? {
             None => {
                 refuse(ProblemKind::NotFound, "no query with this id was asked here in the last seven days")
             }
-            Some(record) => self.progress(record, false).await.map(status),
+            Some(record) => {
+                let wait = wait.min(self.config.query_wait_seconds);
+                self.progress(record, Asking::Again { wait }).await.map(status)
+            }
         }
     }
 
-    /// Brings a running query forward by one exchange with the leading party. `fresh`: it cannot know it yet.
-    pub async fn progress(&self, mut record: QueryRecord, fresh: bool) -> Result<QueryRecord, Error> {
+    /// Brings a running query forward by one exchange with the leading party.
+    pub async fn progress(&self, mut record: QueryRecord, asking: Asking) -> Result<QueryRecord, Error> {
         if record.outcome.is_some() {
             return Ok(record);
         }
@@ -75,7 +91,10 @@ impl Coordinator {
         let Some(survey) = self.deployment.survey(record.survey).cloned() else { return Ok(record) };
         let id = record.query;
         let party = &survey.party_urls[usize::from(LEADER)];
-        let known = if fresh { Ok(None) } else { self.parties.query(party, id).await };
+        let known = match asking {
+            Asking::First => Ok(None),
+            Asking::Again { wait } => self.parties.query(party, id, wait).await,
+        };
         let answer = match known {
             Ok(Some(status)) => Ok(status),
             // New to it, or it was restarted.

@@ -11,6 +11,18 @@ use crate::submission::{Receipt, Ticket};
 /// Media type of problem details.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// Header with which a client says how it would like to be served (RFC 7240).
+pub const PREFER: &str = "prefer";
+
+/// The seconds of a `Prefer: wait=N`: how long the answer to where a query stands may be held back for its end.
+///
+/// None without such a preference, and if it is malformed: preferences may be ignored.
+pub fn preferred_wait(prefer: &str) -> Option<u64> {
+    let preferences = prefer.split(',').filter_map(|p| p.split(';').next()?.trim().split_once('='));
+    let mut waits = preferences.filter(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
+    waits.next()?.1.trim().trim_matches('"').parse().ok()
+}
+
 macro_rules! problems {
     ($($(#[$doc:meta])* $variant:ident = $slug:literal, $status:literal, $title:literal;)*) => {
         /// Every kind of refusal, with a stable type URN, status and title. `docs/problems.md` says what to do.
@@ -318,6 +330,21 @@ pub struct FederationInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_read_as_rfc_7240_writes_them() {
+        for (prefer, wait) in [
+            ("wait=10", Some(10)),
+            ("respond-async, Wait=\"100\"", Some(100)),
+            ("respond-async, wait = 3; x=1, wait=9", Some(3)),
+            ("wait", None),
+            ("wait=-1", None),
+            ("wait=soon", None),
+            ("", None),
+        ] {
+            assert_eq!(preferred_wait(prefer), wait, "{prefer}");
+        }
+    }
 
     #[test]
     fn problem_kinds_are_stable_and_distinct() {

@@ -13,7 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
-use tercet_protocol::api::{FederationInfo, Problem, ProblemKind, QueryRequest, SurveySummary};
+use tercet_protocol::api::{
+    FederationInfo, PREFER, Problem, ProblemKind, QueryRequest, SurveySummary, preferred_wait,
+};
 use tercet_protocol::ids::{SurveyId, sha256};
 
 use super::context::ClientAddress;
@@ -151,9 +153,16 @@ async fn query(
     Ok(with_rates(answer, &report))
 }
 
-async fn query_status(State(c): Shared, id: PathId, address: ClientAddress, token: RequestToken) -> Answer {
+async fn query_status(
+    State(c): Shared,
+    id: PathId,
+    address: ClientAddress,
+    token: RequestToken,
+    headers: HeaderMap,
+) -> Answer {
     let id = id_of(id, "query")?;
-    Ok(limited_status(&c, &address, token, c.query_status(id)).await)
+    let wait = headers.get(PREFER).and_then(|p| preferred_wait(p.to_str().ok()?)).unwrap_or_default();
+    Ok(limited_status(&c, &address, token, c.query_status(id, wait)).await)
 }
 
 async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {

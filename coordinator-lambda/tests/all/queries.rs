@@ -244,6 +244,26 @@ async fn queries_are_forgotten_after_a_week() {
     assert_eq!(world.statistics().await.status, 200);
 }
 
+/// A client may ask to wait for the end; the coordinator lets it no longer than it is configured to.
+#[tokio::test]
+async fn waiting_is_passed_on_and_bounded() {
+    let world = World::new().await;
+    let id = world.asked("").await;
+    let look = async |prefer: Option<&str>| {
+        let request = get(format!("/v1/queries/{id}"));
+        let request = match prefer {
+            Some(prefer) => request.header("prefer", prefer),
+            None => request,
+        };
+        assert_eq!(request.send(&world.router).await.status, 200);
+        world.parties[0].preferred()
+    };
+    assert_eq!(look(Some("respond-async, wait=600")).await.as_deref(), Some("wait=1"));
+    assert_eq!(look(Some("wait=0")).await, None);
+    assert_eq!(look(Some("wait=soon")).await, None);
+    assert_eq!(look(None).await, None);
+}
+
 #[tokio::test]
 async fn a_query_finished_by_many_at_once_has_one_outcome() {
     let world = World::new().await;
@@ -251,7 +271,7 @@ async fn a_query_finished_by_many_at_once_has_one_outcome() {
     world.released(id, world.result(id, &ALL, 2, START));
     let calls = (0..8).map(|_| {
         let c = world.another();
-        tokio::spawn(async move { c.query_status(id).await.unwrap() })
+        tokio::spawn(async move { c.query_status(id, 0).await.unwrap() })
     });
     for call in calls.collect::<Vec<_>>() {
         assert!(matches!(call.await.unwrap().state, QueryState::Done { .. }));

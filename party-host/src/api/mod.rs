@@ -5,7 +5,7 @@
 //! | `PUT /v1/submissions/{id}/share` | takes an upload, waits for the decision: 200 with receipt, 202, or a problem |
 //! | `GET /v1/submissions/{id}` | where a submission stands here |
 //! | `GET /v1/surveys/{id}` | height and head of a survey's log |
-//! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts a query (party 0), says where it stands |
+//! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts a query (party 0), says where it stands (`Prefer: wait=N`: once it has ended) |
 //! | `GET /v1/operator` | the operator's signed manifest |
 //! | `GET /healthz`, `/readyz`, `/metrics` | liveness, readiness, Prometheus metrics |
 
@@ -17,20 +17,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::de::DeserializeOwned;
-use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, SubmissionState, SubmissionStatus};
+use tercet_protocol::api::{
+    PREFER, PartyQuery, Problem, ProblemKind, SubmissionState, SubmissionStatus, preferred_wait,
+};
 use tercet_protocol::submission::MAX_UPLOAD;
 
 use crate::node::Node;
 use respond::{Failure, json};
 
-/// How long an upload waits for its decision before it is answered 202.
-const UPLOAD_WAIT: Duration = Duration::from_secs(25);
+/// How long an upload waits for its decision before it is answered 202, and who asks about a query at most for its end.
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
 /// Largest JSON body.
 const MAX_JSON: usize = 64 * 1024;
 
@@ -93,7 +95,7 @@ async fn upload(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let status = app.node.upload(id, body(request).await?, UPLOAD_WAIT).await?;
+    let status = app.node.upload(id, body(request).await?, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Accepted { .. } => StatusCode::OK,
         SubmissionState::Pending => StatusCode::ACCEPTED,
@@ -129,8 +131,14 @@ async fn put_query(
     Ok((StatusCode::ACCEPTED, json(&status)).into_response())
 }
 
-async fn query(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
-    match app.node.query(parse(&id)?) {
+async fn query(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let wait = headers.get(PREFER).and_then(|p| preferred_wait(p.to_str().ok()?)).unwrap_or_default();
+    let wait = Duration::from_secs(wait).min(LONGEST_WAIT);
+    match app.node.query_ended(parse(&id)?, wait).await {
         Some(status) => Ok(json(&status)),
         None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party has no such query"))),
     }

@@ -50,7 +50,7 @@ pub struct Node {
     surveys: HashMap<SurveyId, Arc<SurveyNode>>,
     links: PeerLinks,
     clock: Arc<dyn Clock>,
-    queries: Mutex<HashMap<QueryId, QueryState>>,
+    queries: Mutex<HashMap<QueryId, watch::Sender<QueryState>>>,
     /// Channels of party 0 that wait at party 2 for party 1's, and the other way round.
     halves: Mutex<HashMap<SessionId, lead::Half>>,
     stop: watch::Sender<bool>,
@@ -268,7 +268,7 @@ impl Node {
         })
     }
 
-    fn queries(&self) -> MutexGuard<'_, HashMap<QueryId, QueryState>> {
+    fn queries(&self) -> MutexGuard<'_, HashMap<QueryId, watch::Sender<QueryState>>> {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -284,28 +284,43 @@ impl Node {
         {
             let mut queries = self.queries();
             if let Some(state) = queries.get(&id) {
-                return Ok(QueryStatus { query: id, state: state.clone() });
+                return Ok(QueryStatus { query: id, state: state.borrow().clone() });
             }
             if queries.len() >= MAX_QUERIES {
                 // Results live at the coordinator; those finished here have been fetched or can be asked again.
-                queries.retain(|_, s| matches!(s, QueryState::Running));
+                queries.retain(|_, s| matches!(*s.borrow(), QueryState::Running));
                 if queries.len() >= MAX_QUERIES {
                     return Err(Problem::new(ProblemKind::Busy, "too many queries run").retry_after(2));
                 }
             }
-            queries.insert(id, QueryState::Running);
+            queries.insert(id, watch::Sender::new(QueryState::Running));
         }
         let node = self.clone();
         tokio::spawn(async move {
             let state = lead::query(&node, &survey, id, query).await;
-            node.queries().insert(id, state);
+            if let Some(running) = node.queries().get(&id) {
+                running.send_replace(state);
+            }
         });
         Ok(QueryStatus { query: id, state: QueryState::Running })
     }
 
     /// Where a query stands.
     pub fn query(&self, id: QueryId) -> Option<QueryStatus> {
-        let state = self.queries().get(&id).cloned()?;
+        let state = self.queries().get(&id)?.borrow().clone();
+        Some(QueryStatus { query: id, state })
+    }
+
+    /// The same once it has ended; where it stands after `patience`, or when this party stops.
+    pub async fn query_ended(&self, id: QueryId, patience: Duration) -> Option<QueryStatus> {
+        let mut state = self.queries().get(&id)?.subscribe();
+        let mut stop = self.stop.subscribe();
+        tokio::select! {
+            _ended = state.wait_for(|s| !matches!(s, QueryState::Running)) => {}
+            _stopping = stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(patience) => {}
+        }
+        let state = state.borrow().clone();
         Some(QueryStatus { query: id, state })
     }
 }

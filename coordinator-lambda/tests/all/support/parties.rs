@@ -8,9 +8,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tercet_protocol::api::{
-    PartyQuery, Problem, ProblemKind, QueryState, QueryStatus, SubmissionState, SubmissionStatus,
+    PREFER, PartyQuery, Problem, ProblemKind, QueryState, QueryStatus, SubmissionState, SubmissionStatus,
 };
 use tercet_protocol::ids::{EntryHash, Nullifier, QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
@@ -36,6 +36,7 @@ struct Script {
     queries: HashMap<QueryId, serde_json::Value>,
     puts: Vec<(QueryId, PartyQuery)>,
     asked: u64,
+    preferred: Option<String>,
 }
 
 pub struct StubParty {
@@ -85,6 +86,11 @@ impl StubParty {
         self.script.lock().unwrap().queries.clear();
     }
 
+    /// The `Prefer` of the last look at a query.
+    pub fn preferred(&self) -> Option<String> {
+        self.script.lock().unwrap().preferred.clone()
+    }
+
     pub fn puts(&self) -> Vec<(QueryId, PartyQuery)> {
         self.script.lock().unwrap().puts.clone()
     }
@@ -124,8 +130,14 @@ async fn submission(State(script): State<Arc<Mutex<Script>>>, Path(id): Path<Str
     }
 }
 
-async fn query(State(script): State<Arc<Mutex<Script>>>, Path(id): Path<String>) -> Response {
-    match script.lock().unwrap().queries.get(&id.parse().unwrap()) {
+async fn query(
+    State(script): State<Arc<Mutex<Script>>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let mut script = script.lock().unwrap();
+    script.preferred = headers.get(PREFER).map(|p| p.to_str().unwrap().to_owned());
+    match script.queries.get(&id.parse().unwrap()) {
         None => not_found(),
         Some(status) => Json(status.clone()).into_response(),
     }

@@ -121,8 +121,9 @@ async fn geometric_and_harmonic_means_are_of_positive_values() {
     let mut manifest = grouped();
     manifest.survey.statistics =
         [&names[..], &["geometric_mean@bnb"]].concat().into_iter().map(Into::into).collect();
-    let mut world = World::start(manifest, Duration::from_secs(20)).await;
-    let (zero, positive): (Vec<_>, Vec<_>) = cohort().into_iter().partition(|n| values(&[n.clone()])[0] == 0);
+    let world = World::start(manifest, Duration::from_secs(20)).await;
+    let (zero, positive): (Vec<_>, Vec<_>) =
+        cohort().into_iter().partition(|n| values(std::slice::from_ref(n))[0] == 0);
     let (_, statement, witnesses) = world.opened_all(&zero[0]);
     let refused = tercet_mpc::prove(&statement, &witnesses, &[0; 32], &[7; 32], &mut |_| {}).map(drop);
     assert_eq!(refused, Err(ProveError::NotPositive { column: 0 }));

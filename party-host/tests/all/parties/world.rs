@@ -338,13 +338,10 @@ impl World {
         };
         let node = self.party(0);
         node.start_query(id, query).unwrap();
-        for _ in 0..3000 {
-            match node.query(id).unwrap().state {
-                QueryState::Running => tokio::time::sleep(Duration::from_millis(10)).await,
-                done => return done,
-            }
+        match node.query_ended(id, Duration::from_secs(60)).await.unwrap().state {
+            QueryState::Running => panic!("the query does not end"),
+            done => done,
         }
-        panic!("the query does not end")
     }
 
     /// Waits until all running parties are at one height of at least `height`.
