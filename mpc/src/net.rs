@@ -177,6 +177,10 @@ pub struct Session {
     party: PartyId,
     id: [u8; 32],
     exchanges: u64,
+    /// Exchanges that began and have not succeeded yet.
+    open: u64,
+    /// Of all, those that went on beside another one.
+    beside: u64,
     bytes: u64,
     closed: bool,
 }
@@ -196,7 +200,7 @@ pub const FRAME_HEADER_BYTES: usize = 2 + 32 + 8 + 1 + 1;
 impl Session {
     /// A new session; `id` must never have been used before.
     pub fn new(party: PartyId, id: [u8; 32]) -> Self {
-        Self { party, id, exchanges: 0, bytes: 0, closed: false }
+        Self { party, id, exchanges: 0, open: 0, beside: 0, bytes: 0, closed: false }
     }
 
     /// Which party this is.
@@ -211,7 +215,7 @@ impl Session {
 
     /// Exchanges and bytes so far.
     pub fn cost(&self) -> Cost {
-        Cost { rounds: self.exchanges, bytes: self.bytes }
+        Cost { rounds: self.exchanges - self.beside, bytes: self.bytes }
     }
 
     /// Ends the session for good.
@@ -221,13 +225,24 @@ impl Session {
 
     /// Begins the next exchange. Until it has succeeded the session counts as closed.
     pub(crate) fn begin(&mut self, step: Step) -> Result<Round, Abort> {
-        if self.closed {
+        if self.closed || self.open > 0 {
             return Err(Abort::Closed { step });
         }
-        self.closed = true;
+        Ok(self.next(step))
+    }
+
+    /// Begins an exchange that goes on at the same time as one that has begun: what is sent in it does not depend on
+    /// what that one brings. Frames of a pair stay in the order in which they are sent.
+    pub(crate) fn beside(&mut self, _: &Round, step: Step) -> Round {
+        self.beside += 1;
+        self.next(step)
+    }
+
+    fn next(&mut self, step: Step) -> Round {
         let round = Round { session: self.id, number: self.exchanges, step };
         self.exchanges += 1;
-        Ok(round)
+        self.open += 1;
+        round
     }
 
     /// One message to each peer, one from each; returns what the next and the previous party sent. The session stays
@@ -303,8 +318,8 @@ impl Session {
 
     /// The content of the exchange was fine: the session may go on.
     pub(crate) fn complete(&mut self, round: Round) {
-        debug_assert_eq!(round.number + 1, self.exchanges);
-        self.closed = false;
+        debug_assert!(round.number < self.exchanges && self.open > 0);
+        self.open -= 1;
     }
 }
 

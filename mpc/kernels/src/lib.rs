@@ -11,7 +11,8 @@ mod processor;
 #[path = "x86_64.rs"]
 mod processor;
 
-use tercet_mpc::compute::FieldVector;
+use tercet_mpc::compute::kernels::{ROWS, rows};
+use tercet_mpc::compute::{BitColumns, FieldVector};
 use tercet_mpc::field::Gf128;
 
 /// A vector of K, computed with at the processor's best. Its `Debug` shows its length only.
@@ -114,6 +115,54 @@ impl FieldVector for Vector {
     }
 }
 
+/// Columns of bits, computed with at the processor's best. Its `Debug` shows their length only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Columns(Vec<u64>);
+
+impl std::fmt::Debug for Columns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Columns({} words)", self.0.len())
+    }
+}
+
+impl Columns {
+    /// Words of 64 bits.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl BitColumns for Columns {
+    type Vector = Vector;
+
+    fn new(words: Vec<u64>) -> Self {
+        Self(words)
+    }
+
+    fn row_sums(&self, weights: &Vector) -> [Gf128; ROWS] {
+        let mut sums = [Gf128::ZERO; ROWS];
+        run(Call::RowSums(&self.0, &weights.0, &mut sums));
+        sums
+    }
+
+    fn values(halves: [&Self; 2], coefficients: &[Gf128; ROWS]) -> Vector {
+        let mut values = Vec::new();
+        run(Call::Values(halves.map(|h| h.0.as_slice()), coefficients, &mut values));
+        Vector(values)
+    }
+
+    fn coset_sums(x: [&Self; 2], y: [&Self; 2], weights: &Vector) -> [Gf128; ROWS] {
+        let mut sums = [Gf128::ZERO; ROWS];
+        run(Call::CosetSums(x.map(|c| c.0.as_slice()), y.map(|c| c.0.as_slice()), &weights.0, &mut sums));
+        sums
+    }
+}
+
 /// Halves of a vector.
 type Pair<'a> = (&'a [Gf128], &'a [Gf128]);
 
@@ -124,6 +173,9 @@ enum Call<'a> {
     Fold(&'a mut [Gf128], &'a [Gf128], Gf128),
     Halves(Pair<'a>, Pair<'a>),
     Dot(&'a [Gf128], &'a [Gf128]),
+    RowSums(&'a [u64], &'a [Gf128], &'a mut [Gf128; ROWS]),
+    Values([&'a [u64]; 2], &'a [Gf128; ROWS], &'a mut Vec<Gf128>),
+    CosetSums([&'a [u64]; 2], [&'a [u64]; 2], &'a [Gf128], &'a mut [Gf128; ROWS]),
 }
 
 /// Does what is asked; gives the sums if there are some.
@@ -151,6 +203,9 @@ fn portable(call: Call<'_>) -> [Gf128; 2] {
             }
         }
         Call::Dot(a, b) => sums[0] = a.iter().zip(b).map(|(a, b)| *a * *b).sum(),
+        Call::RowSums(words, weights, to) => *to = rows::row_sums(words, weights),
+        Call::Values(halves, coefficients, to) => *to = rows::values(halves, coefficients),
+        Call::CosetSums(x, y, weights, to) => *to = rows::coset_sums(x, y, weights),
     }
     sums
 }
@@ -203,6 +258,10 @@ macro_rules! loops {
                     }
                     sums[0] = store(reduce(sum));
                 }
+                // Inlined, so that they use the processor's vectors.
+                Call::RowSums(words, weights, to) => *to = crate::rows::row_sums(words, weights),
+                Call::Values(halves, coefficients, to) => *to = crate::rows::values(halves, coefficients),
+                Call::CosetSums(x, y, weights, to) => *to = crate::rows::coset_sums(x, y, weights),
             }
             sums
         }

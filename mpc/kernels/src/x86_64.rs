@@ -9,16 +9,16 @@ use tercet_mpc::field::Gf128;
 
 /// Whether the processor has it.
 pub fn there() -> bool {
-    std::arch::is_x86_feature_detected!("pclmulqdq") && std::arch::is_x86_feature_detected!("sse4.1")
+    std::arch::is_x86_feature_detected!("pclmulqdq") && std::arch::is_x86_feature_detected!("avx2")
 }
 
-#[target_feature(enable = "pclmulqdq,sse4.1")]
+#[target_feature(enable = "pclmulqdq,sse4.1,avx2")]
 #[inline]
 fn load(element: Gf128) -> __m128i {
     _mm_set_epi64x((element.0 >> 64) as i64, element.0 as i64)
 }
 
-#[target_feature(enable = "pclmulqdq,sse4.1")]
+#[target_feature(enable = "pclmulqdq,sse4.1,avx2")]
 #[inline]
 fn store(v: __m128i) -> Gf128 {
     let low = _mm_cvtsi128_si64(v).cast_unsigned();
@@ -26,14 +26,14 @@ fn store(v: __m128i) -> Gf128 {
     Gf128(u128::from(high) << 64 | u128::from(low))
 }
 
-#[target_feature(enable = "pclmulqdq,sse4.1")]
+#[target_feature(enable = "pclmulqdq,sse4.1,avx2")]
 #[inline]
 fn xor(a: __m128i, b: __m128i) -> __m128i {
     _mm_xor_si128(a, b)
 }
 
 /// A product before reduction: low and high half. Sums of these are reduced once.
-#[target_feature(enable = "pclmulqdq,sse4.1")]
+#[target_feature(enable = "pclmulqdq,sse4.1,avx2")]
 #[inline]
 fn wide(a: __m128i, b: __m128i) -> (__m128i, __m128i) {
     let (low, high) = (_mm_clmulepi64_si128::<0x00>(a, b), _mm_clmulepi64_si128::<0x11>(a, b));
@@ -42,7 +42,7 @@ fn wide(a: __m128i, b: __m128i) -> (__m128i, __m128i) {
 }
 
 /// Modulo x^128 + x^7 + x^2 + x + 1: what is above x^128, times the rest of it; what that leaves above, once more.
-#[target_feature(enable = "pclmulqdq,sse4.1")]
+#[target_feature(enable = "pclmulqdq,sse4.1,avx2")]
 #[inline]
 fn reduce((low, high): (__m128i, __m128i)) -> __m128i {
     let rest = _mm_set_epi64x(0, 0x87);
@@ -52,4 +52,4 @@ fn reduce((low, high): (__m128i, __m128i)) -> __m128i {
     xor(low, xor(folded, over))
 }
 
-crate::loops!("pclmulqdq,sse4.1");
+crate::loops!("pclmulqdq,sse4.1,avx2");

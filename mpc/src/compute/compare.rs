@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::planes::Numbers;
-use super::{Bits, Compute, Host};
+use super::{Bits, Compute, Host, Then};
 use crate::net::Abort;
 
 /// A run of bits, compared: whether a < b in it, and whether they are equal (where anybody needs that).
@@ -35,13 +35,29 @@ impl<H: Host> Compute<'_, H> {
 
     /// Whether a < b, row by row, as unsigned numbers of equally many planes.
     pub(super) fn less(&mut self, a: &Numbers, b: &Numbers) -> Result<Bits, Abort> {
+        self.compare(a, b, Then::More)
+    }
+
+    /// The same, opened.
+    pub(super) fn open_less(&mut self, a: &Numbers, b: &Numbers) -> Result<Vec<u64>, Abort> {
+        let less = self.compare(a, b, Then::Open)?;
+        self.open(&less)
+    }
+
+    fn compare(&mut self, a: &Numbers, b: &Numbers, then: Then) -> Result<Bits, Abort> {
         let words = a.planes.first().map_or(0, Bits::words) as u64;
         let block = self.block(a.planes.len() as u64, words);
-        self.less_in_blocks(a, b, block as usize)
+        self.less_in_blocks(a, b, block as usize, then)
     }
 
     /// Borrows ripple within blocks of bits, all blocks at once; a tree joins the blocks.
-    pub(super) fn less_in_blocks(&mut self, a: &Numbers, b: &Numbers, block: usize) -> Result<Bits, Abort> {
+    pub(super) fn less_in_blocks(
+        &mut self,
+        a: &Numbers,
+        b: &Numbers,
+        block: usize,
+        then: Then,
+    ) -> Result<Bits, Abort> {
         let party = self.session.party();
         let words = a.planes.first().map_or(0, Bits::words);
         let not_a: Vec<Bits> = a.planes.iter().map(|a| a.not(party)).collect();
@@ -53,7 +69,8 @@ impl<H: Host> Compute<'_, H> {
             .enumerate()
             .map(|(i, e)| Run { less: Bits::zero(words), equal: e.first().filter(|_| i > 0).cloned() })
             .collect();
-        for bit in 0..block.min(a.planes.len()) {
+        let depth = block.min(a.planes.len());
+        for bit in 0..depth {
             // borrow' = borrow + (not a + borrow)(b + borrow)
             let (mut left, mut right) = (Bits::default(), Bits::default());
             for (run, (a, b)) in runs.iter().zip(&pairs) {
@@ -68,7 +85,8 @@ impl<H: Host> Compute<'_, H> {
                     right.extend(e);
                 }
             }
-            let mut products = self.and(&left, &right)?.split(words).into_iter();
+            let after = if bit + 1 == depth && runs.len() == 1 { then } else { Then::More };
+            let mut products = self.layer(&left, &right, after)?.split(words).into_iter();
             for (run, (a, _)) in runs.iter_mut().zip(&pairs) {
                 if let Some(product) = a.get(bit).and_then(|_| products.next()) {
                     run.less.xor_assign(&product);
@@ -83,13 +101,14 @@ impl<H: Host> Compute<'_, H> {
             }
         }
         while runs.len() > 1 {
-            runs = self.join(runs, words)?;
+            let after = if runs.len() == 2 { then } else { Then::More };
+            runs = self.join(runs, words, after)?;
         }
         Ok(runs.pop().map(|run| run.less).unwrap_or_default())
     }
 
     /// One level of the tree: neighbours become one; the lower comes first.
-    fn join(&mut self, runs: Vec<Run>, words: usize) -> Result<Vec<Run>, Abort> {
+    fn join(&mut self, runs: Vec<Run>, words: usize, then: Then) -> Result<Vec<Run>, Abort> {
         let (mut left, mut right) = (Bits::default(), Bits::default());
         for pair in runs.chunks(2) {
             if let [low, Run { equal: Some(equal), .. }] = pair {
@@ -101,7 +120,7 @@ impl<H: Host> Compute<'_, H> {
                 }
             }
         }
-        let mut products = self.and(&left, &right)?.split(words).into_iter();
+        let mut products = self.layer(&left, &right, then)?.split(words).into_iter();
         let mut joined = Vec::with_capacity(runs.len().div_ceil(2));
         let mut runs = runs.into_iter();
         while let Some(low) = runs.next() {

@@ -20,7 +20,7 @@ mod tests;
 
 use alloc::vec::Vec;
 
-pub use kernels::FieldVector;
+pub use kernels::{BitColumns, FieldVector};
 pub use noise::open_noised;
 pub use read::{ReadError, answer};
 pub use sort::{Sorted, sort};
@@ -33,6 +33,8 @@ use crate::sharing::{self, Replicated, Shareable};
 pub trait Host: Transport {
     /// Where vectors of K are computed with.
     type Vector: FieldVector;
+    /// Where columns of bits are.
+    type Columns: BitColumns<Vector = Self::Vector>;
 }
 
 /// Words of 64 shared bits each, under XOR. Its `Debug` shows none.
@@ -75,13 +77,25 @@ pub struct Compute<'a, H: Host> {
     host: &'a mut H,
     tuning: Tuning,
     ledger: verify::Ledger,
+    /// Proofs of all that is in the ledger, on their way.
+    proofs: Option<verify::Proofs<H>>,
     gates: u64,
+}
+
+/// What follows a layer of gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More layers, perhaps.
+    More,
+    /// An opening, for which everything is verified: the proofs travel together with the layer's messages, since a prover
+    /// needs nothing of its peers' last messages.
+    Open,
 }
 
 impl<'a, H: Host> Compute<'a, H> {
     /// Begins a computation; the keys behind `prss` must be fresh for this session.
     pub fn new(session: &'a mut Session, prss: Prss, host: &'a mut H, tuning: Tuning) -> Self {
-        Self { session, prss, host, tuning, ledger: Default::default(), gates: 0 }
+        Self { session, prss, host, tuning, ledger: Default::default(), proofs: None, gates: 0 }
     }
 
     /// AND gates so far, in words of 64.
@@ -94,9 +108,17 @@ impl<'a, H: Host> Compute<'a, H> {
         self.verify()
     }
 
-    /// A layer of AND gates, one exchange. Recorded, to be verified before anything is opened.
+    /// A layer of AND gates that others may follow.
     fn and(&mut self, x: &Bits, y: &Bits) -> Result<Bits, Abort> {
+        self.layer(x, y, Then::More)
+    }
+
+    /// A layer of AND gates, one exchange. Recorded, to be verified before anything is opened.
+    fn layer(&mut self, x: &Bits, y: &Bits, then: Then) -> Result<Bits, Abort> {
         const STEP: Step = Step::And;
+        if self.proofs.is_some() {
+            self.verify()?;
+        }
         let words = x.own.len();
         let round = self.session.begin(STEP)?;
         let mut streams = self.prss.streams(STEP);
@@ -108,20 +130,19 @@ impl<'a, H: Host> Compute<'a, H> {
             .collect();
         let sent = to_bytes(&own);
         self.session.send(self.host, &round, Peer::Prev, &sent)?;
+        self.ledger.sent(x, y, &masks, &sent);
+        if then == Then::Open {
+            let beside = self.session.beside(&round, Step::Proof);
+            self.proofs =
+                Some(verify::prove(&mut self.ledger, self.session, beside, &mut self.prss, self.host)?);
+        }
         let received = self.session.receive(self.host, &round, Peer::Next)?;
         let peer = self.session.party().next();
         let next = from_bytes(&received, words).ok_or(Abort::Malformed { peer, step: STEP })?;
         self.session.complete(round);
-        self.ledger.record(&verify::Layer {
-            x,
-            y,
-            sent: &sent,
-            received: &received,
-            z_next: &next,
-            masks: masks.each_ref().map(|m| m.as_slice()),
-        });
+        self.ledger.received(x, y, &masks, &received, &next);
         self.gates += words as u64;
-        if self.ledger.words() >= self.tuning.chunk_words {
+        if self.proofs.is_none() && self.ledger.words() >= self.tuning.chunk_words {
             self.verify()?;
         }
         Ok(Bits { own, next })
@@ -129,7 +150,15 @@ impl<'a, H: Host> Compute<'a, H> {
 
     /// Verifies every gate so far.
     fn verify(&mut self) -> Result<(), Abort> {
-        verify::verify(&mut self.ledger, self.session, &mut self.prss, self.host)
+        let proofs = match self.proofs.take() {
+            Some(proofs) => proofs,
+            None if self.ledger.words() == 0 => return Ok(()),
+            None => {
+                let round = self.session.begin(Step::Proof)?;
+                verify::prove(&mut self.ledger, self.session, round, &mut self.prss, self.host)?
+            }
+        };
+        verify::verify(&mut self.ledger, self.session, proofs, self.host)
     }
 
     /// Opens bits to all, after verifying every gate so far: whoever lacks a share gets it from one holder and its

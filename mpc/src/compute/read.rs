@@ -140,11 +140,8 @@ impl<H: Host> Compute<'_, H> {
             probes.dedup();
             let numbers = sorted.values(probes.iter().map(|(_, place)| *place));
             let constants: Vec<u128> = probes.iter().map(|(edge, _)| lifted[*edge].cast_unsigned()).collect();
-            let less = {
-                let constants = self.public(&constants, sorted.value_bits);
-                self.less(&numbers, &constants)?
-            };
-            let opened = self.open(&less)?;
+            let constants = self.public(&constants, sorted.value_bits);
+            let opened = self.open_less(&numbers, &constants)?;
             for (i, (edge, place)) in probes.into_iter().enumerate() {
                 let (low, high) = &mut ranges[edge];
                 if opened[i / 64] >> (i % 64) & 1 == 1 {

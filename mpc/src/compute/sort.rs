@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::compare::price;
 use super::planes::Numbers;
 use super::shuffle::Rows;
-use super::{Bits, Compute, Host};
+use super::{Compute, Host};
 use crate::PartyId;
 use crate::net::Abort;
 use crate::sharing::RingShare;
@@ -127,7 +127,7 @@ impl<H: Host> Compute<'_, H> {
                     pairs.extend(rows[..i.min(pivots)].iter().map(|pivot| (*pivot, *right)));
                 }
             }
-            let mut results = Answers::new(self.compare(rows, width, &pairs)?);
+            let mut results = Answers::new(self.compare_rows(rows, width, &pairs)?);
             let mut next = Vec::new();
             for segment in open {
                 let pivots = plan.pivots_of(segment.len);
@@ -158,7 +158,7 @@ impl<H: Host> Compute<'_, H> {
             for (gaps, row) in gaps.iter().zip(&others) {
                 pairs.extend(gaps.probes(sample.probes).map(|p| (sorted[p as usize], *row)));
             }
-            let mut results = Answers::new(self.compare(rows, width, &pairs)?);
+            let mut results = Answers::new(self.compare_rows(rows, width, &pairs)?);
             for gaps in &mut gaps {
                 for probe in gaps.probes(sample.probes) {
                     gaps.narrow(probe, results.next());
@@ -187,7 +187,7 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// For each pair, whether the first row's key is below the second's. Opened.
-    pub(super) fn compare(
+    pub(super) fn compare_rows(
         &mut self,
         rows: &Rows,
         width: u32,
@@ -200,8 +200,7 @@ impl<H: Host> Compute<'_, H> {
                 let rows = rows.ordered(&order);
                 Numbers::from_rows(&rows.own, &rows.next, width)
             };
-            let less: Bits = self.less(&side(|p| p.0), &side(|p| p.1))?;
-            results.extend(self.open(&less)?);
+            results.extend(self.open_less(&side(|p| p.0), &side(|p| p.1))?);
         }
         Ok(results)
     }

@@ -22,6 +22,7 @@ use crate::testing::{Delivery, TestNet, TestWorld};
 
 impl Host for TestNet<'_> {
     type Vector = Vec<Gf128>;
+    type Columns = Vec<u64>;
 }
 
 /// Runs the same computation at the three parties.
@@ -117,7 +118,7 @@ proptest! {
         let opened = agreed(run(&world, tuning(0), |c| {
             let me = c.session.party().index();
             let (x, y) = (c.bits_of(&sa[me], width)?, c.bits_of(&sb[me], width)?);
-            let less = c.less_in_blocks(&x, &y, block)?;
+            let less = c.less_in_blocks(&x, &y, block, Then::More)?;
             c.open(&less)
         }));
         for (i, (a, b)) in a.iter().zip(&b).enumerate() {
@@ -308,7 +309,7 @@ fn opened_comparisons_do_not_depend_on_the_values() {
                     rows.into_iter().enumerate().map(|(i, r)| r << 3 | number(holder)(i)).collect()
                 };
                 let rows = c.shuffle(shuffle::Rows { own: key(own, me), next: key(next, me.next()) })?;
-                c.compare(&rows, 8, &[(0, 1), (0, 2), (1, 2)])
+                c.compare_rows(&rows, 8, &[(0, 1), (0, 2), (1, 2)])
             }));
             let index = match opened[0] & 7 {
                 0b111 => 0,

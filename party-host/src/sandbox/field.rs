@@ -1,15 +1,17 @@
-//! The engine's vectors over K: on the host's side, so that products run at the processor's best.
+//! The engine's vectors over K and columns of bits: on the host's side, so that what is computed with them runs at the
+//! processor's best.
 
-use tercet_kernels::Vector;
-use tercet_mpc::compute::FieldVector as _;
+use tercet_kernels::{Columns, Vector};
+use tercet_mpc::compute::kernels::ROWS;
+use tercet_mpc::compute::{BitColumns as _, FieldVector as _};
 use tercet_mpc::field::Gf128;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime::{Result, bail};
 
-use super::bindings::tercet::engine::field::{Element, Host, HostVector};
+use super::bindings::tercet::engine::field::{Element, Host, HostColumns, HostVector};
 use super::host::State;
 
-/// The vectors of one instance. They count against a bound of their own, as large as the instance's memory.
+/// The vectors and columns of one instance. They count against a bound of their own, as large as the instance's memory.
 pub(super) struct Vectors {
     table: ResourceTable,
     elements: usize,
@@ -50,7 +52,70 @@ fn element(value: Gf128) -> Element {
     (value.0 as u64, (value.0 >> 64) as u64)
 }
 
+fn words(elements: &[Gf128]) -> Vec<u64> {
+    elements.iter().flat_map(|e| <[u64; 2]>::from(element(*e))).collect()
+}
+
+/// Elements that so many words take the place of.
+fn places(words: usize) -> usize {
+    words.div_ceil(2)
+}
+
 impl Host for State {}
+
+impl HostColumns for State {
+    fn new(&mut self, words: Vec<u64>) -> Result<Resource<Columns>> {
+        self.vectors.reserve(places(words.len()))?;
+        Ok(self.vectors.table.push(Columns::new(words))?)
+    }
+
+    fn row_sums(&mut self, this: Resource<Columns>, weights: Resource<Vector>) -> Result<Vec<u64>> {
+        let table = &self.vectors.table;
+        Ok(words(&table.get(&this)?.row_sums(table.get(&weights)?)))
+    }
+
+    fn values(
+        &mut self,
+        first: Resource<Columns>,
+        second: Resource<Columns>,
+        coefficients: Vec<u64>,
+    ) -> Result<Resource<Vector>> {
+        let mut list = [Gf128::ZERO; ROWS];
+        let (pairs, []) = coefficients.as_chunks() else { bail!("half an element") };
+        if pairs.len() != ROWS {
+            bail!("{} coefficients instead of {ROWS}", pairs.len());
+        }
+        list.iter_mut().zip(pairs).for_each(|(e, [low, high])| *e = value((*low, *high)));
+        let table = &self.vectors.table;
+        let halves = [table.get(&first)?, table.get(&second)?];
+        // A column's 32 bits become an element.
+        let most = halves.iter().map(|h| 2 * h.len()).sum();
+        self.vectors.reserve(most)?;
+        let table = &mut self.vectors.table;
+        let vector = Columns::values([table.get(&first)?, table.get(&second)?], &list);
+        self.vectors.elements -= most - vector.len();
+        Ok(table.push(vector)?)
+    }
+
+    fn coset_sums(
+        &mut self,
+        x0: Resource<Columns>,
+        x1: Resource<Columns>,
+        y0: Resource<Columns>,
+        y1: Resource<Columns>,
+        weights: Resource<Vector>,
+    ) -> Result<Vec<u64>> {
+        let table = &self.vectors.table;
+        let (x, y) = ([table.get(&x0)?, table.get(&x1)?], [table.get(&y0)?, table.get(&y1)?]);
+        Ok(words(&Columns::coset_sums(x, y, table.get(&weights)?)))
+    }
+
+    fn drop(&mut self, this: Resource<Columns>) -> Result<()> {
+        let columns = self.vectors.table.delete(this)?;
+        self.vectors.elements -= places(columns.len());
+        Ok(())
+    }
+}
 
 impl HostVector for State {
     fn new(&mut self, words: Vec<u64>) -> Result<Resource<Vector>> {

@@ -27,7 +27,10 @@ mod bindings {
         path: "../protocol/wit",
         world: "engine",
         imports: { "tercet:engine/field": trappable },
-        with: { "tercet:engine/field.vector": tercet_kernels::Vector },
+        with: {
+            "tercet:engine/field.vector": tercet_kernels::Vector,
+            "tercet:engine/field.columns": tercet_kernels::Columns,
+        },
     });
 }
 

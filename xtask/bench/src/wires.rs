@@ -108,6 +108,7 @@ pub struct Cost {
 /// Bulk products as a host computes them, for the engine run natively.
 impl tercet_mpc::compute::Host for Wires {
     type Vector = tercet_kernels::Vector;
+    type Columns = tercet_kernels::Columns;
 }
 
 /// Runs a job at the three parties, each in a thread of its own.

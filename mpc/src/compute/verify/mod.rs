@@ -11,21 +11,17 @@
 //! the second decides.
 
 mod inner;
-mod pair;
-mod rows;
-pub(crate) mod subfield;
 mod transcript;
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::kernels::FieldVector;
+use super::kernels::rows::{self, lagrange};
+use super::kernels::{BitColumns, FieldVector, ROWS};
 use super::{Bits, Host};
 use crate::field::Gf128;
-use crate::net::{Abort, Peer, Session, Step};
+use crate::net::{Abort, Peer, Round, Session, Step};
 use crate::prss::Prss;
-use rows::{AtPoint, Operands};
-use subfield::ROWS;
 use transcript::{COMMITMENT_BYTES, Commitment, Proving, commit};
 
 /// Bytes of a digest.
@@ -58,49 +54,46 @@ impl Default for Ledger {
     }
 }
 
-/// One layer of gates, for the ledger.
-pub(super) struct Layer<'a> {
-    pub x: &'a Bits,
-    pub y: &'a Bits,
-    /// This party's message.
-    pub sent: &'a [u8],
-    /// The next party's, as bytes and as words.
-    pub received: &'a [u8],
-    pub z_next: &'a [u64],
-    /// `F(K_i)` and `F(K_(i+1))`.
-    pub masks: [&'a [u64]; 2],
-}
+/// What a layer of gates hides its messages with: `F(K_i)` and `F(K_(i+1))`.
+pub(super) type Masks = [Vec<u64>; 2];
 
 impl Ledger {
     /// Words of gates that wait.
     pub fn words(&self) -> usize {
-        self.received.len()
+        self.own_mask.len()
     }
 
-    /// Takes a layer's messages down.
-    pub fn record(&mut self, layer: &Layer<'_>) {
-        let (x, y) = (layer.x, layer.y);
+    /// Takes down a layer's inputs, and the message that this party sent.
+    pub fn sent(&mut self, x: &Bits, y: &Bits, masks: &Masks, message: &[u8]) {
         for (to, from) in self.x.iter_mut().zip([&x.own, &x.next]) {
             to.extend_from_slice(from);
         }
         for (to, from) in self.y.iter_mut().zip([&y.own, &y.next]) {
             to.extend_from_slice(from);
         }
-        let products = x.next.iter().zip(&y.next).map(|(x, y)| x & y);
-        let masked = layer.z_next.iter().zip(layer.masks[1]).map(|(z, f)| z ^ f);
-        self.received.extend(masked.zip(products).map(|(a, b)| a ^ b));
-        self.own_mask.extend_from_slice(layer.masks[0]);
-        self.sent_digest.update(layer.sent);
-        self.received_digest.update(layer.received);
+        self.own_mask.extend_from_slice(&masks[0]);
+        self.sent_digest.update(message);
     }
 
-    fn pad(&mut self) {
-        let [x0, x1] = &mut self.x;
-        let [y0, y1] = &mut self.y;
-        for words in [x0, x1, y0, y1, &mut self.received, &mut self.own_mask] {
-            rows::pad(words);
-        }
+    /// Takes down the next party's message of the same layer, as bytes and as words.
+    pub fn received(&mut self, x: &Bits, y: &Bits, masks: &Masks, message: &[u8], words: &[u64]) {
+        let products = x.next.iter().zip(&y.next).map(|(x, y)| x & y);
+        let masked = words.iter().zip(&masks[1]).map(|(z, f)| z ^ f);
+        self.received.extend(masked.zip(products).map(|(a, b)| a ^ b));
+        self.received_digest.update(message);
     }
+}
+
+/// A proof that is under way: this party's is sent, its peers' are not yet here.
+pub(super) struct Proofs<H: Host> {
+    round: Round,
+    words: u64,
+    x: [H::Columns; 2],
+    y: [H::Columns; 2],
+    /// The first verifier's part of the next party's proof, with its mask.
+    hidden_next: Vec<Gf128>,
+    /// The second verifier's mask of the previous party's.
+    mask_own: Gf128,
 }
 
 /// One party's view of one proof while it is verified.
@@ -126,23 +119,21 @@ fn sizes(columns: usize) -> (usize, usize) {
     (ROWS + inner::LEVEL * (levels + 1), levels + 2)
 }
 
-/// Verifies all that the ledger holds. After an error nothing that depends on it may be opened.
-pub(super) fn verify<H: Host>(
+/// Proves to both peers that this party's messages of all layers in the ledger were right; theirs of the last layer
+/// need not be here yet. Nothing may be added to the ledger before [`verify`].
+pub(super) fn prove<H: Host>(
     ledger: &mut Ledger,
     session: &mut Session,
+    round: Round,
     prss: &mut Prss,
     host: &mut H,
-) -> Result<(), Abort> {
-    let mut ledger = core::mem::take(ledger);
-    if ledger.words() == 0 {
-        return Ok(());
-    }
-    ledger.pad();
-    let columns = rows::columns_of(ledger.words());
-    let (elements, commitments) = sizes(columns);
+) -> Result<Proofs<H>, Abort> {
+    let words = ledger.words().next_multiple_of(rows::BLOCK_WORDS);
+    let columns = |words: &mut Vec<u64>| H::Columns::new(padded(words));
+    let (x, y) = (ledger.x.each_mut().map(columns), ledger.y.each_mut().map(columns));
+    let count = rows::columns_of(words);
+    let (elements, _) = sizes(count);
     let party = session.party();
-    let round = session.begin(Step::Proof)?;
-    let digests = [&ledger.sent_digest, &ledger.received_digest].map(|d| *d.finalize().as_bytes());
 
     // The first verifier's part of each proof and its mask; then the second verifier's mask.
     let mut streams = prss.streams(Step::Proof);
@@ -150,13 +141,38 @@ pub(super) fn verify<H: Host>(
     let mut streams = prss.streams(Step::Proof);
     let [mask_own, mask_next] = streams.each_mut().map(element);
 
-    let id = *session.id();
-    let words = ledger.words() as u64;
-    let open = |prover, digest: &[u8; DIGEST]| Proving::new(round.number(), &id, prover, words, digest);
-    let mine = prove::<H::Vector>(&ledger, open(party, &digests[0]), &hidden_own, mask_next);
-    let mut to_next = digests[0].to_vec();
+    let digest = *ledger.sent_digest.finalize().as_bytes();
+    let transcript = Proving::new(round.number(), session.id(), party, words as u64, &digest);
+    let mine = proof::<H>([&x[0], &x[1]], [&y[0], &y[1]], count, transcript, &hidden_own, mask_next);
+    let mut to_next = digest.to_vec();
     to_next.extend(mine.explicit.iter().flat_map(|e| e.to_bytes()));
-    let [from_next, from_prev] = session.exchange(host, &round, &to_next, &mine.commitments.concat())?;
+    session.send(host, &round, Peer::Next, &to_next)?;
+    session.send(host, &round, Peer::Prev, &mine.commitments.concat())?;
+    Ok(Proofs { round, words: words as u64, x, y, hidden_next, mask_own })
+}
+
+/// The words, to whole blocks.
+fn padded(words: &mut Vec<u64>) -> Vec<u64> {
+    rows::pad(words);
+    core::mem::take(words)
+}
+
+/// Verifies the peers' proofs of all that the ledger holds. After an error nothing that depends on it may be opened.
+pub(super) fn verify<H: Host>(
+    ledger: &mut Ledger,
+    session: &mut Session,
+    proofs: Proofs<H>,
+    host: &mut H,
+) -> Result<(), Abort> {
+    let mut ledger = core::mem::take(ledger);
+    let Proofs { round, words, x, y, hidden_next, mask_own } = proofs;
+    let party = session.party();
+    let count = rows::columns_of(words as usize);
+    let (elements, commitments) = sizes(count);
+    let from_next = session.receive(host, &round, Peer::Next)?;
+    let from_prev = session.receive(host, &round, Peer::Prev)?;
+    let id = *session.id();
+    let open = |prover, digest: &[u8; DIGEST]| Proving::new(round.number(), &id, prover, words, digest);
 
     // As first verifier of the next party.
     let malformed = |peer: Peer, step| Abort::Malformed { peer: peer.of(party), step };
@@ -166,10 +182,12 @@ pub(super) fn verify<H: Host>(
     };
     let (&mask, shares) = hidden_next.split_last().ok_or(malformed(Peer::Next, Step::Proof))?;
     let part = Part { shares, commitments: theirs, mask };
-    let first = check::<H::Vector>(
-        open(party.next(), &digests[1]),
-        [&ledger.x[1], &ledger.y[1]],
-        &ledger.received,
+    let digest = *ledger.received_digest.finalize().as_bytes();
+    let first = check::<H>(
+        open(party.next(), &digest),
+        [&x[1], &y[1]],
+        &H::Columns::new(padded(&mut ledger.received)),
+        count,
         &part,
         true,
     );
@@ -182,10 +200,11 @@ pub(super) fn verify<H: Host>(
     };
     let theirs = commitments_of(&shares);
     let part = Part { shares: &shares, commitments: &theirs, mask: mask_own };
-    let second = check::<H::Vector>(
+    let second = check::<H>(
         open(party.prev(), digest),
-        [&ledger.y[0], &ledger.x[0]],
-        &ledger.own_mask,
+        [&y[0], &x[0]],
+        &H::Columns::new(padded(&mut ledger.own_mask)),
+        count,
         &part,
         false,
     );
@@ -221,25 +240,24 @@ fn commitments_of(explicit: &[Gf128]) -> Vec<Commitment> {
     list
 }
 
-/// Proves what the ledger says this party sent. `hidden`: the first verifier's part, and last its mask.
-fn prove<V: FieldVector>(
-    ledger: &Ledger,
+/// The proof for `count` columns of inputs. `hidden`: the first verifier's part, and last its mask.
+fn proof<H: Host>(
+    x: [&H::Columns; 2],
+    y: [&H::Columns; 2],
+    count: usize,
     mut transcript: Proving,
     hidden: &[Gf128],
     second_mask: Gf128,
 ) -> Proof {
-    let operands = Operands {
-        x: ledger.x.each_ref().map(|v| v.as_slice()),
-        y: ledger.y.each_ref().map(|v| v.as_slice()),
-    };
-    let columns = rows::columns_of(ledger.words());
-    let weights = V::powers(transcript.gamma(), columns);
+    let weights = H::Vector::powers(transcript.gamma(), count);
     let mut saying = Saying { proof: Proof { explicit: Vec::new(), commitments: Vec::new() }, hidden };
-    let r = saying.say(&mut transcript, &rows::prove(&operands, &weights.elements()));
-    let at = AtPoint::new(r);
-    let mut a: V = vector(&at, [operands.x[0], operands.y[0]], Some(&weights));
-    let mut b: V = vector(&at, [operands.y[1], operands.x[1]], None);
-    for _ in 0..inner::levels(2 * columns) {
+    let r = saying.say(&mut transcript, &H::Columns::coset_sums(x, y, &weights));
+    let coefficients = lagrange(r);
+    let mut a = H::Columns::values([x[0], y[0]], &coefficients);
+    // The second half has the same weights.
+    a.weigh(&weights);
+    let mut b = H::Columns::values([y[1], x[1]], &coefficients);
+    for _ in 0..inner::levels(2 * count) {
         let r = saying.say(&mut transcript, &a.halves(&b));
         a.fold(r);
         b.fold(r);
@@ -272,40 +290,30 @@ fn only(vector: &impl FieldVector) -> Gf128 {
     vector.elements().first().copied().unwrap_or_default()
 }
 
-/// The values at a point of the columns of two vectors of words, weighted.
-fn vector<V: FieldVector>(at: &AtPoint, words: [&[u64]; 2], weights: Option<&V>) -> V {
-    let mut values = Vec::with_capacity(2 * rows::columns_of(words[0].len()));
-    for words in words {
-        at.evaluate(words, &mut values);
-    }
-    let mut vector = V::new(values);
-    // The second half has the same weights.
-    if let Some(weights) = weights {
-        vector.weigh(weights);
-    }
-    vector
-}
-
-/// One verifier's part of a proof's verification. `inputs`: the words whose columns are its vector; `rest`: its part
-/// of the left side; `weighted`: whether the columns' weights are in its vector.
-fn check<V: FieldVector>(
+/// One verifier's part of a proof's verification. `inputs`: the columns whose values are its vector; `rest`: its part of
+/// the left side; `weighted`: whether the columns' weights are in its vector.
+fn check<H: Host>(
     mut transcript: Proving,
-    inputs: [&[u64]; 2],
-    rest: &[u64],
+    inputs: [&H::Columns; 2],
+    rest: &H::Columns,
+    count: usize,
     part: &Part<'_>,
     weighted: bool,
 ) -> Claim {
-    let columns = rows::columns_of(rest.len());
-    let weights = V::powers(transcript.gamma(), columns);
-    let sums = rows::row_sums(rest, &weights.elements());
+    let weights = H::Vector::powers(transcript.gamma(), count);
+    let sums = rest.row_sums(&weights);
     let (coset, levels) = part.shares.split_at(ROWS.min(part.shares.len()));
     let mut commitments = part.commitments.iter();
     let mut challenge = || commitments.next().map(|c| transcript.level(c)).unwrap_or_default();
-    let at = AtPoint::new(challenge());
-    let mut value: Gf128 = at.all.iter().zip(sums.iter().chain(coset)).map(|(l, v)| *l * *v).sum();
-    let mut values = vector(&at, inputs, weighted.then_some(&weights));
+    let point = challenge();
+    let all = lagrange::<{ 2 * ROWS }>(point);
+    let mut value: Gf128 = all.iter().zip(sums.iter().chain(coset)).map(|(l, v)| *l * *v).sum();
+    let mut values = H::Columns::values(inputs, &lagrange(point));
+    if weighted {
+        values.weigh(&weights);
+    }
     let mut levels = levels.as_chunks::<{ inner::LEVEL }>().0.iter();
-    for _ in 0..inner::levels(2 * columns) {
+    for _ in 0..inner::levels(2 * count) {
         let (elements, r) = (levels.next().copied().unwrap_or_default(), challenge());
         value = inner::claim(value, elements, r);
         values.fold(r);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::subfield::POINTS;
+use crate::compute::kernels::subfield::POINTS;
 use crate::PartyId;
 use crate::field::Gf128;
 use crate::proof::Transcript;

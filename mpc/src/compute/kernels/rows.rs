@@ -1,4 +1,7 @@
-//! The first level: columns of bits to polynomials, to elements of K.
+//! The first level of a proof: columns of bits to polynomials, to elements of K.
+//!
+//! Functions are inlined into whoever compiles them for a processor's vectors; tables are looked up with bits of shares
+//! as addresses within lines that are all in the nearest cache.
 
 use alloc::vec::Vec;
 
@@ -12,6 +15,7 @@ use crate::field::Gf128;
 pub const BLOCK_WORDS: usize = ROWS * LANES;
 
 /// The blocks of a vector of words; its length is a multiple of [`BLOCK_WORDS`].
+#[inline(always)]
 fn blocks(words: &[u64]) -> impl Iterator<Item = [Plane; ROWS]> + '_ {
     words.as_chunks::<BLOCK_WORDS>().0.iter().map(|block| {
         let mut rows = [[0; LANES]; ROWS];
@@ -22,17 +26,12 @@ fn blocks(words: &[u64]) -> impl Iterator<Item = [Plane; ROWS]> + '_ {
     })
 }
 
-/// The operands of a prover: shares i and i + 1 of left and right inputs.
-pub struct Operands<'a> {
-    pub x: [&'a [u64]; 2],
-    pub y: [&'a [u64]; 2],
-}
-
-/// The values of `P = sum_c w_c (f_xc g_yc + f_yc g_xc)` on the coset.
-pub fn prove(operands: &Operands<'_>, weights: &[Gf128]) -> [Gf128; ROWS] {
+/// The values of `P = sum_c w_c (f_xc g_yc + f_yc g_xc)` on the coset, where f are the polynomials through the columns
+/// of the first words of `x` and `y`, and g those through the second's.
+#[inline(always)]
+pub fn coset_sums(x: [&[u64]; 2], y: [&[u64]; 2], weights: &[Gf128]) -> [Gf128; ROWS] {
     let mut sums = [Pair::ZERO; PLANES];
     let mut planes = [[[0; LANES]; PLANES]; 4];
-    let (x, y) = (operands.x, operands.y);
     let all = blocks(x[0]).zip(blocks(x[1])).zip(blocks(y[0]).zip(blocks(y[1])));
     for (((x0, x1), (y0, y1)), weights) in all.zip(weights.as_chunks::<COLUMNS>().0) {
         for (rows, planes) in [&x0, &x1, &y0, &y1].into_iter().zip(&mut planes) {
@@ -52,6 +51,7 @@ pub fn prove(operands: &Operands<'_>, weights: &[Gf128]) -> [Gf128; ROWS] {
 }
 
 /// Adds to each plane's sum the weights of the columns whose bit is set in it.
+#[inline(always)]
 fn add_weighted(sums: &mut [Pair; PLANES], planes: &[Plane; PLANES], weights: &[Gf128; COLUMNS]) {
     // Four tables at a time: more would not stay in a processor's nearest cache.
     let mut tables = [[Pair::ZERO; 256]; 4];
@@ -70,6 +70,7 @@ fn add_weighted(sums: &mut [Pair; PLANES], planes: &[Plane; PLANES], weights: &[
 }
 
 /// For each row, the sum of the weights of the columns whose bit is set in `words`.
+#[inline(always)]
 pub fn row_sums(words: &[u64], weights: &[Gf128]) -> [Gf128; ROWS] {
     let mut sums = [Pair::ZERO; ROWS];
     let mut combinations = [Pair::ZERO; 16];
@@ -88,42 +89,31 @@ pub fn row_sums(words: &[u64], weights: &[Gf128]) -> [Gf128; ROWS] {
     sums.map(Pair::element)
 }
 
-/// Lagrange's coefficients at a point outside the subfield's first 64 elements.
-pub struct AtPoint {
-    /// For a polynomial of degree below 64 by its values on rows and coset.
-    pub all: [Gf128; 2 * ROWS],
-    /// For polynomials of degree below 32 by their rows: sums over four bytes of rows.
-    columns: [[Pair; 256]; 4],
-}
-
-impl AtPoint {
-    /// Prepares them for `point`.
-    pub fn new(point: Gf128) -> Self {
-        let all = lagrange::<{ 2 * ROWS }>(point);
-        let rows = lagrange::<ROWS>(point);
-        let mut columns = [[Pair::ZERO; 256]; 4];
-        for (table, coefficients) in columns.iter_mut().zip(rows.as_chunks::<8>().0) {
-            combine(coefficients, table);
-        }
-        Self { all, columns }
+/// For each column of the first words, then of the second's, the sum of the coefficients of the rows whose bit is set:
+/// with [`lagrange`]'s coefficients at a point, the values there of the polynomials through the columns.
+#[inline(always)]
+pub fn values(halves: [&[u64]; 2], coefficients: &[Gf128; ROWS]) -> Vec<Gf128> {
+    let mut tables = [[Pair::ZERO; 256]; 4];
+    for (table, coefficients) in tables.iter_mut().zip(coefficients.as_chunks::<8>().0) {
+        combine(coefficients, table);
     }
-
-    /// The values at the point of the polynomials through the columns of `words`.
-    pub fn evaluate(&self, words: &[u64], out: &mut Vec<Gf128>) {
+    let mut out = Vec::with_capacity(halves.map(|words| columns_of(words.len())).iter().sum());
+    for words in halves {
         for rows in blocks(words) {
             let columns: [u32; COLUMNS] = transpose(&rows);
             for columns in columns.as_chunks::<UNROLLED>().0 {
-                out.extend_from_slice(&columns.map(|column| look_up(&self.columns, column).element()));
+                out.extend_from_slice(&columns.map(|column| look_up(&tables, column).element()));
             }
         }
     }
+    out
 }
 
 /// Lagrange's coefficients of the points 0..N (a subspace of the subfield) at `point`.
 ///
 /// The polynomial that vanishes on a subspace is linearized: its derivative is the same everywhere, the product of
 /// the points that are not zero.
-fn lagrange<const N: usize>(point: Gf128) -> [Gf128; N] {
+pub(crate) fn lagrange<const N: usize>(point: Gf128) -> [Gf128; N] {
     let distances: [Gf128; N] = core::array::from_fn(|p| point + POINTS[p]);
     let derivative: Gf128 = POINTS[1..N].iter().copied().product();
     // One inversion for all (Montgomery): prefix products, then backwards.
@@ -156,7 +146,6 @@ pub fn columns_of(words: usize) -> usize {
 mod tests {
     use super::*;
     use crate::compute::kernels::FieldVector as _;
-    use alloc::vec;
     use proptest::prelude::*;
 
     fn bit(words: &[u64], row: usize, column: usize) -> bool {
@@ -181,8 +170,7 @@ mod tests {
             let (gamma, point) = (Gf128(gamma), Gf128(point));
             let columns = columns_of(v[0].len());
             let weights = <Vec<Gf128>>::powers(gamma, columns);
-            let operands = Operands { x: [&v[0], &v[1]], y: [&v[2], &v[3]] };
-            let coset = prove(&operands, &weights);
+            let coset = coset_sums([&v[0], &v[1]], [&v[2], &v[3]], &weights);
             let products: Vec<u64> = (0..v[0].len()).map(|i| v[0][i] & v[3][i] ^ v[2][i] & v[1][i]).collect();
             let rows = row_sums(&products, &weights);
             for (r, sum) in rows.iter().enumerate() {
@@ -190,15 +178,12 @@ mod tests {
                     (0..columns).filter(|c| bit(&products, r, *c)).map(|c| weights[c]).sum();
                 prop_assert_eq!(*sum, expected);
             }
-            let at = AtPoint::new(point);
-            let interpolated: Gf128 = at.all.iter().zip(rows.iter().chain(&coset)).map(|(l, v)| *l * *v).sum();
-            let mut values = [vec![], vec![], vec![], vec![]];
-            for (words, values) in v.iter().zip(&mut values) {
-                at.evaluate(words, values);
-            }
-            let direct: Gf128 = (0..columns)
-                .map(|c| weights[c] * (values[0][c] * values[3][c] + values[2][c] * values[1][c]))
-                .sum();
+            let all = lagrange::<{ 2 * ROWS }>(point);
+            let interpolated: Gf128 = all.iter().zip(rows.iter().chain(&coset)).map(|(l, v)| *l * *v).sum();
+            let coefficients = lagrange(point);
+            let f = values([&v[0], &v[2]], &coefficients);
+            let g = values([&v[3], &v[1]], &coefficients);
+            let direct: Gf128 = (0..2 * columns).map(|c| weights[c % columns] * (f[c] * g[c])).sum();
             prop_assert_eq!(interpolated, direct);
         }
     }

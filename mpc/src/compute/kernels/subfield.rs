@@ -83,6 +83,7 @@ fn xor(a: Plane, b: Plane) -> Plane {
 }
 
 /// The values of a block's columns on the coset, from their rows.
+#[inline(always)]
 pub fn extend(rows: &[Plane; ROWS], out: &mut [Plane; PLANES]) {
     // The method of the four Russians: all sums of eight rows, then one lookup for each output; two such groups at a
     // time.
@@ -108,6 +109,7 @@ pub fn extend(rows: &[Plane; ROWS], out: &mut [Plane; PLANES]) {
 }
 
 /// `a b + c d` in the subfield, for each column.
+#[inline(always)]
 pub fn sum_of_products(
     a: &[Plane; BITS],
     b: &[Plane; BITS],
@@ -147,6 +149,7 @@ pub static POINTS: [Gf128; 2 * ROWS] = {
 };
 
 /// The columns of a block, each as a word of its rows: bit r is row r.
+#[inline(always)]
 pub fn transpose(rows: &[Plane; ROWS]) -> [u32; COLUMNS] {
     let mut columns = [0; COLUMNS];
     for (at, columns) in columns.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {

@@ -1,13 +1,58 @@
-//! Vectors over K, where a host can compute products in bulk with carry-less multiplication.
+//! What verification computes in bulk: vectors over K and columns of bits, where a host has instructions for them.
+//!
+//! Pure functions. The implementations for `Vec` are the definitions; a host with wide vectors and carry-less
+//! multiplication has others. Whoever writes one must give equal results: a wrong one makes honest proofs fail.
+
+mod pair;
+pub mod rows;
+pub(crate) mod subfield;
 
 use alloc::vec::Vec;
 
 use crate::field::Gf128;
+pub use subfield::ROWS;
+
+/// Bits in columns of [`ROWS`], laid out in blocks ([`rows`]), that are computed with as a whole and may live outside
+/// the engine.
+pub trait BitColumns: Sized {
+    /// Elements of K beside them.
+    type Vector: FieldVector;
+
+    /// Takes words over: whole blocks of [`rows::BLOCK_WORDS`].
+    fn new(words: Vec<u64>) -> Self;
+
+    /// For each row, the sum of the weights of the columns whose bit is set: [`rows::row_sums`].
+    fn row_sums(&self, weights: &Self::Vector) -> [Gf128; ROWS];
+
+    /// For each column of the first, then of the second, the sum of the coefficients of the rows whose bit is set:
+    /// [`rows::values`].
+    fn values(halves: [&Self; 2], coefficients: &[Gf128; ROWS]) -> Self::Vector;
+
+    /// The weighted sum of products of columns as polynomials, on the coset: [`rows::coset_sums`].
+    fn coset_sums(x: [&Self; 2], y: [&Self; 2], weights: &Self::Vector) -> [Gf128; ROWS];
+}
+
+impl BitColumns for Vec<u64> {
+    type Vector = Vec<Gf128>;
+
+    fn new(words: Vec<u64>) -> Self {
+        words
+    }
+
+    fn row_sums(&self, weights: &Self::Vector) -> [Gf128; ROWS] {
+        rows::row_sums(self, weights)
+    }
+
+    fn values(halves: [&Self; 2], coefficients: &[Gf128; ROWS]) -> Self::Vector {
+        rows::values(halves.map(Vec::as_slice), coefficients)
+    }
+
+    fn coset_sums(x: [&Self; 2], y: [&Self; 2], weights: &Self::Vector) -> [Gf128; ROWS] {
+        rows::coset_sums(x.map(Vec::as_slice), y.map(Vec::as_slice), weights)
+    }
+}
 
 /// A vector of K that is computed with as a whole, and may live outside the engine.
-///
-/// The implementation for `Vec<Gf128>` is the definition, portable and slow; a host with carry-less multiplication has
-/// another. Whoever writes one must give equal results: a wrong one makes honest proofs fail.
 pub trait FieldVector: Sized {
     /// Takes elements over.
     fn new(elements: Vec<Gf128>) -> Self;
