@@ -8,6 +8,7 @@ use core::ops::{Add, AddAssign, Mul, MulAssign};
 
 /// An element of K.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
 pub struct Gf128(pub u128);
 
 impl Gf128 {

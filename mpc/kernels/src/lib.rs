@@ -4,6 +4,8 @@
 //! are compiled for an instruction set, after asking the processor whether it has it. Where it has not, the portable
 //! functions serve. Must never compute anything else.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]
 mod processor;
@@ -181,6 +183,17 @@ enum Call<'a> {
 /// Does what is asked; gives the sums if there are some.
 #[allow(unsafe_code, reason = "the instruction set is checked in the line before")]
 fn run(call: Call<'_>) -> [Gf128; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if avx512::there() {
+        // Safety: as below.
+        return unsafe { avx512::run(call) };
+    }
+    narrow(call)
+}
+
+/// The same on registers of 128 bits (the loops over bits: of 256).
+#[allow(unsafe_code, reason = "the instruction set is checked in the line before")]
+fn narrow(call: Call<'_>) -> [Gf128; 2] {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if processor::there() {
         // Safety: the processor has what `run` is compiled for.
@@ -275,6 +288,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    use tercet_mpc::compute::kernels::rows::BLOCK_WORDS;
+    use tercet_mpc::compute::kernels::subfield::COLUMNS;
+
+    /// This processor's ways, besides the portable one.
+    fn ways() -> Vec<fn(Call<'_>) -> [Gf128; 2]> {
+        let mut ways: Vec<fn(Call<'_>) -> [Gf128; 2]> = vec![run];
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if processor::there() {
+            ways.push(narrow);
+        }
+        ways
+    }
+
     fn both(values: &[u128]) -> (Vector, Vec<Gf128>) {
         let values: Vec<Gf128> = values.iter().copied().map(Gf128).collect();
         (Vector::new(values.clone()), values)
@@ -320,6 +346,57 @@ mod tests {
             prop_assert_eq!(va.0.dot(&vb.0), va.1.dot(&vb.1));
             prop_assert_eq!(Vector::powers(by, count).elements(), <Vec<Gf128>>::powers(by, count));
             prop_assert_eq!(Vector::from_words(&va.0.to_words()), va.0);
+        }
+
+        /// Equal to the definition, on every processor and in each of its ways.
+        #[test]
+        fn columns_are_the_portable_ones(
+            blocks in 0usize..3,
+            seed: u64,
+            coefficients: [u128; ROWS],
+            weights in prop::collection::vec(any::<u128>(), 3 * COLUMNS),
+        ) {
+            let mut state = seed;
+            let mut words = || -> Vec<u64> {
+                let mut next = || {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state ^ state >> 31
+                };
+                (0..blocks * BLOCK_WORDS).map(|_| next()).collect()
+            };
+            let bits = [words(), words(), words(), words()];
+            let [a, b, c, d] = bits.each_ref().map(|w| Columns::new(w.clone()));
+            let coefficients = coefficients.map(Gf128);
+            let (fast, slow) = both(&weights[..blocks * COLUMNS]);
+            let [pa, pb, pc, pd] = &bits;
+            prop_assert_eq!(a.row_sums(&fast), pa.row_sums(&slow));
+            prop_assert_eq!(
+                Columns::values([&a, &b], &coefficients).elements(),
+                <Vec<u64>>::values([pa, pb], &coefficients)
+            );
+            prop_assert_eq!(
+                Columns::coset_sums([&a, &b], [&c, &d], &fast),
+                <Vec<u64>>::coset_sums([pa, pb], [pc, pd], &slow)
+            );
+        }
+
+        /// Where several sets of instructions are there, all of them give the same.
+        #[test]
+        fn all_ways_are_the_portable_one(a in prop::collection::vec(any::<u128>(), 32), by: u128, from in 0usize..16) {
+            let values: Vec<Gf128> = a.into_iter().map(Gf128).collect();
+            let (a, b) = values.split_at(16);
+            let (a, b) = (&a[from..], &b[from..]);
+            for way in ways() {
+                let scaled = |run: fn(Call<'_>) -> [Gf128; 2]| {
+                    let (mut scaled, mut product, mut folded) = (a.to_vec(), a.to_vec(), a.to_vec());
+                    run(Call::Scale(&mut scaled, Gf128(by)));
+                    run(Call::Multiply(&mut product, b));
+                    run(Call::Fold(&mut folded, b, Gf128(by)));
+                    let sums = [run(Call::Halves((a, b), (b, a))), run(Call::Dot(a, b))];
+                    (scaled, product, folded, sums)
+                };
+                prop_assert_eq!(scaled(way), scaled(portable));
+            }
         }
     }
 

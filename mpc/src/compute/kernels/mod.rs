@@ -5,7 +5,7 @@
 
 mod pair;
 pub mod rows;
-pub(crate) mod subfield;
+pub mod subfield;
 
 use alloc::vec::Vec;
 

@@ -45,8 +45,13 @@ pub fn coset_sums(x: [&[u64]; 2], y: [&[u64]; 2], weights: &[Gf128]) -> [Gf128; 
         }
         add_weighted(&mut sums, x0, weights);
     }
+    of_planes(&sums.map(Pair::element))
+}
+
+/// Values of which bit b's sum is given at 8 s + b: the sums as coefficients of an element of the subfield.
+pub fn of_planes(sums: &[Gf128; PLANES]) -> [Gf128; ROWS] {
     core::array::from_fn(|s| {
-        sums[s * BITS..][..BITS].iter().rev().fold(Gf128::ZERO, |value, bit| value * THETA + bit.element())
+        sums[s * BITS..][..BITS].iter().rev().fold(Gf128::ZERO, |value, bit| value * THETA + *bit)
     })
 }
 

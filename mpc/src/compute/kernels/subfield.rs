@@ -49,7 +49,7 @@ const fn inverse(a: u8) -> u8 {
 ///
 /// The polynomial Z that vanishes on the rows' points is linearized, so Z is the same all over the coset and its
 /// derivative the same everywhere: Lagrange's coefficient of row v at s is `Z(s) / (Z' (s + v))`.
-const EXTENSION: [u32; PLANES] = {
+pub const EXTENSION: [u32; PLANES] = {
     let (mut factor, mut v) = (ROWS as u8, 1);
     let mut inverses = [0; 2 * ROWS];
     while v < 2 * ROWS as u8 {

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::compute::kernels::subfield::POINTS;
 use crate::PartyId;
+use crate::compute::kernels::subfield::POINTS;
 use crate::field::Gf128;
 use crate::proof::Transcript;
 
