@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
+use super::lockstep::Gates;
 use super::planes::Numbers;
-use super::{Bits, Compute, Host, Then};
+use super::{Bits, Compute, Host, Then, Tuning};
 use crate::net::Abort;
 
 /// A run of bits, compared: whether a < b in it, and whether they are equal (where anybody needs that).
@@ -23,7 +24,7 @@ pub(super) fn price(width: u64, block: u64) -> (u64, u64) {
 /// Sizes of blocks that are considered.
 const BLOCKS: [u64; 7] = [1, 2, 4, 8, 16, 32, 128];
 
-impl<H: Host> Compute<'_, H> {
+impl Tuning {
     /// The cheapest block for comparing so many words of rows.
     pub(super) fn block(&self, width: u64, words: u64) -> u64 {
         let price = |block: &u64| {
@@ -32,33 +33,32 @@ impl<H: Host> Compute<'_, H> {
         };
         BLOCKS.into_iter().min_by_key(price).unwrap_or(1)
     }
+}
 
+impl<H: Host> Compute<'_, H> {
     /// Whether a < b, row by row, as unsigned numbers of equally many planes.
     pub(super) fn less(&mut self, a: &Numbers, b: &Numbers) -> Result<Bits, Abort> {
-        self.compare(a, b, Then::More)
+        self.lockstep(async |gates| gates.less(a, b, Then::More).await)
     }
 
     /// The same, opened.
     pub(super) fn open_less(&mut self, a: &Numbers, b: &Numbers) -> Result<Vec<u64>, Abort> {
-        let less = self.compare(a, b, Then::Open)?;
+        let less = self.lockstep(async |gates| gates.less(a, b, Then::Open).await)?;
         self.open(&less)
     }
+}
 
-    fn compare(&mut self, a: &Numbers, b: &Numbers, then: Then) -> Result<Bits, Abort> {
+impl Gates {
+    /// Whether a < b, row by row, as unsigned numbers of equally many planes.
+    pub async fn less(&self, a: &Numbers, b: &Numbers, then: Then) -> Bits {
         let words = a.planes.first().map_or(0, Bits::words) as u64;
-        let block = self.block(a.planes.len() as u64, words);
-        self.less_in_blocks(a, b, block as usize, then)
+        let block = self.tuning.block(a.planes.len() as u64, words);
+        self.less_in_blocks(a, b, block as usize, then).await
     }
 
     /// Borrows ripple within blocks of bits, all blocks at once; a tree joins the blocks.
-    pub(super) fn less_in_blocks(
-        &mut self,
-        a: &Numbers,
-        b: &Numbers,
-        block: usize,
-        then: Then,
-    ) -> Result<Bits, Abort> {
-        let party = self.session.party();
+    pub async fn less_in_blocks(&self, a: &Numbers, b: &Numbers, block: usize, then: Then) -> Bits {
+        let party = self.party;
         let words = a.planes.first().map_or(0, Bits::words);
         let not_a: Vec<Bits> = a.planes.iter().map(|a| a.not(party)).collect();
         let equal: Vec<Bits> = not_a.iter().zip(&b.planes).map(|(a, b)| a.xor(b)).collect();
@@ -86,7 +86,7 @@ impl<H: Host> Compute<'_, H> {
                 }
             }
             let after = if bit + 1 == depth && runs.len() == 1 { then } else { Then::More };
-            let mut products = self.layer(&left, &right, after)?.split(words).into_iter();
+            let mut products = self.and(left, right, after).await.split(words).into_iter();
             for (run, (a, _)) in runs.iter_mut().zip(&pairs) {
                 if let Some(product) = a.get(bit).and_then(|_| products.next()) {
                     run.less.xor_assign(&product);
@@ -102,13 +102,13 @@ impl<H: Host> Compute<'_, H> {
         }
         while runs.len() > 1 {
             let after = if runs.len() == 2 { then } else { Then::More };
-            runs = self.join(runs, words, after)?;
+            runs = self.join(runs, words, after).await;
         }
-        Ok(runs.pop().map(|run| run.less).unwrap_or_default())
+        runs.pop().map(|run| run.less).unwrap_or_default()
     }
 
     /// One level of the tree: neighbours become one; the lower comes first.
-    fn join(&mut self, runs: Vec<Run>, words: usize, then: Then) -> Result<Vec<Run>, Abort> {
+    async fn join(&self, runs: Vec<Run>, words: usize, then: Then) -> Vec<Run> {
         let (mut left, mut right) = (Bits::default(), Bits::default());
         for pair in runs.chunks(2) {
             if let [low, Run { equal: Some(equal), .. }] = pair {
@@ -120,7 +120,7 @@ impl<H: Host> Compute<'_, H> {
                 }
             }
         }
-        let mut products = self.layer(&left, &right, then)?.split(words).into_iter();
+        let mut products = self.and(left, right, then).await.split(words).into_iter();
         let mut joined = Vec::with_capacity(runs.len().div_ceil(2));
         let mut runs = runs.into_iter();
         while let Some(low) = runs.next() {
@@ -135,6 +135,6 @@ impl<H: Host> Compute<'_, H> {
             let equal = low.equal.and_then(|_| products.next());
             joined.push(Run { less, equal });
         }
-        Ok(joined)
+        joined
     }
 }

@@ -7,6 +7,7 @@
 mod adder;
 mod compare;
 pub mod kernels;
+mod lockstep;
 mod mode;
 mod noise;
 mod planes;
@@ -63,9 +64,16 @@ pub struct Tuning {
     pub chunk_words: usize,
 }
 
+impl Tuning {
+    /// Estimated nanoseconds of so many exchanges and words of gates.
+    fn cost(&self, rounds: u64, gate_words: u64) -> u64 {
+        rounds * self.exchange_ns + gate_words * 64 * self.gate_ps / 1000
+    }
+}
+
 impl Default for Tuning {
     fn default() -> Self {
-        Self { exchange_ns: 100_000, gate_ps: 15_000, chunk_words: 1 << 16 }
+        Self { exchange_ns: 100_000, gate_ps: 8_000, chunk_words: 1 << 16 }
     }
 }
 

@@ -121,6 +121,12 @@ impl Numbers {
         Self { planes: planes.collect() }
     }
 
+    /// Appends planes of zeros up to `width`.
+    pub fn widen(&mut self, width: u32) {
+        let words = self.planes.first().map_or(0, Bits::words);
+        self.planes.resize(width as usize, Bits::zero(words));
+    }
+
     /// From both shares of XOR-shared rows.
     pub fn from_rows(own: &[u128], next: &[u128], width: u32) -> Self {
         let planes = planes_of(own, width).into_iter().zip(planes_of(next, width));

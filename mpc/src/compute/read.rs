@@ -39,7 +39,10 @@ pub fn answer<H: Host>(
     let bias = 1i128 << bits;
     let lifted: Vec<RingShare> =
         values.iter().map(|v| v.add_constant(party, Ring(bias.cast_unsigned()))).collect();
-    let sorted = sort(compute, &lifted, u32::from(bits) + 1)?;
+    let width = u32::from(bits) + 1;
+    let ring =
+        (request.weighted || !request.prefix_sums.is_empty()).then(|| sum_bits(request, width, values.len()));
+    let sorted = sort(compute, &lifted, width, ring)?;
     let mut answer =
         OrderAnswer { ranks: compute.at_ranks(&sorted, &request.ranks, bias)?, ..Default::default() };
     if request.weighted || !request.prefix_sums.is_empty() {
@@ -53,6 +56,14 @@ pub fn answer<H: Host>(
         answer.mode = Some(((value.cast_signed() - bias) as i64, count));
     }
     Ok(answer)
+}
+
+/// Bits of the largest sum that the request asks for: n^2 times the largest value fits, or n times where nothing is
+/// weighted.
+fn sum_bits(request: &OrderRequest, value_bits: u32, rows: usize) -> u32 {
+    let growth = (rows as u64 + 1).next_power_of_two().trailing_zeros() + 1;
+    let factor = if request.weighted { 2 } else { 1 };
+    (value_bits + factor * growth).min(128)
 }
 
 impl<H: Host> Compute<'_, H> {
@@ -74,22 +85,18 @@ impl<H: Host> Compute<'_, H> {
         bias: i128,
     ) -> Result<(Vec<i128>, Option<i128>), Abort> {
         let count = sorted.len();
-        // n^2 times the largest value fits; n alone for sums without weights.
-        let growth = (count as u64 + 1).next_power_of_two().trailing_zeros() + 1;
-        let factor = if request.weighted { 2 } else { 1 };
-        let width = (sorted.value_bits + factor * growth).min(128);
-        let numbers = sorted.values(0..count);
-        let ring = self.ring_of(&numbers, count, width)?;
+        let width = sum_bits(request, sorted.value_bits, count);
+        let ring = &sorted.ring;
         let mut wanted = Vec::with_capacity(request.prefix_sums.len() + 1);
         let mut running = vec![RingShare::default()];
-        for share in &ring {
+        for share in ring {
             running.push(*share + running.last().copied().unwrap_or_default());
         }
         wanted.extend(
             request.prefix_sums.iter().map(|k| running.get(*k as usize).copied().unwrap_or_default()),
         );
         if request.weighted {
-            wanted.push((1u128..).zip(&ring).fold(RingShare::default(), |sum, (i, share)| sum + *share * i));
+            wanted.push((1u128..).zip(ring).fold(RingShare::default(), |sum, (i, share)| sum + *share * i));
         }
         let opened = self.open_ring(&wanted, width)?;
         let (sums, weighted) = opened.split_at(request.prefix_sums.len());

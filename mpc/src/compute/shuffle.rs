@@ -12,7 +12,7 @@ use super::{Compute, FieldVector as _, Host};
 use crate::PartyId;
 use crate::field::Gf128;
 use crate::net::{Abort, Peer, Step};
-use crate::sharing::{Replicated, Xor};
+use crate::sharing::{self, Replicated, Xor};
 
 /// Rows of 128 shared bits: both shares of each.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl Rows {
 impl<H: Host> Compute<'_, H> {
     /// The rows in an order that is uniformly random and that nobody knows, checked.
     pub(super) fn shuffle(&mut self, rows: Rows) -> Result<Rows, Abort> {
+        // Proofs on their way come before other frames.
+        self.verify()?;
         let count = rows.own.len();
         let key = self.secret(Step::Product);
         let tags = self.product(&rows, key)?;
@@ -58,6 +60,14 @@ impl<H: Host> Compute<'_, H> {
     /// A random element of K that nobody knows.
     fn secret(&mut self, step: Step) -> Replicated<Xor> {
         self.prss.random(step, 1).pop().unwrap_or_default()
+    }
+
+    /// A public element of K that nobody knew before. It depends on no gate, so none is verified for it.
+    fn coin(&mut self) -> Result<Gf128, Abort> {
+        const STEP: Step = Step::OpenElements;
+        let coin = self.secret(STEP);
+        let coin = sharing::open(self.session, STEP, &[coin], self.host)?.pop().unwrap_or_default();
+        Ok(Gf128(coin.0))
     }
 
     /// Shared elements of K times a shared one; one exchange. A corrupted party can add what it likes to a product
@@ -131,10 +141,7 @@ impl<H: Host> Compute<'_, H> {
 
     /// Aborts unless every tag is the key times its row.
     fn check_tags(&mut self, rows: &Rows, tags: &Rows, key: Replicated<Xor>) -> Result<(), Abort> {
-        // A coin that nobody knew when the rows moved.
-        let coin = self.secret(Step::OpenElements);
-        let coin = self.open_shares(Step::OpenElements, &[coin])?.pop().unwrap_or_default();
-        let coin = Gf128(coin.0);
+        let coin = self.coin()?;
         let weights = H::Vector::powers(coin, rows.own.len());
         let combine = |values: &[u128]| {
             Xor(H::Vector::new(values.iter().copied().map(Gf128).collect()).dot(&weights).0)

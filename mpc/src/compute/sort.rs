@@ -6,10 +6,12 @@
 
 use alloc::vec::Vec;
 
+use super::adder::RingMasks;
 use super::compare::price;
-use super::planes::Numbers;
+use super::lockstep::both;
+use super::planes::{Numbers, rows_of};
 use super::shuffle::Rows;
-use super::{Compute, Host};
+use super::{Bits, Compute, Host, Then, Tuning};
 use crate::PartyId;
 use crate::net::Abort;
 use crate::sharing::RingShare;
@@ -31,6 +33,8 @@ pub struct Sorted {
     pub(super) index_bits: u32,
     /// Bits of a value.
     pub(super) value_bits: u32,
+    /// The values as arithmetic shares, if they were asked for.
+    pub(super) ring: Vec<RingShare>,
 }
 
 impl core::fmt::Debug for Sorted {
@@ -83,11 +87,29 @@ struct Sample {
 /// Sorts shared ring elements whose values are in 0..2^bits.
 ///
 /// At most 2^(127 - bits) rows, and 2^32 - 1. Costs about 1.4 n log2(n) comparisons where exchanges are quick, more
-/// comparisons and fewer exchanges where they are slow.
-pub fn sort<H: Host>(compute: &mut Compute<'_, H>, values: &[RingShare], bits: u32) -> Result<Sorted, Abort> {
+/// comparisons and fewer exchanges where they are slow. `ring`: whether the sorted values are wanted as arithmetic
+/// shares too, and modulo which power of two; their conversion goes on beside the sort.
+pub fn sort<H: Host>(
+    compute: &mut Compute<'_, H>,
+    values: &[RingShare],
+    bits: u32,
+    ring: Option<u32>,
+) -> Result<Sorted, Abort> {
     let count = values.len();
     let index_bits = count.next_power_of_two().trailing_zeros();
-    let numbers = compute.bits_of(values, bits)?;
+    if count == 0 {
+        return Ok(Sorted { rows: Rows::default(), index_bits, value_bits: bits, ring: Vec::new() });
+    }
+    let masks = ring.map(|width| compute.ring_masks(count, width));
+    let (numbers, mask_bits) = compute.lockstep(async |gates| {
+        let mask_bits = async {
+            match &masks {
+                Some(masks) => Some(gates.add_shares(&masks.planes, Then::Open).await),
+                None => None,
+            }
+        };
+        both(gates.bits_of(values, bits, Then::Open), mask_bits).await
+    })?;
     let [own, next] = numbers.rows(count);
     let party = compute.session.party();
     let key = |rows: Vec<u128>, holder: PartyId| -> Vec<u128> {
@@ -97,8 +119,64 @@ pub fn sort<H: Host>(compute: &mut Compute<'_, H>, values: &[RingShare], bits: u
     let rows = Rows { own: key(own, party), next: key(next, party.next()) };
     let rows = compute.shuffle(rows)?;
     let width = bits + index_bits;
-    let order = compute.order(&rows, width, (0..count as u32).collect())?;
-    Ok(Sorted { rows: rows.ordered(&order), index_bits, value_bits: bits })
+    let mut sorting = Sorting::new(&rows, width);
+    if let (Some(masks), Some(mask_bits)) = (masks, mask_bits) {
+        let values =
+            Numbers::from_rows(&shifted(&rows.own, index_bits), &shifted(&rows.next, index_bits), bits);
+        sorting.conversion = Some(Conversion::new(values, masks, mask_bits));
+    }
+    let order = sorting.order(compute, (0..count as u32).collect())?;
+    let ring = match sorting.conversion {
+        Some(conversion) => {
+            let shares = conversion.shares(compute)?;
+            order.iter().filter_map(|row| shares.get(*row as usize).copied()).collect()
+        }
+        None => Vec::new(),
+    };
+    Ok(Sorted { rows: rows.ordered(&order), index_bits, value_bits: bits, ring })
+}
+
+/// The rows without their numbers.
+fn shifted(rows: &[u128], index_bits: u32) -> Vec<u128> {
+    rows.iter().map(|row| row >> index_bits).collect()
+}
+
+/// Shuffled rows that become arithmetic shares beside the first comparisons, which does not cost an exchange more.
+struct Conversion {
+    values: Numbers,
+    masks: RingMasks,
+    mask_bits: Numbers,
+    /// The rows plus their masks, when they are opened.
+    opened: Option<Vec<u128>>,
+}
+
+impl Conversion {
+    fn new(mut values: Numbers, masks: RingMasks, mask_bits: Numbers) -> Self {
+        values.widen(mask_bits.planes.len() as u32);
+        Self { values, masks, mask_bits, opened: None }
+    }
+
+    /// The shares; if nothing has been compared, this takes exchanges of its own.
+    fn shares<H: Host>(self, compute: &mut Compute<'_, H>) -> Result<Vec<RingShare>, Abort> {
+        let party = compute.session.party();
+        let opened = match self.opened {
+            Some(opened) => opened,
+            None => {
+                let sum = compute
+                    .lockstep(async |gates| gates.add(&self.values, &self.mask_bits, Then::Open).await)?;
+                compute.open_numbers(&sum, self.masks.rows)?
+            }
+        };
+        Ok(self.masks.unmask(party, opened))
+    }
+}
+
+/// A sort under way.
+pub(super) struct Sorting<'r> {
+    rows: &'r Rows,
+    /// Bits of a key.
+    width: u32,
+    conversion: Option<Conversion>,
 }
 
 /// Rows whose places in the order are not known yet: from `start`, `len` of them.
@@ -108,12 +186,20 @@ struct Segment {
     len: usize,
 }
 
-impl<H: Host> Compute<'_, H> {
+impl<'r> Sorting<'r> {
+    pub(super) fn new(rows: &'r Rows, width: u32) -> Self {
+        Self { rows, width, conversion: None }
+    }
+
     /// The given shuffled rows in the order of their keys.
-    fn order(&mut self, rows: &Rows, width: u32, mut order: Vec<u32>) -> Result<Vec<u32>, Abort> {
-        let plan = self.plan(order.len(), width.into());
+    fn order<H: Host>(
+        &mut self,
+        compute: &mut Compute<'_, H>,
+        mut order: Vec<u32>,
+    ) -> Result<Vec<u32>, Abort> {
+        let plan = compute.tuning.plan(order.len(), self.width.into());
         let mut open = match plan.sample {
-            Some(sample) => self.spread(rows, width, sample, &mut order)?,
+            Some(sample) => self.spread(compute, sample, &mut order)?,
             None => alloc::vec![Segment { start: 0, len: order.len() }],
         };
         open.retain(|s| s.len > 1);
@@ -127,7 +213,7 @@ impl<H: Host> Compute<'_, H> {
                     pairs.extend(rows[..i.min(pivots)].iter().map(|pivot| (*pivot, *right)));
                 }
             }
-            let mut results = Answers::new(self.compare_rows(rows, width, &pairs)?);
+            let mut results = Answers::new(self.compare(compute, &pairs)?);
             let mut next = Vec::new();
             for segment in open {
                 let pivots = plan.pivots_of(segment.len);
@@ -143,22 +229,21 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// Sorts the first rows of `order`, and puts the others into the gaps between them: the segments that are given.
-    fn spread(
+    fn spread<H: Host>(
         &mut self,
-        rows: &Rows,
-        width: u32,
+        compute: &mut Compute<'_, H>,
         sample: Sample,
         order: &mut Vec<u32>,
     ) -> Result<Vec<Segment>, Abort> {
         let others = order.split_off(sample.rows);
-        let sorted = self.order(rows, width, core::mem::take(order))?;
+        let sorted = self.order(compute, core::mem::take(order))?;
         let mut gaps = alloc::vec![Gaps { from: 0, to: sorted.len() as u32 }; others.len()];
         while gaps.iter().any(|g| g.from < g.to) {
             let mut pairs = Vec::new();
             for (gaps, row) in gaps.iter().zip(&others) {
                 pairs.extend(gaps.probes(sample.probes).map(|p| (sorted[p as usize], *row)));
             }
-            let mut results = Answers::new(self.compare_rows(rows, width, &pairs)?);
+            let mut results = Answers::new(self.compare(compute, &pairs)?);
             for gaps in &mut gaps {
                 for probe in gaps.probes(sample.probes) {
                     gaps.narrow(probe, results.next());
@@ -187,32 +272,48 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// For each pair, whether the first row's key is below the second's. Opened.
-    pub(super) fn compare_rows(
+    pub(super) fn compare<H: Host>(
         &mut self,
-        rows: &Rows,
-        width: u32,
+        compute: &mut Compute<'_, H>,
         pairs: &[(u32, u32)],
     ) -> Result<Vec<u64>, Abort> {
         let mut results = Vec::with_capacity(pairs.len().div_ceil(64));
         for pairs in pairs.chunks(MAX_PAIRS) {
             let side = |get: fn(&(u32, u32)) -> u32| {
                 let order: Vec<u32> = pairs.iter().map(get).collect();
-                let rows = rows.ordered(&order);
-                Numbers::from_rows(&rows.own, &rows.next, width)
+                let rows = self.rows.ordered(&order);
+                Numbers::from_rows(&rows.own, &rows.next, self.width)
             };
-            results.extend(self.open_less(&side(|p| p.0), &side(|p| p.1))?);
+            let (left, right) = (side(|p| p.0), side(|p| p.1));
+            let Some(conversion) = self.conversion.as_mut().filter(|c| c.opened.is_none()) else {
+                results.extend(compute.open_less(&left, &right)?);
+                continue;
+            };
+            let (less, sum) = compute.lockstep(async |gates| {
+                let sum = gates.add(&conversion.values, &conversion.mask_bits, Then::Open);
+                both(gates.less(&left, &right, Then::Open), sum).await
+            })?;
+            let words = less.words();
+            let mut opened = compute.open(&Bits::concat(core::iter::once(&less).chain(&sum.planes)))?;
+            let masked = opened.split_off(words);
+            let rows = conversion.masks.rows;
+            let planes: Vec<&[u64]> = masked.chunks(rows.div_ceil(64).max(1)).collect();
+            conversion.opened = Some(rows_of(&planes, rows));
+            results.extend(opened);
         }
         Ok(results)
     }
+}
 
-    /// The cheapest plan for so many rows.
+impl Tuning {
+    /// The cheapest plan of a sort for so many rows.
     fn plan(&self, count: usize, width: u64) -> Plan {
         let level = |comparisons: u64| {
             let words = comparisons.div_ceil(64);
             let (rounds, gates) = price(width, self.block(width, words));
             let chunks = comparisons.div_ceil(MAX_PAIRS as u64).max(1);
-            // Proof, verdict and opening besides.
-            self.cost((rounds + 3) * chunks, gates * words)
+            // Verdict and opening besides.
+            self.cost((rounds + 2) * chunks, gates * words)
         };
         // For segments in which a row has so many others, on average: the cheapest way, and its cost.
         let segments = |count: u64, from: u64| {

@@ -118,7 +118,7 @@ proptest! {
         let opened = agreed(run(&world, tuning(0), |c| {
             let me = c.session.party().index();
             let (x, y) = (c.bits_of(&sa[me], width)?, c.bits_of(&sb[me], width)?);
-            let less = c.less_in_blocks(&x, &y, block, Then::More)?;
+            let less = c.lockstep(async |gates| gates.less_in_blocks(&x, &y, block, Then::Open).await)?;
             c.open(&less)
         }));
         for (i, (a, b)) in a.iter().zip(&b).enumerate() {
@@ -135,7 +135,7 @@ proptest! {
         let all = values.iter().map(|v| u128::from(*v)).collect::<Vec<_>>();
         let shares = shares(&all, seed);
         let opened = agreed(run(&world, tuning([0, 100_000, 20_000_000][slow]), |c| {
-            let sorted = sort(c, &shares[c.session.party().index()], 64)?;
+            let sorted = sort(c, &shares[c.session.party().index()], 64, None)?;
             let numbers = sorted.values(0..sorted.len());
             c.open_numbers(&numbers, sorted.len())
         }));
@@ -309,7 +309,7 @@ fn opened_comparisons_do_not_depend_on_the_values() {
                     rows.into_iter().enumerate().map(|(i, r)| r << 3 | number(holder)(i)).collect()
                 };
                 let rows = c.shuffle(shuffle::Rows { own: key(own, me), next: key(next, me.next()) })?;
-                c.compare_rows(&rows, 8, &[(0, 1), (0, 2), (1, 2)])
+                sort::Sorting::new(&rows, 8).compare(c, &[(0, 1), (0, 2), (1, 2)])
             }));
             let index = match opened[0] & 7 {
                 0b111 => 0,
