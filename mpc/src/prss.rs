@@ -5,10 +5,12 @@
 //! would cancel out of two sessions' messages, so a session without three fresh nonces is refused.
 
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use zeroize::Zeroizing;
 
+use crate::compute::KeyStream;
 use crate::net::Step;
 use crate::proof::Transcript;
 use crate::sharing::{Replicated, Shareable};
@@ -113,36 +115,37 @@ impl Prss {
 
     /// The two keystreams of the step's next draw: under the key shared with the previous party, and under that
     /// shared with the next.
-    pub(crate) fn streams(&mut self, step: Step) -> [blake3::OutputReader; 2] {
+    pub(crate) fn streams<S: KeyStream>(&mut self, step: Step) -> [S; 2] {
         let counter = self.counters.entry(step).or_insert(0);
-        let stream = |key: &[u8; 32]| {
-            let mut hasher = blake3::Hasher::new_keyed(key);
-            hasher.update(b"tercet-mpc prss").update(&PROTOCOL_VERSION.to_le_bytes());
-            hasher.update(&[step as u8]).update(&counter.to_le_bytes());
-            hasher.finalize_xof()
-        };
+        let mut input = b"tercet-mpc prss".to_vec();
+        input.extend(PROTOCOL_VERSION.to_le_bytes());
+        input.push(step as u8);
+        input.extend(counter.to_le_bytes());
+        let stream = |key: &[u8; 32]| S::new(key, &input);
         let streams = [stream(&self.keys.own), stream(&self.keys.next)];
         *counter += 1;
         streams
     }
 
     /// The party's shares of `count` random values that nobody knows.
-    pub fn random<T: Shareable>(&mut self, step: Step, count: usize) -> Vec<Replicated<T>> {
-        let [mut own, mut next] = self.streams(step);
-        (0..count).map(|_| Replicated { own: draw(&mut own), next: draw(&mut next) }).collect()
+    pub fn random<S: KeyStream, T: Shareable>(&mut self, step: Step, count: usize) -> Vec<Replicated<T>> {
+        let [mut own, mut next]: [S; 2] = self.streams(step);
+        let (own, next) = (draw(&mut own, count), draw(&mut next, count));
+        own.into_iter().zip(next).map(|(own, next)| Replicated { own, next }).collect()
     }
 
     /// The party's terms of `count` random sharings of zero: the three parties' terms add up to zero.
-    pub fn zeros<T: Shareable>(&mut self, step: Step, count: usize) -> Vec<T> {
-        let [mut own, mut next] = self.streams(step);
-        (0..count).map(|_| draw::<T>(&mut own).minus(draw(&mut next))).collect()
+    pub fn zeros<S: KeyStream, T: Shareable>(&mut self, step: Step, count: usize) -> Vec<T> {
+        let [mut own, mut next]: [S; 2] = self.streams(step);
+        let (own, next): (Vec<T>, Vec<T>) = (draw(&mut own, count), draw(&mut next, count));
+        own.into_iter().zip(next).map(|(own, next)| own.minus(next)).collect()
     }
 }
 
-fn draw<T: Shareable>(stream: &mut blake3::OutputReader) -> T {
-    let mut bytes = [0; 16];
+fn draw<T: Shareable>(stream: &mut impl KeyStream, count: usize) -> Vec<T> {
+    let mut bytes = vec![0; 16 * count];
     stream.fill(&mut bytes);
-    T::from_bytes(bytes)
+    bytes.as_chunks().0.iter().map(|b| T::from_bytes(*b)).collect()
 }
 
 #[cfg(test)]
@@ -175,18 +178,18 @@ mod tests {
         let mut seen = Vec::new();
         for step in Step::ALL {
             for _ in 0..2 {
-                let mut shares = parties.each_mut().map(|p| p.random::<Ring>(step, 3));
+                let mut shares = parties.each_mut().map(|p| p.random::<blake3::OutputReader, Ring>(step, 3));
                 for _ in 0..3 {
                     let value = Replicated::reconstruct(shares.each_mut().map(|s| s.pop().unwrap())).unwrap();
                     assert!(!seen.contains(&value.0));
                     seen.push(value.0);
                 }
-                let zeros = parties.each_mut().map(|p| p.zeros::<Ring>(step, 3));
+                let zeros = parties.each_mut().map(|p| p.zeros::<blake3::OutputReader, Ring>(step, 3));
                 for i in 0..3 {
                     assert_eq!(zeros.iter().fold(Ring(0), |sum, z| sum.plus(z[i])), Ring(0));
                     assert_ne!(zeros[0][i], Ring(0));
                 }
-                let zeros = parties.each_mut().map(|p| p.zeros::<Xor>(step, 1)[0]);
+                let zeros = parties.each_mut().map(|p| p.zeros::<blake3::OutputReader, Xor>(step, 1)[0]);
                 assert_eq!(zeros[0].plus(zeros[1]).plus(zeros[2]), Xor(0));
                 assert_ne!(zeros[0], Xor(0));
             }
@@ -195,7 +198,9 @@ mod tests {
 
     #[test]
     fn every_field_changes_every_keystream() {
-        let first = |c: &SessionContext| world(c).map(|mut p| p.random::<Xor>(Step::OpenSums, 1)[0]);
+        let first = |c: &SessionContext| {
+            world(c).map(|mut p| p.random::<blake3::OutputReader, Xor>(Step::OpenSums, 1)[0])
+        };
         let base = first(&context());
         let changes: [fn(&mut SessionContext); 9] = [
             |c| c.session[31] ^= 1,

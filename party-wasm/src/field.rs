@@ -3,10 +3,9 @@
 use alloc::vec::Vec;
 
 use tercet_mpc::compute::kernels::ROWS;
-use tercet_mpc::compute::{BitColumns, FieldVector, Host};
+use tercet_mpc::compute::{BitColumns, FieldVector};
 use tercet_mpc::field::Gf128;
 
-use crate::Frames;
 use crate::bindings::tercet::engine::field::{Columns, Element, Vector};
 
 /// A vector at the host. One that answers wrongly or short only spoils its own party's proofs.
@@ -14,11 +13,6 @@ pub struct Remote(Vector);
 
 /// Columns at the host.
 pub struct RemoteColumns(Columns);
-
-impl Host for Frames {
-    type Vector = Remote;
-    type Columns = RemoteColumns;
-}
 
 fn element(e: Gf128) -> Element {
     (e.0 as u64, (e.0 >> 64) as u64)

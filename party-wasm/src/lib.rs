@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod field;
+mod hash;
 mod memory;
 mod order;
 
@@ -39,6 +40,13 @@ impl Frames {
             tercet_mpc::Peer::Prev => host::Peer::Previous,
         }
     }
+}
+
+impl tercet_mpc::compute::Host for Frames {
+    type Vector = field::Remote;
+    type Columns = field::RemoteColumns;
+    type Stream = hash::RemoteStream;
+    type Digest = hash::RemoteDigest;
 }
 
 const OVER: &str = "the host ended the session";

@@ -141,7 +141,7 @@ impl<H: Host> Compute<'_, H> {
     /// Fresh masks modulo 2^width.
     pub(super) fn ring_masks(&mut self, rows: usize, width: u32) -> RingMasks {
         let words = rows.div_ceil(64);
-        let mut streams = self.prss.streams(Step::And);
+        let mut streams: [H::Stream; 2] = self.prss.streams(Step::And);
         let planes = streams
             .each_mut()
             .map(|stream| -> Vec<Vec<u64>> { (0..width).map(|_| draw_words(stream, words)).collect() });

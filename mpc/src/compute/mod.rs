@@ -6,6 +6,7 @@
 
 mod adder;
 mod compare;
+pub mod hash;
 pub mod kernels;
 mod lockstep;
 mod mode;
@@ -21,6 +22,7 @@ mod tests;
 
 use alloc::vec::Vec;
 
+pub use hash::{Digest, KeyStream};
 pub use kernels::{BitColumns, FieldVector};
 pub use noise::open_noised;
 pub use read::{ReadError, answer};
@@ -36,6 +38,10 @@ pub trait Host: Transport {
     type Vector: FieldVector;
     /// Where columns of bits are.
     type Columns: BitColumns<Vector = Self::Vector>;
+    /// What correlated randomness is drawn from.
+    type Stream: KeyStream;
+    /// What messages of multiplications are hashed with.
+    type Digest: Digest;
 }
 
 /// Words of 64 shared bits each, under XOR. Its `Debug` shows none.
@@ -84,7 +90,7 @@ pub struct Compute<'a, H: Host> {
     prss: Prss,
     host: &'a mut H,
     tuning: Tuning,
-    ledger: verify::Ledger,
+    ledger: verify::Ledger<H::Digest>,
     /// Proofs of all that is in the ledger, on their way.
     proofs: Option<verify::Proofs<H>>,
     gates: u64,
@@ -129,7 +135,7 @@ impl<'a, H: Host> Compute<'a, H> {
         }
         let words = x.own.len();
         let round = self.session.begin(STEP)?;
-        let mut streams = self.prss.streams(STEP);
+        let mut streams: [H::Stream; 2] = self.prss.streams(STEP);
         let masks = streams.each_mut().map(|stream| draw_words(stream, words));
         let inputs = x.own.iter().zip(&x.next).zip(y.own.iter().zip(&y.next));
         let own: Vec<u64> = inputs
@@ -194,7 +200,7 @@ impl<H: Host> Drop for Compute<'_, H> {
     }
 }
 
-fn draw_words(stream: &mut blake3::OutputReader, count: usize) -> Vec<u64> {
+fn draw_words(stream: &mut impl KeyStream, count: usize) -> Vec<u64> {
     let mut bytes = alloc::vec![0; 8 * count];
     stream.fill(&mut bytes);
     bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect()

@@ -50,7 +50,7 @@ impl<H: Host> Compute<'_, H> {
             }
         }
         let party = self.session.party();
-        let mut streams = self.prss.streams(Step::And);
+        let mut streams: [H::Stream; 2] = self.prss.streams(Step::And);
         let [own, next] =
             streams.each_mut().map(|stream| draw_words(stream, THRESHOLD_BITS as usize * digits * words));
         let plane = |k: usize, share: &[u64]| share[k * digits * words..][..digits * words].to_vec();

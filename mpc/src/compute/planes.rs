@@ -145,17 +145,32 @@ impl Numbers {
 pub(super) fn planes_of(values: &[u128], width: u32) -> Vec<Vec<u64>> {
     let words = values.len().div_ceil(64);
     let mut planes = vec![vec![0; words]; width as usize];
+    let (low, high) = planes.split_at_mut(64.min(width as usize));
     for (w, values) in values.chunks(64).enumerate() {
-        for (half, planes) in planes.chunks_mut(64).enumerate() {
-            let mut square: [u64; 64] =
-                core::array::from_fn(|r| values.get(r).map_or(0, |v| (v >> (64 * half)) as u64));
-            transpose(&mut square);
-            for (plane, bits) in planes.iter_mut().zip(square) {
-                plane[w] = bits;
-            }
-        }
+        // Shifts by a constant: others are calls on machines without registers of 128 bits.
+        square(low, w, values, |v| v as u64);
+        square(high, w, values, |v| (v >> 64) as u64);
     }
     planes
+}
+
+/// Fewer planes than this are gathered bit by bit.
+const FEW: usize = 6;
+
+/// Up to 64 planes of up to 64 values.
+fn square(planes: &mut [Vec<u64>], word: usize, values: &[u128], half: impl Fn(u128) -> u64) {
+    if planes.len() < FEW {
+        for (k, plane) in planes.iter_mut().enumerate() {
+            let bits = values.iter().enumerate().map(|(r, v)| (half(*v) >> k & 1) << r);
+            plane[word] = bits.fold(0, |all, bit| all | bit);
+        }
+        return;
+    }
+    let mut square: [u64; 64] = core::array::from_fn(|r| values.get(r).map_or(0, |v| half(*v)));
+    transpose(&mut square);
+    for (plane, bits) in planes.iter_mut().zip(square) {
+        plane[word] = bits;
+    }
 }
 
 /// The inverse of [`planes_of`].
@@ -166,7 +181,7 @@ pub(super) fn rows_of(planes: &[&[u64]], rows: usize) -> Vec<u128> {
             let mut square: [u64; 64] = core::array::from_fn(|k| planes.get(k).map_or(0, |p| p[w]));
             transpose(&mut square);
             for (row, bits) in out.iter_mut().zip(square) {
-                *row |= u128::from(bits) << (64 * half);
+                *row |= if half == 0 { u128::from(bits) } else { u128::from(bits) << 64 };
             }
         }
     }

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Compute, FieldVector as _, Host};
+use super::{Compute, FieldVector as _, Host, KeyStream};
 use crate::PartyId;
 use crate::field::Gf128;
 use crate::net::{Abort, Peer, Step};
@@ -59,7 +59,7 @@ impl<H: Host> Compute<'_, H> {
 
     /// A random element of K that nobody knows.
     fn secret(&mut self, step: Step) -> Replicated<Xor> {
-        self.prss.random(step, 1).pop().unwrap_or_default()
+        self.prss.random::<H::Stream, _>(step, 1).pop().unwrap_or_default()
     }
 
     /// A public element of K that nobody knew before. It depends on no gate, so none is verified for it.
@@ -82,7 +82,7 @@ impl<H: Host> Compute<'_, H> {
         let diagonal = scaled(x.own.iter().zip(&x.next).map(|(a, b)| Gf128(a ^ b)).collect(), by.own);
         let cross = scaled(x.own.iter().copied().map(Gf128).collect(), by.next);
         let round = self.session.begin(STEP)?;
-        let zeros: Vec<Xor> = self.prss.zeros(STEP, x.own.len());
+        let zeros: Vec<Xor> = self.prss.zeros::<H::Stream, _>(STEP, x.own.len());
         let own: Vec<u128> =
             diagonal.iter().zip(&cross).zip(zeros).map(|((a, b), zero)| a.0 ^ b.0 ^ zero.0).collect();
         self.session.send(self.host, &round, Peer::Prev, &encode(&own))?;
@@ -103,8 +103,8 @@ impl<H: Host> Compute<'_, H> {
         let count = both.own.len() / 2;
         let round = self.session.begin(STEP)?;
         // The key that the two share is the first's next and the second's own.
-        let mut orders = self.prss.streams(STEP);
-        let mut masks = self.prss.streams(STEP);
+        let mut orders: [H::Stream; 2] = self.prss.streams(STEP);
+        let mut masks: [H::Stream; 2] = self.prss.streams(STEP);
         let [mask_own, mask_next] = masks.each_mut().map(|stream| draw(stream, 2 * count));
         let (peer, values, order, mask) = if party == first {
             let values = both.own.iter().zip(&both.next).map(|(a, b)| a ^ b).collect();
@@ -170,27 +170,48 @@ fn single(rows: &Rows) -> Replicated<Xor> {
 }
 
 /// A uniformly random permutation (Fisher and Yates).
-fn permutation(stream: &mut blake3::OutputReader, count: usize) -> Vec<u32> {
+fn permutation(stream: &mut impl KeyStream, count: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..count as u32).collect();
+    let mut words = Words { stream, drawn: [0; WORDS], used: WORDS };
     for i in (1..count).rev() {
-        order.swap(i, below(stream, i as u64 + 1) as usize);
+        order.swap(i, below(&mut words, i as u64 + 1) as usize);
     }
     order
 }
 
+/// Bytes that are drawn at a time, a multiple of a word's.
+const WORDS: usize = 512;
+
+/// A stream's words one by one, drawn many at a time.
+struct Words<'s, S> {
+    stream: &'s mut S,
+    drawn: [u8; WORDS],
+    used: usize,
+}
+
+impl<S: KeyStream> Words<'_, S> {
+    fn next(&mut self) -> u64 {
+        if self.used == WORDS {
+            self.stream.fill(&mut self.drawn);
+            self.used = 0;
+        }
+        let word = self.drawn[self.used..].first_chunk().copied().unwrap_or_default();
+        self.used += word.len();
+        u64::from_le_bytes(word)
+    }
+}
+
 /// Uniform below `bound`, which is at most 2^32, without bias (Lemire, ACM TOMACS 2019).
-fn below(stream: &mut blake3::OutputReader, bound: u64) -> u64 {
+fn below(words: &mut Words<'_, impl KeyStream>, bound: u64) -> u64 {
     loop {
-        let mut bytes = [0; 8];
-        stream.fill(&mut bytes);
-        let product = u128::from(u64::from_le_bytes(bytes)) * u128::from(bound);
+        let product = u128::from(words.next()) * u128::from(bound);
         if product as u64 >= bound.wrapping_neg() % bound {
             return (product >> 64) as u64;
         }
     }
 }
 
-fn draw(stream: &mut blake3::OutputReader, count: usize) -> Vec<u128> {
+fn draw(stream: &mut impl KeyStream, count: usize) -> Vec<u128> {
     let mut bytes = alloc::vec![0; 16 * count];
     stream.fill(&mut bytes);
     bytes.as_chunks::<16>().0.iter().map(|b| u128::from_le_bytes(*b)).collect()

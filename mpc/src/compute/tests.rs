@@ -23,6 +23,8 @@ use crate::testing::{Delivery, TestNet, TestWorld};
 impl Host for TestNet<'_> {
     type Vector = Vec<Gf128>;
     type Columns = Vec<u64>;
+    type Stream = blake3::OutputReader;
+    type Digest = blake3::Hasher;
 }
 
 /// Runs the same computation at the three parties.

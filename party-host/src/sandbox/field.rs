@@ -13,7 +13,7 @@ use super::host::State;
 
 /// The vectors and columns of one instance. They count against a bound of their own, as large as the instance's memory.
 pub(super) struct Vectors {
-    table: ResourceTable,
+    pub(super) table: ResourceTable,
     elements: usize,
     most: usize,
 }
@@ -25,12 +25,22 @@ impl Vectors {
     }
 
     /// Traps unless there is room for so many elements.
-    fn reserve(&mut self, elements: usize) -> Result<()> {
+    pub(super) fn reserve(&mut self, elements: usize) -> Result<()> {
         if elements > self.most - self.elements {
             bail!("the engine's vectors take more than {} elements", self.most);
         }
         self.elements += elements;
         Ok(())
+    }
+
+    /// Gives room for so many back.
+    pub(super) fn release(&mut self, elements: usize) {
+        self.elements -= elements;
+    }
+
+    /// Most bytes that all may take.
+    pub(super) fn bytes(&self) -> usize {
+        self.most * size_of::<Gf128>()
     }
 
     /// Computes on two of them; the second is lent unchanged.
@@ -91,10 +101,12 @@ impl HostColumns for State {
         // A column's 32 bits become an element.
         let most = halves.iter().map(|h| 2 * h.len()).sum();
         self.vectors.reserve(most)?;
-        let table = &mut self.vectors.table;
-        let vector = Columns::values([table.get(&first)?, table.get(&second)?], &list);
-        self.vectors.elements -= most - vector.len();
-        Ok(table.push(vector)?)
+        let vector = {
+            let table = &self.vectors.table;
+            Columns::values([table.get(&first)?, table.get(&second)?], &list)
+        };
+        self.vectors.release(most - vector.len());
+        Ok(self.vectors.table.push(vector)?)
     }
 
     fn coset_sums(
@@ -112,7 +124,7 @@ impl HostColumns for State {
 
     fn drop(&mut self, this: Resource<Columns>) -> Result<()> {
         let columns = self.vectors.table.delete(this)?;
-        self.vectors.elements -= places(columns.len());
+        self.vectors.release(places(columns.len()));
         Ok(())
     }
 }
@@ -156,7 +168,8 @@ impl HostVector for State {
         let vector = self.vectors.table.get_mut(&this)?;
         let before = vector.len();
         vector.fold(value(point));
-        self.vectors.elements -= before - vector.len();
+        let folded = vector.len();
+        self.vectors.release(before - folded);
         Ok(())
     }
 
@@ -171,7 +184,7 @@ impl HostVector for State {
 
     fn drop(&mut self, this: Resource<Vector>) -> Result<()> {
         let vector = self.vectors.table.delete(this)?;
-        self.vectors.elements -= vector.len();
+        self.vectors.release(vector.len());
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! The component is compiled from the digest-pinned file at start; a precompiled file is never loaded.
 
 mod field;
+mod hash;
 mod host;
 
 use std::path::Path;
@@ -26,10 +27,12 @@ mod bindings {
     wasmtime::component::bindgen!({
         path: "../protocol/wit",
         world: "engine",
-        imports: { "tercet:engine/field": trappable },
+        imports: { "tercet:engine/field": trappable, "tercet:engine/hash": trappable },
         with: {
             "tercet:engine/field.vector": tercet_kernels::Vector,
             "tercet:engine/field.columns": tercet_kernels::Columns,
+            "tercet:engine/hash.keystream": crate::sandbox::hash::Keystream,
+            "tercet:engine/hash.digest": crate::sandbox::hash::MessageDigest,
         },
     });
 }
@@ -37,7 +40,8 @@ mod bindings {
 pub use bindings::{Abort, Context, Rejection, Session, Submission, Verdict};
 
 /// The imports an engine may have. A component with any other import does not load.
-pub const IMPORTS: &[&str] = &["tercet:engine/host@0.1.0", "tercet:engine/field@0.1.0"];
+pub const IMPORTS: &[&str] =
+    &["tercet:engine/host@0.1.0", "tercet:engine/field@0.1.0", "tercet:engine/hash@0.1.0"];
 
 /// What was read off a sorted column, and what it took.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use super::kernels::rows::{self, lagrange};
 use super::kernels::{BitColumns, FieldVector, ROWS};
-use super::{Bits, Host};
+use super::{Bits, Digest, Host, KeyStream};
 use crate::field::Gf128;
 use crate::net::{Abort, Peer, Round, Session, Step};
 use crate::prss::Prss;
@@ -28,7 +28,7 @@ use transcript::{COMMITMENT_BYTES, Commitment, Proving, commit};
 const DIGEST: usize = 32;
 
 /// Multiplications whose messages have not been verified yet, as this party saw them.
-pub(super) struct Ledger {
+pub(super) struct Ledger<D> {
     /// Inputs: the party's own shares, and its next.
     x: [Vec<u64>; 2],
     y: [Vec<u64>; 2],
@@ -36,20 +36,19 @@ pub(super) struct Ledger {
     received: Vec<u64>,
     /// As the second verifier of the previous party: `F(K_i)`.
     own_mask: Vec<u64>,
-    sent_digest: blake3::Hasher,
-    received_digest: blake3::Hasher,
+    sent_digest: D,
+    received_digest: D,
 }
 
-impl Default for Ledger {
+impl<D: Digest> Default for Ledger<D> {
     fn default() -> Self {
-        let hasher = || blake3::Hasher::new_derive_key("tercet-mpc v1 multiplication messages");
         Self {
             x: Default::default(),
             y: Default::default(),
             received: Vec::new(),
             own_mask: Vec::new(),
-            sent_digest: hasher(),
-            received_digest: hasher(),
+            sent_digest: D::new(),
+            received_digest: D::new(),
         }
     }
 }
@@ -57,7 +56,7 @@ impl Default for Ledger {
 /// What a layer of gates hides its messages with: `F(K_i)` and `F(K_(i+1))`.
 pub(super) type Masks = [Vec<u64>; 2];
 
-impl Ledger {
+impl<D: Digest> Ledger<D> {
     /// Words of gates that wait.
     pub fn words(&self) -> usize {
         self.own_mask.len()
@@ -122,7 +121,7 @@ fn sizes(columns: usize) -> (usize, usize) {
 /// Proves to both peers that this party's messages of all layers in the ledger were right; theirs of the last layer
 /// need not be here yet. Nothing may be added to the ledger before [`verify`].
 pub(super) fn prove<H: Host>(
-    ledger: &mut Ledger,
+    ledger: &mut Ledger<H::Digest>,
     session: &mut Session,
     round: Round,
     prss: &mut Prss,
@@ -136,12 +135,12 @@ pub(super) fn prove<H: Host>(
     let party = session.party();
 
     // The first verifier's part of each proof and its mask; then the second verifier's mask.
-    let mut streams = prss.streams(Step::Proof);
+    let mut streams: [H::Stream; 2] = prss.streams(Step::Proof);
     let [hidden_own, hidden_next] = streams.each_mut().map(|stream| draw(stream, elements + 1));
-    let mut streams = prss.streams(Step::Proof);
+    let mut streams: [H::Stream; 2] = prss.streams(Step::Proof);
     let [mask_own, mask_next] = streams.each_mut().map(element);
 
-    let digest = *ledger.sent_digest.finalize().as_bytes();
+    let digest = ledger.sent_digest.finish();
     let transcript = Proving::new(round.number(), session.id(), party, words as u64, &digest);
     let mine = proof::<H>([&x[0], &x[1]], [&y[0], &y[1]], count, transcript, &hidden_own, mask_next);
     let mut to_next = digest.to_vec();
@@ -159,7 +158,7 @@ fn padded(words: &mut Vec<u64>) -> Vec<u64> {
 
 /// Verifies the peers' proofs of all that the ledger holds. After an error nothing that depends on it may be opened.
 pub(super) fn verify<H: Host>(
-    ledger: &mut Ledger,
+    ledger: &mut Ledger<H::Digest>,
     session: &mut Session,
     proofs: Proofs<H>,
     host: &mut H,
@@ -182,7 +181,7 @@ pub(super) fn verify<H: Host>(
     };
     let (&mask, shares) = hidden_next.split_last().ok_or(malformed(Peer::Next, Step::Proof))?;
     let part = Part { shares, commitments: theirs, mask };
-    let digest = *ledger.received_digest.finalize().as_bytes();
+    let digest = ledger.received_digest.finish();
     let first = check::<H>(
         open(party.next(), &digest),
         [&x[1], &y[1]],
@@ -339,12 +338,14 @@ impl Claim {
     }
 }
 
-fn element(stream: &mut blake3::OutputReader) -> Gf128 {
+fn element(stream: &mut impl KeyStream) -> Gf128 {
     let mut bytes = [0; 16];
     stream.fill(&mut bytes);
     Gf128::from_bytes(bytes)
 }
 
-fn draw(stream: &mut blake3::OutputReader, count: usize) -> Vec<Gf128> {
-    (0..count).map(|_| element(stream)).collect()
+fn draw(stream: &mut impl KeyStream, count: usize) -> Vec<Gf128> {
+    let mut bytes = vec![0; Gf128::BYTES * count];
+    stream.fill(&mut bytes);
+    bytes.as_chunks().0.iter().map(|e| Gf128::from_bytes(*e)).collect()
 }
