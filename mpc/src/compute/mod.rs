@@ -6,6 +6,7 @@
 
 mod adder;
 mod compare;
+mod guard;
 pub mod kernels;
 mod mode;
 mod noise;
@@ -20,9 +21,10 @@ mod tests;
 
 use alloc::vec::Vec;
 
+pub use guard::{Enough, decide};
 pub use kernels::FieldVector;
 pub use noise::open_noised;
-pub use read::{ReadError, answer};
+pub use read::{ReadError, SharedColumn, answer};
 pub use sort::{Sorted, sort};
 
 use crate::net::{Abort, Peer, Session, Step, Transport};
