@@ -54,17 +54,21 @@ fn noise(n: &AddedNoise) -> String {
 }
 
 fn table(statistics: &[&StatisticValue]) -> String {
-    let header = ["statistic", "column", "value", "unit"].map(str::to_owned);
+    // How many have a value is shown where that is not everybody.
+    let counted = statistics.iter().any(|s| s.submissions.is_some());
+    let header = ["statistic", "column", "values", "value", "unit"].map(str::to_owned);
     let rows = statistics.iter().map(|s| {
         let value = s.value.clone().unwrap_or_else(|| "undefined".into());
-        [s.statistic.clone(), s.column.clone().unwrap_or_else(|| "-".into()), value, s.unit.clone()]
+        let values = s.submissions.map_or("-".into(), |n| n.to_string());
+        [s.statistic.clone(), s.column.clone().unwrap_or_else(|| "-".into()), values, value, s.unit.clone()]
     });
-    let table: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
+    let table: Vec<[String; 5]> = std::iter::once(header).chain(rows).collect();
     let width = |i: usize| table.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let [a, b, c] = [width(0), width(1), width(2)];
+    let [a, b, n, c] = [width(0), width(1), width(2), width(3)];
     let mut out = String::new();
-    for [statistic, column, value, unit] in &table {
-        let line = format!("{statistic:<a$}  {column:<b$}  {value:>c$}  {unit}");
+    for [statistic, column, values, value, unit] in &table {
+        let values = if counted { format!("{values:>n$}  ") } else { String::new() };
+        let line = format!("{statistic:<a$}  {column:<b$}  {values}{value:>c$}  {unit}");
         out.push_str(line.trim_end());
         out.push('\n');
     }
@@ -102,7 +106,11 @@ impl Bars {
         // A Lorenz curve's bars are shares of the whole.
         let full = (family == Some(Family::Lorenz)).then_some(1.0);
         Self {
-            title: format!("{}{column}", statistic.statistic),
+            title: format!(
+                "{}{column}{}",
+                statistic.statistic,
+                statistic.submissions.map(|n| format!(" ({n} with a value)")).unwrap_or_default()
+            ),
             lines: statistic.parts.iter().map(line).collect(),
             full,
         }
@@ -196,10 +204,10 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
                 .map_err(failed)
         };
         if s.parts.is_empty() {
-            row("", Some(result.submissions), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
+            row("", s.submissions.or(Some(result.submissions)), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
         }
         for p in &s.parts {
-            let n = p.submissions.unwrap_or(result.submissions);
+            let n = p.submissions.or(s.submissions).unwrap_or(result.submissions);
             row(&p.label, Some(n), p.value.as_ref(), &p.unit, p.exact.as_ref())?;
         }
     }
@@ -309,6 +317,31 @@ mod tests {
         let mut hostile = result();
         hostile.statistics[6].parts[0].label = "a\u{202e}b\u{1b}[2J".into();
         assert!(!to_text(&hostile, &survey).contains(['\u{202e}', '\u{1b}']));
+    }
+
+    #[test]
+    fn how_many_have_a_value_is_shown_where_some_have_none() {
+        let toml = include_str!("../../tests/fixtures/vectors/survey.toml");
+        let manifest = SurveyManifest::from_toml(toml).unwrap();
+        let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
+        let survey =
+            SurveyDescriptor::assemble(manifest, &[vec![1]], parties, EngineDigest([7; 32])).unwrap();
+        let mut result = result();
+        result.statistics[2].submissions = Some(17);
+        result.statistics[4].submissions = Some(21);
+        let text = to_text(&result, &survey);
+        for line in [
+            "statistic     column  values      value  unit",
+            "median        eth          -         -5  ETH",
+            "mean          eth         17        1.5  ETH",
+            "histogram:0,1,10 of eth (21 with a value)",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line:?} is not in\n{text}");
+        }
+        let csv = to_csv(&result).unwrap();
+        let rows: Vec<_> = csv.lines().collect();
+        assert!(rows[3].starts_with("mean,eth,,17,1.5,"));
+        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",21,14,,14,1,");
     }
 
     #[test]

@@ -11,7 +11,6 @@ use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use serde::Serialize;
-use tercet_mpc::decimal::parse_decimal;
 use tercet_mpc::proof::{ColumnWitness, Progress, prove};
 use tercet_mpc::statement::Statement;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
@@ -138,8 +137,7 @@ pub fn check(survey: &SurveyDescriptor, presentation: &[u8], secrets: &Secrets) 
         let opening = commitment(&verified, ranges, column.digest).and_then(|c| secrets.opening_for(c)).ok_or_else(|| {
             Error::Value(format!("column {name}: the secrets do not open the commitment; give the secrets file that belongs to this presentation"))
         })?;
-        parse_decimal(&opening.bytes, limits.scale, limits.bits, limits.excess)
-            .map_err(|e| Error::Value(format!("column {name}: {e}")))?;
+        limits.format.read(&opening.bytes).map_err(|e| Error::Value(format!("column {name}: {e}")))?;
         openings.push(opening);
     }
     Ok(Opened { statement, openings })

@@ -111,6 +111,9 @@ impl Checked {
                     decimal(largest, c.scale)
                 ),
             );
+            if let Some(missing) = &c.missing {
+                line("", format!("or \"{missing}\": no value. The text's length is public"));
+            }
         }
         for f in &m.fields {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };

@@ -29,14 +29,8 @@ struct Honest {
 
 static HONEST: LazyLock<Honest> = LazyLock::new(|| {
     let (value, blinder) = (b"-12.5", [0x33; 16]);
-    let column = Column {
-        alg: HashAlg::Sha256,
-        length: value.len() as u8,
-        scale: 2,
-        bits: 30,
-        excess: Excess::Reject,
-        commitment: sha256(&[value, &blinder]),
-    };
+    let commitment = sha256(&[value, &blinder]);
+    let column = Column::number(HashAlg::Sha256, value.len() as u8, 2, 30, Excess::Reject, commitment);
     let statement = Statement::new(vec![column], vec![Output::Value(0), Output::Square(0)]).unwrap();
     let witness = ColumnWitness { bytes: Zeroizing::new(value.to_vec()), blinder: Zeroizing::new(blinder) };
     let proven = prove(&statement, &[witness], &CTX, &[5; 32], &mut |_| {}).unwrap();
@@ -83,8 +77,7 @@ pub fn statement(data: &[u8]) {
 }
 
 pub fn statement_seeds() -> Vec<Vec<u8>> {
-    let column =
-        |alg, length, scale, bits, excess| Column { alg, length, scale, bits, excess, commitment: [3; 32] };
+    let column = |alg, length, scale, bits, excess| Column::number(alg, length, scale, bits, excess, [3; 32]);
     let small = column(HashAlg::Blake3, 1, 0, 1, Excess::Truncate);
     let large = column(HashAlg::Keccak256, 64, 18, 63, Excess::Reject);
     let two = vec![Output::Product(0, 1), Output::Product(1, 0), Output::Square(1), Output::Value(0)];

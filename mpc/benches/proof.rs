@@ -38,7 +38,7 @@ fn main() {
         ("blake3", HashAlg::Blake3, *blake3::hash(&preimage).as_bytes()),
         ("keccak256", HashAlg::Keccak256, sha3::Keccak256::digest(&preimage).into()),
     ] {
-        let column = Column { alg, length: 11, scale: 8, bits: 48, excess: Excess::Reject, commitment };
+        let column = Column::number(alg, 11, 8, 48, Excess::Reject, commitment);
         let Ok(statement) = Statement::new(vec![column], vec![Output::Value(0), Output::Square(0)]) else {
             return;
         };

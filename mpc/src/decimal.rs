@@ -41,6 +41,12 @@ pub enum DecimalError {
     },
 }
 
+/// Whether bytes are of the grammar, whatever their size.
+pub fn is_decimal(bytes: &[u8]) -> bool {
+    let parsed = parse_decimal(bytes, 0, 63, Excess::Truncate);
+    !matches!(parsed, Err(DecimalError::Character { .. } | DecimalError::NoDigit))
+}
+
 /// The signed integer `value * 10^scale`, with a magnitude below 2^bits (`bits` at most 63).
 pub fn parse_decimal(bytes: &[u8], scale: u8, bits: u8, excess: Excess) -> Result<i64, DecimalError> {
     let (negative, body) = match bytes.split_first() {
@@ -121,6 +127,14 @@ mod tests {
             ("99999999999999999999999", TooLarge { scale: 2, bits: 20 }),
         ] {
             assert_eq!(p(text), Err(error), "{text}");
+        }
+        for (text, decimal) in
+            [("1", true), ("99999999999999999999999", true), ("-.5", true), ("null", false)]
+        {
+            assert_eq!(is_decimal(text.as_bytes()), decimal, "{text}");
+        }
+        for text in ["", "-", ".", "1e3", "--", "1-"] {
+            assert!(!is_decimal(text.as_bytes()), "{text}");
         }
         assert_eq!(parse_decimal(b"-1.999", 2, 20, Excess::Truncate), Ok(-199));
         assert_eq!(parse_decimal(b"9223372036854775807", 0, 63, Excess::Reject), Ok(i64::MAX));

@@ -33,7 +33,7 @@ pub use net::{Abort, Cost, Peer, Session, Step, Transport};
 pub use party::PartyId;
 pub use proof::{ColumnWitness, Progress, ProveError, Proven, Reject, ShareHashes, prove};
 pub use sharing::{RingShare, open_sums, sum_rows};
-pub use statement::{Column, HashAlg, Output, Statement};
+pub use statement::{Column, Condition, Format, HashAlg, Output, Statement, Term};
 
 /// The version of everything here that two machines must agree on: circuits, encodings, transcripts, frames.
 pub const PROTOCOL_VERSION: u16 = 1;

@@ -2,20 +2,24 @@
 
 use alloc::vec::Vec;
 
+mod encoding;
+
 use crate::circuit;
-use crate::decimal::Excess;
+use crate::decimal::{DecimalError, Excess, is_decimal, parse_decimal};
 use crate::fixed;
 
 /// Most columns of one statement.
 pub const MAX_COLUMNS: usize = 16;
 /// Most outputs of one statement.
-pub const MAX_OUTPUTS: usize = 64;
+pub const MAX_OUTPUTS: usize = 128;
 /// Longest value, in bytes.
 pub const MAX_VALUE_BYTES: u8 = 64;
 /// Most decimal places.
 pub const MAX_SCALE: u8 = 18;
 /// Most bits of a column's magnitude.
 pub const MAX_BITS: u8 = 63;
+/// Most values of a category.
+pub const MAX_CATEGORIES: usize = 16;
 /// Bytes of the blinder that follows the value under the hash.
 pub const BLINDER_BYTES: usize = 16;
 /// Rows that a sum over lanes may have without wrapping: 2^32.
@@ -33,24 +37,106 @@ pub enum HashAlg {
     Keccak256 = 3,
 }
 
-/// One committed number.
+/// One committed text: a number, or one of some values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Column {
     /// Hash of the commitment.
     pub alg: HashAlg,
-    /// Length of the value in bytes, 1 to [`MAX_VALUE_BYTES`]; public, as the committed range is.
+    /// Length of the text in bytes, 1 to [`MAX_VALUE_BYTES`]; public, as the committed range is.
     pub length: u8,
+    /// What the text may be.
+    pub format: Format,
+    /// `H(text || blinder)`.
+    pub commitment: [u8; 32],
+}
+
+/// What a column's text may be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Format {
+    /// A decimal number.
+    Number(Number),
+    /// Exactly one of these 2 to [`MAX_CATEGORIES`] texts.
+    Category(Vec<Vec<u8>>),
+}
+
+/// How a decimal number becomes an integer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Number {
     /// Decimal places kept: the integer is value * 10^scale. At most [`MAX_SCALE`].
     pub scale: u8,
     /// The integer's magnitude is below 2^bits. 1 to [`MAX_BITS`].
     pub bits: u8,
     /// What happens to digits beyond `scale`.
     pub excess: Excess,
-    /// `H(value || blinder)`.
-    pub commitment: [u8; 32],
+    /// The text, no decimal number, that says that there is no value.
+    pub missing: Option<Vec<u8>>,
 }
 
-/// A number derived from the columns, shared arithmetically.
+impl Column {
+    /// A number that is never missing.
+    pub fn number(
+        alg: HashAlg,
+        length: u8,
+        scale: u8,
+        bits: u8,
+        excess: Excess,
+        commitment: [u8; 32],
+    ) -> Self {
+        let format = Format::Number(Number { scale, bits, excess, missing: None });
+        Self { alg, length, format, commitment }
+    }
+}
+
+/// What a column's text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// This integer; none if the value is missing.
+    Number(Option<i64>),
+    /// The value of this index.
+    Category(u8),
+}
+
+/// Why a column does not admit a text. Nothing of the text is repeated: it is secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// It is not a number that the column admits.
+    #[error(transparent)]
+    Decimal(#[from] DecimalError),
+    /// It is none of the category's values.
+    #[error("the text is none of the values that the survey admits")]
+    Category,
+}
+
+impl Format {
+    /// What a text says, in the clear: what the circuit derives from the bytes.
+    pub fn read(&self, text: &[u8]) -> Result<Said, TextError> {
+        match self {
+            Self::Number(number) if number.missing.as_deref() == Some(text) => Ok(Said::Number(None)),
+            Self::Number(Number { scale, bits, excess, .. }) => {
+                Ok(Said::Number(Some(parse_decimal(text, *scale, *bits, *excess)?)))
+            }
+            Self::Category(values) => (0u8..)
+                .zip(values)
+                .find_map(|(i, value)| (value == text).then_some(Said::Category(i)))
+                .ok_or(TextError::Category),
+        }
+    }
+
+    /// Whether texts without a value are admitted.
+    pub fn may_be_missing(&self) -> bool {
+        matches!(self, Self::Number(Number { missing: Some(_), .. }))
+    }
+
+    /// Bits of a number's magnitude; 0 of a category.
+    fn bits(&self) -> u32 {
+        match self {
+            Self::Number(number) => number.bits.into(),
+            Self::Category(_) => 0,
+        }
+    }
+}
+
+/// A number derived from the columns, shared arithmetically. Zero where a column that it is of has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Output {
     /// The signed integer of a column: one lane.
@@ -66,14 +152,91 @@ pub enum Output {
     Log(u8),
     /// The reciprocal of its integer, which must be above zero: [`fixed::reciprocal`], one lane.
     Reciprocal(u8),
+    /// One, of a column that may be missing: one lane.
+    Present(u8),
+    /// A term where a condition holds, zero elsewhere: as many lanes as the term's output.
+    Given(Term, Condition),
+}
+
+/// What an output is computed of in each row: the unconditional outputs, and the number one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Term {
+    /// The number one: counts rows.
+    One,
+    /// See [`Output::Present`].
+    Present(u8),
+    /// See [`Output::Value`].
+    Value(u8),
+    /// See [`Output::Square`].
+    Square(u8),
+    /// See [`Output::Product`].
+    Product(u8, u8),
+    /// See [`Output::Log`].
+    Log(u8),
+    /// See [`Output::Reciprocal`].
+    Reciprocal(u8),
+}
+
+/// What is known of a row to its provider only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Condition {
+    /// The column, which may be missing, has a value.
+    Present(u8),
+    /// The category column has its value of this index.
+    Is(u8, u8),
+}
+
+impl Term {
+    /// The columns that it is of.
+    fn columns(self) -> impl Iterator<Item = u8> {
+        let (a, b) = match self {
+            Self::One => (None, None),
+            Self::Present(c) | Self::Value(c) | Self::Square(c) | Self::Log(c) | Self::Reciprocal(c) => {
+                (Some(c), None)
+            }
+            Self::Product(a, b) => (Some(a), Some(b)),
+        };
+        a.into_iter().chain(b)
+    }
 }
 
 impl Output {
-    /// The column that must be above zero for it.
-    pub fn positive(self) -> Option<u8> {
+    /// What it is where its condition holds.
+    pub fn term(self) -> Term {
         match self {
-            Self::Log(c) | Self::Reciprocal(c) => Some(c),
-            Self::Value(_) | Self::Square(_) | Self::Product(..) => None,
+            Self::Value(c) => Term::Value(c),
+            Self::Square(c) => Term::Square(c),
+            Self::Product(a, b) => Term::Product(a, b),
+            Self::Log(c) => Term::Log(c),
+            Self::Reciprocal(c) => Term::Reciprocal(c),
+            Self::Present(c) => Term::Present(c),
+            Self::Given(term, _) => term,
+        }
+    }
+
+    /// The condition without which it is zero.
+    pub fn condition(self) -> Option<Condition> {
+        if let Self::Given(_, condition) = self { Some(condition) } else { None }
+    }
+
+    /// The term under no condition. The number one then says nothing: none.
+    pub fn always(term: Term) -> Option<Self> {
+        Some(match term {
+            Term::One => return None,
+            Term::Present(c) => Self::Present(c),
+            Term::Value(c) => Self::Value(c),
+            Term::Square(c) => Self::Square(c),
+            Term::Product(a, b) => Self::Product(a, b),
+            Term::Log(c) => Self::Log(c),
+            Term::Reciprocal(c) => Self::Reciprocal(c),
+        })
+    }
+
+    /// The column that must be above zero for it, unless it is missing.
+    pub fn positive(self) -> Option<u8> {
+        match self.term() {
+            Term::Log(c) | Term::Reciprocal(c) => Some(c),
+            _ => None,
         }
     }
 }
@@ -124,11 +287,21 @@ pub enum StatementError {
         max: u8,
     },
     /// An output names a column that does not exist, or a product one column twice.
-    #[error("output {0} names a column that does not exist, or one column twice (use its square)")]
+    #[error(
+        "output {0} names a column that does not exist or is of another kind, or one column twice (use its square)"
+    )]
     UnknownColumn(usize),
     /// Two outputs are the same.
     #[error("output {0} is declared twice")]
     Duplicate(usize),
+    /// The text of a missing value, or a category's values, are not what they must be.
+    #[error("column {column}: {problem}")]
+    Texts {
+        /// Index of the column.
+        column: usize,
+        /// What they must be.
+        problem: &'static str,
+    },
     /// The encoding is not one of ours.
     #[error("the statement's encoding is malformed")]
     Encoding,
@@ -141,8 +314,36 @@ pub struct Statement {
     outputs: Vec<Output>,
 }
 
-const ENCODING_VERSION: u8 = 1;
-const COLUMN_BYTES: usize = 37;
+impl Column {
+    fn check(&self, column: usize) -> Result<(), StatementError> {
+        let check = |what, value: u8, min, max| match value {
+            v if (min..=max).contains(&v) => Ok(()),
+            value => Err(StatementError::Parameter { column, what, value, min, max }),
+        };
+        let wrong = |problem| Err(StatementError::Texts { column, problem });
+        let text = |t: &[u8]| !t.is_empty() && t.len() <= usize::from(MAX_VALUE_BYTES);
+        check("length", self.length, 1, MAX_VALUE_BYTES)?;
+        match &self.format {
+            Format::Number(number) => {
+                check("scale", number.scale, 0, MAX_SCALE)?;
+                check("bits", number.bits, 1, MAX_BITS)?;
+                match &number.missing {
+                    Some(missing) if !text(missing) || is_decimal(missing) => {
+                        wrong("the text of a missing value has 1 to 64 bytes and is no decimal number")
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Format::Category(values) => {
+                if !(2..=MAX_CATEGORIES).contains(&values.len()) || !values.iter().all(|v| text(v)) {
+                    return wrong("a category has 2 to 16 values of 1 to 64 bytes");
+                }
+                let distinct = values.iter().enumerate().all(|(i, v)| !values[..i].contains(v));
+                if distinct { Ok(()) } else { wrong("a category has each value once") }
+            }
+        }
+    }
+}
 
 impl Statement {
     /// Checks all parameters.
@@ -153,31 +354,42 @@ impl Statement {
         if outputs.is_empty() || outputs.len() > MAX_OUTPUTS {
             return Err(StatementError::Outputs(outputs.len()));
         }
-        for (column, c) in columns.iter().enumerate() {
-            for (what, value, min, max) in [
-                ("length", c.length, 1, MAX_VALUE_BYTES),
-                ("scale", c.scale, 0, MAX_SCALE),
-                ("bits", c.bits, 1, MAX_BITS),
-            ] {
-                if !(min..=max).contains(&value) {
-                    return Err(StatementError::Parameter { column, what, value, min, max });
-                }
-            }
-        }
-        for (i, output) in outputs.iter().enumerate() {
-            let known = |c: u8| usize::from(c) < columns.len();
-            let fine = match *output {
-                Output::Value(c) | Output::Square(c) | Output::Log(c) | Output::Reciprocal(c) => known(c),
-                Output::Product(a, b) => known(a) && known(b) && a != b,
-            };
-            if !fine {
+        columns.iter().enumerate().try_for_each(|(i, c)| c.check(i))?;
+        let this = Self { columns, outputs };
+        for (i, output) in this.outputs.iter().enumerate() {
+            if !this.exists(*output) {
                 return Err(StatementError::UnknownColumn(i));
             }
-            if outputs[..i].contains(output) {
+            if this.outputs[..i].contains(output) {
                 return Err(StatementError::Duplicate(i));
             }
         }
-        Ok(Self { columns, outputs })
+        Ok(this)
+    }
+
+    /// Whether its columns have such an output. Each has one form: a column is not its own condition, and of two
+    /// columns that are both to be present the lower one is the term.
+    fn exists(&self, output: Output) -> bool {
+        let format = |c: u8| self.columns.get(usize::from(c)).map(|c| &c.format);
+        let number = |c: u8| matches!(format(c), Some(Format::Number(_)));
+        let optional = |c: u8| format(c).is_some_and(Format::may_be_missing);
+        let term = match output.term() {
+            Term::One => matches!(output.condition(), Some(Condition::Is(..))),
+            Term::Present(c) => optional(c),
+            Term::Value(c) | Term::Square(c) | Term::Log(c) | Term::Reciprocal(c) => number(c),
+            Term::Product(a, b) => number(a) && number(b) && a != b,
+        };
+        let condition = match output.condition() {
+            None => true,
+            Some(Condition::Present(c)) => {
+                let later = !matches!(output.term(), Term::Present(of) if of > c);
+                optional(c) && later && output.term().columns().all(|of| of != c)
+            }
+            Some(Condition::Is(c, value)) => {
+                matches!(format(c), Some(Format::Category(values)) if usize::from(value) < values.len())
+            }
+        };
+        term && condition
     }
 
     /// The columns.
@@ -192,30 +404,35 @@ impl Statement {
 
     /// The arithmetic lanes, in the order in which accepted shares hold them.
     pub fn lanes(&self) -> Vec<Lane> {
-        let mut lanes = Vec::new();
-        for &output in &self.outputs {
-            let (bits, signed) = match output {
-                Output::Value(c) => (self.bits(c), true),
-                Output::Square(c) => (2 * self.bits(c), false),
-                // One more for the sign.
-                Output::Product(a, b) => (self.bits(a) + self.bits(b) + 1, true),
-                // An exponent has six bits.
-                Output::Log(_) => (6 + fixed::FRACTION, false),
-                Output::Reciprocal(c) => (fixed::reciprocal_places(self.bits(c)) + 1, false),
-            };
-            if bits + MAX_ROWS_LOG2 > 128 {
-                lanes.push(Lane { output, part: Part::Low, signed: false });
-                lanes.push(Lane { output, part: Part::High, signed });
+        let lane = |output: Output| {
+            let width = self.width(output.term());
+            let lane = |part, signed| Lane { output, part, signed };
+            if width.is_split() {
+                [Some(lane(Part::Low, false)), Some(lane(Part::High, width.signed))]
             } else {
-                lanes.push(Lane { output, part: Part::Whole, signed });
+                [Some(lane(Part::Whole, width.signed)), None]
             }
-        }
-        lanes
+        };
+        self.outputs.iter().flat_map(|output| lane(*output)).flatten().collect()
+    }
+
+    /// How large a term may be.
+    pub(crate) fn width(&self, term: Term) -> Width {
+        let (bits, signed) = match term {
+            Term::One | Term::Present(_) => (1, false),
+            Term::Value(c) => (self.bits(c), true),
+            Term::Square(c) => (2 * self.bits(c), false),
+            Term::Product(a, b) => (self.bits(a) + self.bits(b), true),
+            // An exponent has six bits.
+            Term::Log(_) => (6 + fixed::FRACTION, false),
+            Term::Reciprocal(c) => (fixed::reciprocal_places(self.bits(c)) + 1, false),
+        };
+        Width { bits, signed }
     }
 
     /// Bits of a column's magnitude.
     pub(crate) fn bits(&self, column: u8) -> u32 {
-        self.columns.get(usize::from(column)).map_or(0, |c| u32::from(c.bits))
+        self.columns.get(usize::from(column)).map_or(0, |c| c.format.bits())
     }
 
     /// The statement with all commitments zeroed: what sizes depend on.
@@ -229,70 +446,19 @@ impl Statement {
     pub fn layout(&self) -> Layout {
         Layout::new(self)
     }
+}
 
-    /// Canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(3 + COLUMN_BYTES * self.columns.len() + 3 * self.outputs.len());
-        // At most MAX_COLUMNS and MAX_OUTPUTS: both fit.
-        out.extend([ENCODING_VERSION, self.columns.len() as u8, self.outputs.len() as u8]);
-        for c in &self.columns {
-            out.extend([c.alg as u8, c.length, c.scale, c.bits, c.excess as u8]);
-            out.extend(c.commitment);
-        }
-        for output in &self.outputs {
-            out.extend(match *output {
-                Output::Value(c) => [1, c, 0],
-                Output::Square(c) => [2, c, 0],
-                Output::Product(a, b) => [3, a, b],
-                Output::Log(c) => [4, c, 0],
-                Output::Reciprocal(c) => [5, c, 0],
-            });
-        }
-        out
-    }
+/// Bits of a term's magnitude, and whether it has a sign besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Width {
+    pub bits: u32,
+    pub signed: bool,
+}
 
-    /// Reads [`Self::encode`]'s bytes, all of them.
-    pub fn decode(bytes: &[u8]) -> Result<Self, StatementError> {
-        let Some((&[ENCODING_VERSION, columns, outputs], rest)) = bytes.split_first_chunk() else {
-            return Err(StatementError::Encoding);
-        };
-        let (columns, outputs) = (usize::from(columns), usize::from(outputs));
-        if columns > MAX_COLUMNS {
-            return Err(StatementError::Columns(columns));
-        }
-        if outputs > MAX_OUTPUTS {
-            return Err(StatementError::Outputs(outputs));
-        }
-        if rest.len() != COLUMN_BYTES * columns + 3 * outputs {
-            return Err(StatementError::Encoding);
-        }
-        let (head, tail) = rest.split_at(COLUMN_BYTES * columns);
-        let column = |bytes: &[u8]| {
-            let (&[alg, length, scale, bits, excess], commitment) = bytes.split_first_chunk()?;
-            let alg = match alg {
-                1 => HashAlg::Sha256,
-                2 => HashAlg::Blake3,
-                3 => HashAlg::Keccak256,
-                _ => return None,
-            };
-            let excess = match excess {
-                0 => Excess::Reject,
-                1 => Excess::Truncate,
-                _ => return None,
-            };
-            Some(Column { alg, length, scale, bits, excess, commitment: commitment.try_into().ok()? })
-        };
-        let output = |bytes: &[u8]| match *bytes {
-            [1, c, 0] => Some(Output::Value(c)),
-            [2, c, 0] => Some(Output::Square(c)),
-            [3, a, b] => Some(Output::Product(a, b)),
-            [4, c, 0] => Some(Output::Log(c)),
-            [5, c, 0] => Some(Output::Reciprocal(c)),
-            _ => None,
-        };
-        let columns: Option<Vec<_>> = head.chunks_exact(COLUMN_BYTES).map(column).collect();
-        let outputs: Option<Vec<_>> = tail.chunks_exact(3).map(output).collect();
-        Self::new(columns.ok_or(StatementError::Encoding)?, outputs.ok_or(StatementError::Encoding)?)
+impl Width {
+    /// Whether sums over 2^32 rows could wrap, so that it takes two lanes.
+    pub fn is_split(self) -> bool {
+        self.bits + u32::from(self.signed) + MAX_ROWS_LOG2 > 128
     }
 }
 

@@ -23,7 +23,7 @@ mod bindings {
 }
 
 use bindings::tercet::engine::host;
-use bindings::{Abort, Context, Guest, Reading, Rejection, Session, Submission, Verdict};
+use bindings::{Abort, Context, Enough, Guest, Reading, Rejection, Session, Submission, Verdict};
 
 /// `by` of a rejection that all three parties found together.
 const EVERYBODY: u8 = 255;
@@ -169,10 +169,20 @@ impl Guest for Engine {
         session: Session,
         context: Context,
         bits: u8,
+        present: Option<u64>,
         segments: Vec<Vec<u8>>,
         request: Vec<u8>,
     ) -> Result<Reading, Abort> {
-        order::read(&session, &context, bits, segments, &request)
+        order::read(&session, &context, (bits, present), segments, &request)
+    }
+
+    fn decide(
+        session: Session,
+        context: Context,
+        counts: Vec<u8>,
+        checks: Vec<Vec<Enough>>,
+    ) -> Result<Vec<bool>, Abort> {
+        order::decide(&session, &context, &counts, &checks)
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
-use tercet_mpc::compute::{self, Compute, ReadError, Tuning};
+use tercet_mpc::compute::{self, Compute, ReadError, SharedColumn, Tuning};
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::prss::{Prss, SessionContext, SessionKeys};
@@ -12,7 +12,7 @@ use tercet_mpc::{PartyId, RingShare};
 use zeroize::Zeroizing;
 
 use crate::bindings::tercet::engine::host::{self, Peer};
-use crate::bindings::{Abort, Context, Reading, Session};
+use crate::bindings::{Abort, Context, Enough, Reading, Session};
 use crate::{Frames, abort, open_session, stopped};
 
 fn bytes32(bytes: &[u8]) -> Result<[u8; 32], Abort> {
@@ -76,7 +76,7 @@ pub fn open_noised(
 pub fn read(
     session: &Session,
     context: &Context,
-    bits: u8,
+    (bits, present): (u8, Option<u64>),
     segments: Vec<Vec<u8>>,
     request: &[u8],
 ) -> Result<Reading, Abort> {
@@ -86,21 +86,66 @@ pub fn read(
     if !(1..=63).contains(&bits) {
         return Err(abort("input", "a column has 1 to 63 bits"));
     }
-    let mut values = Vec::with_capacity(segments.iter().map(|s| s.len() / LANE_BYTES).sum());
+    let lanes = if present.is_some() { 2 } else { 1 };
+    let rows = segments.iter().map(|s| s.len() / (lanes * LANE_BYTES)).sum();
+    let mut values = Vec::with_capacity(rows);
+    let mut validity = Vec::with_capacity(if present.is_some() { rows } else { 0 });
     for segment in segments {
-        let (rows, rest) = segment.as_chunks::<LANE_BYTES>();
-        if !rest.is_empty() {
+        if !segment.len().is_multiple_of(lanes * LANE_BYTES) {
             return Err(abort("input", "a segment does not hold whole rows"));
         }
-        values.extend(rows.iter().map(RingShare::from_lane));
+        for row in segment.as_chunks::<LANE_BYTES>().0.chunks_exact(lanes) {
+            values.extend(row.first().map(RingShare::from_lane));
+            validity.extend(row.get(1).map(RingShare::from_lane));
+        }
     }
+    if present.is_some_and(|n| n > values.len() as u64) {
+        return Err(abort("input", "more values than rows"));
+    }
+    let column =
+        SharedColumn { values: &values, bits, present: present.map(|count| (validity.as_slice(), count)) };
     let mut frames = Frames;
     let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
-    let answer = compute::answer(&mut computation, &values, bits, &request).map_err(|e| match e {
+    let answer = compute::answer(&mut computation, &column, &request).map_err(|e| match e {
         ReadError::Request(e) => abort("input", &e.to_string()),
         ReadError::Abort(e) => stopped(e),
     })?;
     let gates = computation.gate_words() * 64;
     computation.finish().map_err(stopped)?;
     Ok(Reading { answer: answer.encode(), rounds: open.cost().rounds, gates })
+}
+
+/// See `decide` of the interface.
+pub fn decide(
+    session: &Session,
+    context: &Context,
+    counts: &[u8],
+    checks: &[Vec<Enough>],
+) -> Result<Vec<bool>, Abort> {
+    let mut open = open_session(session)?;
+    let prss = keys(session, context, open.party())?;
+    let (counts, rest) = counts.as_chunks::<LANE_BYTES>();
+    if !rest.is_empty() {
+        return Err(abort("input", "a count has 32 bytes"));
+    }
+    let count = |i: u32| {
+        let share = counts.get(i as usize).map(RingShare::from_lane);
+        share.ok_or_else(|| abort("input", "a check names a count that is not there"))
+    };
+    let enough = |e: &Enough| {
+        Ok(compute::Enough {
+            count: count(e.count)?,
+            at_least: e.at_least,
+            or_none: e.or_none.map(count).transpose()?,
+        })
+    };
+    let checks = checks
+        .iter()
+        .map(|check| check.iter().map(enough).collect())
+        .collect::<Result<Vec<Vec<_>>, Abort>>()?;
+    let mut frames = Frames;
+    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
+    let decided = compute::decide(&mut computation, &checks).map_err(stopped)?;
+    computation.finish().map_err(stopped)?;
+    Ok(decided)
 }

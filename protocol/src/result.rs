@@ -24,6 +24,9 @@ pub struct StatisticValue {
     /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Fraction>,
+    /// How many of the covered submissions have a value in each of its columns; none where all have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submissions: Option<u64>,
     /// What was added to the sums that it is computed of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<AddedNoise>,
@@ -102,15 +105,17 @@ pub struct ReleasedStatistics {
 
 impl ReleasedStatistics {
     /// The bytes that each party signs. A result without filter and parts has the same bytes as before there were
-    /// any, and so has one without noise; the domain tells the forms apart.
+    /// any, and so have one without noise and one without missing values; the domain tells the forms apart.
     pub fn message(&self) -> Vec<u8> {
-        let extended = !self.filter.is_empty() || self.statistics.iter().any(|s| !s.parts.is_empty());
-        let noised = self.statistics.iter().any(|s| !s.noise.is_empty());
-        let extended = extended || noised;
-        let mut w = Writer::tagged(match (extended, noised) {
-            (_, true) => "tercet result v3",
-            (true, false) => "tercet result v2",
-            (false, false) => "tercet result v1",
+        let counted = self.statistics.iter().any(|s| s.submissions.is_some());
+        let noised = counted || self.statistics.iter().any(|s| !s.noise.is_empty());
+        let extended =
+            noised || !self.filter.is_empty() || self.statistics.iter().any(|s| !s.parts.is_empty());
+        let mut w = Writer::tagged(match (extended, noised, counted) {
+            (_, _, true) => "tercet result v4",
+            (_, true, _) => "tercet result v3",
+            (true, ..) => "tercet result v2",
+            _ => "tercet result v1",
         });
         w.array(self.survey.as_ref()).array(self.query.as_ref()).u64(self.height).array(self.head.as_ref());
         if extended {
@@ -121,6 +126,9 @@ impl ReleasedStatistics {
             w.bytes(s.statistic.as_bytes());
             optional(&mut w, s.column.as_deref());
             number(&mut w, &s.unit, s.value.as_deref(), s.exact.as_ref());
+            if counted {
+                count(&mut w, s.submissions);
+            }
             if noised {
                 w.u64(s.noise.len() as u64);
                 for n in &s.noise {
@@ -133,10 +141,7 @@ impl ReleasedStatistics {
                 w.u64(s.parts.len() as u64);
                 for p in &s.parts {
                     w.bytes(p.label.as_bytes());
-                    match p.submissions {
-                        None => w.u8(0),
-                        Some(n) => w.u8(1).u64(n),
-                    };
+                    count(&mut w, p.submissions);
                     number(&mut w, &p.unit, p.value.as_deref(), p.exact.as_ref());
                 }
             }
@@ -148,6 +153,13 @@ impl ReleasedStatistics {
     pub fn sign(&self, key: &SigningKey) -> Signature {
         key.sign(&self.message())
     }
+}
+
+fn count(w: &mut Writer, count: Option<u64>) {
+    match count {
+        None => w.u8(0),
+        Some(n) => w.u8(1).u64(n),
+    };
 }
 
 fn optional(w: &mut Writer, text: Option<&str>) {
@@ -224,7 +236,7 @@ mod tests {
         every_leaf_is_signed(&simple, 12);
         every_leaf_is_signed(&released(vec![value.clone(), grouped.clone()], Filter::default()), 24);
         every_leaf_is_signed(
-            &released(vec![value], Filter::default().or("country", "DE").or("country", "FR")),
+            &released(vec![value.clone()], Filter::default().or("country", "DE").or("country", "FR")),
             14,
         );
         let noise = AddedNoise {
@@ -236,6 +248,8 @@ mod tests {
         };
         let noised = StatisticValue { noise: vec![noise.clone(), noise], ..grouped.clone() };
         every_leaf_is_signed(&released(vec![noised], Filter::default()), 28);
+        let counted = StatisticValue { submissions: Some(4), ..value.clone() };
+        every_leaf_is_signed(&released(vec![counted, grouped.clone()], Filter::default()), 25);
         // A part or a filter taken away, or moved to another statistic, is another message.
         let first = released(vec![grouped.clone(), grouped.clone()], Filter::default());
         let mut moved = first.clone();

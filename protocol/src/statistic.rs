@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::statement::Lane;
-pub use tercet_mpc::statistics::{Epsilon, Family, Permit, Statistic, StatisticError, Target};
-use tercet_mpc::statistics::{Exact, Facts, Value, evaluate};
-use tercet_mpc::{Output, fixed};
+pub use tercet_mpc::statistics::{Epsilon, Family, Measure, Permit, Statistic, StatisticError, Target};
+use tercet_mpc::statistics::{Exact, Facts, Value, evaluate, submissions};
+use tercet_mpc::{Output, Term, fixed};
 
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
 use crate::survey::SurveyManifest;
@@ -50,9 +50,9 @@ pub fn targets(manifest: &SurveyManifest, family: Family, columns: &[String]) ->
     let all = 0..manifest.columns.len() as u8;
     let named: Vec<u8> = columns.iter().filter_map(|c| manifest.column(c)).collect();
     match (family.arity(), &named[..]) {
-        (0, _) => vec![Target::Rows],
+        (0, []) => vec![Target::Rows],
         (1, []) => all.map(Target::One).collect(),
-        (1, [c, ..]) => vec![Target::One(*c)],
+        (0 | 1, [c, ..]) => vec![Target::One(*c)],
         (_, [a, b, ..]) => vec![Target::Two(*a, *b)],
         _ => all
             .clone()
@@ -68,12 +68,9 @@ pub fn release(
     opened: &Opened,
     groups: &BTreeMap<String, Vec<OpenedGroup>>,
 ) -> Vec<StatisticValue> {
-    let scales: Vec<u8> = manifest.columns.iter().map(|c| c.scale).collect();
-    let bits: Vec<u8> = manifest.columns.iter().map(|c| c.bits).collect();
+    let columns = Columns::of(manifest);
     let value = |statistic: &Statistic, target, opened: &Opened| {
-        let Opened { submissions, lanes, sums, orders, noise: _ } = opened;
-        let facts = Facts { count: *submissions, scales: &scales, bits: &bits, lanes, sums, orders };
-        evaluate(&statistic.measure, target, &facts).ok()
+        evaluate(&statistic.measure, target, &columns.facts(opened)).ok()
     };
     let mut values = Vec::new();
     for statistic in statistics {
@@ -95,26 +92,58 @@ pub fn release(
                             Some(Value::One(exact)) => Some(exact),
                             Some(Value::Parts(_)) | None => None,
                         };
-                        let submissions = Some(g.opened.submissions);
+                        let submissions = submissions(target, &columns.facts(&g.opened));
                         part(g.label.clone(), submissions, units.whole.clone(), exact.as_ref())
                     }));
                 }
-                None => match value(statistic, target, opened) {
-                    Some(Value::One(exact)) => {
-                        released.value = Some(exact.to_string());
-                        released.exact = fraction(&exact);
+                None => {
+                    released.submissions =
+                        manifest.counted(target).and_then(|_| submissions(target, &columns.facts(opened)));
+                    match value(statistic, target, opened) {
+                        Some(Value::One(exact)) => {
+                            released.value = Some(exact.to_string());
+                            released.exact = fraction(&exact);
+                        }
+                        Some(Value::Parts(parts)) => released.parts.extend(parts.into_iter().map(|p| {
+                            let unit = units.part(&p.label);
+                            part(p.label, None, unit, Some(&p.value))
+                        })),
+                        None => {}
                     }
-                    Some(Value::Parts(parts)) => released.parts.extend(parts.into_iter().map(|p| {
-                        let unit = units.part(&p.label);
-                        part(p.label, None, unit, Some(&p.value))
-                    })),
-                    None => {}
-                },
+                }
             }
             values.push(released);
         }
     }
     values
+}
+
+/// The columns' formats, as evaluation takes them.
+struct Columns {
+    optional: Vec<bool>,
+    scales: Vec<u8>,
+    bits: Vec<u8>,
+}
+
+impl Columns {
+    fn of(manifest: &SurveyManifest) -> Self {
+        let scales = manifest.columns.iter().map(|c| c.scale).collect();
+        let bits = manifest.columns.iter().map(|c| c.bits).collect();
+        Self { optional: manifest.optional(), scales, bits }
+    }
+
+    fn facts<'a>(&'a self, opened: &'a Opened) -> Facts<'a> {
+        let Self { optional, scales, bits } = self;
+        let Opened { submissions, lanes, sums, orders, noise: _ } = opened;
+        Facts { count: *submissions, optional, scales, bits, lanes, sums, orders }
+    }
+}
+
+impl SurveyManifest {
+    /// How many rows a statistic is over: those with a value in each of its columns. None if that was not opened.
+    pub fn submissions(&self, target: Target, opened: &Opened) -> Option<u64> {
+        submissions(target, &Columns::of(self).facts(opened))
+    }
 }
 
 /// What was added to the sums of a statistic. All sets of rows of one query have the same noise.
@@ -127,15 +156,20 @@ fn noise(
     let column = |c: u8| {
         manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.scale)))
     };
-    let sums = family.outputs(target).into_iter().filter_map(|output| Some((output, added.get(&output)?)));
+    let sums = family
+        .outputs(target, &manifest.optional())
+        .into_iter()
+        .filter_map(|output| Some((output, added.get(&output)?)));
     sums.map(|(output, laplace)| {
-        let (sum, scale) = match output {
-            Output::Value(c) => (column(c).0.to_owned(), column(c).1),
-            Output::Square(c) => (format!("{}^2", column(c).0), 2 * column(c).1),
-            Output::Product(a, b) => (format!("{}*{}", column(a).0, column(b).0), column(a).1 + column(b).1),
+        let (sum, scale) = match output.term() {
+            Term::One => ("1".into(), 0),
+            Term::Present(c) => (format!("present({})", column(c).0), 0),
+            Term::Value(c) => (column(c).0.to_owned(), column(c).1),
+            Term::Square(c) => (format!("{}^2", column(c).0), 2 * column(c).1),
+            Term::Product(a, b) => (format!("{}*{}", column(a).0, column(b).0), column(a).1 + column(b).1),
             // In the fixed point that is proven, of the column's integer.
-            Output::Log(c) => (format!("2^{}*log2({})", fixed::FRACTION, column(c).0), 0),
-            Output::Reciprocal(c) => {
+            Term::Log(c) => (format!("2^{}*log2({})", fixed::FRACTION, column(c).0), 0),
+            Term::Reciprocal(c) => {
                 let bits = manifest.columns.get(usize::from(c)).map_or(0, |c| u32::from(c.bits));
                 (format!("2^{}/{}", fixed::reciprocal_places(bits), column(c).0), 0)
             }
@@ -192,7 +226,12 @@ impl Units {
         let mut this = Self { whole: String::new(), slope: String::new(), intercept: String::new() };
         match (family, target) {
             (
-                Family::Gini | Family::Lorenz | Family::TopShare | Family::Histogram | Family::Correlation,
+                Family::Count
+                | Family::Gini
+                | Family::Lorenz
+                | Family::TopShare
+                | Family::Histogram
+                | Family::Correlation,
                 _,
             ) => {}
             (Family::Variance | Family::VariancePopulation, Target::One(c)) => this.whole = squared(unit(c)),

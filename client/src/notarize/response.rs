@@ -127,6 +127,7 @@ mod tests {
             scale: 0,
             bits: 8,
             excess_digits: Default::default(),
+            missing: None,
         };
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"a\":\"12\",\"b\":\"\",\"a\"}";
         let start = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;

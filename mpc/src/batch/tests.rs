@@ -27,8 +27,7 @@ struct Submission {
 fn submit(alg: HashAlg, text: &str) -> Submission {
     let blinder = [0x33; 16];
     let commitment = digest(alg, &[text.as_bytes(), &blinder].concat());
-    let column =
-        Column { alg, length: text.len() as u8, scale: 2, bits: 30, excess: Excess::Reject, commitment };
+    let column = Column::number(alg, text.len() as u8, 2, 30, Excess::Reject, commitment);
     let statement = Statement::new(vec![column], vec![Output::Value(0), Output::Square(0)]).unwrap();
     let witness = ColumnWitness { bytes: Zeroizing::new(text.into()), blinder: Zeroizing::new(blinder) };
     let proven = prove(&statement, &[witness], &CTX, &[text.len() as u8; 32], &mut |_| {}).unwrap();

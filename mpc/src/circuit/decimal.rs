@@ -10,10 +10,10 @@ use super::{Backend, Number, Wide};
 use crate::bits::{Bits, mask};
 use crate::circuit::arith::add;
 use crate::decimal::Excess;
-use crate::statement::Column;
+use crate::statement;
 
 /// `bytes`: one per word, in text order. About 23 gates a character, and 2 bits^2 / 3 for the integer.
-pub fn decimal<B: Backend>(b: &mut B, bytes: &[B::W], column: &Column) -> Number<B::W> {
+pub fn decimal<B: Backend>(b: &mut B, bytes: &[B::W], column: &statement::Number) -> Number<B::W> {
     let n = bytes.len() as u32;
     let (mut digits, point, negative) = characters(b, bytes);
     // From the point (included) leftward.
@@ -54,7 +54,7 @@ pub fn decimal<B: Backend>(b: &mut B, bytes: &[B::W], column: &Column) -> Number
     }
 
     let magnitude = integer(b, planes, width, u32::from(column.bits));
-    Number { magnitude, negative, bits: u32::from(column.bits) }
+    Number { magnitude, negative, bits: u32::from(column.bits), missing: None }
 }
 
 /// Bit e of entry k is bit k of e.

@@ -30,16 +30,19 @@ const fn planes<const BITS: usize>(slopes: bool) -> [[u64; WORDS]; BITS] {
     out
 }
 
-/// Checks that a number is above zero: as many gates as it has bits, less one.
-fn positive<B: Backend>(b: &mut B, x: &Number<B::W>) {
+/// Checks that a number is above zero, as many gates as it has bits, less one. In place of a missing one stands 1.
+fn positive<B: Backend>(b: &mut B, x: &Number<B::W>) -> B::W {
     b.zero(x.negative, 1);
     let one = b.constant(1);
-    let nonzero = any(b, x.magnitude, x.bits);
+    // The magnitude of a missing number is zero.
+    let magnitude = x.magnitude ^ x.missing.unwrap_or(B::W::ZERO);
+    let nonzero = any(b, magnitude, x.bits);
     b.zero(nonzero ^ one, 1);
+    magnitude
 }
 
 /// Whether one of the `width` lowest bits is set, in bit 0: width - 1 gates.
-fn any<B: Backend>(b: &mut B, mut x: B::W, mut width: u32) -> B::W {
+pub(super) fn any<B: Backend>(b: &mut B, mut x: B::W, mut width: u32) -> B::W {
     x = x & mask(width);
     while width > 1 {
         let low = width.div_ceil(2);
@@ -76,15 +79,16 @@ fn look_up<W: Bits>(hot: &[W], planes: &[[u64; WORDS]]) -> W {
     planes.iter().enumerate().fold(W::ZERO, |out, (i, plane)| out ^ (bit(plane) << i as u32))
 }
 
-/// [`crate::fixed::log2`] of a positive number, which is checked: some 1850 gates.
+/// [`crate::fixed::log2`] of a positive number, which is checked: some 1850 gates. That of a missing one is zero, as
+/// that of 1 is.
 pub fn log2<B: Backend>(b: &mut B, number: &Number<B::W>) -> B::W {
-    positive(b, number);
+    let magnitude = positive(b, number);
     let n = number.bits;
     if n == 1 {
         return B::W::ZERO;
     }
     // Moved up until the first bit is set.
-    let mut x = number.magnitude;
+    let mut x = magnitude;
     let mut moves = B::W::ZERO;
     let one = b.constant(1);
     for k in (0..=(n - 1).ilog2()).rev() {
@@ -106,12 +110,12 @@ pub fn log2<B: Backend>(b: &mut B, number: &Number<B::W>) -> B::W {
 }
 
 /// [`crate::fixed::reciprocal`] of a positive number, which is checked, by long division: (bits + 25)(2 bits + 1)
-/// gates.
+/// gates. That of a missing one is zero.
 pub fn reciprocal<B: Backend>(b: &mut B, number: &Number<B::W>) -> Wide<B::W> {
-    positive(b, number);
+    let magnitude = positive(b, number);
     let n = number.bits;
     let (one, ones) = (b.constant(1), b.constant(mask(n + 1)));
-    let less = number.magnitude ^ ones;
+    let less = magnitude ^ ones;
     let mut out = [B::W::ZERO; 2];
     // The dividend is a one and zeros. What remains is below the divisor, twice that has a bit more.
     let mut rest = one;
@@ -122,6 +126,11 @@ pub fn reciprocal<B: Backend>(b: &mut B, number: &Number<B::W>) -> Wide<B::W> {
         // At the top bit either way nothing is left.
         rest = (rest & mask(n)) << 1;
         out[(i / 64) as usize] ^= enough << (i % 64);
+    }
+    if let Some(missing) = number.missing {
+        // That of 1 is one bit: the highest.
+        let top = reciprocal_places(n);
+        out[(top / 64) as usize] ^= missing << (top % 64);
     }
     out
 }

@@ -9,15 +9,17 @@ mod backends;
 mod decimal;
 mod fixed;
 mod hash;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use backends::{Counter, Plain, Shares, Streams};
 
 use alloc::vec::Vec;
 
 use crate::bits::Bits;
-use crate::statement::{BLINDER_BYTES, Column, HashAlg, MAX_ROWS_LOG2, Output, Statement};
+use crate::statement::{BLINDER_BYTES, Column, Format, HashAlg, Statement, Term};
 
 /// A 128-bit number, low word first.
 pub type Wide<W> = [W; 2];
@@ -55,56 +57,52 @@ struct Number<W> {
     /// In bit 0.
     negative: W,
     bits: u32,
+    /// In bit 0: whether the text says that there is no value. Magnitude and sign are then zero.
+    missing: Option<W>,
+}
+
+/// What a column's text says.
+enum Read<W> {
+    Number(Number<W>),
+    /// For each value, in bit 0, whether it is the column's: exactly one is.
+    Category(Vec<W>),
 }
 
 /// The whole statement: commitments, formats, ranges, arithmetic shares.
 pub fn evaluate<B: Backend>(b: &mut B, statement: &Statement) {
-    let numbers: Vec<_> = statement.columns().iter().map(|c| column(b, c)).collect();
-    let number = |c: u8| numbers[usize::from(c)];
+    let columns: Vec<_> = statement.columns().iter().map(|c| column(b, c)).collect();
+    // A term of several outputs is computed once.
+    let mut known: Vec<(Term, Wide<B::W>)> = Vec::new();
     for output in statement.outputs() {
-        match *output {
-            Output::Value(c) => {
-                let x = number(c);
-                let value = arith::negate_if(b, [x.magnitude, B::W::ZERO], x.negative, x.bits);
-                arith::check_sharing(b, value);
+        let term = output.term();
+        let value = match known.iter().find(|(t, _)| *t == term) {
+            Some((_, value)) => *value,
+            None => {
+                let value = terms::term(b, &columns, term);
+                known.push((term, value));
+                value
             }
-            Output::Square(c) => {
-                let x = number(c);
-                let square = arith::square(b, x.magnitude, x.bits);
-                if 2 * x.bits + MAX_ROWS_LOG2 > 128 {
-                    for half in square {
-                        arith::check_sharing(b, [half, B::W::ZERO]);
-                    }
-                } else {
-                    arith::check_sharing(b, square);
-                }
+        };
+        let width = statement.width(term);
+        let value = match output.condition() {
+            None => value,
+            Some(condition) => {
+                let holds = terms::condition(b, &columns, condition);
+                terms::keep_if(b, value, holds, width)
             }
-            Output::Product(c, d) => {
-                let (x, y) = (number(c), number(d));
-                let magnitude = arith::product(b, x.magnitude, x.bits, y.magnitude, y.bits);
-                let negative = x.negative ^ y.negative;
-                let product = arith::negate_if(b, magnitude, negative, x.bits + y.bits);
-                if x.bits + y.bits + 1 + MAX_ROWS_LOG2 > 128 {
-                    let [low, high] = product;
-                    arith::check_sharing(b, [low, B::W::ZERO]);
-                    arith::check_sharing(b, [high, (high >> 63).splat()]);
-                } else {
-                    arith::check_sharing(b, product);
-                }
-            }
-            Output::Log(c) => {
-                let log = fixed::log2(b, &number(c));
-                arith::check_sharing(b, [log, B::W::ZERO]);
-            }
-            Output::Reciprocal(c) => {
-                let reciprocal = fixed::reciprocal(b, &number(c));
-                arith::check_sharing(b, reciprocal);
-            }
+        };
+        if width.is_split() {
+            let [low, high] = value;
+            arith::check_sharing(b, [low, B::W::ZERO]);
+            let sign = if width.signed { (high >> 63).splat() } else { B::W::ZERO };
+            arith::check_sharing(b, [high, sign]);
+        } else {
+            arith::check_sharing(b, value);
         }
     }
 }
 
-fn column<B: Backend>(b: &mut B, column: &Column) -> Number<B::W> {
+fn column<B: Backend>(b: &mut B, column: &Column) -> Read<B::W> {
     let length = usize::from(column.length);
     let preimage: Vec<_> = (0..length + BLINDER_BYTES).map(|_| b.input(8)).collect();
     match column.alg {
@@ -124,7 +122,11 @@ fn column<B: Backend>(b: &mut B, column: &Column) -> Number<B::W> {
             }
         }
     }
-    decimal::decimal(b, &preimage[..length], column)
+    let text = &preimage[..length];
+    match &column.format {
+        Format::Number(number) => Read::Number(text::number(b, text, number)),
+        Format::Category(values) => Read::Category(text::category(b, text, values)),
+    }
 }
 
 fn check_digest<B: Backend>(b: &mut B, digest: &[B::W; 8], expected: &[u8; 32], read: fn([u8; 4]) -> u32) {

@@ -10,6 +10,9 @@ use super::*;
 use crate::bits::{BitWriter, Words, mask};
 use crate::decimal::{Excess, parse_decimal};
 use crate::fixed;
+use crate::statement::Output;
+
+mod text;
 
 const BLINDER: [u8; 16] = *b"0123456789abcdef";
 
@@ -35,13 +38,9 @@ fn statement(
     excess: Excess,
     outputs: Vec<Output>,
 ) -> Statement {
-    let columns = values.iter().map(|value| Column {
-        alg,
-        length: value.len() as u8,
-        scale,
-        bits,
-        excess,
-        commitment: digest(alg, &[value, &BLINDER[..]].concat()),
+    let columns = values.iter().map(|value| {
+        let commitment = digest(alg, &[value, &BLINDER[..]].concat());
+        Column::number(alg, value.len() as u8, scale, bits, excess, commitment)
     });
     Statement::new(columns.collect(), outputs).unwrap()
 }

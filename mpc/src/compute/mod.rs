@@ -6,6 +6,7 @@
 
 mod adder;
 mod compare;
+mod guard;
 pub mod hash;
 pub mod kernels;
 mod lockstep;
@@ -22,10 +23,11 @@ mod tests;
 
 use alloc::vec::Vec;
 
+pub use guard::{Enough, decide};
 pub use hash::{Digest, KeyStream};
 pub use kernels::{BitColumns, FieldVector};
 pub use noise::open_noised;
-pub use read::{ReadError, answer};
+pub use read::{ReadError, SharedColumn, answer};
 pub use sort::{Sorted, sort};
 
 use crate::net::{Abort, Peer, Session, Step, Transport};

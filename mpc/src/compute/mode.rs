@@ -57,7 +57,7 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// Whether all of the planes' bits are set, row by row.
-    fn all(&mut self, mut planes: Vec<Bits>) -> Result<Bits, Abort> {
+    pub(super) fn all(&mut self, mut planes: Vec<Bits>) -> Result<Bits, Abort> {
         while planes.len() > 1 {
             let words = planes.first().map_or(0, Bits::words);
             let odd = if planes.len() % 2 == 1 { planes.pop() } else { None };

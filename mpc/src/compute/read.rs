@@ -13,6 +13,16 @@ use crate::sharing::{Ring, RingShare};
 /// Places that an edge is compared with at a time.
 const PROBES: usize = 15;
 
+impl Sorted {
+    /// Keeps the first rows, whose highest bit is not set.
+    fn keep(&mut self, rows: usize) {
+        self.rows.own.truncate(rows);
+        self.rows.next.truncate(rows);
+        self.ring.truncate(rows);
+        self.value_bits -= 1;
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -24,25 +34,36 @@ pub enum ReadError {
     Abort(#[from] Abort),
 }
 
-/// Sorts shared values, whose magnitudes are below 2^bits, and opens what the request asks for; nothing else.
+/// A column of shared values whose magnitudes are below 2^bits.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedColumn<'a> {
+    /// One for each row; zero where it is missing.
+    pub values: &'a [RingShare],
+    /// Bits of a magnitude.
+    pub bits: u8,
+    /// Of a column that may be missing: for each row one or zero, and how many are one.
+    pub present: Option<(&'a [RingShare], u64)>,
+}
+
+/// Sorts a column and opens what the request asks for of the values that are there; nothing else.
 ///
 /// Exact: what is opened are the values at the ranks, and sums modulo a power of two above their range.
 pub fn answer<H: Host>(
     compute: &mut Compute<'_, H>,
-    values: &[RingShare],
-    bits: u8,
+    column: &SharedColumn<'_>,
     request: &OrderRequest,
 ) -> Result<OrderAnswer, ReadError> {
-    request.check(values.len() as u64)?;
-    let party = compute.session.party();
+    let SharedColumn { values, bits, present } = *column;
+    let rows = present.map_or(values.len() as u64, |(_, count)| count.min(values.len() as u64));
+    request.check(rows)?;
+    if rows == 0 {
+        return Ok(request.answer(&[]));
+    }
     // Without signs: value + 2^bits, of bits + 1 bits.
     let bias = 1i128 << bits;
-    let lifted: Vec<RingShare> =
-        values.iter().map(|v| v.add_constant(party, Ring(bias.cast_unsigned()))).collect();
-    let width = u32::from(bits) + 1;
-    let ring =
-        (request.weighted || !request.prefix_sums.is_empty()).then(|| sum_bits(request, width, values.len()));
-    let sorted = sort(compute, &lifted, width, ring)?;
+    let ring = (request.weighted || !request.prefix_sums.is_empty())
+        .then(|| sum_bits(request, u32::from(bits) + 1, rows as usize));
+    let sorted = compute.sort_present(column, rows as usize, bias, ring)?;
     let mut answer =
         OrderAnswer { ranks: compute.at_ranks(&sorted, &request.ranks, bias)?, ..Default::default() };
     if request.weighted || !request.prefix_sums.is_empty() {
@@ -67,6 +88,34 @@ fn sum_bits(request: &OrderRequest, value_bits: u32, rows: usize) -> u32 {
 }
 
 impl<H: Host> Compute<'_, H> {
+    /// The values that are there, plus the bias, in ascending order. Missing ones sort behind them: one more bit, above
+    /// the value, says so. It comes from the shared validity by a sum, so nobody learns which they are.
+    fn sort_present(
+        &mut self,
+        column: &SharedColumn<'_>,
+        rows: usize,
+        bias: i128,
+        ring: Option<u32>,
+    ) -> Result<Sorted, Abort> {
+        let party = self.session.party();
+        let width = u32::from(column.bits) + 1;
+        let lift = |v: &RingShare, by: i128| v.add_constant(party, Ring(by.cast_unsigned()));
+        let Some((present, _)) = column.present else {
+            let lifted: Vec<RingShare> = column.values.iter().map(|v| lift(v, bias)).collect();
+            return sort(self, &lifted, width, ring);
+        };
+        let behind = 1u128 << width;
+        let lifted: Vec<RingShare> = column
+            .values
+            .iter()
+            .zip(present)
+            .map(|(v, present)| lift(v, bias + behind.cast_signed()) - *present * behind)
+            .collect();
+        let mut sorted = sort(self, &lifted, width + 1, ring)?;
+        sorted.keep(rows);
+        Ok(sorted)
+    }
+
     /// Opens the values at ranks.
     fn at_ranks(&mut self, sorted: &Sorted, ranks: &[u64], bias: i128) -> Result<Vec<i64>, Abort> {
         if ranks.is_empty() {

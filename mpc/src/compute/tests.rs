@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
+mod guard;
 mod noise;
 
 use super::*;
@@ -73,6 +74,11 @@ fn agreed<R: PartialEq + core::fmt::Debug>(results: [Result<R, Abort>; 3]) -> R 
     assert_eq!(a, b);
     assert_eq!(a, c);
     a
+}
+
+/// A column without missing values.
+fn whole(values: &[RingShare], bits: u8) -> SharedColumn<'_> {
+    SharedColumn { values, bits, present: None }
 }
 
 fn tuning(exchange_ns: u64) -> Tuning {
@@ -183,7 +189,7 @@ proptest! {
         let shares = shares(&plain, seed);
         let world = TestWorld::new(seed);
         let got = agreed(run(&world, tuning(if seed % 2 == 0 { 0 } else { 20_000_000 }), |c| {
-            Ok(answer(c, &shares[c.session.party().index()], bits, &request).unwrap())
+            Ok(answer(c, &whole(&shares[c.session.party().index()], bits), &request).unwrap())
         }));
         prop_assert_eq!(got, request.answer(&values));
     }
@@ -194,7 +200,7 @@ fn a_request_beyond_the_column_is_refused() {
     let shares = shares(&[1, 2], 1);
     let request = OrderRequest { ranks: vec![3], ..Default::default() };
     let results = run(&TestWorld::new(1), tuning(0), |c| {
-        Ok(answer(c, &shares[c.session.party().index()], 5, &request))
+        Ok(answer(c, &whole(&shares[c.session.party().index()], 5), &request))
     });
     let refused = ReadError::Request(crate::order::OrderError::Rank { rank: 3, rows: 2 });
     for result in results {
@@ -209,7 +215,7 @@ fn small_job(world: &TestWorld, values: &[u128]) -> [Result<OrderAnswer, Abort>;
     let tuning = Tuning { chunk_words: 40, ..tuning(0) };
     let request =
         OrderRequest { ranks: vec![1, 3], prefix_sums: vec![2], weighted: true, edges: vec![4], mode: true };
-    run(world, tuning, |c| match answer(c, &shares[c.session.party().index()], 5, &request) {
+    run(world, tuning, |c| match answer(c, &whole(&shares[c.session.party().index()], 5), &request) {
         Ok(answer) => Ok(answer),
         Err(ReadError::Abort(abort)) => Err(abort),
         Err(refused) => panic!("{refused}"),

@@ -10,10 +10,12 @@ use super::transcript::{commitments, element, gamma};
 use crate::PartyId;
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Plain, Streams};
-use crate::decimal::{DecimalError, parse_decimal};
+use crate::decimal::DecimalError;
 use crate::field::Gf128;
 use crate::fixed;
-use crate::statement::{BLINDER_BYTES, Column, Lane, Layout, Output, Part, Statement};
+use crate::statement::{
+    BLINDER_BYTES, Column, Condition, Lane, Layout, Part, Said, Statement, Term, TextError,
+};
 
 /// The secret behind one column's commitment.
 #[derive(Clone)]
@@ -78,6 +80,12 @@ pub enum ProveError {
         column: usize,
         /// What is wrong.
         error: DecimalError,
+    },
+    /// A text is none of the category's values.
+    #[error("column {column}: the text is none of the values that the survey admits")]
+    Category {
+        /// The column.
+        column: usize,
     },
     /// A value is not above zero, and its logarithm or reciprocal is asked for.
     #[error(
@@ -177,8 +185,8 @@ pub fn prove(
     Ok(Proven { public, private })
 }
 
-/// The columns' integers.
-fn values(statement: &Statement, witness: &[ColumnWitness]) -> Result<Vec<i64>, ProveError> {
+/// What the columns say.
+fn values(statement: &Statement, witness: &[ColumnWitness]) -> Result<Vec<Said>, ProveError> {
     let columns = statement.columns();
     if witness.len() != columns.len() {
         return Err(ProveError::Columns { expected: columns.len(), got: witness.len() });
@@ -188,29 +196,42 @@ fn values(statement: &Statement, witness: &[ColumnWitness]) -> Result<Vec<i64>, 
         if expected != got {
             return Err(ProveError::Length { column, expected, got });
         }
-        parse_decimal(&w.bytes, c.scale, c.bits, c.excess)
-            .map_err(|error| ProveError::Decimal { column, error })
+        c.format.read(&w.bytes).map_err(|error| match error {
+            TextError::Decimal(error) => ProveError::Decimal { column, error },
+            TextError::Category => ProveError::Category { column },
+        })
     };
-    let values: Vec<i64> = columns.iter().zip(witness).enumerate().map(value).collect::<Result<_, _>>()?;
+    let values: Vec<Said> = columns.iter().zip(witness).enumerate().map(value).collect::<Result<_, _>>()?;
     let positive = statement.outputs().iter().filter_map(|o| o.positive()).map(usize::from);
-    match positive.filter(|c| values[*c] <= 0).min() {
+    match positive.filter(|c| matches!(values[*c], Said::Number(Some(..=0)))).min() {
         Some(column) => Err(ProveError::NotPositive { column }),
         None => Ok(values),
     }
 }
 
 /// What the three shares of a lane add up to.
-pub(super) fn lane_value(statement: &Statement, lane: &Lane, values: &[i64]) -> u128 {
-    let value = |c: u8| i128::from(values[usize::from(c)]);
-    let full = match lane.output {
-        Output::Value(c) => value(c),
-        Output::Square(c) => value(c) * value(c),
-        Output::Product(a, b) => value(a) * value(b),
-        Output::Log(c) => i128::from(fixed::log2(values[usize::from(c)].unsigned_abs())),
+pub(super) fn lane_value(statement: &Statement, lane: &Lane, values: &[Said]) -> u128 {
+    let number = |c: u8| match values[usize::from(c)] {
+        Said::Number(value) => value,
+        Said::Category(_) => None,
+    };
+    let value = |c: u8| i128::from(number(c).unwrap_or(0));
+    let of = |c: u8, f: &dyn Fn(u64) -> u128| number(c).map_or(0, |v| f(v.unsigned_abs()) as i128);
+    let holds = match lane.output.condition() {
+        None => true,
+        Some(Condition::Present(c)) => number(c).is_some(),
+        Some(Condition::Is(c, value)) => values[usize::from(c)] == Said::Category(value),
+    };
+    let full = match lane.output.term() {
+        _ if !holds => 0,
+        Term::One => 1,
+        Term::Present(c) => i128::from(number(c).is_some()),
+        Term::Value(c) => value(c),
+        Term::Square(c) => value(c) * value(c),
+        Term::Product(a, b) => value(a) * value(b),
+        Term::Log(c) => of(c, &|v| fixed::log2(v).into()),
         // Below 2^88.
-        Output::Reciprocal(c) => {
-            fixed::reciprocal(values[usize::from(c)].unsigned_abs(), statement.bits(c)) as i128
-        }
+        Term::Reciprocal(c) => of(c, &|v| fixed::reciprocal(v, statement.bits(c))),
     };
     match lane.part {
         Part::Whole => full as u128,

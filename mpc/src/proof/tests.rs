@@ -16,7 +16,7 @@ use crate::circuit::{self, Shares, Streams};
 use crate::decimal::Excess;
 use crate::field::Gf128;
 use crate::fixed;
-use crate::statement::{Column, HashAlg, Layout, Output, Statement};
+use crate::statement::{Column, Format, HashAlg, Layout, Number, Output, Said, Statement};
 
 const BLINDER: [u8; 16] = [0x5a; 16];
 const CTX: [u8; 32] = [3; 32];
@@ -29,9 +29,16 @@ pub(crate) fn digest(alg: HashAlg, preimage: &[u8]) -> [u8; 32] {
     }
 }
 
+fn number(column: &mut Column) -> &mut Number {
+    match &mut column.format {
+        Format::Number(number) => number,
+        Format::Category(_) => panic!("a category"),
+    }
+}
+
 fn column(alg: HashAlg, text: &[u8]) -> Column {
     let commitment = digest(alg, &[text, &BLINDER[..]].concat());
-    Column { alg, length: text.len() as u8, scale: 2, bits: 40, excess: Excess::Reject, commitment }
+    Column::number(alg, text.len() as u8, 2, 40, Excess::Reject, commitment)
 }
 
 fn statement(alg: HashAlg, text: &[u8]) -> Statement {
@@ -128,7 +135,7 @@ fn honest_proofs_hold() {
             for (i, lane) in s.lanes().iter().enumerate() {
                 let sum =
                     shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&layout).nth(i).unwrap()));
-                assert_eq!(sum, lane_value(&s, lane, &[value]));
+                assert_eq!(sum, lane_value(&s, lane, &[Said::Number(Some(value))]));
             }
             assert_eq!(ShareHashes::decode(&p.public.encode()), Some(p.public));
         }
@@ -253,7 +260,8 @@ fn claim(s: &Statement, inputs: &[u8], lanes: &[[u128; 3]], out: &[Words<1>]) ->
 fn a_wrong_gate_is_an_invalid_proof() {
     // Two points: one checked wire is 1. The prover claims that the gate in front of it gives 0.
     let text = b"1.2.3";
-    let column = Column { excess: Excess::Truncate, ..column(HashAlg::Blake3, text) };
+    let mut column = column(HashAlg::Blake3, text);
+    number(&mut column).excess = Excess::Truncate;
     let s = Statement::new(vec![column], vec![Output::Value(0)]).unwrap();
     let layout = s.layout();
     let inputs = [&text[..], &BLINDER].concat();
@@ -337,9 +345,9 @@ fn challenges_depend_on_everything() {
     let changes: [fn(&mut Column); 6] = [
         |c| c.alg = HashAlg::Blake3,
         |c| c.length += 1,
-        |c| c.scale += 1,
-        |c| c.bits += 1,
-        |c| c.excess = Excess::Truncate,
+        |c| number(c).scale += 1,
+        |c| number(c).bits += 1,
+        |c| number(c).excess = Excess::Truncate,
         |c| c.commitment[31] ^= 1,
     ];
     for change in changes {

@@ -9,7 +9,7 @@ use num_bigint::{BigInt, BigUint, Sign};
 use super::EXTRA_PLACES;
 use super::exact::Exact;
 use super::name::{Family, Measure};
-use super::needs::{Limit, Target, interpolation, limits, nearest, product};
+use super::needs::{Limit, Optional, Target, beside, counted, interpolation, limits, nearest, product};
 use super::number::Share;
 use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};
@@ -28,8 +28,10 @@ pub fn total(output: Output, lanes: &[Lane], sums: &[u128]) -> Option<BigInt> {
 /// What was opened about one set of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// Rows.
+    /// Rows, with or without values.
     pub count: u64,
+    /// Which columns may be missing.
+    pub optional: &'a Optional,
     /// Decimal places of the columns.
     pub scales: &'a [u8],
     /// Bits of their magnitudes.
@@ -90,12 +92,23 @@ pub enum Value {
 struct Evaluation<'a> {
     measure: &'a Measure,
     facts: &'a Facts<'a>,
+    /// Rows with a value.
+    count: u64,
+}
+
+/// How many rows a statistic is over: those that have a value in each of its columns. None if that was not opened.
+pub fn submissions(target: Target, facts: &Facts<'_>) -> Option<u64> {
+    match counted(target, facts.optional) {
+        None => Some(facts.count),
+        Some(output) => u64::try_from(total(output, facts.lanes, facts.sums)?).ok(),
+    }
 }
 
 /// Evaluates a statistic in its column's unit (variances in the unit squared, shares without unit).
 pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<Value, Undefined> {
-    let e = Evaluation { measure, facts };
     let family = measure.family();
+    let count = submissions(target, facts).ok_or(Undefined::NotOpened(family))?;
+    let e = Evaluation { measure, facts, count };
     let needs = match family {
         Family::Count | Family::Sum | Family::Histogram => 0,
         Family::Variance | Family::Stddev | Family::Covariance | Family::Correlation | Family::Regression => {
@@ -103,11 +116,11 @@ pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<
         }
         _ => 1,
     };
-    if facts.count < needs {
-        return Err(Undefined::TooFew { family, count: facts.count, needs });
+    if count < needs {
+        return Err(Undefined::TooFew { family, count, needs });
     }
     match target {
-        _ if family == Family::Count => Ok(Value::One(Exact::whole(facts.count))),
+        _ if family == Family::Count => Ok(Value::One(Exact::whole(count))),
         Target::Two(a, b) if family == Family::Regression => e.regression(a, b),
         Target::Two(a, b) => e.of_two(a, b).map(Value::One),
         Target::One(c) if family == Family::Histogram => e.histogram(c),
@@ -163,7 +176,7 @@ impl Evaluation<'_> {
     }
 
     fn n(&self) -> BigInt {
-        BigInt::from(self.facts.count)
+        BigInt::from(self.count)
     }
 
     fn scale(&self, column: u8) -> Result<u8, Undefined> {
@@ -205,7 +218,7 @@ impl Evaluation<'_> {
         {
             return Ok(sum.into());
         }
-        if k == self.facts.count { self.total(Output::Value(column)) } else { Err(self.not_opened()) }
+        if k == self.count { self.total(Output::Value(column)) } else { Err(self.not_opened()) }
     }
 
     /// A fraction with the places that are usual for `scale`. A zero denominator is a contradiction here.
@@ -216,10 +229,19 @@ impl Evaluation<'_> {
             .ok_or(Undefined::Contradiction)
     }
 
-    /// n * sum of squares - square of the sum: never negative.
-    fn spread(&self, column: u8) -> Result<BigInt, Undefined> {
-        let sum = self.total(Output::Value(column))?;
-        let spread = self.n() * self.total(Output::Square(column))? - &sum * &sum;
+    /// The total where another column has a value too.
+    fn beside(&self, output: Output, other: u8) -> Result<BigInt, Undefined> {
+        self.total(beside(output, other, self.facts.optional))
+    }
+
+    /// n * sum of squares - square of the sum, where the other column has a value too: never negative.
+    fn spread(&self, column: u8, other: Option<u8>) -> Result<BigInt, Undefined> {
+        let of = |output| match other {
+            Some(other) => self.beside(output, other),
+            None => self.total(output),
+        };
+        let sum = of(Output::Value(column))?;
+        let spread = self.n() * of(Output::Square(column))? - &sum * &sum;
         if spread.sign() == Sign::Minus { Err(Undefined::Contradiction) } else { Ok(spread) }
     }
 
@@ -232,8 +254,7 @@ impl Evaluation<'_> {
             Family::Mean => self.fraction(sum()?, self.n() * unit, scale),
             Family::GeometricMean => {
                 let logs = self.total(Output::Log(column))?;
-                let (numerator, denominator) =
-                    exp2(&logs, self.facts.count).ok_or(Undefined::Contradiction)?;
+                let (numerator, denominator) = exp2(&logs, self.count).ok_or(Undefined::Contradiction)?;
                 Exact::near(numerator.into(), denominator * unit.magnitude(), NEAR)
                     .ok_or(Undefined::Contradiction)
             }
@@ -248,8 +269,8 @@ impl Evaluation<'_> {
             }
             family => {
                 let less = matches!(family, Family::Variance | Family::Stddev);
-                let divisor = BigInt::from(self.facts.count - u64::from(less));
-                let (spread, denominator) = (self.spread(column)?, self.n() * divisor * &unit * &unit);
+                let divisor = BigInt::from(self.count - u64::from(less));
+                let (spread, denominator) = (self.spread(column, None)?, self.n() * divisor * &unit * &unit);
                 if matches!(family, Family::Variance | Family::VariancePopulation) {
                     return self.fraction(spread, denominator, scale);
                 }
@@ -262,7 +283,7 @@ impl Evaluation<'_> {
 
     /// n * sum of products - product of the sums.
     fn joint(&self, a: u8, b: u8) -> Result<BigInt, Undefined> {
-        let sums = self.total(Output::Value(a))? * self.total(Output::Value(b))?;
+        let sums = self.beside(Output::Value(a), b)? * self.beside(Output::Value(b), a)?;
         Ok(self.n() * self.total(product(a, b))? - sums)
     }
 
@@ -273,7 +294,7 @@ impl Evaluation<'_> {
             let unit = BigInt::from(power(u32::from(sa) + u32::from(sb)));
             return self.fraction(joint, self.n() * (self.n() - 1) * unit, sa.max(sb));
         }
-        let (spread_a, spread_b) = (self.spread(a)?, self.spread(b)?);
+        let (spread_a, spread_b) = (self.spread(a, Some(b))?, self.spread(b, Some(a))?);
         let denominator = (spread_a * spread_b).magnitude().clone();
         let square = BigInt::from_biguint(joint.sign(), joint.magnitude().pow(2));
         if square.magnitude() > &denominator {
@@ -285,12 +306,12 @@ impl Evaluation<'_> {
     /// y = slope * x + intercept, x being the first column.
     fn regression(&self, x: u8, y: u8) -> Result<Value, Undefined> {
         let (sx, sy) = (self.scale(x)?, self.scale(y)?);
-        let (joint, spread) = (self.joint(x, y)?, self.spread(x)?);
+        let (joint, spread) = (self.joint(x, y)?, self.spread(x, Some(y))?);
         if spread == BigInt::ZERO {
             return Err(Undefined::NoSpread(self.family()));
         }
         let (ux, uy) = (BigInt::from(power(sx.into())), BigInt::from(power(sy.into())));
-        let rest = self.total(Output::Value(y))? * &spread - &joint * self.total(Output::Value(x))?;
+        let rest = self.beside(Output::Value(y), x)? * &spread - &joint * self.beside(Output::Value(x), y)?;
         let slope = self.fraction(joint * ux, &spread * &uy, sx.max(sy))?;
         let intercept = self.fraction(rest, self.n() * spread * uy, sx.max(sy))?;
         let part = |label: &str, value| ValuePart { label: label.to_string(), value };
@@ -299,7 +320,7 @@ impl Evaluation<'_> {
 
     /// A quantile by linear interpolation, times a billion.
     fn quantile(&self, column: u8, p: Share) -> Result<BigInt, Undefined> {
-        let (low, high, weight) = interpolation(p, self.facts.count);
+        let (low, high, weight) = interpolation(p, self.count);
         let (low, high) = (self.rank(column, low)?, self.rank(column, high)?);
         Ok(BigInt::from(low) * (Share::BILLION - weight) + BigInt::from(high) * weight)
     }
@@ -311,7 +332,7 @@ impl Evaluation<'_> {
     }
 
     fn ordered(&self, column: u8) -> Result<Exact, Undefined> {
-        let (scale, n) = (self.scale(column)?, self.facts.count);
+        let (scale, n) = (self.scale(column)?, self.count);
         let unit = BigInt::from(power(scale.into()));
         let plain = |value: i64| self.fraction(value.into(), unit.clone(), scale);
         let billion = || &unit * Share::BILLION;
@@ -349,14 +370,14 @@ impl Evaluation<'_> {
     fn lorenz(&self, column: u8) -> Result<Value, Undefined> {
         let sum = self.positive_sum(column)?;
         let part = |p: &Share| {
-            let held = self.prefix(column, p.floor_of(self.facts.count))?;
+            let held = self.prefix(column, p.floor_of(self.count))?;
             Ok(ValuePart { label: p.to_string(), value: self.fraction(held, sum.clone(), 0)? })
         };
         self.measure.shares().iter().map(part).collect::<Result<_, _>>().map(Value::Parts)
     }
 
     fn histogram(&self, column: u8) -> Result<Value, Undefined> {
-        let (edges, rows) = (self.measure.edges(), self.facts.count);
+        let (edges, rows) = (self.measure.edges(), self.count);
         let below = |limit: Limit| match limit {
             _ if rows == 0 => Ok(0),
             Limit::AboveAll => Ok(rows),

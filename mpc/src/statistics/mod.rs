@@ -14,10 +14,10 @@ mod number;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{Facts, Undefined, Value, ValuePart, evaluate, total};
+pub use evaluate::{Facts, Undefined, Value, ValuePart, evaluate, submissions, total};
 pub use exact::Exact;
 pub use name::{Family, MAX_NAME, MAX_PARAMETERS, Measure, Parameters, Permit, Statistic, StatisticError};
-pub use needs::Target;
+pub use needs::{Optional, Target, counted};
 pub use number::{Edge, Epsilon, NotADecimal, Share};
 
 /// Decimal places of a rendered result beyond those of the column.

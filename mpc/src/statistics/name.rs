@@ -62,7 +62,7 @@ pub enum Parameters {
 }
 
 families! {
-    /// Number of submissions.
+    /// Number of submissions; of one column, of those with a value.
     Count = "count", 0, None;
     /// Sum, in the column's unit.
     Sum = "sum", 1, None;
@@ -120,6 +120,11 @@ impl Family {
     /// Whether it has several parts: those cannot be grouped.
     pub const fn has_parts(self) -> bool {
         matches!(self, Self::Lorenz | Self::Histogram | Self::Regression)
+    }
+
+    /// Whether it is of so many named columns.
+    fn takes(self, columns: usize) -> bool {
+        columns == self.arity() || self == Self::Count && columns == 1
     }
 
     /// Whether it is read off the values in order.
@@ -234,7 +239,7 @@ pub enum StatisticError {
     #[error(transparent)]
     Number(#[from] NotADecimal),
     /// The columns in parentheses are not what the family takes.
-    #[error("{family} takes {arity} columns in parentheses, different ones, or none for all: {family}{example}", arity = .family.arity(), example = example(*.family))]
+    #[error("{family} takes {takes} in parentheses, or none for all: {family}{example}", takes = takes(*.family), example = example(*.family))]
     Columns {
         /// The family.
         family: Family,
@@ -255,10 +260,16 @@ fn known() -> String {
     names.join(", ")
 }
 
+fn takes(family: Family) -> &'static str {
+    match family.arity() {
+        0 | 1 => "one column",
+        _ => "two columns, different ones,",
+    }
+}
+
 fn example(family: Family) -> &'static str {
     match family.arity() {
-        0 => "",
-        1 => "(column)",
+        0 | 1 => "(column)",
         _ => "(column,other)",
     }
 }
@@ -300,7 +311,7 @@ fn parse(text: &str) -> Result<Parsed<'_>, StatisticError> {
         }
     };
     let distinct = columns.len() < 2 || columns.first() != columns.last();
-    if !columns.is_empty() && (columns.len() != family.arity() || !distinct) {
+    if !columns.is_empty() && (!family.takes(columns.len()) || !distinct) {
         return Err(StatisticError::Columns { family });
     }
     if group.is_some() && family.has_parts() {
@@ -379,7 +390,9 @@ impl Permit {
             .measure
             .as_ref()
             .is_none_or(|m| (&m.shares, &m.edges) == (&asked.measure.shares, &asked.measure.edges));
-        let columns = self.columns.is_empty() || self.columns == asked.columns;
+        // The number of submissions is not that of a column's values.
+        let all = self.columns.is_empty() && self.family != Family::Count;
+        let columns = all || self.columns == asked.columns;
         family && parameters && columns && self.group == asked.group
     }
 
@@ -419,6 +432,7 @@ mod tests {
         for (given, usual) in [
             ("count", "count"),
             ("count@country", "count@country"),
+            ("count(a)", "count(a)"),
             ("mean(eth_free)@country", "mean(eth_free)@country"),
             ("quantile:0.90", "quantile:0.9"),
             ("quantile_nearest:1(a)", "quantile_nearest:1(a)"),
@@ -451,7 +465,7 @@ mod tests {
             "mean(a",
             "mean(a)b",
             "mean(a,b)",
-            "count(a)",
+            "count(a,b)",
             "covariance(a)",
             "covariance(a,a)",
             "covariance(a,b,a)",

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::name::{Family, Measure};
 use super::number::Share;
 use crate::order::OrderRequest;
-use crate::statement::Output;
+use crate::statement::{Condition, Output, Term};
 
 /// What a statistic is of, by the columns' indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,9 +19,34 @@ pub enum Target {
     Two(u8, u8),
 }
 
+/// Which columns may be missing, by index; those beyond the end may not.
+pub type Optional = [bool];
+
+fn optional(columns: &Optional, column: u8) -> bool {
+    columns.get(usize::from(column)).copied().unwrap_or(false)
+}
+
+/// The output whose sum is the number of rows that a statistic is over; none: of all rows.
+pub fn counted(target: Target, columns: &Optional) -> Option<Output> {
+    let of = |c: u8| optional(columns, c).then_some(Output::Present(c));
+    match target {
+        Target::Rows => None,
+        Target::One(c) => of(c),
+        Target::Two(a, b) if optional(columns, a) && optional(columns, b) => {
+            Some(Output::Given(Term::Present(a.min(b)), Condition::Present(a.max(b))))
+        }
+        Target::Two(a, b) => of(a).or(of(b)),
+    }
+}
+
 /// The output that holds two columns' product.
 pub(super) fn product(a: u8, b: u8) -> Output {
     Output::Product(a.min(b), a.max(b))
+}
+
+/// What a statistic of two columns needs of one of them: where the other one has a value.
+pub(super) fn beside(output: Output, other: u8, columns: &Optional) -> Output {
+    if optional(columns, other) { Output::Given(output.term(), Condition::Present(other)) } else { output }
 }
 
 /// Ranks below and above the quantile P of n values by linear interpolation, and the weight of the upper one in
@@ -67,24 +92,26 @@ pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
 
 impl Family {
     /// The outputs whose sums must be opened.
-    pub fn outputs(self, target: Target) -> Vec<Output> {
+    pub fn outputs(self, target: Target, columns: &Optional) -> Vec<Output> {
         use Family as F;
-        match (self, target) {
+        let value = |c, other| beside(Output::Value(c), other, columns);
+        let square = |c, other| beside(Output::Square(c), other, columns);
+        let mut outputs = match (self, target) {
             (F::Sum | F::Mean | F::Gini | F::Lorenz | F::TopShare, Target::One(c)) => vec![Output::Value(c)],
             (F::Variance | F::VariancePopulation | F::Stddev | F::StddevPopulation, Target::One(c)) => {
                 vec![Output::Value(c), Output::Square(c)]
             }
             (F::GeometricMean, Target::One(c)) => vec![Output::Log(c)],
             (F::HarmonicMean, Target::One(c)) => vec![Output::Reciprocal(c)],
-            (F::Covariance, Target::Two(a, b)) => vec![Output::Value(a), Output::Value(b), product(a, b)],
+            (F::Covariance, Target::Two(a, b)) => vec![value(a, b), value(b, a), product(a, b)],
             (F::Correlation, Target::Two(a, b)) => {
-                vec![Output::Value(a), Output::Value(b), Output::Square(a), Output::Square(b), product(a, b)]
+                vec![value(a, b), value(b, a), square(a, b), square(b, a), product(a, b)]
             }
-            (F::Regression, Target::Two(a, b)) => {
-                vec![Output::Value(a), Output::Value(b), Output::Square(a), product(a, b)]
-            }
+            (F::Regression, Target::Two(a, b)) => vec![value(a, b), value(b, a), square(a, b), product(a, b)],
             _ => Vec::new(),
-        }
+        };
+        outputs.extend(counted(target, columns));
+        outputs
     }
 }
 

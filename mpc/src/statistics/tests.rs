@@ -32,7 +32,7 @@ impl Opened {
         let count = columns[0].len() as u64;
         let mut this =
             Self { count, scales: [scale; 2], lanes: Vec::new(), sums: Vec::new(), orders: Vec::new() };
-        for output in measure.family().outputs(target) {
+        for output in measure.family().outputs(target, &[]) {
             let sum: i128 = match output {
                 Output::Value(c) => rows().map(|(a, b)| if c == 0 { a } else { b }).sum(),
                 Output::Square(c) => rows().map(|(a, b)| if c == 0 { a * a } else { b * b }).sum(),
@@ -44,6 +44,7 @@ impl Opened {
                     let of = |v: &i64| fixed::reciprocal(v.unsigned_abs(), BITS.into()) as i128;
                     columns[usize::from(c)].iter().map(of).sum()
                 }
+                Output::Present(_) | Output::Given(..) => panic!("columns that may not be missing"),
             };
             this.lanes.push(Lane { output, part: Part::Whole, signed: true });
             this.sums.push(sum as u128);
@@ -59,7 +60,7 @@ impl Opened {
 
     fn facts(&self) -> Facts<'_> {
         let Self { count, scales, lanes, sums, orders } = self;
-        Facts { count: *count, scales, bits: &[BITS; 2], lanes, sums, orders }
+        Facts { count: *count, optional: &[], scales, bits: &[BITS; 2], lanes, sums, orders }
     }
 }
 
@@ -211,8 +212,15 @@ fn what_is_undefined_is_typed() {
                 assert!(got.is_ok(), "{name} over {count}: {got:?}");
             }
         }
-        let nothing =
-            Facts { count: 5, scales: &[0, 0], bits: &[BITS; 2], lanes: &[], sums: &[], orders: &[] };
+        let nothing = Facts {
+            count: 5,
+            optional: &[],
+            scales: &[0, 0],
+            bits: &[BITS; 2],
+            lanes: &[],
+            sums: &[],
+            orders: &[],
+        };
         let measure = name.parse::<Statistic>().unwrap().measure;
         if *family != Family::Count {
             assert_eq!(evaluate(&measure, target(*family), &nothing), Err(Undefined::NotOpened(*family)));
@@ -231,7 +239,15 @@ fn what_is_undefined_is_typed() {
     let near = |name: &str, output, sum: i128| {
         let lanes = [lane(output)];
         let sums = [sum as u128];
-        let facts = Facts { count: 2, scales: &[0], bits: &[48], lanes: &lanes, sums: &sums, orders: &[] };
+        let facts = Facts {
+            count: 2,
+            optional: &[],
+            scales: &[0],
+            bits: &[48],
+            lanes: &lanes,
+            sums: &sums,
+            orders: &[],
+        };
         evaluate(&name.parse::<Statistic>().unwrap().measure, Target::One(0), &facts)
     };
     let Ok(Value::One(half)) = near("geometric_mean", Output::Log(0), -2 << fixed::FRACTION) else {
@@ -250,6 +266,7 @@ fn what_is_undefined_is_typed() {
     let lane = |output| Lane { output, part: Part::Whole, signed: true };
     let lie = Facts {
         count: 2,
+        optional: &[],
         scales: &[0],
         bits: &[BITS],
         lanes: &[lane(Output::Value(0)), lane(Output::Square(0))],

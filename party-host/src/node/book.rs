@@ -6,8 +6,9 @@ use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId, SurveyId};
 use tercet_protocol::log::{Accepted, CommittedEntry};
-use tercet_protocol::survey::{Resubmission, SurveyManifest};
+use tercet_protocol::survey::{Guard, Resubmission, SurveyManifest};
 
+use super::hidden::Motion;
 use super::rules::{Profile, Release, Situation};
 
 /// Most groups that are released by themselves; the smallest others are put together.
@@ -104,6 +105,20 @@ impl Book {
 
     fn selected(&self, selector: &Selector, profile: &Profile) -> bool {
         profile.until == Profile::OPEN && selector.0.get(profile.fields as usize).is_some_and(|s| *s)
+    }
+
+    /// What a row has to do with a release now, after one at an earlier height; none for one that is not accepted.
+    pub fn motion(&self, id: &SubmissionId, since: Option<u64>) -> Option<Motion> {
+        let Profile { from, until, .. } = self.rows.get(id)?.profile;
+        let live = until == Profile::OPEN;
+        let before = since.is_some_and(|height| from <= height && height < until);
+        Some(Motion { live, entered: live && !before, left: before && !live })
+    }
+
+    /// The heights at which sums over a guard's hidden groups were released.
+    pub fn released_hidden(&self, guard: &Guard) -> BTreeSet<u64> {
+        let over = |r: &&Release| r.hidden.iter().any(|h| h.guard == *guard);
+        self.releases.iter().filter(over).map(|r| r.height).collect()
     }
 
     /// How many rows a filter selects now.
@@ -235,7 +250,8 @@ impl Book {
         epsilon: u64,
         sets: Vec<Filter>,
     ) -> Result<Release, Problem> {
-        let release = Release { height: self.head().0, filter: filter.clone(), statistics, epsilon, sets };
+        let (height, filter) = (self.head().0, filter.clone());
+        let release = Release { height, filter, statistics, epsilon, sets, hidden: Vec::new() };
         let selects = |f: &Filter| self.selector(manifest, f).0;
         let situation =
             Situation { manifest, profiles: &self.profiles, selects: &selects, released: &self.releases };

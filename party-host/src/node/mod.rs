@@ -3,6 +3,7 @@
 mod batch;
 mod book;
 mod catchup;
+mod hidden;
 mod intake;
 mod lead;
 mod order;

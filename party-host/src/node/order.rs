@@ -7,6 +7,7 @@ use tercet_mpc::Output;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::sha256;
+use tercet_protocol::statistic::{Opened, Target};
 
 use super::pairs;
 use super::plan::Plan;
@@ -31,8 +32,28 @@ pub struct Bound {
     pub nonces: [[u8; 32]; 3],
 }
 
+/// What computations with correlated randomness need: agreed on when the first one of a session does.
+#[derive(Default)]
+pub struct Drawn(Option<(Context, PairSecrets)>);
+
+impl Drawn {
+    /// Agrees with the peers, if that has not been done.
+    pub async fn prepare(
+        &mut self,
+        survey: &SurveyNode,
+        bound: &Bound,
+        wire: &mut Wire,
+    ) -> Result<(Context, PairSecrets), SessionError> {
+        if let Some(known) = &self.0 {
+            return Ok(known.clone());
+        }
+        let fresh = prepare(survey, bound, wire).await?;
+        Ok(self.0.insert(fresh).clone())
+    }
+}
+
 /// Agrees with the peers on what a computation with correlated randomness needs.
-pub async fn prepare(
+async fn prepare(
     survey: &SurveyNode,
     bound: &Bound,
     wire: &mut Wire,
@@ -48,38 +69,53 @@ pub async fn prepare(
     Ok((context, secrets))
 }
 
-/// Reads what the plan asks of each set's values in order, in the order of the sets.
+/// Reads what the plan asks of each set's values in order, in the order of the sets. `opened`: the sums of each set.
 pub async fn read(
     survey: &SurveyNode,
     bound: &Bound,
     mut wire: Wire,
+    drawn: &mut Drawn,
     plan: &Plan,
+    opened: &[Opened],
     segments: &[(u64, Arc<Segment>)],
 ) -> Result<(Vec<Orders>, Wire), SessionError> {
-    if plan.sets.iter().all(|s| s.orders.is_empty()) {
+    let manifest = survey.descriptor().manifest();
+    // How many values there are follows from the sums that were opened.
+    let requests = plan.sets.iter().zip(opened).map(|(set, opened)| {
+        let request = |c: u8| {
+            let values = manifest.submissions(Target::One(c), opened).unwrap_or_default();
+            (c, values, set.request(manifest, c, values))
+        };
+        set.orders.iter().map(|(c, _)| request(*c)).filter(|(.., r)| !r.is_empty()).collect::<Vec<_>>()
+    });
+    let requests: Vec<Vec<(u8, u64, OrderRequest)>> = requests.collect();
+    if requests.iter().all(Vec::is_empty) {
         return Ok((vec![Orders::new(); plan.sets.len()], wire));
     }
-    let (context, secrets) = prepare(survey, bound, &mut wire).await?;
-    let manifest = survey.descriptor().manifest();
+    let (context, secrets) = drawn.prepare(survey, bound, &mut wire).await?;
     let mut all = Vec::with_capacity(plan.sets.len());
     let mut number = 0u64;
-    for set in &plan.sets {
-        let mut orders = Orders::with_capacity(set.orders.len());
-        for (column, request) in &set.orders {
+    for (set, requests) in plan.sets.iter().zip(&requests) {
+        let mut orders = Orders::with_capacity(requests.len());
+        for (column, values, request) in requests {
             let internal = |what: &str| SessionError::Internal(what.to_owned());
-            let bits = manifest
+            let section = manifest
                 .columns
                 .get(usize::from(*column))
-                .map(|c| c.bits)
                 .ok_or_else(|| internal("a plan with a column that the survey has not"))?;
-            let lane = survey
-                .lanes()
-                .iter()
-                .position(|l| l.output == Output::Value(*column))
-                .ok_or_else(|| internal("a column without a lane for its values"))?;
+            let lane = |output: Output| {
+                let found = survey.lanes().iter().position(|l| l.output == output);
+                found.ok_or_else(|| internal("a column without a lane for its values"))
+            };
+            let mut lanes = vec![lane(Output::Value(*column))?];
+            let present = section.missing.as_ref().map(|_| *values);
+            if present.is_some() {
+                lanes.push(lane(Output::Present(*column))?);
+            }
+            let bits = section.bits;
             let rows = {
                 let book = survey.book();
-                let selected = Selected { selector: book.selector(manifest, &set.filter), lanes: &[lane] };
+                let selected = Selected { selector: book.selector(manifest, &set.filter), lanes: &lanes };
                 segments.iter().map(|(_, segment)| project(&book, segment, &selected)).collect::<Vec<_>>()
             };
             // One computation, one id: the keys of its randomness are its own.
@@ -92,7 +128,7 @@ pub async fn read(
             let io = EngineWire::new(wire);
             let (engine_io, asked) = (io.clone(), request.clone());
             let reading = tokio::task::spawn_blocking(move || {
-                sandbox.read_order(&session, &agreed, secrets, bits, &rows, &asked, engine_io)
+                sandbox.read_order(&session, &agreed, secrets, bits, present, &rows, &asked, engine_io)
             })
             .await
             .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
@@ -100,6 +136,7 @@ pub async fn read(
             metrics::counter!("tercet_engine_gates_total").increment(reading.gates);
             tracing::info!(
                 rows = set.rows,
+                values,
                 rounds = reading.rounds,
                 gates = reading.gates,
                 pace_us = context.exchange_ns / 1000,

@@ -8,8 +8,8 @@ use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::statistic::{Statistic, Target, permitted, targets};
-use tercet_protocol::survey::SurveyManifest;
+use tercet_protocol::statistic::{Measure, Statistic, Target, permitted, targets};
+use tercet_protocol::survey::{Guard, SurveyManifest};
 
 use super::book::Book;
 
@@ -23,6 +23,8 @@ pub struct Plan {
     pub statistics: Vec<Statistic>,
     /// First the rows that were asked for, then the groups.
     pub sets: Vec<PlannedSet>,
+    /// What has to be decided before anything is opened.
+    pub guards: BTreeSet<Guard>,
 }
 
 /// One set of rows, and what is opened about it.
@@ -38,8 +40,19 @@ pub struct PlannedSet {
     pub lanes: Vec<usize>,
     /// The noise of those of them that have some.
     pub noise: BTreeMap<Output, Laplace>,
-    /// For each column whose values must be sorted: its index, and what is read off them.
-    pub orders: Vec<(u8, OrderRequest)>,
+    /// For each column whose values must be sorted: its index, and what they are sorted for.
+    pub orders: Vec<(u8, Vec<Measure>)>,
+}
+
+impl PlannedSet {
+    /// What is read off a column's sorted values, of which there are so many.
+    pub fn request(&self, manifest: &SurveyManifest, column: u8, values: u64) -> OrderRequest {
+        let scale = manifest.columns.get(usize::from(column)).map_or(0, |c| c.scale);
+        let mut request = OrderRequest::default();
+        let measures = self.orders.iter().filter(|(c, _)| *c == column).flat_map(|(_, measures)| measures);
+        measures.for_each(|m| request.merge(&m.order(values, scale)));
+        request
+    }
 }
 
 /// Plans the asked statistics over the log as it is. Refuses what the survey does not permit.
@@ -65,6 +78,17 @@ pub fn plan(
             statistics.push(statistic);
         }
     }
+    let guards: BTreeSet<Guard> = statistics
+        .iter()
+        .flat_map(|s| targets(manifest, s.family(), &s.columns))
+        .flat_map(|t| manifest.guards(t))
+        .collect();
+    if !guards.is_empty() && !filter.is_empty() {
+        return Err(Problem::new(
+            ProblemKind::StatisticNotPermitted,
+            "who has a value in a column that may be missing is known to nobody, so no difference to a filter's rows can be              ruled out: ask without a filter, or about columns that are never missing",
+        ));
+    }
     let fields: BTreeSet<&String> = statistics.iter().filter_map(|s| s.group.as_ref()).collect();
     let mut sets = vec![(None, filter.clone())];
     for field in fields {
@@ -80,7 +104,7 @@ pub fn plan(
         PlannedSet { group, filter, rows, lanes, noise, orders }
     });
     let sets = sets.collect();
-    Ok(Plan { statistics, sets })
+    Ok(Plan { statistics, sets, guards })
 }
 
 impl Plan {
@@ -103,20 +127,22 @@ fn needs<'a>(
     lanes: &[Lane],
     statistics: impl Iterator<Item = &'a Statistic>,
     rows: u64,
-) -> (Vec<usize>, Vec<(u8, OrderRequest)>) {
+) -> (Vec<usize>, Vec<(u8, Vec<Measure>)>) {
     let mut outputs: BTreeSet<Output> = BTreeSet::new();
-    let mut orders: BTreeMap<u8, OrderRequest> = BTreeMap::new();
+    let mut orders: BTreeMap<u8, Vec<Measure>> = BTreeMap::new();
+    let optional = manifest.optional();
     for statistic in statistics {
         for target in targets(manifest, statistic.family(), &statistic.columns) {
-            outputs.extend(statistic.family().outputs(target));
+            outputs.extend(statistic.family().outputs(target, &optional));
             if let Target::One(c) = target
-                && let Some(column) = manifest.columns.get(usize::from(c))
+                && statistic.family().is_order()
+                && rows > 0
             {
-                orders.entry(c).or_default().merge(&statistic.measure.order(rows, column.scale));
+                orders.entry(c).or_default().push(statistic.measure.clone());
             }
         }
     }
     let wanted = |l: &Lane| outputs.contains(&l.output);
     let lanes = lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect();
-    (lanes, orders.into_iter().filter(|(_, request)| !request.is_empty()).collect())
+    (lanes, orders.into_iter().collect())
 }

@@ -15,8 +15,9 @@ use tercet_protocol::statistic::{Opened, OpenedGroup, Statistic, release as eval
 use tercet_protocol::survey::SurveyManifest;
 
 use super::book::{Book, Selector};
-use super::order::{self, Bound, Orders};
-use super::plan::{Plan, plan};
+use super::hidden;
+use super::order::{self, Bound, Drawn};
+use super::plan::{Plan, PlannedSet, plan};
 use super::session::{EngineWire, Established, Job, SessionError, Step, Wire};
 use super::survey::SurveyNode;
 use crate::sandbox::Session;
@@ -71,13 +72,21 @@ pub async fn run(
     }
 
     // Counted before anything is opened: from here on a peer may learn the result even if this party stops.
-    survey.record(release).await?;
+    survey.record(release.clone()).await?;
     let segments = segments(survey, &plan).await?;
     let bound = Bound { id, nonces };
-    let (sums, wire) = open(survey, &bound, wire, &plan, &segments).await?;
-    let (orders, mut wire) = order::read(survey, &bound, wire, &plan, &segments).await?;
+    let mut drawn = Drawn::default();
+    let (passed, wire) = hidden::pass(survey, &bound, wire, &mut drawn, &plan, &segments, &release).await?;
+    if let Err(refusal) = passed {
+        audit(survey, statistics, filter, &refusal).await;
+        return Ok(Err(refusal));
+    }
+    let (sums, wire) = open(survey, &bound, wire, &mut drawn, &plan, &segments).await?;
+    let mut sets = opened(survey, &plan, sums);
+    let (orders, mut wire) = order::read(survey, &bound, wire, &mut drawn, &plan, &sets, &segments).await?;
+    sets.iter_mut().zip(orders).for_each(|(set, orders)| set.orders = orders);
     let (height, head) = survey.book().head();
-    let (whole, groups) = opened(survey, &plan, sums, orders);
+    let (whole, groups) = grouped(&plan, sets);
     let submissions = whole.submissions;
     let statistics = evaluate(manifest, &plan.statistics, &whole, &groups);
     let result = ReleasedStatistics {
@@ -151,6 +160,7 @@ async fn open(
     survey: &SurveyNode,
     bound: &Bound,
     mut wire: Wire,
+    drawn: &mut Drawn,
     plan: &Plan,
     segments: &[(u64, Arc<Segment>)],
 ) -> Result<(Vec<u128>, Wire), SessionError> {
@@ -175,7 +185,7 @@ async fn open(
         .flat_map(|set| set.lanes.iter().map(|l| set.noise.get(&survey.lanes().get(*l)?.output).copied()))
         .collect();
     let drawing = match noise.iter().any(Option::is_some) {
-        true => Some(order::prepare(survey, bound, &mut wire).await?),
+        true => Some(drawn.prepare(survey, bound, &mut wire).await?),
         false => None,
     };
     let io = EngineWire::new(wire);
@@ -246,27 +256,29 @@ fn combine(book: &Book, segment: &Segment, sets: &[Selected<'_>]) -> Vec<u8> {
     sums.iter().flat_map(|s| s.to_lane()).collect()
 }
 
-/// What was opened, about the asked rows and by field about each group.
-fn opened(
-    survey: &SurveyNode,
-    plan: &Plan,
-    sums: Vec<u128>,
-    orders: Vec<Orders>,
-) -> (Opened, BTreeMap<String, Vec<OpenedGroup>>) {
+/// The opened sums of each set.
+fn opened(survey: &SurveyNode, plan: &Plan, sums: Vec<u128>) -> Vec<Opened> {
     let mut sums = sums.into_iter();
-    let mut whole = Opened::default();
-    let mut groups: BTreeMap<String, Vec<OpenedGroup>> = BTreeMap::new();
-    for (set, orders) in plan.sets.iter().zip(orders) {
+    let opened = |set: &PlannedSet| {
         // Noise may take a sum of squares below zero.
         let signed =
             |lane: Lane| Lane { signed: lane.signed || set.noise.contains_key(&lane.output), ..lane };
-        let opened = Opened {
+        Opened {
             submissions: set.rows,
             lanes: set.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).map(signed).collect(),
             sums: sums.by_ref().take(set.lanes.len()).collect(),
-            orders,
+            orders: Vec::new(),
             noise: set.noise.clone(),
-        };
+        }
+    };
+    plan.sets.iter().map(opened).collect()
+}
+
+/// What was opened, about the asked rows and by field about each group.
+fn grouped(plan: &Plan, sets: Vec<Opened>) -> (Opened, BTreeMap<String, Vec<OpenedGroup>>) {
+    let mut whole = Opened::default();
+    let mut groups: BTreeMap<String, Vec<OpenedGroup>> = BTreeMap::new();
+    for (set, opened) in plan.sets.iter().zip(sets) {
         match &set.group {
             None => whole = opened,
             Some((field, label)) => {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::statistic::Epsilon;
-use tercet_protocol::survey::SurveyManifest;
+use tercet_protocol::survey::{Guard, SurveyManifest};
 
 /// A release, recorded before anything is opened: if the party stops in between, the rules still count it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,17 @@ pub struct Release {
     /// The sets of rows that it is over: those of the filter, and each group's.
     #[serde(default = "all_rows")]
     pub sets: Vec<Filter>,
+    /// The hidden groups that it is over. Written when these were found large enough: until then nothing of them was
+    /// to be opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<Hidden>,
+}
+
+/// Sums over hidden groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// What guards them.
+    pub guard: Guard,
 }
 
 fn all_rows() -> Vec<Filter> {

@@ -44,6 +44,12 @@ pub enum Step {
     Secret = 7,
     /// How long an exchange took.
     Pace = 8,
+    /// When sums over hidden groups were released, as each party has written down.
+    Guards = 9,
+    /// What follows from the three lists.
+    Agreed = 10,
+    /// That a party has written down a release over hidden groups.
+    Recorded = 11,
 }
 
 impl Step {

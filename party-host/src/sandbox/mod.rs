@@ -24,6 +24,7 @@ pub use host::{Direction, PairSecrets, PeerIo, SessionOver};
 
 mod bindings {
     #![expect(missing_docs, reason = "generated; the WIT file is the documentation")]
+    #![expect(clippy::too_many_arguments, reason = "generated; one call of the engine's interface")]
     wasmtime::component::bindgen!({
         path: "../protocol/wit",
         world: "engine",
@@ -37,7 +38,7 @@ mod bindings {
     });
 }
 
-pub use bindings::{Abort, Context, Rejection, Session, Submission, Verdict};
+pub use bindings::{Abort, Context, Enough, Rejection, Session, Submission, Verdict};
 
 /// The imports an engine may have. A component with any other import does not load.
 pub const IMPORTS: &[&str] =
@@ -230,7 +231,8 @@ impl Sandbox {
     }
 
     /// Sorts a column (rows of share i and share i + 1, magnitudes below 2^bits) with the peers and opens what the
-    /// request asks for. Blocks: call it on a blocking thread.
+    /// request asks for. Of a column that may be missing a row has a second lane, and `present` says how many values
+    /// there are. Blocks: call it on a blocking thread.
     #[expect(clippy::too_many_arguments, reason = "one call of the engine's interface")]
     pub fn read_order(
         &self,
@@ -238,19 +240,41 @@ impl Sandbox {
         context: &Context,
         secrets: PairSecrets,
         bits: u8,
+        present: Option<u64>,
         segments: &[Vec<u8>],
         request: &OrderRequest,
         io: impl PeerIo + 'static,
     ) -> Result<Reading, SandboxError> {
         let bytes = request.encode();
         let reading = self.run(io, Some(secrets), |engine, store| {
-            engine.call_read_order(store, session, context, bits, segments, &bytes)
+            engine.call_read_order(store, session, context, bits, present, segments, &bytes)
         })?;
-        let rows = segments.iter().map(|s| (s.len() / LANE_BYTES) as u64).sum();
+        let rows = present.unwrap_or_else(|| segments.iter().map(|s| (s.len() / LANE_BYTES) as u64).sum());
         let answer = OrderAnswer::decode(&reading.answer)
             .and_then(|answer| request.accepts(&answer, rows).map(|()| answer))
             .map_err(|_| SandboxError::Malformed("not an answer to the request"))?;
         Ok(Reading { answer, rounds: reading.rounds, gates: reading.gates })
+    }
+
+    /// Decides with the peers about counts, 32 bytes each, of which nothing else is opened. Blocks: call it on a blocking
+    /// thread.
+    pub fn decide(
+        &self,
+        session: &Session,
+        context: &Context,
+        secrets: PairSecrets,
+        counts: &[u8],
+        checks: &[Vec<Enough>],
+        io: impl PeerIo + 'static,
+    ) -> Result<Vec<bool>, SandboxError> {
+        let decided = self.run(io, Some(secrets), |engine, store| {
+            engine.call_decide(store, session, context, counts, checks)
+        })?;
+        if decided.len() == checks.len() {
+            Ok(decided)
+        } else {
+            Err(SandboxError::Malformed("another number of decisions than of checks"))
+        }
     }
 
     fn run<T>(

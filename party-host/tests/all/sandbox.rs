@@ -88,7 +88,8 @@ fn compute(
                 let secrets = PairSecrets { next: secret(party.next()), previous: secret(party) };
                 let session = Session { party: i as u8, id: vec![number; 32] };
                 let rows = [rows[i].clone()];
-                let reading = sandbox.read_order(&session, context, secrets, 20, &rows, request, wires)?;
+                let reading =
+                    sandbox.read_order(&session, context, secrets, 20, None, &rows, request, wires)?;
                 Ok(reading.answer)
             })
         });

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use tercet_mpc::decimal::Excess;
-use tercet_mpc::statement::{Column, HashAlg as Commitment, Lane, Output, Statement, StatementError};
+use tercet_mpc::statement::{
+    Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
+};
+use tercet_mpc::statistics::Permit;
 use tlsn_verifier::HashAlg;
 
 use super::Admitted;
@@ -12,20 +15,23 @@ use crate::survey::{ExcessDigits, SurveyManifest};
 
 impl SurveyManifest {
     /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
-    /// statistic of it needs them, and the products of pairs. Listing `variance` makes every column's square one of them, `variance(a)` one.
+    /// statistic of it needs them, whether it is there where it may be missing, the products of pairs, and what is
+    /// summed under a condition. Listing `variance` makes every column's square one of them, `variance(a)` one.
     pub fn outputs(&self) -> Vec<Output> {
-        let needed: BTreeSet<Output> = self
-            .permits()
-            .iter()
-            .flat_map(|p| targets(self, p.family, &p.columns).into_iter().flat_map(|t| p.family.outputs(t)))
-            .collect();
+        let optional = self.optional();
+        let outputs = |p: &Permit| {
+            let targets = targets(self, p.family, &p.columns);
+            targets.into_iter().flat_map(|t| p.family.outputs(t, &optional)).collect::<Vec<_>>()
+        };
+        let mut needed: BTreeSet<Output> = self.permits().iter().flat_map(outputs).collect();
+        needed.extend(self.guarding());
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
-            let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c)];
+            let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c), Output::Present(c)];
             std::iter::once(Output::Value(c)).chain(derived.into_iter().filter(|o| needed.contains(o)))
         });
-        let products = needed.iter().filter(|o| matches!(o, Output::Product(..))).copied();
-        single.chain(products).collect()
+        let others = needed.iter().filter(|o| matches!(o, Output::Product(..) | Output::Given(..))).copied();
+        single.chain(others).collect()
     }
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
@@ -42,11 +48,13 @@ fn column(
     length: u8,
     commitment: [u8; 32],
 ) -> Column {
+    let missing = section.missing.as_ref().map(|text| text.as_bytes().to_vec());
     let excess = match section.excess_digits {
         ExcessDigits::Reject => Excess::Reject,
         ExcessDigits::Truncate => Excess::Truncate,
     };
-    Column { alg, length, scale: section.scale, bits: section.bits, excess, commitment }
+    let format = Format::Number(Number { scale: section.scale, bits: section.bits, excess, missing });
+    Column { alg, length, format, commitment }
 }
 
 impl Admitted {

@@ -12,9 +12,11 @@ use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
 mod descriptor;
+mod hidden;
 mod noise;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
+pub use hidden::{Atom, Guard};
 pub use noise::NoiseSection;
 
 /// Most columns of one survey.
@@ -189,6 +191,9 @@ pub struct ColumnSection {
     /// What to do with non-zero digits beyond the scale.
     #[serde(default, skip_serializing_if = "ExcessDigits::is_default")]
     pub excess_digits: ExcessDigits,
+    /// The text that stands where there is no value (`null`); without it, every submission has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// What to do with non-zero digits beyond the scale.
@@ -322,6 +327,7 @@ impl SurveyManifest {
             }
         }
         self.validate_statistics()?;
+        self.validate_hidden()?;
         self.validate_noise()
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::statement::Part;
 use tercet_mpc::statistics::{Epsilon, Family, Statistic};
-use tercet_mpc::{Output, fixed};
+use tercet_mpc::{Output, Term, fixed};
 
 use super::{SurveyError, SurveyManifest, invalid};
 use crate::statistic::targets;
@@ -41,14 +41,15 @@ impl SurveyManifest {
     pub fn sensitivity(&self, output: Output) -> u128 {
         let bits = |c: u8| self.columns.get(usize::from(c)).map_or(0, |c| c.bits);
         let largest = |c: u8| (1u128 << bits(c)) - 1;
-        match output {
+        match output.term() {
+            Term::One | Term::Present(_) => 1,
             // From the least to the largest.
-            Output::Value(c) => 2 * largest(c),
-            Output::Square(c) => largest(c) * largest(c),
-            Output::Product(a, b) => 2 * largest(a) * largest(b),
+            Term::Value(c) => 2 * largest(c),
+            Term::Square(c) => largest(c) * largest(c),
+            Term::Product(a, b) => 2 * largest(a) * largest(b),
             // From those of one to those of the largest value, which is below 2^bits.
-            Output::Log(c) => u128::from(bits(c)) << fixed::FRACTION,
-            Output::Reciprocal(c) => 1 << fixed::reciprocal_places(bits(c).into()),
+            Term::Log(c) => u128::from(bits(c)) << fixed::FRACTION,
+            Term::Reciprocal(c) => 1 << fixed::reciprocal_places(bits(c).into()),
         }
     }
 
@@ -65,7 +66,7 @@ impl SurveyManifest {
             let family = statistic.family();
             let Some(epsilon) = self.epsilon(family) else { continue };
             for target in targets(self, family, &statistic.columns) {
-                let outputs = family.outputs(target);
+                let outputs = family.outputs(target, &self.optional());
                 let share = epsilon.billionths() / (outputs.len() as u64).max(1);
                 let Some(share) = Epsilon::from_billionths(share) else { continue };
                 for output in outputs {
@@ -152,7 +153,7 @@ impl SurveyManifest {
         for permit in self.permits() {
             let Some(epsilon) = self.epsilon(permit.family) else { continue };
             for target in targets(self, permit.family, &permit.columns) {
-                let outputs = permit.family.outputs(target);
+                let outputs = permit.family.outputs(target, &self.optional());
                 let share = Epsilon::from_billionths(epsilon.billionths() / outputs.len() as u64);
                 for output in outputs {
                     if lanes.iter().any(|l| l.output == output && l.part != Part::Whole) {

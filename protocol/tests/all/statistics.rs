@@ -27,6 +27,7 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
                 let bits = survey.columns[usize::from(c)].bits.into();
                 fixed::reciprocal(r[usize::from(c)].unsigned_abs(), bits) as i128
             }
+            Output::Present(_) | Output::Given(..) => panic!("columns that may not be missing"),
         };
         let part = |v: i128| match lane.part {
             Part::Whole => v,

@@ -74,7 +74,8 @@ impl Job {
         };
         let session = Session { party: party.index() as u8, id: self.context.session.to_vec() };
         let rows = [self.rows[party.index()].clone()];
-        let reading = sandbox.read_order(&session, &context, secrets, BITS, &rows, &self.request, wires)?;
+        let reading =
+            sandbox.read_order(&session, &context, secrets, BITS, None, &rows, &self.request, wires)?;
         ensure!(reading.answer == self.request.answer(&self.values), "the sandbox gave a wrong answer");
         Ok(reading.gates)
     }

@@ -29,7 +29,7 @@ pub fn case(alg: HashAlg, number: u64) -> Result<Case> {
     };
     let commitment = hash.digest(&[text.as_bytes(), &blinder]);
     let length = text.len() as u8;
-    let column = Column { alg, length, scale: 8, bits: 48, excess: Excess::Reject, commitment };
+    let column = Column::number(alg, length, 8, 48, Excess::Reject, commitment);
     let statement = Statement::new(vec![column], vec![Output::Value(0), Output::Square(0)])?;
     let witness =
         ColumnWitness { bytes: Zeroizing::new(text.into_bytes()), blinder: Zeroizing::new(blinder) };

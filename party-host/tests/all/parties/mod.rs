@@ -1,7 +1,9 @@
 //! Three parties together: what is accepted, what is refused and why, and what happens when one of them cheats.
 
+mod hidden;
 mod honest;
 mod noise;
+mod notarized;
 mod providers;
 mod statistics;
 mod stress;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use party_host::clock::Clock as _;
+use tercet_mpc::Format;
 use tercet_mpc::{HashAlg, Statement};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::keys::SigningKey;
@@ -88,7 +89,10 @@ async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
     refused(&world, &last_digit, ProblemKind::ProofInvalid).await;
     let blinder = forged(&world, name, |_, blinder, _| blinder[0] ^= 1);
     refused(&world, &blinder, ProblemKind::ProofInvalid).await;
-    let scale = forged(&world, name, |_, _, column| column.scale = 9);
+    let scale = forged(&world, name, |_, _, column| {
+        let Format::Number(number) = &mut column.format else { panic!("a category") };
+        number.scale = 9;
+    });
     let answers = world.submit(&scale, Duration::from_secs(60)).await.map(problem);
     for p in answers {
         assert!(matches!(p.known(), Some(ProblemKind::ProofInvalid | ProblemKind::ShareInvalid)), "{p}");

@@ -101,7 +101,7 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
             let bits = manifest.columns[0].bits.into();
             integers.iter().map(|v| fixed::reciprocal(v.unsigned_abs(), bits)).sum()
         }
-        Output::Product(..) => panic!("a survey of one column"),
+        Output::Product(..) | Output::Present(_) | Output::Given(..) => panic!("a survey of one column"),
     };
     let sums = lanes.iter().map(sum).collect();
     let opened = Opened {

@@ -11,6 +11,8 @@ use tercet_protocol::api::{ProblemKind, QueryState, SubmissionState};
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyManifest;
 
+use super::hidden::{ages, join};
+use super::notarized::Server;
 use super::world::{World, cohort, manifest, vectors};
 
 /// What a cheater does to a frame.
@@ -196,6 +198,29 @@ async fn no_altered_message_of_a_sort_bends_a_result() {
     queries_with(survey, "median", cases, &identical).await;
 }
 
+/// Who has a value is decided on before anything is opened: no altered message changes a decision or what follows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_altered_message_of_a_decision_bends_a_result() {
+    use tercet_mpc::Step as Engine;
+    let server = Server::start();
+    let world = World::start_trusting(ages("'sum(age)'", 5, 2), server.root(), PATIENCE).await;
+    let people: Vec<_> = (0..8u32).map(|n| (n, if n == 3 { None } else { Some(20 + n) })).collect();
+    join(&world, &server, &people).await;
+    let step = |s: Engine| Step::ENGINE + s as u32;
+    let mut cases = Vec::new();
+    for from in 0..3u8 {
+        for to in (0..3u8).filter(|t| *t != from) {
+            let host = [Step::Secret, Step::Guards, Step::Agreed, Step::Recorded].map(|s| s as u32);
+            let engine = [Engine::Proof, Engine::Verdict, Engine::OpenBits, Engine::OpenSums].map(step);
+            let and = (to == (from + 2) % 3).then_some(step(Engine::And));
+            for step in host.into_iter().chain(engine).chain(and) {
+                cases.extend([Deed::FlipMiddle, Deed::Truncate].map(|deed| (from, to, step, deed)));
+            }
+        }
+    }
+    queries_in(&world, "sum(age)", cases, &identical).await;
+}
+
 /// Each release has noise of its own, so that it is near the truth and not the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_altered_message_of_a_noised_query_bends_a_result() {
@@ -244,12 +269,22 @@ async fn queries_with(
     let prepared: Vec<_> = cohort().iter().take(12).map(|n| world.prepare(n)).collect();
     futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
     world.until_height(1).await;
-    let honest = released(&world, statistic).await;
+    queries_in(&world, statistic, cases, same).await;
+}
+
+/// The same in a world with rows.
+async fn queries_in(
+    world: &World,
+    statistic: &str,
+    cases: Vec<(u8, u8, u32, Deed)>,
+    same: &dyn Fn(&SignedResult, &SignedResult) -> bool,
+) {
+    let honest = released(world, statistic).await;
     for (from, to, step, deed) in cases {
         let what = format!("party {from} to {to}, step {step}, {deed:?}");
         let cheat = Arc::new(Cheat { to, step, deed, done: AtomicU64::new(0) });
         let struck = || cheat.done.load(Ordering::Relaxed) > 0;
-        set(&world, from.into(), Some(cheat.clone())).await;
+        set(world, from.into(), Some(cheat.clone())).await;
         // On a busy machine a session can end before it comes to the message.
         for _ in 0..10 {
             match world.query(&[statistic]).await {
@@ -258,13 +293,13 @@ async fn queries_with(
                         matches!(problem.known(), Some(ProblemKind::Aborted | ProblemKind::PartyUnavailable));
                     assert!(typed, "{what}: {problem}");
                 }
-                // A message between the two others, after the leader has what it needs, cannot change what it has; and
-                // a pace below the slowest changes nothing at all.
+                // A message between the two others, after the leader has what it needs, cannot change what it has; a
+                // pace below the slowest changes nothing at all, nor does a list that two others contradict.
                 QueryState::Done { result } => {
                     result.verify(world.survey.parties()).unwrap();
                     assert!(same(&honest, &result), "{what}: {:?}", result.result.statistics);
                     assert!(
-                        to != 0 || step == Step::Pace as u32 || !struck(),
+                        to != 0 || [Step::Pace as u32, Step::Guards as u32].contains(&step) || !struck(),
                         "{what}: the leader took an altered message for good"
                     );
                 }
@@ -275,9 +310,9 @@ async fn queries_with(
             }
         }
         assert!(struck(), "{what}: the message never occurred");
-        set(&world, from.into(), None).await;
+        set(world, from.into(), None).await;
     }
-    assert!(same(&honest, &released(&world, statistic).await));
+    assert!(same(&honest, &released(world, statistic).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,6 +94,12 @@ pub fn manifest() -> SurveyManifest {
 
 impl World {
     pub async fn start(manifest: SurveyManifest, patience: Duration) -> Self {
+        let root = std::fs::read(vectors().join("root.der")).unwrap();
+        Self::start_trusting(manifest, root, patience).await
+    }
+
+    /// With another trust anchor than that of the vectors.
+    pub async fn start_trusting(manifest: SurveyManifest, root: Vec<u8>, patience: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key_pair = Key { access_key: "AK".into(), secret_key: "SK".into(), buckets: None };
         let s3 = s3::serve(s3::Config {
@@ -129,7 +135,6 @@ impl World {
             };
             unsigned.signed(&key(IDENTITY, i))
         });
-        let root = std::fs::read(vectors().join("root.der")).unwrap();
         let parties = operators.each_ref().map(|m| m.identity);
         let survey = SurveyDescriptor::assemble(manifest, &[root], parties, engine).unwrap();
         let info = CoordinatorInfo {
@@ -232,6 +237,15 @@ impl World {
         let dir = vectors().join(name);
         let presentation = std::fs::read(dir.join("presentation.bin")).unwrap();
         let secrets = Secrets::decode(&std::fs::read(dir.join("secrets.bin")).unwrap()).unwrap();
+        self.opened_files(presentation, &secrets)
+    }
+
+    /// The same of any presentation.
+    pub fn opened_files(
+        &self,
+        presentation: Vec<u8>,
+        secrets: &Secrets,
+    ) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
         let (verified, admitted) = SurveyVerifier::new(&self.survey).unwrap().check(&presentation).unwrap();
         let witness = |column: &AdmittedColumn| {
             let committed = verified
@@ -256,7 +270,7 @@ impl World {
         self.prove_all(presentation, statement, &[witness], seed)
     }
 
-    fn prove_all(
+    pub fn prove_all(
         &self,
         presentation: Vec<u8>,
         statement: &Statement,

@@ -1,0 +1,143 @@
+//! Decisions about hidden counts, and columns with missing values.
+
+use super::*;
+
+/// Count, limit, and the count of which none will do.
+type Asked = (u64, u64, Option<u64>);
+
+fn holds(check: &[Asked]) -> bool {
+    check.iter().all(|(count, at_least, none)| count >= at_least || *none == Some(0))
+}
+
+fn job(world: &TestWorld, checks: &[Vec<Asked>], tuning: Tuning) -> [Result<Vec<bool>, Abort>; 3] {
+    let flat: Vec<u128> = checks
+        .iter()
+        .flatten()
+        .flat_map(|(count, _, none)| [*count, none.unwrap_or(7)])
+        .map(u128::from)
+        .collect();
+    let shares = shares(&flat, 5);
+    run(world, tuning, |c| {
+        let mut mine = shares[c.session.party().index()].as_chunks().0.iter();
+        let mut enough = |(_, at_least, none): &Asked| {
+            let [count, other] = mine.next().unwrap();
+            Enough { count: *count, at_least: *at_least, or_none: none.map(|_| *other) }
+        };
+        let checks: Vec<Vec<Enough>> = checks.iter().map(|c| c.iter().map(&mut enough).collect()).collect();
+        decide(c, &checks)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn decisions_are_the_clear_ones(
+        checks in prop::collection::vec(prop::collection::vec((0u64..12, 0u64..12, prop::option::of(0u64..3)), 0..5), 0..80),
+        large: bool,
+        slow: bool,
+        seed: u64,
+    ) {
+        let mut checks = checks;
+        if large {
+            checks.push(vec![(1 << 32, 1 << 32, None), (1, 1, Some(1 << 32))]);
+            checks.push(vec![((1 << 32) - 1, 1 << 32, None)]);
+            checks.push(vec![(1 << 32, u64::MAX, None)]);
+        }
+        let tuning = tuning(if slow { 1 << 40 } else { 0 });
+        let opened = agreed(job(&TestWorld::new(seed), &checks, tuning));
+        prop_assert_eq!(opened, checks.iter().map(|c| holds(c)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn no_altered_message_changes_a_decision() {
+    let checks: [Vec<Asked>; 4] = [
+        vec![(10, 10, None), (5, 5, Some(5))],
+        vec![(9, 10, None)],
+        vec![(10, 10, None), (4, 5, Some(4))],
+        vec![(0, 5, Some(0))],
+    ];
+    let expected: Vec<bool> = checks.iter().map(|c| holds(c)).collect();
+    assert_eq!(expected, [true, false, false, true]);
+    let (steps, tried) =
+        alter_every_message(|world| job(world, &checks, Tuning { chunk_words: 30, ..tuning(0) }), &expected);
+    assert_eq!(steps, [Step::And, Step::Proof, Step::Verdict, Step::OpenBits].into());
+    assert!(tried > 100, "{tried}");
+}
+
+fn optional(
+    world: &TestWorld,
+    values: &[Option<i64>],
+    request: &OrderRequest,
+    tuning: Tuning,
+) -> [Result<OrderAnswer, Abort>; 3] {
+    let lanes: Vec<u128> = values
+        .iter()
+        .map(|v| i128::from(v.unwrap_or(0)).cast_unsigned())
+        .chain(values.iter().map(|v| v.is_some().into()))
+        .collect();
+    let count = values.iter().flatten().count() as u64;
+    let shares = shares(&lanes, 8);
+    run(world, tuning, |c| {
+        let (values, present) = shares[c.session.party().index()].split_at(values.len());
+        let column = SharedColumn { values, bits: 6, present: Some((present, count)) };
+        match answer(c, &column, request) {
+            Ok(answer) => Ok(answer),
+            Err(ReadError::Abort(abort)) => Err(abort),
+            Err(refused) => panic!("{refused}"),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Everything that is read off a column with missing values is read off the values that are there: none, all, ties.
+    #[test]
+    fn missing_values_are_not_read(
+        values in prop::collection::vec(prop::option::weighted(0.6, -63i64..=63), 0..120),
+        kind in 0u8..5,
+        edges in prop::collection::vec(-70i64..70, 0..5),
+        picks in prop::collection::vec(any::<u64>(), 0..6),
+        seed: u64,
+    ) {
+        let mut values = values;
+        for v in &mut values {
+            *v = match kind {
+                0 => None,
+                1 => Some(v.unwrap_or(-63)),
+                2 => v.map(|v| v % 2),
+                3 => v.map(|_| 63),
+                _ => *v,
+            };
+        }
+        let there: Vec<i64> = values.iter().flatten().copied().collect();
+        let n = there.len() as u64;
+        let request = OrderRequest {
+            ranks: picks.iter().filter(|_| n > 0).map(|p| p % n.max(1) + 1).collect(),
+            prefix_sums: picks.iter().map(|p| p % (n + 1)).collect(),
+            weighted: seed % 3 > 0,
+            edges,
+            mode: seed % 5 > 0,
+        };
+        let got = agreed(optional(&TestWorld::new(seed), &values, &request, tuning(if seed % 2 == 0 { 0 } else { 20_000_000 })));
+        prop_assert_eq!(got, request.answer(&there));
+    }
+}
+
+#[test]
+fn no_altered_message_makes_a_missing_value_count() {
+    let values = [Some(9), None, Some(-3), Some(9), None];
+    let request = OrderRequest {
+        ranks: vec![1, 3],
+        prefix_sums: vec![2],
+        weighted: true,
+        edges: vec![4, 40],
+        mode: true,
+    };
+    let expected = request.answer(&[9, -3, 9]);
+    let tuning = Tuning { chunk_words: 40, ..tuning(0) };
+    let (steps, tried) = alter_every_message(|world| optional(world, &values, &request, tuning), &expected);
+    assert!(steps.len() >= 7 && tried > 300, "{steps:?} {tried}");
+}
