@@ -1,8 +1,9 @@
-//! Bulk products in K = GF(2^128) with the processor's carry-less multiplication.
+//! Bulk products in K = GF(2^128) and sums over columns of bits, with the processor's carry-less multiplication and bit
+//! matrices.
 //!
 //! Owns the fast twin of `tercet_mpc::compute::kernels`, and the project's only `unsafe`: the call into functions that
-//! are compiled for an instruction set, after asking the processor whether it has it. Where it has not, the portable
-//! functions serve. Must never compute anything else.
+//! are compiled for an instruction set, after asking the processor whether it has it, and loads and stores of its
+//! registers. Where it has not, the portable functions serve. Must never compute anything else.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -348,7 +349,7 @@ mod tests {
             prop_assert_eq!(Vector::from_words(&va.0.to_words()), va.0);
         }
 
-        /// Equal to the definition, on every processor and in each of its ways.
+        /// Columns too, in each of the processor's ways.
         #[test]
         fn columns_are_the_portable_ones(
             blocks in 0usize..3,
@@ -365,19 +366,18 @@ mod tests {
                 (0..blocks * BLOCK_WORDS).map(|_| next()).collect()
             };
             let bits = [words(), words(), words(), words()];
-            let [a, b, c, d] = bits.each_ref().map(|w| Columns::new(w.clone()));
             let coefficients = coefficients.map(Gf128);
-            let (fast, slow) = both(&weights[..blocks * COLUMNS]);
-            let [pa, pb, pc, pd] = &bits;
-            prop_assert_eq!(a.row_sums(&fast), pa.row_sums(&slow));
-            prop_assert_eq!(
-                Columns::values([&a, &b], &coefficients).elements(),
-                <Vec<u64>>::values([pa, pb], &coefficients)
-            );
-            prop_assert_eq!(
-                Columns::coset_sums([&a, &b], [&c, &d], &fast),
-                <Vec<u64>>::coset_sums([pa, pb], [pc, pd], &slow)
-            );
+            let weights: Vec<Gf128> = weights[..blocks * COLUMNS].iter().copied().map(Gf128).collect();
+            let [a, b, c, d] = bits.each_ref().map(Vec::as_slice);
+            for way in ways() {
+                let (mut of_rows, mut of_coset, mut values) = ([Gf128::ONE; ROWS], [Gf128::ONE; ROWS], Vec::new());
+                way(Call::RowSums(a, &weights, &mut of_rows));
+                prop_assert_eq!(of_rows, rows::row_sums(a, &weights));
+                way(Call::Values([a, b], &coefficients, &mut values));
+                prop_assert_eq!(values, rows::values([a, b], &coefficients));
+                way(Call::CosetSums([a, b], [c, d], &weights, &mut of_coset));
+                prop_assert_eq!(of_coset, rows::coset_sums([a, b], [c, d], &weights));
+            }
         }
 
         /// Where several sets of instructions are there, all of them give the same.

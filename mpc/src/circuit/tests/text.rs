@@ -61,7 +61,7 @@ proptest! {
             Ok(_) => (0, 0, true),
             Err(_) => (0, 0, false),
         };
-        let accepts = |value, present| accepts(&[format.clone()], &[&text], &outputs, &[value, present]);
+        let accepts = |value, present| accepts(core::slice::from_ref(&format), &[&text], &outputs, &[value, present]);
         prop_assert_eq!(accepts(value, present), fine);
         // Another value, and the other validity: neither a number that is called missing nor the reverse.
         prop_assert!(!accepts(value.wrapping_add(off), present));
@@ -136,7 +136,8 @@ fn logarithms_and_reciprocals_of_missing_numbers_are_zero() {
     for bits in [1, 2, 24, 40, 63] {
         let format = optional(0, bits, Excess::Reject, b"n/a");
         for output in [Output::Log(0), Output::Reciprocal(0)] {
-            let accepts = |text: &[u8], lane| accepts(&[format.clone()], &[text], &[output], &[lane]);
+            let accepts =
+                |text: &[u8], lane| accepts(core::slice::from_ref(&format), &[text], &[output], &[lane]);
             assert!(accepts(b"n/a", 0), "{output:?} {bits}");
             assert!(!accepts(b"n/a", 1) && !accepts(b"n/a", fixed::reciprocal(1, bits.into())));
             // A zero is no missing value, and has neither.
