@@ -24,7 +24,7 @@ const MAX_PAIRS: usize = 1 << 18;
 const PIVOTS: [(u64, u64); 6] = [(1, 165), (2, 230), (3, 295), (7, 557), (15, 1081), (31, 2130)];
 
 /// Segments of at most so many rows are sorted by comparing all pairs.
-const SMALL: [u64; 6] = [4, 8, 16, 32, 64, 256];
+const SMALL: [u64; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /// A shared column in ascending order. What it holds can only be opened by the computation that made it.
 pub struct Sorted {
@@ -179,6 +179,16 @@ pub(super) struct Sorting<'r> {
     conversion: Option<Conversion>,
 }
 
+/// Of rows in segments of random sizes, the share that is in segments of more than x times the average: `(1 + x) e^-x`,
+/// since gaps between random rows are distributed exponentially. Plain arithmetic, the same at every party.
+fn beyond(x: f64) -> f64 {
+    let mut power = (1.0 - x / 64.0).max(0.0);
+    for _ in 0..6 {
+        power *= power;
+    }
+    (1.0 + x) * power
+}
+
 /// Rows whose places in the order are not known yet: from `start`, `len` of them.
 #[derive(Clone, Copy)]
 struct Segment {
@@ -315,18 +325,24 @@ impl Tuning {
             // Verdict and opening besides.
             self.cost((rounds + 2) * chunks, gates * words)
         };
-        // For segments in which a row has so many others, on average: the cheapest way, and its cost.
-        let segments = |count: u64, from: u64| {
+        // For segments in which a row finds itself among `from` on average: the cheapest way, and its cost. `spread`:
+        // whether their sizes are random, or there is one.
+        let segments = |count: u64, from: u64, spread: bool| {
             let cost = |(pivots, divisor): (u64, u64), small: u64| {
-                let (mut size, mut cost) = (from, 0);
-                while size > small {
-                    cost += level(count * pivots.min(size - 1));
-                    size = (size * 100 / divisor).max(1);
+                let (mut size, mut spread, mut left, mut cost) = (from as f64, spread, 1.0, 0);
+                loop {
+                    let larger = match spread {
+                        true => beyond(2.0 * small as f64 / size).min(left),
+                        false => f64::from(from > small),
+                    };
+                    let pairs =
+                        larger * size.min(pivots as f64) + (left - larger) * size.min(small as f64) / 2.0;
+                    cost += level((count as f64 * pairs) as u64 + 1);
+                    if count as f64 * larger < 0.5 {
+                        return cost;
+                    }
+                    (left, size, spread) = (larger, size * 100.0 / divisor as f64, true);
                 }
-                // The unlucky segments: about half as many levels again, with ever fewer rows.
-                let tail = if pivots < 7 { 8 } else { 2 };
-                cost += if from > small { tail * level(count / 16 + 1) } else { 0 };
-                cost + level(count * size.min(small))
             };
             let choices = PIVOTS.iter().flat_map(|p| SMALL.iter().map(|s| (*p, *s)));
             let plan = |(p, small): ((u64, _), u64)| (p.0 as usize, small as usize);
@@ -346,11 +362,11 @@ impl Tuning {
         let mut best = Plan { sample: None, pivots: 1, small: 2 };
         for size in sizes {
             let rows = size as u64;
-            let (mut least, (pivots, small)) = segments(rows, rows);
+            let (mut least, (pivots, small)) = segments(rows, rows, false);
             best = Plan { sample: None, pivots, small };
             for (sample, first) in known.iter().copied().filter(|(s, _)| 2 * s <= size) {
                 // A row is in a gap that is twice as large as a gap is on average.
-                let (last, (pivots, small)) = segments(rows, 2 * rows / (sample as u64 + 1));
+                let (last, (pivots, small)) = segments(rows, 2 * rows / (sample as u64 + 1), true);
                 for probes in PROBES.into_iter().filter(|p| *p <= sample) {
                     let sample = Sample { rows: sample, probes };
                     let cost = first + search(rows, sample) + last;
