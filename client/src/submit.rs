@@ -130,9 +130,10 @@ pub fn check(survey: &SurveyDescriptor, presentation: &[u8], secrets: &Secrets) 
         .statement(survey.manifest())
         .map_err(|e| Error::Value(format!("the survey's columns cannot be proved: {e}")))?;
     let mut openings = Vec::with_capacity(admitted.columns.len());
-    let sections = survey.manifest().columns.iter().zip(statement.columns());
-    for (column, (section, limits)) in admitted.columns.iter().zip(sections) {
-        let name = &section.name;
+    let committed = survey.manifest().committed();
+    for (column, (section, limits)) in admitted.columns.iter().zip(committed.iter().zip(statement.columns()))
+    {
+        let name = section.name;
         let ranges = std::slice::from_ref(&column.range);
         let opening = commitment(&verified, ranges, column.digest).and_then(|c| secrets.opening_for(c)).ok_or_else(|| {
             Error::Value(format!("column {name}: the secrets do not open the commitment; give the secrets file that belongs to this presentation"))

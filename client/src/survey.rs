@@ -115,6 +115,13 @@ impl Checked {
                 line("", format!("or \"{missing}\": no value. The text's length is public"));
             }
         }
+        for c in &m.categories {
+            line("category", format!("{}: one of {}", c.name, c.values.join(", ")));
+            line("", format!("hidden between {} and {}", c.prefix, c.suffix));
+            if c.values.iter().any(|v| v.len() != c.values[0].len()) {
+                line("", "WARNING: a text's length is public, and these have different ones".into());
+            }
+        }
         for f in &m.fields {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
             line("field", format!("{}: {values}", f.name));

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use tercet_mpc::decimal::{DecimalError, Excess, parse_decimal};
 use tercet_mpc::net::{Abort, Peer, Step, Transport};
 use tercet_mpc::proof::{Opening, PRIVATE_MAX_BYTES, PrivatePart, challenges, check};
-use tercet_mpc::statement::Layout;
+use tercet_mpc::statement::{Condition, Format, Layout, Number, Term};
 use tercet_mpc::testing::{Delivery, TestWorld};
 use tercet_mpc::{
     Column, ColumnWitness, HashAlg, Item, Output, PartyId, Proven, Session, ShareHashes, Statement, Verdict,
@@ -81,7 +81,19 @@ pub fn statement_seeds() -> Vec<Vec<u8>> {
     let small = column(HashAlg::Blake3, 1, 0, 1, Excess::Truncate);
     let large = column(HashAlg::Keccak256, 64, 18, 63, Excess::Reject);
     let two = vec![Output::Product(0, 1), Output::Product(1, 0), Output::Square(1), Output::Value(0)];
+    let format =
+        Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, missing: Some(b"null".to_vec()) });
+    let optional = Column { format, ..small.clone() };
+    let format = Format::Category(vec![b"DE".to_vec(), b"FR".to_vec()]);
+    let category = Column { format, ..small.clone() };
+    let hidden = vec![
+        Output::Present(0),
+        Output::Given(Term::Present(0), Condition::Present(1)),
+        Output::Given(Term::Square(1), Condition::Is(2, 1)),
+        Output::Given(Term::One, Condition::Is(2, 0)),
+    ];
     vec![
+        Statement::new(vec![optional.clone(), optional, category], hidden).unwrap().encode(),
         HONEST.statement.encode(),
         Statement::new(vec![small.clone()], vec![Output::Value(0)]).unwrap().encode(),
         Statement::new(vec![small, large], two).unwrap().encode(),

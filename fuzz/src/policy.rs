@@ -37,7 +37,9 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
     let bare = survey
         .replace("root_certificates = [\"root.der\"]", "")
         .replace("[identity]", "[[columns]]\nname='x'\nscale=0\nbits=1");
-    vec![survey.into(), bare.into()]
+    let category = "[[categories]]\nname='g'\nprefix='\"g\":\"'\nsuffix='\"'\nvalues=['a', 'b']\n\n[[columns]]\nmissing = 'null'\n";
+    let hidden = survey.replace("[[columns]]\n", category).replace("\"mean\"", "\"mean\", \"sum@g\"");
+    vec![survey.into(), bare.into(), hidden.into()]
 }
 
 /// What is accepted keeps its exact bytes, and prepares a verifier or says why not.
@@ -81,9 +83,10 @@ pub fn transcript(data: &[u8]) {
         assert_eq!(options & 0xf, options & 0xf & 2, "admitted with a wrong server, time or commitment");
         assert!(sent.starts_with(b"GET /api/v3/account?"));
         assert!(received.starts_with(b"HTTP/1.1 200"));
-        assert_eq!(admitted.columns.len(), survey.columns.len());
+        let committed = survey.committed();
+        assert_eq!(admitted.columns.len(), committed.len());
         assert_eq!(admitted.columns.len(), received_hidden.len(), "something else is hidden");
-        for (column, section) in admitted.columns.iter().zip(&survey.columns) {
+        for (column, section) in admitted.columns.iter().zip(&committed) {
             assert!(received_hidden.contains(&column.range) && column.range.len() <= MAX_VALUE);
             assert_eq!(column.digest, [9; 32]);
             // What stands in front on the wire is the prefix's end, be it cut into chunks before.

@@ -116,7 +116,7 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
             source.server_name
         )));
     }
-    let values = response::values(&done.received, &plan.survey.columns)?;
+    let values = response::values(&done.received, &plan.survey.committed())?;
 
     let h = done.handshake;
     let server = ServerHandshake::new(&source.server_name, h.certificates, h.scheme, h.signature, &h.signed)

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tercet_protocol::survey::ColumnSection;
+use tercet_protocol::survey::Committed;
 
 use crate::error::Error;
 
@@ -70,7 +70,7 @@ pub fn status(bytes: &[u8]) -> (u16, String) {
 }
 
 /// Where each column's value stands, in the survey's order. Error texts show no part of the response.
-pub fn values(bytes: &[u8], columns: &[ColumnSection]) -> Result<Vec<Range<usize>>, Error> {
+pub fn values(bytes: &[u8], columns: &[Committed<'_>]) -> Result<Vec<Range<usize>>, Error> {
     let start = head(bytes).map_or(bytes.len(), |(_, start, _)| start);
     let body = bytes.get(start..).unwrap_or_default();
     columns
@@ -119,16 +119,7 @@ mod tests {
 
     #[test]
     fn values_stand_between_unique_prefix_and_suffix() {
-        let column = |prefix: &str| ColumnSection {
-            name: "c".into(),
-            unit: String::new(),
-            prefix: prefix.into(),
-            suffix: "\"".into(),
-            scale: 0,
-            bits: 8,
-            excess_digits: Default::default(),
-            missing: None,
-        };
+        let column = |prefix| Committed { name: "c", prefix, suffix: "\"" };
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"a\":\"12\",\"b\":\"\",\"a\"}";
         let start = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
         let found = values(bytes, &[column("{\"a\":\"")]).unwrap();

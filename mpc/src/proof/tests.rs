@@ -16,7 +16,7 @@ use crate::circuit::{self, Shares, Streams};
 use crate::decimal::Excess;
 use crate::field::Gf128;
 use crate::fixed;
-use crate::statement::{Column, Format, HashAlg, Layout, Number, Output, Said, Statement};
+use crate::statement::{Column, Condition, Format, HashAlg, Layout, Number, Output, Said, Statement, Term};
 
 const BLINDER: [u8; 16] = [0x5a; 16];
 const CTX: [u8; 32] = [3; 32];
@@ -158,6 +158,56 @@ fn several_columns_and_products() {
     let lane = |i| shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&s.layout()).nth(i).unwrap()));
     assert_eq!(lane(4), fixed::log2(12_345_678_901).into());
     assert_eq!(lane(5), fixed::reciprocal(500, 40));
+}
+
+/// A statement about a number that may be missing, another one, and a category.
+fn hidden(texts: [&[u8]; 3]) -> Result<(Statement, Proven), ProveError> {
+    let missing = Some(b"null".to_vec());
+    let number = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, missing });
+    let category = Format::Category(vec![b"DE".to_vec(), b"FR".to_vec(), b"AUT".to_vec()]);
+    let formats = [number.clone(), number, category];
+    let columns =
+        texts.iter().zip(formats).map(|(t, format)| Column { format, ..column(HashAlg::Blake3, t) });
+    let s = Statement::new(columns.collect(), hidden_outputs()).unwrap();
+    let p = prove(&s, &texts.map(witness), &CTX, &[1; 32], &mut |_| {})?;
+    assert_eq!(open_all(&s, &p.public, &shares(&p, &s.layout())), Ok(()));
+    Ok((s, p))
+}
+
+fn hidden_outputs() -> Vec<Output> {
+    vec![
+        Output::Value(0),
+        Output::Present(0),
+        Output::Log(0),
+        Output::Product(0, 1),
+        Output::Given(Term::Square(1), Condition::Present(0)),
+        Output::Given(Term::One, Condition::Is(2, 1)),
+        Output::Given(Term::Value(1), Condition::Is(2, 1)),
+        Output::Given(Term::Value(1), Condition::Is(2, 2)),
+    ]
+}
+
+#[test]
+fn missing_values_and_categories_are_proven() {
+    let lanes = |texts: [&[u8]; 3]| {
+        let (s, p) = hidden(texts).unwrap();
+        let layout = s.layout();
+        let shares = shares(&p, &layout);
+        (0..s.lanes().len())
+            .map(|i| {
+                shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&layout).nth(i).unwrap())) as i128
+            })
+            .collect::<Vec<_>>()
+    };
+    let log = i128::from(fixed::log2(150));
+    assert_eq!(lanes([b"1.50", b"-0.02", b"FR"]), [150, 1, log, -300, 4, 1, -2, 0]);
+    assert_eq!(lanes([b"null", b"-0.02", b"AUT"]), [0, 0, 0, 0, 0, 0, 0, -2]);
+    assert_eq!(lanes([b"1.50", b"null", b"FR"]), [150, 1, log, 0, 0, 1, 0, 0]);
+    let refused = |texts| hidden(texts).map(drop).unwrap_err();
+    assert_eq!(refused([b"1", b"1", b"IT"]), ProveError::Category { column: 2 });
+    assert_eq!(refused([b"1", b"1", b"DEU"]), ProveError::Category { column: 2 });
+    assert!(matches!(refused([b"1", b"nul", b"DE"]), ProveError::Decimal { column: 1, .. }));
+    assert_eq!(refused([b"0.00", b"1", b"DE"]), ProveError::NotPositive { column: 0 });
 }
 
 #[test]

@@ -115,10 +115,13 @@ impl Book {
         Some(Motion { live, entered: live && !before, left: before && !live })
     }
 
-    /// The heights at which sums over a guard's hidden groups were released.
-    pub fn released_hidden(&self, guard: &Guard) -> BTreeSet<u64> {
-        let over = |r: &&Release| r.hidden.iter().any(|h| h.guard == *guard);
-        self.releases.iter().filter(over).map(|r| r.height).collect()
+    /// The heights at which sums over a guard's hidden groups were released, and which groups were put together.
+    pub fn released_hidden(&self, guard: &Guard) -> BTreeSet<(u64, BTreeSet<String>)> {
+        let of = |r: &Release| {
+            let hidden = r.hidden.iter().find(|h| h.guard == *guard)?;
+            Some((r.height, hidden.pool.clone()))
+        };
+        self.releases.iter().filter_map(of).collect()
     }
 
     /// How many rows a filter selects now.

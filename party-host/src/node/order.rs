@@ -115,7 +115,8 @@ pub async fn read(
             let bits = section.bits;
             let rows = {
                 let book = survey.book();
-                let selected = Selected { selector: book.selector(manifest, &set.filter), lanes: &lanes };
+                let selector = book.selector(manifest, &set.filter);
+                let selected = Selected { selector, lanes: &lanes, also: &[] };
                 segments.iter().map(|(_, segment)| project(&book, segment, &selected)).collect::<Vec<_>>()
             };
             // One computation, one id: the keys of its randomness are its own.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tercet_mpc::Output;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
+use tercet_mpc::{Condition, Output, Term};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::statistic::{Measure, Statistic, Target, permitted, targets};
@@ -27,6 +27,17 @@ pub struct Plan {
     pub guards: BTreeSet<Guard>,
 }
 
+/// Which groups of a category are released by themselves: those that are not in the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The category.
+    pub category: String,
+    /// The values whose groups are put together.
+    pub pool: BTreeSet<String>,
+    /// Whether anybody is in them.
+    pub anybody: bool,
+}
+
 /// One set of rows, and what is opened about it.
 #[derive(Debug)]
 pub struct PlannedSet {
@@ -38,6 +49,8 @@ pub struct PlannedSet {
     pub rows: u64,
     /// Indices of the lanes whose sums are opened, in order.
     pub lanes: Vec<usize>,
+    /// Of groups that are released together: the same lanes of the others, whose sums are added before they are opened.
+    pub also: Vec<Vec<usize>>,
     /// The noise of those of them that have some.
     pub noise: BTreeMap<Output, Laplace>,
     /// For each column whose values must be sorted: its index, and what they are sorted for.
@@ -78,20 +91,18 @@ pub fn plan(
             statistics.push(statistic);
         }
     }
-    let guards: BTreeSet<Guard> = statistics
-        .iter()
-        .flat_map(|s| targets(manifest, s.family(), &s.columns))
-        .flat_map(|t| manifest.guards(t))
-        .collect();
+    let guards: BTreeSet<Guard> = statistics.iter().flat_map(|s| manifest.guards_of(s)).collect();
     if !guards.is_empty() && !filter.is_empty() {
         return Err(Problem::new(
             ProblemKind::StatisticNotPermitted,
-            "who has a value in a column that may be missing is known to nobody, so no difference to a filter's rows can be              ruled out: ask without a filter, or about columns that are never missing",
+            "who has a value, or which one of a category, is known to nobody, so no difference to a filter's rows can be ruled \
+             out: ask without a filter, or about other columns",
         ));
     }
     let fields: BTreeSet<&String> = statistics.iter().filter_map(|s| s.group.as_ref()).collect();
     let mut sets = vec![(None, filter.clone())];
-    for field in fields {
+    // Groups of a category come when they are known to be large enough.
+    for field in fields.into_iter().filter(|f| manifest.field(f).is_some()) {
         let groups = book.groups(manifest, filter, field);
         sets.extend(groups.into_iter().map(|g| (Some((field.clone(), g.label)), g.filter)));
     }
@@ -101,13 +112,52 @@ pub fn plan(
         let asked = || statistics.iter().filter(|s| s.group.as_ref() == field);
         let (lanes, orders) = needs(manifest, lanes, asked(), rows);
         let noise = manifest.noise_of(asked());
-        PlannedSet { group, filter, rows, lanes, noise, orders }
+        PlannedSet { group, filter, rows, lanes, also: Vec::new(), noise, orders }
     });
     let sets = sets.collect();
     Ok(Plan { statistics, sets, guards })
 }
 
 impl Plan {
+    /// Adds the groups of a category: those that stand alone, in the survey's order, then all others together.
+    pub fn divide(&mut self, manifest: &SurveyManifest, lanes: &[Lane], partition: &Partition) {
+        let Partition { category, pool, anybody } = partition;
+        let asked = self.statistics.iter().filter(|s| s.group.as_ref() == Some(category));
+        let asked = asked.flat_map(|s| {
+            let of = targets(manifest, s.family(), &s.columns).into_iter();
+            of.flat_map(|t| s.family().outputs(t, &manifest.optional())).collect::<Vec<_>>()
+        });
+        let terms: BTreeSet<Term> = asked.map(Output::term).collect();
+        let by_category = self.statistics.iter().any(|s| s.group.as_ref() == Some(category));
+        let Some((index, section)) = manifest.category(category).filter(|_| by_category) else { return };
+        // In the order of the terms, whatever the value.
+        let of = |value: u8, counted: bool| -> Vec<usize> {
+            let wanted = |l: &Lane| {
+                let term = l.output.term();
+                let here = l.output.condition() == Some(Condition::Is(index, value));
+                here && (terms.contains(&term) || counted && term == Term::One)
+            };
+            lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect()
+        };
+        let set = |label: &str, lanes, also| PlannedSet {
+            group: Some((category.clone(), label.to_owned())),
+            filter: Filter::default(),
+            rows: 0,
+            lanes,
+            also,
+            noise: BTreeMap::new(),
+            orders: Vec::new(),
+        };
+        // At most 16 values.
+        let values: Vec<(u8, &String)> = (0..).zip(&section.values).collect();
+        let (together, alone): (Vec<_>, Vec<_>) = values.into_iter().partition(|(_, v)| pool.contains(*v));
+        self.sets.extend(alone.into_iter().map(|(k, value)| set(value, of(k, true), Vec::new())));
+        let mut together = together.into_iter().map(|(k, _)| of(k, false));
+        if let Some(first) = together.next().filter(|_| *anybody) {
+            self.sets.push(set("", first, together.collect()));
+        }
+    }
+
     /// What the noise of all this costs, in billionths of epsilon. Groups of one field have no row in common, so all
     /// of them together cost what one does.
     pub fn epsilon(&self) -> u64 {

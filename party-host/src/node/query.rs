@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
-use tercet_mpc::RingShare;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::statement::Lane;
+use tercet_mpc::{Condition, Output, RingShare, Term};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Signature;
@@ -59,7 +59,7 @@ pub async fn run(
         })?;
         refusals.push(theirs.map(|p| p.party(party)));
     }
-    let (plan, release) = match decided {
+    let (mut plan, release) = match decided {
         Ok(ok) => ok,
         Err(own) => {
             audit(survey, statistics, filter, &own).await;
@@ -77,9 +77,14 @@ pub async fn run(
     let bound = Bound { id, nonces };
     let mut drawn = Drawn::default();
     let (passed, wire) = hidden::pass(survey, &bound, wire, &mut drawn, &plan, &segments, &release).await?;
-    if let Err(refusal) = passed {
-        audit(survey, statistics, filter, &refusal).await;
-        return Ok(Err(refusal));
+    match passed {
+        Ok(partition) => {
+            partition.iter().for_each(|p| plan.divide(manifest, survey.lanes(), p));
+        }
+        Err(refusal) => {
+            audit(survey, statistics, filter, &refusal).await;
+            return Ok(Err(refusal));
+        }
     }
     let (sums, wire) = open(survey, &bound, wire, &mut drawn, &plan, &segments).await?;
     let mut sets = opened(survey, &plan, sums);
@@ -139,7 +144,7 @@ async fn audit(survey: &SurveyNode, statistics: &[String], filter: &Filter, refu
 
 /// The rows of every height, unless the plan opens nothing.
 async fn segments(survey: &SurveyNode, plan: &Plan) -> Result<Vec<(u64, Arc<Segment>)>, SessionError> {
-    if plan.sets.iter().all(|s| s.lanes.is_empty() && s.orders.is_empty()) {
+    if plan.guards.is_empty() && plan.sets.iter().all(|s| s.lanes.is_empty() && s.orders.is_empty()) {
         return Ok(Vec::new());
     }
     let wanted: Vec<_> = {
@@ -172,7 +177,7 @@ async fn open(
     let rows: Vec<_> = segments
         .iter()
         .map(|(_, segment)| match &sets[..] {
-            [only] => project(&survey.book(), segment, only),
+            [only] if only.also.is_empty() => project(&survey.book(), segment, only),
             sets => combine(&survey.book(), segment, sets),
         })
         .collect();
@@ -207,12 +212,19 @@ async fn open(
 pub(super) struct Selected<'p> {
     pub selector: Selector,
     pub lanes: &'p [usize],
+    /// Further lanes that are added to these, each to the one in its place.
+    pub also: &'p [Vec<usize>],
 }
 
 impl<'p> Selected<'p> {
     fn all(book: &Book, manifest: &SurveyManifest, plan: &'p Plan) -> Vec<Self> {
         let sums = plan.sets.iter().filter(|s| !s.lanes.is_empty());
-        sums.map(|s| Self { selector: book.selector(manifest, &s.filter), lanes: &s.lanes }).collect()
+        let selected = |s: &'p PlannedSet| Self {
+            selector: book.selector(manifest, &s.filter),
+            lanes: &s.lanes,
+            also: &s.also,
+        };
+        sums.map(selected).collect()
     }
 }
 
@@ -246,9 +258,11 @@ fn combine(book: &Book, segment: &Segment, sets: &[Selected<'_>]) -> Vec<u8> {
         for set in sets {
             let (own, others) = rest.split_at_mut(set.lanes.len());
             if book.counts(&set.selector, id) {
-                own.iter_mut()
-                    .zip(set.lanes)
-                    .for_each(|(sum, l)| *sum = *sum + RingShare::from_lane(lane(row, *l)));
+                for lanes in std::iter::once(set.lanes).chain(set.also.iter().map(Vec::as_slice)) {
+                    own.iter_mut()
+                        .zip(lanes)
+                        .for_each(|(sum, l)| *sum = *sum + RingShare::from_lane(lane(row, *l)));
+                }
             }
             rest = others;
         }
@@ -263,15 +277,47 @@ fn opened(survey: &SurveyNode, plan: &Plan, sums: Vec<u128>) -> Vec<Opened> {
         // Noise may take a sum of squares below zero.
         let signed =
             |lane: Lane| Lane { signed: lane.signed || set.noise.contains_key(&lane.output), ..lane };
+        // In a category's group the condition is known to hold.
+        let shown = |lane: Lane| match lane.output {
+            Output::Given(term, Condition::Is(..)) => {
+                Lane { output: Output::always(term).unwrap_or(lane.output), ..lane }
+            }
+            _ => lane,
+        };
         Opened {
             submissions: set.rows,
-            lanes: set.lanes.iter().filter_map(|i| survey.lanes().get(*i).copied()).map(signed).collect(),
+            lanes: set
+                .lanes
+                .iter()
+                .filter_map(|i| survey.lanes().get(*i).copied())
+                .map(signed)
+                .map(shown)
+                .collect(),
             sums: sums.by_ref().take(set.lanes.len()).collect(),
             orders: Vec::new(),
             noise: set.noise.clone(),
         }
     };
-    plan.sets.iter().map(opened).collect()
+    let mut sets: Vec<Opened> = plan.sets.iter().map(opened).collect();
+    count_groups(survey.descriptor().manifest(), plan, &mut sets);
+    sets
+}
+
+/// The sizes of a category's groups: opened, and of all others together what is left of everybody.
+fn count_groups(manifest: &SurveyManifest, plan: &Plan, sets: &mut [Opened]) {
+    let mut rest = sets.first().map_or(0, |whole| whole.submissions);
+    for (set, opened) in plan.sets.iter().zip(sets) {
+        let Some((category, label)) = &set.group else { continue };
+        if manifest.category(category).is_none() {
+            continue;
+        }
+        let one = |l: &Lane| l.output.term() == Term::One;
+        let size = opened.lanes.iter().zip(&opened.sums).find(|(l, _)| one(l)).map(|(_, n)| *n);
+        let size = size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+        // The one without a label comes last.
+        opened.submissions = if label.is_empty() { rest } else { size };
+        rest = rest.saturating_sub(size);
+    }
 }
 
 /// What was opened, about the asked rows and by field about each group.

@@ -47,6 +47,9 @@ pub struct Release {
 pub struct Hidden {
     /// What guards them.
     pub guard: Guard,
+    /// Of a category's groups, those that were put together.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pool: BTreeSet<String>,
 }
 
 fn all_rows() -> Vec<Filter> {

@@ -127,7 +127,7 @@ fn refuse<T>(rule: Rule, detail: impl Into<String>) -> Result<T, Refusal> {
 pub struct Admitted {
     /// Admits the identity once.
     pub nullifier: Nullifier,
-    /// The columns' commitments, in the survey's order.
+    /// The commitments of the columns, then of the categories, in the survey's order.
     pub columns: Vec<AdmittedColumn>,
     /// Values of the revealed fields, in the survey's order.
     pub fields: Vec<String>,
@@ -158,10 +158,11 @@ pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> 
     http::check_request(source, evidence.sent)?;
     let body = http::response_body(evidence.received)?;
 
-    let mut claimed = Vec::with_capacity(survey.columns.len());
-    let mut columns = Vec::with_capacity(survey.columns.len());
-    for column in &survey.columns {
-        let name = &column.name;
+    let committed = survey.committed();
+    let mut claimed = Vec::with_capacity(committed.len());
+    let mut columns = Vec::with_capacity(committed.len());
+    for column in &committed {
+        let name = column.name;
         let start = find_once(
             &body.bytes,
             column.prefix.as_bytes(),

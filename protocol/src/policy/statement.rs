@@ -11,7 +11,7 @@ use tlsn_verifier::HashAlg;
 
 use super::Admitted;
 use crate::statistic::targets;
-use crate::survey::{ExcessDigits, SurveyManifest};
+use crate::survey::{ColumnSection, ExcessDigits, SurveyManifest};
 
 impl SurveyManifest {
     /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
@@ -23,8 +23,12 @@ impl SurveyManifest {
             let targets = targets(self, p.family, &p.columns);
             targets.into_iter().flat_map(|t| p.family.outputs(t, &optional)).collect::<Vec<_>>()
         };
-        let mut needed: BTreeSet<Output> = self.permits().iter().flat_map(outputs).collect();
+        let by_category = |p: &&Permit| p.group.as_ref().is_some_and(|g| self.category(g).is_some());
+        let permits = self.permits();
+        let others = permits.iter().filter(|p| !by_category(p));
+        let mut needed: BTreeSet<Output> = others.flat_map(outputs).collect();
         needed.extend(self.guarding());
+        needed.extend(self.categorized_outputs());
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
             let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c), Output::Present(c)];
@@ -36,38 +40,42 @@ impl SurveyManifest {
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
     pub fn lanes(&self) -> Vec<Lane> {
-        let columns = self.columns.iter().map(|c| column(c, Commitment::Sha256, 1, [0; 32])).collect();
+        let column = |format| Column { alg: Commitment::Sha256, length: 1, format, commitment: [0; 32] };
+        let columns = self.formats().into_iter().map(column).collect();
         // A valid manifest's columns are within the engine's limits, so its shape is a valid statement.
         Statement::new(columns, self.outputs()).map(|s| s.lanes()).unwrap_or_default()
     }
 }
 
-fn column(
-    section: &crate::survey::ColumnSection,
-    alg: Commitment,
-    length: u8,
-    commitment: [u8; 32],
-) -> Column {
-    let missing = section.missing.as_ref().map(|text| text.as_bytes().to_vec());
-    let excess = match section.excess_digits {
-        ExcessDigits::Reject => Excess::Reject,
-        ExcessDigits::Truncate => Excess::Truncate,
-    };
-    let format = Format::Number(Number { scale: section.scale, bits: section.bits, excess, missing });
-    Column { alg, length, format, commitment }
+impl SurveyManifest {
+    /// What the committed texts may be.
+    fn formats(&self) -> Vec<Format> {
+        let number = |section: &ColumnSection| {
+            let excess = match section.excess_digits {
+                ExcessDigits::Reject => Excess::Reject,
+                ExcessDigits::Truncate => Excess::Truncate,
+            };
+            let missing = section.missing.as_ref().map(|text| text.as_bytes().to_vec());
+            Format::Number(Number { scale: section.scale, bits: section.bits, excess, missing })
+        };
+        let texts = |values: &[String]| values.iter().map(|v| v.as_bytes().to_vec()).collect();
+        let categories = self.categories.iter().map(|c| Format::Category(texts(&c.values)));
+        self.columns.iter().map(number).chain(categories).collect()
+    }
 }
 
 impl Admitted {
     /// The statement about this presentation's commitments.
     pub fn statement(&self, survey: &SurveyManifest) -> Result<Statement, StatementError> {
-        let columns = survey.columns.iter().zip(&self.columns).map(|(section, c)| {
+        let columns = survey.formats().into_iter().zip(&self.columns).map(|(format, c)| {
             let alg = match c.algorithm {
                 HashAlg::Sha256 => Commitment::Sha256,
                 HashAlg::Blake3 => Commitment::Blake3,
                 HashAlg::Keccak256 => Commitment::Keccak256,
             };
             // At most MAX_VALUE bytes, by admission.
-            column(section, alg, c.range.len().min(255) as u8, c.digest)
+            let length = c.range.len().min(255) as u8;
+            Column { alg, length, format, commitment: c.digest }
         });
         Statement::new(columns.collect(), survey.outputs())
     }

@@ -55,6 +55,9 @@ pub struct SurveyManifest {
     pub noise: Vec<NoiseSection>,
     /// The committed values.
     pub columns: Vec<ColumnSection>,
+    /// Committed texts by which rows may be grouped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategorySection>,
 }
 
 /// `[survey]`
@@ -196,6 +199,31 @@ pub struct ColumnSection {
     pub missing: Option<String>,
 }
 
+/// `[[categories]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CategorySection {
+    /// Short name: lower-case letters, digits, hyphens and underscores.
+    pub name: String,
+    /// Literal in front of the value.
+    pub prefix: String,
+    /// Literal behind the value.
+    pub suffix: String,
+    /// The values that there are, 2 to 16. Of those that are too few to stand alone, the last ones are put together first.
+    pub values: Vec<String>,
+}
+
+/// A committed text, of a column or a category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Literal in front of it.
+    pub prefix: &'a str,
+    /// Literal behind it.
+    pub suffix: &'a str,
+}
+
 /// What to do with non-zero digits beyond the scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -263,6 +291,13 @@ impl SurveyManifest {
         (0u8..).zip(&self.columns).find_map(|(i, c)| (c.name == name).then_some(i))
     }
 
+    /// All committed texts: the columns, then the categories.
+    pub fn committed(&self) -> Vec<Committed<'_>> {
+        let columns = self.columns.iter().map(|c| (&c.name, &c.prefix, &c.suffix));
+        let categories = self.categories.iter().map(|c| (&c.name, &c.prefix, &c.suffix));
+        columns.chain(categories).map(|(name, prefix, suffix)| Committed { name, prefix, suffix }).collect()
+    }
+
     /// The index of the revealed field of this name.
     pub fn field(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)
@@ -305,8 +340,11 @@ impl SurveyManifest {
             literal("identity.suffix", &id.suffix, false)?;
         }
         self.validate_fields()?;
-        if self.columns.is_empty() || self.columns.len() > MAX_COLUMNS {
-            return Err(invalid("columns", format!("declare 1 to {MAX_COLUMNS} columns")));
+        if self.columns.is_empty() || self.columns.len() + self.categories.len() > MAX_COLUMNS {
+            return Err(invalid(
+                "columns",
+                format!("declare 1 to {MAX_COLUMNS} columns, categories included"),
+            ));
         }
         let mut seen = BTreeSet::new();
         for c in &self.columns {
@@ -375,8 +413,11 @@ impl SurveyManifest {
             if permit.family.arity() == 2 && self.columns.len() < 2 {
                 return Err(wrong("it takes two columns".into()));
             }
-            if let Some(field) = permit.group.as_ref().filter(|f| self.field(f).is_none()) {
-                return Err(wrong(format!("the survey has no field {field}: declare it under [[fields]]")));
+            let unknown = |f: &&String| self.field(f).is_none() && self.category(f).is_none();
+            if let Some(field) = permit.group.as_ref().filter(unknown) {
+                return Err(wrong(format!(
+                    "the survey has no field {field}: declare it under [[fields]] or [[categories]]"
+                )));
             }
         }
         let outputs = self.outputs().len();

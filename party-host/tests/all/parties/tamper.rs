@@ -11,6 +11,7 @@ use tercet_protocol::api::{ProblemKind, QueryState, SubmissionState};
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyManifest;
 
+use super::category::{self, Person, segments};
 use super::hidden::{ages, join};
 use super::notarized::Server;
 use super::world::{World, cohort, manifest, vectors};
@@ -201,11 +202,29 @@ async fn no_altered_message_of_a_sort_bends_a_result() {
 /// Who has a value is decided on before anything is opened: no altered message changes a decision or what follows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_altered_message_of_a_decision_bends_a_result() {
-    use tercet_mpc::Step as Engine;
     let server = Server::start();
     let world = World::start_trusting(ages("'sum(age)'", 5, 2), server.root(), PATIENCE).await;
     let people: Vec<_> = (0..8u32).map(|n| (n, if n == 3 { None } else { Some(20 + n) })).collect();
     join(&world, &server, &people).await;
+    queries_in(&world, "sum(age)", decisions(), &identical).await;
+}
+
+/// The same where groups of a category are decided on, one after another, and sums of several are opened as one.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_altered_message_of_a_category_bends_a_result() {
+    let server = Server::start();
+    let survey = segments("'mean(income)@segment'", 3, 2);
+    let world = World::start_trusting(survey, server.root(), PATIENCE).await;
+    let people: Vec<_> = (0..9u32)
+        .map(|uid| Person { uid, segment: [0, 0, 0, 0, 1, 1, 1, 2, 2][uid as usize], age: None })
+        .collect();
+    category::join(&world, &server, &people).await;
+    queries_in(&world, "mean(income)@segment", decisions(), &identical).await;
+}
+
+/// The messages of a decision and of what follows it.
+fn decisions() -> Vec<(u8, u8, u32, Deed)> {
+    use tercet_mpc::Step as Engine;
     let step = |s: Engine| Step::ENGINE + s as u32;
     let mut cases = Vec::new();
     for from in 0..3u8 {
@@ -218,7 +237,7 @@ async fn no_altered_message_of_a_decision_bends_a_result() {
             }
         }
     }
-    queries_in(&world, "sum(age)", cases, &identical).await;
+    cases
 }
 
 /// Each release has noise of its own, so that it is near the truth and not the same.
