@@ -1,10 +1,11 @@
 //! Statistics of stored rows' order: three party processes over TLS on loopback, sandboxed, malicious security.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use party_host::config::LimitsConfig;
 use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
 use tercet_client::query::{QueryOptions, ResultFile, query};
@@ -181,6 +182,9 @@ fn measure(cli: &Cli, rows: usize, workload: &Workload, report: &mut Report) -> 
     let (_, values) = runtime.block_on(fill(&stack, &survey, rows))?;
     let expected = expected(survey.manifest(), &values)?;
     for i in 0..3 {
+        give_memory(&stack.layout().party_config(i), rows)?;
+    }
+    for i in 0..3 {
         stack.restart(&format!("party-{i}"))?;
     }
     let promised = if workload.promised { limit(rows, cli.rtt_ms) } else { None };
@@ -192,6 +196,20 @@ fn measure(cli: &Cli, rows: usize, workload: &Workload, report: &mut Report) -> 
     }
     stack.stop();
     Ok(spent)
+}
+
+/// Sets the bound on an engine's memory in a party's configuration as `docs/operators.md` says, where the default is too
+/// small for so many rows.
+fn give_memory(config: &Path, rows: usize) -> Result<()> {
+    let mib = 128 + rows.div_ceil(1000);
+    let default = LimitsConfig::default().engine_memory_mib;
+    if mib > default {
+        let text = std::fs::read_to_string(config)?;
+        let limits = "[limits]\n";
+        ensure!(text.matches(limits).count() == 1, "a configuration without limits: {}", config.display());
+        std::fs::write(config, text.replace(limits, &format!("{limits}engine_memory_mib = {mib}\n")))?;
+    }
+    Ok(())
 }
 
 /// What must come out, from the values in clear text.
