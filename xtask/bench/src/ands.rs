@@ -17,6 +17,9 @@ use crate::Cli;
 use crate::report::{Limit, Report};
 use crate::wires::{Cost, Wires, at_three};
 
+/// As three parties on one machine find it.
+const TUNING: Tuning = Tuning { exchange_ns: 400_000, gate_ps: 8_000, chunk_words: 1 << 16 };
+
 /// Bits of the sorted values.
 const BITS: u8 = 47;
 
@@ -66,7 +69,7 @@ impl Job {
             survey: self.context.survey.to_vec(),
             engine: self.context.engine.to_vec(),
             nonces: self.context.nonces.map(Vec::from).to_vec(),
-            exchange_ns: Tuning::default().exchange_ns,
+            exchange_ns: TUNING.exchange_ns,
         };
         let secrets = PairSecrets {
             next: Zeroizing::new(self.secrets[party.next().index()]),
@@ -90,7 +93,7 @@ impl Job {
             &self.context,
         )?;
         let mut session = tercet_mpc::Session::new(party, self.context.session);
-        let mut computation = Compute::new(&mut session, Prss::new(keys), &mut wires, Tuning::default());
+        let mut computation = Compute::new(&mut session, Prss::new(keys), &mut wires, TUNING);
         let answer = compute::answer(&mut computation, &values, BITS, &self.request)?;
         let gates = computation.gate_words() * 64;
         computation.finish()?;
@@ -111,11 +114,41 @@ fn measured(run: impl Fn(PartyId, Wires) -> Result<u64> + Sync) -> Result<(u64, 
     Ok((gates, costs))
 }
 
+/// A sort by three parties of this process.
+pub struct Sorted {
+    /// AND gates.
+    pub gates: u64,
+    /// What each party spent.
+    pub costs: [Cost; 3],
+}
+
+impl Sorted {
+    /// Seconds of processor time of a party.
+    pub fn cpu(&self) -> f64 {
+        self.costs.iter().map(|c| c.cpu).sum::<f64>() / 3.0
+    }
+
+    fn most(&self, get: fn(&Cost) -> u64) -> f64 {
+        self.costs.iter().map(get).max().unwrap_or_default() as f64
+    }
+}
+
+/// Sorts so many random rows in the sandbox, then natively.
+pub fn sort(cli: &Cli, rows: usize) -> Result<[Sorted; 2]> {
+    let limits = Limits { memory: 4 << 30, compute: Duration::from_secs(600) };
+    let sandbox = Sandbox::load(&cli.engine, None, limits)?;
+    let job = Job::new(rows)?;
+    eprintln!("sorting {rows} rows in the sandbox");
+    let (gates, costs) = measured(|party, wires| job.sandboxed(&sandbox, party, wires))?;
+    let sandboxed = Sorted { gates, costs };
+    eprintln!("sorting {rows} rows natively");
+    let (gates, costs) = measured(|party, wires| job.native(party, wires))?;
+    Ok([sandboxed, Sorted { gates, costs }])
+}
+
 /// Measures a sort: nearly all of it is gates.
 pub fn run(cli: &Cli) -> Result<Report> {
     let rows = cli.rows.first().copied().unwrap_or(if cli.quick { 10_000 } else { 100_000 });
-    let limits = Limits { memory: 4 << 30, compute: Duration::from_secs(600) };
-    let sandbox = Sandbox::load(&cli.engine, None, limits)?;
     let mut report = Report::new(
         "ands",
         format!(
@@ -123,28 +156,21 @@ pub fn run(cli: &Cli) -> Result<Report> {
              malicious party, answer equal to clear text; processor time of one party, mean of three"
         ),
     );
-    let job = Job::new(rows)?;
-    let mean = |costs: &[Cost; 3]| costs.iter().map(|c| c.cpu).sum::<f64>() / 3.0;
-    eprintln!("sorting {rows} rows in the sandbox");
-    let (gates, costs) = measured(|party, wires| job.sandboxed(&sandbox, party, wires))?;
-    let cpu = mean(&costs);
-    report.figure("gates", gates as f64 / 1e6, "million");
+    let [sandboxed, native] = sort(cli, rows)?;
+    let (gates, cpu) = (sandboxed.gates as f64, sandboxed.cpu());
+    report.figure("gates", gates / 1e6, "million");
     report.figure("sandbox.cpu", cpu, "s");
-    report.limited("sandbox.rate", gates as f64 / cpu / 1e6, "million gates/s", Limit::AtLeast(40.0));
-    let most = |get: fn(&Cost) -> u64| costs.iter().map(get).max().unwrap_or_default() as f64;
-    report.figure("sent", most(|c| c.bytes) / 1e6, "MB");
-    report.figure("frames", most(|c| c.frames), "frames");
+    report.limited("sandbox.rate", gates / cpu / 1e6, "million gates/s", Limit::AtLeast(40.0));
+    report.figure("sent", sandboxed.most(|c| c.bytes) / 1e6, "MB");
+    report.figure("frames", sandboxed.most(|c| c.frames), "frames");
     report.limited(
         "proofs_to_gate_bits",
-        most(|c| c.proofs) / (gates as f64 / 8.0) * 100.0,
+        sandboxed.most(|c| c.proofs) / (gates / 8.0) * 100.0,
         "percent",
         Limit::AtMost(1.0),
     );
-    eprintln!("sorting {rows} rows natively");
-    let (_, costs) = measured(|party, wires| job.native(party, wires))?;
-    let native = mean(&costs);
-    report.figure("native.cpu", native, "s");
-    report.figure("native.rate", gates as f64 / native / 1e6, "million gates/s");
-    report.figure("sandbox_to_native", cpu / native, "times");
+    report.figure("native.cpu", native.cpu(), "s");
+    report.figure("native.rate", native.gates as f64 / native.cpu() / 1e6, "million gates/s");
+    report.figure("sandbox_to_native", cpu / native.cpu(), "times");
     Ok(report)
 }

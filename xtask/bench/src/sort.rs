@@ -19,7 +19,7 @@ use tercet_stack::Stack;
 use crate::query::{TOGETHER, fill, lane_value};
 use crate::report::{Limit, Report, spread};
 use crate::system::Http;
-use crate::{Cli, proc, system};
+use crate::{Cli, ands, proc, system};
 
 /// What is asked.
 struct Workload {
@@ -195,6 +195,11 @@ fn measure(cli: &Cli, rows: usize, workload: &Workload, report: &mut Report) -> 
         report.figure(format!("{rows}.{name}.peak_memory"), proc::peak_memory(pid)?, "MB");
     }
     stack.stop();
+    if workload.promised {
+        let [sandboxed, native] = ands::sort(cli, rows)?;
+        report.figure(format!("{rows}.alone.sandbox.cpu"), sandboxed.cpu(), "s");
+        report.figure(format!("{rows}.alone.native.cpu"), native.cpu(), "s");
+    }
     Ok(spent)
 }
 
