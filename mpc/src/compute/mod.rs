@@ -98,6 +98,10 @@ pub struct Compute<'a, H: Host> {
     gates: u64,
 }
 
+/// Bytes of a layer's message beside which proofs are sent. Behind a longer one they would not fit into what links hold
+/// of frames that nobody reads yet, and parties that all send would wait for each other; nor would an exchange matter.
+const MOST_BESIDE: usize = 1 << 20;
+
 /// What follows a layer of gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -147,7 +151,7 @@ impl<'a, H: Host> Compute<'a, H> {
         let sent = to_bytes(&own);
         self.session.send(self.host, &round, Peer::Prev, &sent)?;
         self.ledger.sent(x, y, &masks, &sent);
-        if then == Then::Open {
+        if then == Then::Open && sent.len() <= MOST_BESIDE {
             let beside = self.session.beside(&round, Step::Proof);
             self.proofs =
                 Some(verify::prove(&mut self.ledger, self.session, beside, &mut self.prss, self.host)?);
