@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use party_host::sandbox::{Context, Limits, PairSecrets, Sandbox, Session};
-use tercet_mpc::compute::{self, Compute, Tuning};
+use tercet_mpc::compute::{self, Compute, SharedColumn, Tuning};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::prss::{Prss, SessionContext, SessionKeys};
 use tercet_mpc::sharing::Ring;
@@ -94,7 +94,8 @@ impl Job {
         )?;
         let mut session = tercet_mpc::Session::new(party, self.context.session);
         let mut computation = Compute::new(&mut session, Prss::new(keys), &mut wires, TUNING);
-        let answer = compute::answer(&mut computation, &values, BITS, &self.request)?;
+        let column = SharedColumn { values: &values, bits: BITS, present: None };
+        let answer = compute::answer(&mut computation, &column, &self.request)?;
         let gates = computation.gate_words() * 64;
         computation.finish()?;
         ensure!(answer == self.request.answer(&self.values), "the engine gave a wrong answer");
