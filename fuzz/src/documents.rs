@@ -174,11 +174,13 @@ fn signed_result() -> SignedResult {
         unit: "ETH".into(),
         value: Some("1.5".into()),
         exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
+        submissions: None,
         noise: Vec::new(),
         parts: Vec::new(),
     };
     let group = PartValue { label: "DE".into(), submissions: Some(2), ..PartValue::default() };
     let grouped = StatisticValue { statistic: "mean@country".into(), parts: vec![group], ..mean.clone() };
+    let counted = StatisticValue { submissions: Some(1), ..mean.clone() };
     let undefined = StatisticValue { value: None, exact: None, statistic: "variance".into(), ..mean.clone() };
     let result = ReleasedStatistics {
         survey: SURVEY,
@@ -188,7 +190,7 @@ fn signed_result() -> SignedResult {
         filter: filter(),
         submissions: 2,
         released_at: 6,
-        statistics: vec![mean, undefined, grouped],
+        statistics: vec![mean, undefined, grouped, counted],
     };
     let signatures = KEYS.each_ref().map(|key| result.sign(key));
     SignedResult { result, signatures }

@@ -212,6 +212,7 @@ impl World {
             unit: if name == "count" { String::new() } else { "ETH".into() },
             value: Some("1.5".into()),
             exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
+            submissions: None,
             noise: Vec::new(),
             parts: Vec::new(),
         };
