@@ -90,7 +90,9 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     let statistics: Vec<_> = names.iter().map(|n| permitted(manifest, n).unwrap()).collect();
     let integers: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
     let mut request = OrderRequest::default();
-    statistics.iter().for_each(|s| request.merge(&s.measure.order(values.len() as u64, 8)));
+    statistics
+        .iter()
+        .for_each(|s| request.merge(&s.measure.order(values.len() as u64, manifest.columns[0].scale)));
     let answer = request.answer(&integers);
     let lanes = manifest.lanes();
     let sum = |lane: &Lane| match lane.output {
