@@ -29,8 +29,10 @@ pub struct Server {
 }
 
 /// What the handshake showed: chain, scheme, signature and signed message.
+type Handshake = (Vec<Vec<u8>>, u16, Vec<u8>, Vec<u8>);
+
 #[derive(Debug, Default)]
-struct Shown(Mutex<(Vec<Vec<u8>>, u16, Vec<u8>, Vec<u8>)>);
+struct Shown(Mutex<Handshake>);
 
 impl ServerCertVerifier for Shown {
     fn verify_server_cert(
