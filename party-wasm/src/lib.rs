@@ -19,6 +19,7 @@ use tercet_mpc::sharing::LANE_BYTES;
 use tercet_mpc::{PartyId, RingShare, ShareHashes, Statement, Step};
 
 mod bindings {
+    #![expect(clippy::too_many_arguments, reason = "generated; one call of the engine's interface")]
     wit_bindgen::generate!({ path: "../protocol/wit", world: "engine" });
 }
 
