@@ -38,7 +38,7 @@ run "store" {
     error_message = "the bucket's policy lets nobody in; it only keeps out"
   }
   assert {
-    condition     = aws_s3_bucket.store.force_destroy == false && aws_lb.party[0].enable_deletion_protection && aws_backup_vault.party[0].force_destroy == false
+    condition     = aws_s3_bucket.store.force_destroy == false && aws_backup_vault.party[0].force_destroy == false
     error_message = "data is kept on destroy unless told otherwise"
   }
   assert {
