@@ -23,19 +23,19 @@ use crate::python;
 /// What to build.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The processor that Lambda runs it on.
-    #[arg(long, value_enum, default_value_t = Arch::Arm64)]
-    arch: Arch,
+    /// The processors that Lambda runs it on, a zip for each: may be given twice.
+    #[arg(long, value_enum, default_values_t = [Arch::Arm64])]
+    arch: Vec<Arch>,
     /// Folder with `federation.json` and `surveys/*.json`, to be packed with the program.
     #[arg(long, value_name = "DIR")]
     deployment: Option<PathBuf>,
-    /// Where to put the zip and `package.json`; by default `lambda-packages` in the target folder.
+    /// Where to put the zips, each with a JSON file about it; by default `lambda-packages` in the target folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Build the commit a second time, from another folder into another target folder, and compare.
     #[arg(long, conflicts_with = "deployment")]
     check: bool,
-    /// Print one JSON object.
+    /// Print one JSON object for each.
     #[arg(long)]
     json: bool,
 }
@@ -100,18 +100,21 @@ pub struct Package {
 
 /// Builds and packs.
 pub fn run_task(options: &Options) -> Result<()> {
-    let program = build(options.arch, &root(), &target_dir())?;
+    options.arch.iter().try_for_each(|arch| run_one(options, *arch))
+}
+
+fn run_one(options: &Options, arch: Arch) -> Result<()> {
+    let program = build(arch, &root(), &target_dir())?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
-    let package = pack(&program, options.arch, options.deployment.as_deref(), &out)?;
+    let package = pack(&program, arch, options.deployment.as_deref(), &out)?;
     if package.bytes > MAX_ZIP {
         bail!("the zip has {} bytes, more than the {MAX_ZIP} that the project allows itself", package.bytes);
     }
     if options.check {
-        build_again(options.arch, &package)?;
+        build_again(arch, &package)?;
     }
-    let json = serde_json::to_string(&package)?;
     if options.json {
-        println!("{json}");
+        println!("{}", serde_json::to_string(&package)?);
     } else {
         println!("{}\n{} bytes, SHA-256 {}", package.zip.display(), package.bytes, package.sha256);
     }
@@ -223,7 +226,7 @@ pub fn pack(program: &Path, arch: Arch, deployment: Option<&Path>, out: &Path) -
         zip: path,
     };
     write(&package.zip, &bytes)?;
-    write(&out.join("package.json"), &serde_json::to_vec_pretty(&package)?)?;
+    write(&package.zip.with_extension("json"), &serde_json::to_vec_pretty(&package)?)?;
     Ok(package)
 }
 

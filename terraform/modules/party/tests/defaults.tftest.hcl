@@ -116,6 +116,14 @@ run "service" {
     error_message = "aborts, lag, expiry, disk and memory raise alarms"
   }
   assert {
+    condition     = alltrue([for m in yamldecode(local.collector).exporters.awsemf.metric_declarations : alltrue([for d in m.dimensions : contains(d, "party")]) && contains(m.dimensions, ["party"])]) && yamldecode(local.collector).receivers.prometheus.config.scrape_configs[0].static_configs[0].labels.party == aws_cloudwatch_metric_alarm.service["height-lag"].dimensions.party
+    error_message = "every metric has the dimension that alarms look under: the collector drops those without any"
+  }
+  assert {
+    condition     = yamldecode(local.collector).exporters.awsemf.namespace == aws_cloudwatch_metric_alarm.service["height-lag"].namespace && contains([for m in yamldecode(local.collector).exporters.awsemf.metric_declarations : m.metric_name_selectors[0]], "^tercet_log_lag$")
+    error_message = "the lag's alarm looks where the collector writes"
+  }
+  assert {
     condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30
     error_message = "expiry is told 30 days before"
   }

@@ -4,6 +4,8 @@
 //! Three files: one static program, the engine and the root certificates. The same source and toolchain give the same
 //! manifest digest wherever it is built, so that an operator can build what others say they run.
 
+mod trial;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +33,13 @@ pub struct Options {
     /// Build the committed program a second time, from another folder into another target folder, and compare.
     #[arg(long)]
     check: bool,
+    /// Run three parties from the image, as a container engine would, with bubblewrap.
+    #[arg(long = "try")]
+    trial: bool,
 }
+
+/// A file of the image: name, mode, content.
+type File = (&'static str, u32, Vec<u8>);
 
 const PROGRAM: &str = "usr/bin/party-host";
 const ENGINE: &str = "usr/share/tercet/party_wasm.wasm";
@@ -50,11 +58,14 @@ pub fn run_task(options: &Options) -> Result<()> {
         }
         eprintln!("the same program from another folder");
     }
-    let files = vec![
+    let files: Vec<File> = vec![
         (CERTIFICATES, 0o444, certificates().into_bytes()),
         (PROGRAM, 0o555, std::fs::read(&program).with_context(|| program.display().to_string())?),
         (ENGINE, 0o444, std::fs::read(&engine.path)?),
     ];
+    if options.trial {
+        trial::run_task(&files)?;
+    }
     let image = image(arch, &engine.digest, files)?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("containers"));
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
@@ -106,6 +117,11 @@ fn certificates() -> String {
     pem
 }
 
+/// The environment that the image sets.
+fn environment() -> [String; 2] {
+    [format!("SSL_CERT_FILE=/{CERTIFICATES}"), "TERCET_LOG_JSON=true".to_owned()]
+}
+
 /// A finished image.
 struct Image {
     archive: Vec<u8>,
@@ -114,7 +130,7 @@ struct Image {
 }
 
 /// The image of these files: its digest depends on them and the engine's digest alone.
-fn image(arch: Arch, engine: &str, files: Vec<(&str, u32, Vec<u8>)>) -> Result<Image> {
+fn image(arch: Arch, engine: &str, files: Vec<File>) -> Result<Image> {
     let layer =
         archive(files.into_iter().map(|(name, mode, bytes)| (name.to_owned(), mode, bytes)).collect())?;
     let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
@@ -127,7 +143,7 @@ fn image(arch: Arch, engine: &str, files: Vec<(&str, u32, Vec<u8>)>) -> Result<I
         "config": {
             "User": "65532:65532",
             "ExposedPorts": {"8080/tcp": {}, "7443/tcp": {}},
-            "Env": [format!("SSL_CERT_FILE=/{CERTIFICATES}"), "TERCET_LOG_JSON=true".to_owned()],
+            "Env": environment(),
             "Entrypoint": [format!("/{PROGRAM}")],
             "StopSignal": "SIGTERM",
             "Labels": {
