@@ -4,7 +4,7 @@
     check.py gone FACTS.json        nothing of it is left
     check.py times FACTS.json       how long the functions' requests took, by their own logs
 
-FACTS.json: endpoint, region, and the operators' accounts and Terraform outputs, the coordinator's first.
+FACTS.json: endpoint, region, and the operators' accounts, identity keys and Terraform outputs, the coordinator's first.
 Prints what it checked; exits with 1 and the reasons if something is not as it must be.
 """
 
@@ -14,6 +14,8 @@ import sys
 import zlib
 
 import boto3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 problems: list[str] = []
 
@@ -29,6 +31,7 @@ class Account:
 
     def __init__(self, facts: dict, operator: dict):
         self.name, self.account, self.outputs = operator["name"], operator["account"], operator["outputs"]
+        self.identity = operator.get("identity")
         self._session = boto3.session.Session(
             aws_access_key_id=self.account, aws_secret_access_key="x", region_name=facts["region"]
         )
@@ -50,6 +53,29 @@ def wrapping_key(body: bytes) -> tuple[str, bytes, bytes]:
     return parts[0].decode(), parts[1], body[at:]
 
 
+KINDS = {"segments": 1, "log": 2, "releases": 3, "audit": 4}
+
+
+def place(identity: str, key: str) -> bytes:
+    """Where an object belongs, from its name: what its data key and its body are bound to."""
+    parts = key.split("/")
+    survey, kind, number = bytes(32), 0, 0
+    if parts[0] == "surveys":
+        survey, kind, number = bytes.fromhex(parts[1]), KINDS[parts[2]], int(parts[3].split("-")[0])
+    domain = b"tercet stored object v1"
+    head = struct.pack("<I", len(domain)) + domain + bytes.fromhex(identity)
+    return head + survey + bytes([kind]) + struct.pack("<Q", number)
+
+
+def open_object(kms, where: bytes, body: bytes) -> bytes:
+    """Opens a stored object as docs/operators.md's key would be used: KMS unwraps the data key, which opens the body."""
+    arn, wrapped, rest = wrapping_key(body)
+    context = {"tercet-place": where.hex()}
+    data_key = kms.decrypt(KeyId=arn, CiphertextBlob=wrapped, EncryptionContext=context)["Plaintext"]
+    header = body[: len(body) - len(rest) + 12]
+    return AESGCM(data_key).decrypt(rest[:12], rest[12:], where + header)
+
+
 def refuses(call, *codes: str) -> bool:
     try:
         call()
@@ -59,7 +85,8 @@ def refuses(call, *codes: str) -> bool:
     return False
 
 
-def deployed_party(party: Account) -> None:
+def deployed_party(party: Account, others: list[str]) -> None:
+    """`others`: the other operators' KMS keys."""
     s3, kms, out = party("s3"), party("kms"), party.outputs
     bucket, name = out["bucket"], party.name
     rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
@@ -74,7 +101,7 @@ def deployed_party(party: Account) -> None:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [o["Key"] for page in pages for o in page.get("Contents", [])]
     check(len(keys) > 3, f"{name}: {len(keys)} objects are stored")
-    wrapped_by, compressible, opened = set(), [], []
+    wrapped_by, compressible, opened, closed, moved, foreign = set(), [], [], [], [], []
     for key in keys:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         arn, wrapped, rest = wrapping_key(body)
@@ -85,9 +112,24 @@ def deployed_party(party: Account) -> None:
         # Without the object's place as encryption context KMS must not unwrap, although the account may use the key.
         if not refuses(lambda: kms.decrypt(KeyId=arn, CiphertextBlob=wrapped), "InvalidCiphertextException"):
             opened.append(key)
+        where = place(party.identity, key.removeprefix(prefix))
+        try:
+            open_object(kms, where, body)
+        except (InvalidTag, kms.exceptions.ClientError):
+            closed.append(key)
+        if not refuses(lambda: open_object(kms, where[:-1] + b"\xff", body), "InvalidCiphertextException"):
+            moved.append(key)
+        # LocalStack lets one account use another's key by its ARN; who may on AWS is the policies' evaluation's to say.
+        for other in others:
+            context = {"tercet-place": where.hex()}
+            unwrap = lambda: kms.decrypt(KeyId=other, CiphertextBlob=wrapped, EncryptionContext=context)  # noqa: B023, E731
+            if not refuses(unwrap, "IncorrectKeyException", "InvalidCiphertextException"):
+                foreign.append(key)
     check(wrapped_by == {out["kms_key_arn"]}, f"{name}: every object's key is wrapped by the operator's KMS key")
     check(not compressible, f"{name}: every object's body is ciphertext {compressible}")
-    check(not opened, f"{name}: no wrapped key opens outside its object's place {opened}")
+    check(not closed, f"{name}: every object opens with the operator's KMS key, at its place {closed}")
+    check(not opened and not moved, f"{name}: no wrapped key opens outside its object's place {opened} {moved}")
+    check(not foreign, f"{name}: no other operator's KMS key opens one {foreign[:3]}")
 
     for secret, arn in out["secret_arns"].items():
         found = party("secretsmanager").describe_secret(SecretId=arn)
@@ -157,7 +199,7 @@ def main() -> int:
     else:
         deployed_coordinator(accounts[0])
         for party in accounts[1:]:
-            deployed_party(party)
+            deployed_party(party, [other.outputs["kms_key_arn"] for other in accounts if other is not party])
     for problem in problems:
         print("not as it must be:", problem, file=sys.stderr)
     return 1 if problems else 0

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod health;
 pub mod keyring;
+pub mod measures;
 pub mod node;
 pub mod peer;
 pub mod sandbox;

@@ -18,6 +18,7 @@ use crate::aws;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, Keys};
 use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
+use crate::measures;
 use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
 use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
 use crate::sandbox::{Limits, Sandbox, SandboxError};
@@ -247,8 +248,10 @@ fn published(
 
 /// Makes the process's metrics recorder.
 pub fn metrics() -> Result<PrometheusHandle, ServeError> {
-    metrics_exporter_prometheus::PrometheusBuilder::new()
+    let handle = metrics_exporter_prometheus::PrometheusBuilder::new()
         .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
         .and_then(metrics_exporter_prometheus::PrometheusBuilder::install_recorder)
-        .map_err(|e| ServeError::Metrics(e.to_string()))
+        .map_err(|e| ServeError::Metrics(e.to_string()))?;
+    measures::announce();
+    Ok(handle)
 }

@@ -194,14 +194,23 @@ mod tests {
     #[test]
     fn three_different_operators_are_needed() {
         assert_eq!(federation().verify(), Ok(()));
-        let mut same_account = federation();
-        let (key, mut m) = manifest(2);
-        m.account = same_account.operators[0].account.clone();
-        same_account.operators[1] = m.signed(&key);
-        assert_eq!(
-            same_account.verify(),
-            Err(FederationError::NotIndependent("op1".into(), "op2".into(), "account"))
-        );
+        let shared: [(fn(&mut OperatorManifest, &OperatorManifest), &str); 4] = [
+            (|m, other| m.operator = other.operator.clone(), "name"),
+            (|m, other| m.account = other.account.clone(), "account"),
+            (|m, other| m.sealing = other.sealing, "sealing key"),
+            (|m, other| m.peer_key = other.peer_key, "peer key"),
+        ];
+        for (share, what) in shared {
+            // Any two of the three, each with a valid signature of its own.
+            for (one, two) in [(0, 1), (1, 2), (0, 2)] {
+                let mut same = federation();
+                let (key, mut m) = manifest(two as u8 + 1);
+                share(&mut m, &same.operators[one]);
+                let names = (same.operators[one].operator.clone(), m.operator.clone());
+                same.operators[two] = m.signed(&key);
+                assert_eq!(same.verify(), Err(FederationError::NotIndependent(names.0, names.1, what)));
+            }
+        }
         let mut twice = federation();
         twice.operators[2] = twice.operators[0].clone();
         assert!(matches!(twice.verify(), Err(FederationError::NotIndependent(_, _, "identity key"))));

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{engine, fuzz, terraform};
+use crate::{emulated, engine, fuzz, terraform};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -61,6 +61,7 @@ const STEPS: &[Step] = &[
     }),
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
+    ("roots for AWS on an emulator", emulated::check),
     ("fuzz targets", |_| fuzz::briefly()),
     ("localstack", localstack),
 ];

@@ -3,7 +3,9 @@
 mod bench;
 mod check;
 mod command;
+mod container;
 mod demo;
+mod emulated;
 mod engine;
 mod fuzz;
 mod localstack;
@@ -42,6 +44,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Packs the coordinator for Lambda, reproducibly.
     Package(package::Options),
+    /// Makes the party host's container image, reproducibly and without a container engine.
+    Container(container::Options),
     /// Writes the party host's software bill of materials (CycloneDX).
     Sbom(sbom::Options),
     /// Runs the cloud on this machine: LocalStack without Docker.
@@ -59,6 +63,7 @@ fn main() -> std::process::ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),
+        Task::Container(options) => container::run_task(&options),
         Task::Sbom(options) => sbom::run_task(&options),
         Task::Localstack(task) => localstack::run(&task),
         Task::Engine => engine::build().map(|e| println!("{} {}", e.digest, e.path.display())),

@@ -23,16 +23,19 @@ use crate::python;
 /// What to build.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The processor that Lambda runs it on.
-    #[arg(long, value_enum, default_value_t = Arch::Arm64)]
-    arch: Arch,
+    /// The processors that Lambda runs it on, a zip for each: may be given twice.
+    #[arg(long, value_enum, default_values_t = [Arch::Arm64])]
+    arch: Vec<Arch>,
     /// Folder with `federation.json` and `surveys/*.json`, to be packed with the program.
     #[arg(long, value_name = "DIR")]
     deployment: Option<PathBuf>,
-    /// Where to put the zip and `package.json`; by default `lambda-packages` in the target folder.
+    /// Where to put the zips, each with a JSON file about it; by default `lambda-packages` in the target folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print one JSON object.
+    /// Build the commit a second time, from another folder into another target folder, and compare.
+    #[arg(long, conflicts_with = "deployment")]
+    check: bool,
+    /// Print one JSON object for each.
     #[arg(long)]
     json: bool,
 }
@@ -97,30 +100,60 @@ pub struct Package {
 
 /// Builds and packs.
 pub fn run_task(options: &Options) -> Result<()> {
-    let program = build(options.arch)?;
+    options.arch.iter().try_for_each(|arch| run_one(options, *arch))
+}
+
+fn run_one(options: &Options, arch: Arch) -> Result<()> {
+    let program = build(arch, &root(), &target_dir())?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
-    let package = pack(&program, options.arch, options.deployment.as_deref(), &out)?;
+    let package = pack(&program, arch, options.deployment.as_deref(), &out)?;
     if package.bytes > MAX_ZIP {
         bail!("the zip has {} bytes, more than the {MAX_ZIP} that the project allows itself", package.bytes);
     }
-    let json = serde_json::to_string(&package)?;
+    if options.check {
+        build_again(arch, &package)?;
+    }
     if options.json {
-        println!("{json}");
+        println!("{}", serde_json::to_string(&package)?);
     } else {
         println!("{}\n{} bytes, SHA-256 {}", package.zip.display(), package.bytes, package.sha256);
     }
     Ok(())
 }
 
+/// Builds the committed source in a folder of another name and compares the zips byte by byte.
+fn build_again(arch: Arch, first: &Package) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let program = build(arch, &committed(scratch.path())?, &scratch.path().join("target"))?;
+    let second = pack(&program, arch, None, &scratch.path().join("zip"))?;
+    if std::fs::read(&first.zip)? != std::fs::read(&second.zip)? {
+        bail!("not reproducible: {} here, {} from another folder", first.sha256, second.sha256);
+    }
+    eprintln!("the same bytes from another folder");
+    Ok(())
+}
+
+/// A clone of what is committed, somewhere below `folder`; an error where something is not committed.
+pub fn committed(folder: &Path) -> Result<PathBuf> {
+    let status = ["status", "--porcelain", "--untracked-files=no"];
+    let changed = Command::new("git").args(status).current_dir(root()).output()?;
+    if !changed.status.success() || !changed.stdout.is_empty() {
+        bail!("--check compares with what is committed: commit your changes first");
+    }
+    let source = folder.join("another/source");
+    run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(&source))?;
+    Ok(source)
+}
+
 /// Builds the program for Lambda's own C library with cargo-lambda and zig.
-fn build(arch: Arch) -> Result<PathBuf> {
+fn build(arch: Arch, source: &Path, target: &Path) -> Result<PathBuf> {
     let tools = python::environment("package", "xtask/package-requirements.txt")?;
     install_target(arch)?;
     let path = std::env::join_paths(
         std::iter::once(tools.clone())
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     )?;
-    let out = target_dir().join("lambda-programs").join(arch.name());
+    let out = target.join("lambda-programs").join(arch.name());
     let mut build = Command::new(tools.join("cargo-lambda"));
     build
         .args(["lambda", "build", "--quiet", "--locked", "--profile", "lambda", "--target", arch.target()])
@@ -134,20 +167,22 @@ fn build(arch: Arch) -> Result<PathBuf> {
             "--lambda-dir",
         ])
         .arg(&out)
-        .current_dir(root())
+        .current_dir(source)
+        .env("CARGO_TARGET_DIR", target)
         .env("PATH", path)
-        .env("RUSTFLAGS", remapped("--remap-path-prefix="))
-        .env("CFLAGS", remapped("-ffile-prefix-map="))
+        .env("RUSTFLAGS", remapped("--remap-path-prefix=", source, target))
+        .env("CFLAGS", remapped("-ffile-prefix-map=", source, target))
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     run(&mut build)?;
     Ok(out.join("bootstrap"))
 }
 
-/// Flags that take this machine's paths out of what is built.
-fn remapped(flag: &str) -> String {
+/// Flags that take this machine's paths out of what is built. The last that fits counts: the target folder, where
+/// generated sources lie, may be inside the source.
+pub fn remapped(flag: &str, source: &Path, target: &Path) -> String {
     let home = std::env::var("CARGO_HOME")
         .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
-    format!("{flag}{home}=/cargo {flag}{}=/tercet", root().display())
+    format!("{flag}{home}=/cargo {flag}{}=/tercet {flag}{}=/target", source.display(), target.display())
 }
 
 /// A program of this machine's own build, for LocalStack on this machine: what the tests run anyway, so that nothing
@@ -191,7 +226,7 @@ pub fn pack(program: &Path, arch: Arch, deployment: Option<&Path>, out: &Path) -
         zip: path,
     };
     write(&package.zip, &bytes)?;
-    write(&out.join("package.json"), &serde_json::to_vec_pretty(&package)?)?;
+    write(&package.zip.with_extension("json"), &serde_json::to_vec_pretty(&package)?)?;
     Ok(package)
 }
 

@@ -11,6 +11,8 @@ use tercet_protocol::api::{PROBLEM_JSON, Problem, ProblemKind};
 use tercet_protocol::keys::random;
 use tracing::Instrument as _;
 
+use crate::measures;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A problem as a response.
@@ -63,10 +65,9 @@ pub async fn trace(request: Request, next: Next) -> Response {
         let ms = start.elapsed().as_secs_f64() * 1e3;
         tracing::info!(%method, route, status, ms, "answered");
     });
-    metrics::counter!("tercet_http_requests_total", "route" => route.clone(), "status" => status.to_string())
+    metrics::counter!(measures::HTTP_REQUESTS, "route" => route.clone(), "status" => status.to_string())
         .increment(1);
-    metrics::histogram!("tercet_http_request_seconds", "route" => route)
-        .record(start.elapsed().as_secs_f64());
+    metrics::histogram!(measures::HTTP_SECONDS, "route" => route).record(start.elapsed().as_secs_f64());
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

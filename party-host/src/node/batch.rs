@@ -12,6 +12,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::pool::{Outcome, Upload};
 use super::session::{EngineWire, Established, SessionError, Step};
 use super::survey::SurveyNode;
+use crate::measures;
 use crate::sandbox::{Rejection, Session, Submission, Verdict};
 use crate::store::Segment;
 
@@ -138,9 +139,9 @@ pub async fn run(
         tracing::info!(submission = %id, kind = problem.kind, rule = problem.rule, "refused");
         survey.pool.decide(id, Outcome::Rejected(problem));
     }
-    metrics::histogram!("tercet_batch_seconds").record(start.elapsed().as_secs_f64());
-    metrics::counter!("tercet_submissions_total", "outcome" => "accepted").increment(summary.accepted as u64);
-    metrics::counter!("tercet_submissions_total", "outcome" => "rejected").increment(summary.rejected as u64);
+    metrics::histogram!(measures::BATCH_SECONDS).record(start.elapsed().as_secs_f64());
+    metrics::counter!(measures::SUBMISSIONS, "outcome" => "accepted").increment(summary.accepted as u64);
+    metrics::counter!(measures::SUBMISSIONS, "outcome" => "rejected").increment(summary.rejected as u64);
     Ok(summary)
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::session::{self, Established, Hello, Job, Opening, SessionError, Wire};
 use super::{Node, SurveyNode, batch, catchup, query};
+use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 
 /// How long party 2 keeps one half of a session while it waits for the other.
@@ -167,7 +168,7 @@ async fn finish<T>(
     outcome: Result<T, SessionError>,
 ) -> Result<T, SessionError> {
     if let Err(e) = &outcome {
-        metrics::counter!("tercet_sessions_failed_total", "reason" => e.code()).increment(1);
+        metrics::counter!(measures::SESSIONS_FAILED, "reason" => e.code()).increment(1);
         survey.failures.send_modify(|f| {
             f.count += 1;
             f.last = e.to_string();

@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::query::{Selected, project};
 use super::session::{EngineWire, SessionError, Wire};
 use super::survey::SurveyNode;
+use crate::measures;
 use crate::sandbox::{Context, PairSecrets, Session};
 use crate::store::Segment;
 
@@ -133,8 +134,8 @@ pub async fn read(
             })
             .await
             .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
-            metrics::counter!("tercet_engine_rounds_total").increment(reading.rounds);
-            metrics::counter!("tercet_engine_gates_total").increment(reading.gates);
+            metrics::counter!(measures::ENGINE_ROUNDS).increment(reading.rounds);
+            metrics::counter!(measures::ENGINE_GATES).increment(reading.gates);
             tracing::info!(
                 rows = set.rows,
                 values,

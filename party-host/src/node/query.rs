@@ -20,6 +20,7 @@ use super::order::{self, Bound, Drawn};
 use super::plan::{Plan, PlannedSet, plan};
 use super::session::{EngineWire, Established, Job, SessionError, Step, Wire};
 use super::survey::SurveyNode;
+use crate::measures;
 use crate::sandbox::Session;
 use crate::store::{LANE_BYTES, Segment};
 
@@ -121,13 +122,13 @@ pub async fn run(
         }
     }
     tracing::info!(query = %query, height, submissions, "released");
-    metrics::counter!("tercet_releases_total").increment(1);
+    metrics::counter!(measures::RELEASES).increment(1);
     Ok(Ok(SignedResult { result, signatures }))
 }
 
 /// Leaves a refusal in the operator's audit log. The caller holds the session lock, so numbers do not collide.
 async fn audit(survey: &SurveyNode, statistics: &[String], filter: &Filter, refusal: &Problem) {
-    metrics::counter!("tercet_refusals_total").increment(1);
+    metrics::counter!(measures::REFUSALS).increment(1);
     tracing::warn!(survey = %survey.id(), ?statistics, %filter, kind = refusal.kind, detail = refusal.detail, "release refused");
     let line = serde_json::json!({
         "event": "release-refused", "statistics": statistics, "where": filter, "problem": refusal

@@ -16,6 +16,7 @@ use super::book::Book;
 use super::pool::Pool;
 use super::rules::Release;
 use super::session::{Introduction, SessionError};
+use crate::measures;
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreError};
 
@@ -227,8 +228,8 @@ impl SurveyNode {
     fn tell_height(&self) {
         let (height, lag) = (self.book().head().0, self.lag());
         let id = self.id().to_string();
-        metrics::gauge!("tercet_log_height", "survey" => id.clone()).set(height as f64);
-        metrics::gauge!("tercet_log_lag", "survey" => id).set(lag as f64);
+        metrics::gauge!(measures::LOG_HEIGHT, "survey" => id.clone()).set(height as f64);
+        metrics::gauge!(measures::LOG_LAG, "survey" => id).set(lag as f64);
     }
 
     /// Makes a release durable and counted. The caller holds the session lock.

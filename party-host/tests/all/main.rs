@@ -5,5 +5,6 @@
 mod aws;
 mod parties;
 mod peer;
+mod refusals;
 mod sandbox;
 mod store;

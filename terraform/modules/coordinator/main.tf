@@ -90,6 +90,9 @@ resource "aws_dynamodb_table" "registry" {
     enabled     = true
     kms_key_arn = aws_kms_key.main.arn
   }
+
+  # Destroyed in the other order: while the table is protected, the ticket key stays too.
+  depends_on = [aws_secretsmanager_secret_policy.signing_key]
 }
 
 # Made empty; `tercet operator init` puts the ticket key's seed there, so that it is in no state file.

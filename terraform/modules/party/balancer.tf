@@ -8,7 +8,7 @@ locals {
 resource "aws_lb" "party" {
   #checkov:skip=CKV_AWS_91:Access logs would keep the addresses of people who take part.
   #checkov:skip=CKV2_AWS_20:There is no listener without TLS.
-  #checkov:skip=CKV_AWS_150:Deletion protection is on unless the operator says destroy_data.
+  #checkov:skip=CKV_AWS_150:It holds nothing: what `destroy` must not take is the bucket with its keys and secrets.
   #checkov:skip=CKV2_AWS_28:WAF guards application load balancers, not network ones; uploads need a ticket of the coordinator.
   count                            = local.fargate
   name                             = local.name
@@ -17,7 +17,7 @@ resource "aws_lb" "party" {
   subnets                          = aws_subnet.public[*].id
   security_groups                  = [aws_security_group.balancer[0].id]
   enable_cross_zone_load_balancing = true
-  enable_deletion_protection       = !var.destroy_data
+  enable_deletion_protection       = false
 }
 
 resource "aws_lb_target_group" "party" {

@@ -1,6 +1,7 @@
 locals {
   metrics = "Tercet/Party/${local.name}"
-  # Metrics of the party that are sent to CloudWatch, and the label that stays a dimension.
+  # Metrics of the party that are sent to CloudWatch, and the label that stays a dimension besides the party's name: the
+  # collector drops what has no dimension at all.
   exported = {
     tercet_sessions_failed_total = "reason"
     tercet_submissions_total     = "outcome"
@@ -18,7 +19,7 @@ locals {
   }
   # With the container: what it measures itself, and what ECS says about it.
   service_alarms = local.fargate == 0 ? {} : {
-    height-lag  = { namespace = local.metrics, metric = "tercet_log_lag", dimensions = {}, stat = "Maximum", periods = 3, threshold = var.alarms.lag, below = false, missing = "notBreaching", text = "This party's log stays behind its peers'" }
+    height-lag  = { namespace = local.metrics, metric = "tercet_log_lag", dimensions = { party = local.name }, stat = "Maximum", periods = 3, threshold = var.alarms.lag, below = false, missing = "notBreaching", text = "This party's log stays behind its peers'" }
     certificate = { namespace = "AWS/CertificateManager", metric = "DaysToExpiry", dimensions = { CertificateArn = var.certificate_arn }, stat = "Minimum", periods = 1, threshold = 30, below = true, missing = "notBreaching", text = "The API's certificate ends within 30 days: why was it not renewed?" }
     memory      = { namespace = "AWS/ECS", metric = "MemoryUtilization", dimensions = local.ecs, stat = "Maximum", periods = 3, threshold = 85, below = false, missing = "breaching", text = "The party uses more than 85 % of its memory, or does not run" }
     cpu         = { namespace = "AWS/ECS", metric = "CPUUtilization", dimensions = local.ecs, stat = "Average", periods = 6, threshold = 90, below = false, missing = "notBreaching", text = "The party has been busy for half an hour" }
@@ -122,10 +123,10 @@ resource "aws_cloudwatch_metric_alarm" "disk" {
 resource "aws_cloudwatch_dashboard" "party" {
   dashboard_name = local.name
   dashboard_body = jsonencode({ widgets = [for i, w in [
-    { title = "Log height", stat = "Maximum", metrics = [[local.metrics, "tercet_log_height"], [local.metrics, "tercet_log_lag"]] },
+    { title = "Log height", stat = "Maximum", metrics = [for m in ["tercet_log_height", "tercet_log_lag"] : [local.metrics, m, "party", local.name]] },
     { title = "Sessions that ended early", stat = "Sum", metrics = [[local.metrics, "aborts"], [local.metrics, "errors"]] },
-    { title = "Releases and refusals", stat = "Sum", metrics = [[local.metrics, "tercet_releases_total"], [local.metrics, "tercet_refusals_total"]] },
-    { title = "Submissions", stat = "Sum", metrics = [for o in ["accepted", "rejected"] : [local.metrics, "tercet_submissions_total", "outcome", o]] },
+    { title = "Releases and refusals", stat = "Sum", metrics = [for m in ["tercet_releases_total", "tercet_refusals_total"] : [local.metrics, m, "party", local.name]] },
+    { title = "Submissions", stat = "Sum", metrics = [for o in ["accepted", "rejected"] : [local.metrics, "tercet_submissions_total", "outcome", o, "party", local.name]] },
     { title = "Memory and processor (%)", stat = "Maximum", metrics = [for m in ["MemoryUtilization", "CPUUtilization"] : ["AWS/ECS", m, "ClusterName", local.name, "ServiceName", "party"]] },
     { title = "Bucket (bytes)", stat = "Average", metrics = [["AWS/S3", "BucketSizeBytes", "BucketName", local.bucket, "StorageType", "StandardStorage", { period = 86400 }]] },
     ] : {

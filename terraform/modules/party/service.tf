@@ -113,7 +113,7 @@ locals {
       global = { scrape_interval = "60s", scrape_timeout = "10s" }
       scrape_configs = [{
         job_name       = local.name
-        static_configs = [{ targets = ["127.0.0.1:${local.ports.api}"] }]
+        static_configs = [{ targets = ["127.0.0.1:${local.ports.api}"], labels = { party = local.name } }]
       }]
     } } }
     exporters = { awsemf = {
@@ -122,12 +122,14 @@ locals {
       log_group_name          = one(aws_cloudwatch_log_group.metrics[*].name)
       log_stream_name         = "party"
       dimension_rollup_option = "NoDimensionRollup"
+      # Party and collector start together, and counters with them: the first value seen counts.
+      retain_initial_value_of_delta_metric = true
       resource_to_telemetry_conversion = {
         enabled = false
       }
       metric_declarations = [for metric, dimension in local.exported : {
         metric_name_selectors = ["^${metric}$"]
-        dimensions            = dimension == null ? [[]] : [[], [dimension]]
+        dimensions            = concat([["party"]], dimension == null ? [] : [["party", dimension]])
       }]
     } }
     service = {

@@ -5,8 +5,9 @@ resource "aws_s3_bucket" "store" {
   bucket        = local.bucket
   force_destroy = var.destroy_data
 
-  # Destroyed in the other order: when the bucket cannot go because it holds data, its keys stay too.
-  depends_on = [aws_kms_key.shares, aws_kms_key.storage]
+  # Destroyed in the other order: when the bucket cannot go because it holds data, its keys and the party's secrets stay
+  # too. A secret that is being deleted blocks its name for a month.
+  depends_on = [aws_kms_key.shares, aws_kms_key.storage, aws_secretsmanager_secret_policy.key]
 }
 
 resource "aws_s3_bucket_ownership_controls" "store" {

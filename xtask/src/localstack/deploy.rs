@@ -282,7 +282,13 @@ impl Deployment {
         let operators: Vec<Value> = accounts()
             .zip(&self.roots)
             .map(|(account, root)| {
-                Ok(json!({"name": root.name, "account": account, "outputs": root.outputs()?}))
+                let mut facts = json!({"name": root.name, "account": account, "outputs": root.outputs()?});
+                if let Some(index) = root.name.strip_prefix("party-") {
+                    let manifest = std::fs::read(self.folder.join(format!("operator-{index}.json")))?;
+                    let manifest: Value = serde_json::from_slice(&manifest)?;
+                    facts["identity"] = manifest["identity"].clone();
+                }
+                Ok(facts)
             })
             .collect::<Result<_>>()?;
         Ok(json!({"endpoint": self.endpoint, "region": REGION, "operators": operators}))

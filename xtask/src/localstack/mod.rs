@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::{cargo, run as run_command, target_dir};
 use host::LocalStack;
+pub use host::free_port;
 
 /// What to do.
 #[derive(clap::Subcommand)]

@@ -38,7 +38,7 @@ run "store" {
     error_message = "the bucket's policy lets nobody in; it only keeps out"
   }
   assert {
-    condition     = aws_s3_bucket.store.force_destroy == false && aws_lb.party[0].enable_deletion_protection && aws_backup_vault.party[0].force_destroy == false
+    condition     = aws_s3_bucket.store.force_destroy == false && aws_backup_vault.party[0].force_destroy == false
     error_message = "data is kept on destroy unless told otherwise"
   }
   assert {
@@ -114,6 +114,14 @@ run "service" {
   assert {
     condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy"] : contains(keys(aws_cloudwatch_metric_alarm.service), a)]) && length(aws_cloudwatch_metric_alarm.disk) == 1 && contains(keys(aws_cloudwatch_metric_alarm.log), "aborts")
     error_message = "aborts, lag, expiry, disk and memory raise alarms"
+  }
+  assert {
+    condition     = alltrue([for m in yamldecode(local.collector).exporters.awsemf.metric_declarations : alltrue([for d in m.dimensions : contains(d, "party")]) && contains(m.dimensions, ["party"])]) && yamldecode(local.collector).receivers.prometheus.config.scrape_configs[0].static_configs[0].labels.party == aws_cloudwatch_metric_alarm.service["height-lag"].dimensions.party
+    error_message = "every metric has the dimension that alarms look under: the collector drops those without any"
+  }
+  assert {
+    condition     = yamldecode(local.collector).exporters.awsemf.namespace == aws_cloudwatch_metric_alarm.service["height-lag"].namespace && contains([for m in yamldecode(local.collector).exporters.awsemf.metric_declarations : m.metric_name_selectors[0]], "^tercet_log_lag$")
+    error_message = "the lag's alarm looks where the collector writes"
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30
