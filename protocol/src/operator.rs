@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn three_different_operators_are_needed() {
         assert_eq!(federation().verify(), Ok(()));
-        let shared: [(fn(&mut OperatorManifest, &OperatorManifest), &str); 4] = [
+        type Share = fn(&mut OperatorManifest, &OperatorManifest);
+        let shared: [(Share, &str); 4] = [
             (|m, other| m.operator = other.operator.clone(), "name"),
             (|m, other| m.account = other.account.clone(), "account"),
             (|m, other| m.sealing = other.sealing, "sealing key"),
