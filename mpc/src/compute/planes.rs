@@ -173,6 +173,12 @@ fn square(planes: &mut [Vec<u64>], word: usize, values: &[u128], half: impl Fn(u
     }
 }
 
+/// Opened numbers, of planes one after another.
+pub(super) fn opened_rows(opened: &[u64], rows: usize) -> Vec<u128> {
+    let planes: Vec<&[u64]> = opened.chunks(rows.div_ceil(64).max(1)).collect();
+    rows_of(&planes, rows)
+}
+
 /// The inverse of [`planes_of`].
 pub(super) fn rows_of(planes: &[&[u64]], rows: usize) -> Vec<u128> {
     let mut out = vec![0; rows];

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::planes::{Numbers, planes_of};
+use super::planes::{Numbers, opened_rows, planes_of};
 use super::sort::{Sorted, sort};
 use super::{Bits, Compute, Host};
 use crate::net::{Abort, Step};
@@ -167,8 +167,7 @@ impl<H: Host> Compute<'_, H> {
     /// Opens shared numbers.
     pub(super) fn open_numbers(&mut self, numbers: &Numbers, rows: usize) -> Result<Vec<u128>, Abort> {
         let opened = self.open(&Bits::concat(&numbers.planes))?;
-        let planes: Vec<&[u64]> = opened.chunks(rows.div_ceil(64).max(1)).collect();
-        Ok(super::planes::rows_of(&planes, rows))
+        Ok(opened_rows(&opened, rows))
     }
 
     /// How many values are below each edge, by search among the sorted: each opened comparison follows from the

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::adder::RingMasks;
 use super::compare::price;
 use super::lockstep::both;
-use super::planes::{Numbers, rows_of};
+use super::planes::{Numbers, opened_rows};
 use super::shuffle::Rows;
 use super::{Bits, Compute, Host, Then, Tuning};
 use crate::PartyId;
@@ -306,9 +306,7 @@ impl<'r> Sorting<'r> {
             let words = less.words();
             let mut opened = compute.open(&Bits::concat(core::iter::once(&less).chain(&sum.planes)))?;
             let masked = opened.split_off(words);
-            let rows = conversion.masks.rows;
-            let planes: Vec<&[u64]> = masked.chunks(rows.div_ceil(64).max(1)).collect();
-            conversion.opened = Some(rows_of(&planes, rows));
+            conversion.opened = Some(opened_rows(&masked, conversion.masks.rows));
             results.extend(opened);
         }
         Ok(results)
