@@ -10,6 +10,10 @@ use party_host::{health, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Vectors of megabytes come and go in every computation; the allocators of C libraries ask the system for each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs one operator's party of a Tercet deployment.
 #[derive(Parser)]
 #[command(
