@@ -45,6 +45,9 @@ const PROGRAM: &str = "usr/bin/party-host";
 const ENGINE: &str = "usr/share/tercet/party_wasm.wasm";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
+/// For C sources that say when they were compiled (mimalloc's do): flags, since zig's cache knows no environment.
+const WITHOUT_TIME: &str = "-Wno-builtin-macro-redefined -D__DATE__=\"\" -D__TIME__=\"\"";
+
 /// Builds everything and writes the archive.
 pub fn run_task(options: &Options) -> Result<()> {
     let arch = options.arch.map_or_else(Arch::here, Ok)?;
@@ -97,7 +100,7 @@ fn program(arch: Arch, source: &Path, target: &Path) -> Result<PathBuf> {
         .env("CARGO_TARGET_DIR", target)
         .env("PATH", path)
         .env("RUSTFLAGS", format!("{} -Cstrip=symbols", remapped("--remap-path-prefix=", source, target)))
-        .env("CFLAGS", remapped("-ffile-prefix-map=", source, target))
+        .env("CFLAGS", format!("{} {WITHOUT_TIME}", remapped("-ffile-prefix-map=", source, target)))
         .env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
     Ok(target.join(triple).join("release/party-host"))
 }
