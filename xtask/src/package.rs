@@ -104,6 +104,9 @@ pub fn run_task(options: &Options) -> Result<()> {
 }
 
 fn run_one(options: &Options, arch: Arch) -> Result<()> {
+    if options.check {
+        ensure_committed()?;
+    }
     let program = build(arch, &root(), &target_dir())?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
     let package = pack(&program, arch, options.deployment.as_deref(), &out)?;
@@ -133,13 +136,19 @@ fn build_again(arch: Arch, first: &Package) -> Result<()> {
     Ok(())
 }
 
-/// A clone of what is committed, somewhere below `folder`; an error where something is not committed.
-pub fn committed(folder: &Path) -> Result<PathBuf> {
+/// An error where something is not committed: said before the first of two long builds.
+pub fn ensure_committed() -> Result<()> {
     let status = ["status", "--porcelain", "--untracked-files=no"];
     let changed = Command::new("git").args(status).current_dir(root()).output()?;
     if !changed.status.success() || !changed.stdout.is_empty() {
         bail!("--check compares with what is committed: commit your changes first");
     }
+    Ok(())
+}
+
+/// A clone of what is committed, somewhere below `folder`; an error where something is not committed.
+pub fn committed(folder: &Path) -> Result<PathBuf> {
+    ensure_committed()?;
     let source = folder.join("another/source");
     run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(&source))?;
     Ok(source)

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tercet_protocol::ids::sha256;
 
 use crate::command::{root, run, target_dir};
-use crate::package::{Arch, committed, remapped};
+use crate::package::{Arch, committed, ensure_committed, remapped};
 use crate::{engine, python};
 
 /// What to build.
@@ -51,6 +51,9 @@ const WITHOUT_TIME: &str = "-Wno-builtin-macro-redefined -D__DATE__=\"\" -D__TIM
 /// Builds everything and writes the archive.
 pub fn run_task(options: &Options) -> Result<()> {
     let arch = options.arch.map_or_else(Arch::here, Ok)?;
+    if options.check {
+        ensure_committed()?;
+    }
     let engine = engine::build()?;
     let program = program(arch, &root(), &target_dir())?;
     if options.check {
