@@ -12,6 +12,7 @@ mod localstack;
 mod oracle;
 mod package;
 mod python;
+mod reproducible;
 mod sbom;
 mod terraform;
 mod up;

@@ -18,7 +18,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::command::{root, run, target_dir};
-use crate::python;
+use crate::reproducible::{self, Another};
 
 /// What to build.
 #[derive(clap::Args)]
@@ -104,17 +104,15 @@ pub fn run_task(options: &Options) -> Result<()> {
 }
 
 fn run_one(options: &Options, arch: Arch) -> Result<()> {
-    if options.check {
-        ensure_committed()?;
-    }
+    let another = options.check.then(Another::of_the_commit).transpose()?;
     let program = build(arch, &root(), &target_dir())?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
     let package = pack(&program, arch, options.deployment.as_deref(), &out)?;
     if package.bytes > MAX_ZIP {
         bail!("the zip has {} bytes, more than the {MAX_ZIP} that the project allows itself", package.bytes);
     }
-    if options.check {
-        build_again(arch, &package)?;
+    if let Some(another) = another {
+        build_again(arch, &package, &another)?;
     }
     if options.json {
         println!("{}", serde_json::to_string(&package)?);
@@ -124,11 +122,10 @@ fn run_one(options: &Options, arch: Arch) -> Result<()> {
     Ok(())
 }
 
-/// Builds the committed source in a folder of another name and compares the zips byte by byte.
-fn build_again(arch: Arch, first: &Package) -> Result<()> {
-    let scratch = tempfile::tempdir()?;
-    let program = build(arch, &committed(scratch.path())?, &scratch.path().join("target"))?;
-    let second = pack(&program, arch, None, &scratch.path().join("zip"))?;
+/// Builds the committed source in another folder and compares the zips byte by byte.
+fn build_again(arch: Arch, first: &Package, another: &Another) -> Result<()> {
+    let program = build(arch, &another.source(), &another.target())?;
+    let second = pack(&program, arch, None, &another.target().join("zip"))?;
     if std::fs::read(&first.zip)? != std::fs::read(&second.zip)? {
         bail!("not reproducible: {} here, {} from another folder", first.sha256, second.sha256);
     }
@@ -136,62 +133,15 @@ fn build_again(arch: Arch, first: &Package) -> Result<()> {
     Ok(())
 }
 
-/// An error where something is not committed: said before the first of two long builds.
-pub fn ensure_committed() -> Result<()> {
-    let status = ["status", "--porcelain", "--untracked-files=no"];
-    let changed = Command::new("git").args(status).current_dir(root()).output()?;
-    if !changed.status.success() || !changed.stdout.is_empty() {
-        bail!("--check compares with what is committed: commit your changes first");
-    }
-    Ok(())
-}
-
-/// A clone of what is committed, somewhere below `folder`; an error where something is not committed.
-pub fn committed(folder: &Path) -> Result<PathBuf> {
-    ensure_committed()?;
-    let source = folder.join("another/source");
-    run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(&source))?;
-    Ok(source)
-}
-
 /// Builds the program for Lambda's own C library with cargo-lambda and zig.
 fn build(arch: Arch, source: &Path, target: &Path) -> Result<PathBuf> {
-    let tools = python::environment("package", "xtask/package-requirements.txt")?;
-    install_target(arch)?;
-    let path = std::env::join_paths(
-        std::iter::once(tools.clone())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    )?;
     let out = target.join("lambda-programs").join(arch.name());
-    let mut build = Command::new(tools.join("cargo-lambda"));
-    build
+    run(reproducible::build("cargo-lambda", arch.target(), source, target)?
         .args(["lambda", "build", "--quiet", "--locked", "--profile", "lambda", "--target", arch.target()])
-        .args([
-            "-p",
-            "coordinator-lambda",
-            "--bin",
-            "coordinator",
-            "--flatten",
-            "coordinator",
-            "--lambda-dir",
-        ])
-        .arg(&out)
-        .current_dir(source)
-        .env("CARGO_TARGET_DIR", target)
-        .env("PATH", path)
-        .env("RUSTFLAGS", remapped("--remap-path-prefix=", source, target))
-        .env("CFLAGS", remapped("-ffile-prefix-map=", source, target))
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    run(&mut build)?;
+        .args(["-p", "coordinator-lambda", "--bin", "coordinator", "--flatten", "coordinator"])
+        .arg("--lambda-dir")
+        .arg(&out))?;
     Ok(out.join("bootstrap"))
-}
-
-/// Flags that take this machine's paths out of what is built. The last that fits counts: the target folder, where
-/// generated sources lie, may be inside the source.
-pub fn remapped(flag: &str, source: &Path, target: &Path) -> String {
-    let home = std::env::var("CARGO_HOME")
-        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
-    format!("{flag}{home}=/cargo {flag}{}=/tercet {flag}{}=/target", source.display(), target.display())
 }
 
 /// A program of this machine's own build, for LocalStack on this machine: what the tests run anyway, so that nothing
@@ -203,18 +153,6 @@ pub fn stripped(built: &Path) -> Result<PathBuf> {
     // Any C toolchain has `strip`, and Rust needs one to link.
     run(Command::new("strip").arg("-o").arg(&stripped).arg(built))?;
     Ok(stripped)
-}
-
-fn install_target(arch: Arch) -> Result<()> {
-    let out = Command::new("rustup").args(["target", "list", "--installed"]).output();
-    let installed =
-        out.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|line| line == arch.target()));
-    if installed || Arch::here().is_ok_and(|here| here == arch) {
-        return Ok(());
-    }
-    run(Command::new("rustup").args(["target", "add", arch.target()])).with_context(|| {
-        format!("{} needs the Rust target {}: install it in your toolchain", arch.name(), arch.target())
-    })
 }
 
 /// Packs a program, and a deployment if there is one, into `out`.

@@ -8,7 +8,6 @@ mod trial;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -18,8 +17,9 @@ use serde_json::{Value, json};
 use tercet_protocol::ids::sha256;
 
 use crate::command::{root, run, target_dir};
-use crate::package::{Arch, committed, ensure_committed, remapped};
-use crate::{engine, python};
+use crate::engine;
+use crate::package::Arch;
+use crate::reproducible::{self, Another};
 
 /// What to build.
 #[derive(clap::Args)]
@@ -45,20 +45,14 @@ const PROGRAM: &str = "usr/bin/party-host";
 const ENGINE: &str = "usr/share/tercet/party_wasm.wasm";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// For C sources that say when they were compiled (mimalloc's do): flags, since zig's cache knows no environment.
-const WITHOUT_TIME: &str = "-Wno-builtin-macro-redefined -D__DATE__=\"\" -D__TIME__=\"\"";
-
 /// Builds everything and writes the archive.
 pub fn run_task(options: &Options) -> Result<()> {
     let arch = options.arch.map_or_else(Arch::here, Ok)?;
-    if options.check {
-        ensure_committed()?;
-    }
+    let another = options.check.then(Another::of_the_commit).transpose()?;
     let engine = engine::build()?;
     let program = program(arch, &root(), &target_dir())?;
-    if options.check {
-        let scratch = tempfile::tempdir()?;
-        let again = self::program(arch, &committed(scratch.path())?, &scratch.path().join("target"))?;
+    if let Some(another) = another {
+        let again = self::program(arch, &another.source(), &another.target())?;
         if std::fs::read(&program)? != std::fs::read(&again)? {
             bail!("not reproducible: {} differs when it is built from another folder", program.display());
         }
@@ -84,27 +78,14 @@ pub fn run_task(options: &Options) -> Result<()> {
 
 /// Builds `party-host` without a C library of the system's, with zig as the C compiler and linker of both processors.
 fn program(arch: Arch, source: &Path, target: &Path) -> Result<PathBuf> {
-    let tools = python::environment("package", "xtask/package-requirements.txt")?;
     let triple = match arch {
         Arch::X86_64 => "x86_64-unknown-linux-musl",
         Arch::Arm64 => "aarch64-unknown-linux-musl",
     };
-    run(Command::new("rustup").args(["target", "add", triple]).current_dir(source)).with_context(|| {
-        format!("a static program needs the Rust target {triple}: install it in your toolchain")
-    })?;
-    let path = std::env::join_paths(
-        std::iter::once(tools.clone())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    )?;
-    run(Command::new(tools.join("cargo-zigbuild"))
+    run(reproducible::build("cargo-zigbuild", triple, source, target)?
         .args(["zigbuild", "--quiet", "--locked", "--release", "--target", triple])
         .args(["-p", "party-host", "--bin", "party-host"])
-        .current_dir(source)
-        .env("CARGO_TARGET_DIR", target)
-        .env("PATH", path)
-        .env("RUSTFLAGS", format!("{} -Cstrip=symbols", remapped("--remap-path-prefix=", source, target)))
-        .env("CFLAGS", format!("{} {WITHOUT_TIME}", remapped("-ffile-prefix-map=", source, target)))
-        .env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols"))?;
     Ok(target.join(triple).join("release/party-host"))
 }
 
