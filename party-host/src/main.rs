@@ -48,7 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Huge pages make the allocator keep four times the memory under load. Where they stay on, nothing else is lost.
+    // With huge pages the allocator keeps four times the memory under load. A system that refuses costs only that.
     #[cfg(target_os = "linux")]
     let _left_on = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
