@@ -2,11 +2,12 @@
 //! is built.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::command::{cargo, root, run, target_dir};
+use crate::reproducible::{cargo_home, install_target};
 
 /// The engine's target.
 pub const TARGET: &str = "wasm32-wasip2";
@@ -22,10 +23,9 @@ pub struct Engine {
 /// Compiler flags of the engine. Paths are remapped: they would otherwise get into panic messages and so into
 /// the digest.
 fn flags() -> String {
-    let home = std::env::var("CARGO_HOME")
-        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
     format!(
-        "-Ctarget-feature=+simd128,+wide-arithmetic --remap-path-prefix={home}=/cargo --remap-path-prefix={}=/tercet",
+        "-Ctarget-feature=+simd128,+wide-arithmetic --remap-path-prefix={}=/cargo --remap-path-prefix={}=/tercet",
+        cargo_home(),
         root().display()
     )
 }
@@ -41,21 +41,9 @@ pub fn cargo_wasm(subcommand: &str) -> Command {
     c
 }
 
-/// Installs the target if it is missing.
-pub fn install_target() -> Result<()> {
-    let installed =
-        Command::new("rustup").args(["target", "list", "--installed"]).stderr(Stdio::null()).output();
-    if installed.as_ref().is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|l| l == TARGET)) {
-        return Ok(());
-    }
-    run(Command::new("rustup").args(["target", "add", TARGET])).with_context(|| {
-        format!("the engine is built for {TARGET}: install that target of your Rust toolchain")
-    })
-}
-
 /// Builds the engine.
 pub fn build() -> Result<Engine> {
-    install_target()?;
+    install_target(TARGET, &root())?;
     run(cargo_wasm("build").arg("--quiet"))?;
     let path = target_dir().join(TARGET).join("engine").join("party_wasm.wasm");
     let digest = tercet_client::operator::engine_digest(&path)?.to_string();

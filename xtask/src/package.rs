@@ -100,11 +100,11 @@ pub struct Package {
 
 /// Builds and packs.
 pub fn run_task(options: &Options) -> Result<()> {
-    options.arch.iter().try_for_each(|arch| run_one(options, *arch))
+    let another = options.check.then(Another::of_the_commit).transpose()?;
+    options.arch.iter().try_for_each(|arch| run_one(options, *arch, another.as_ref()))
 }
 
-fn run_one(options: &Options, arch: Arch) -> Result<()> {
-    let another = options.check.then(Another::of_the_commit).transpose()?;
+fn run_one(options: &Options, arch: Arch, another: Option<&Another>) -> Result<()> {
     let program = build(arch, &root(), &target_dir())?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
     let package = pack(&program, arch, options.deployment.as_deref(), &out)?;
@@ -112,7 +112,7 @@ fn run_one(options: &Options, arch: Arch) -> Result<()> {
         bail!("the zip has {} bytes, more than the {MAX_ZIP} that the project allows itself", package.bytes);
     }
     if let Some(another) = another {
-        build_again(arch, &package, &another)?;
+        build_again(arch, &package, another)?;
     }
     if options.json {
         println!("{}", serde_json::to_string(&package)?);

@@ -35,12 +35,18 @@ pub fn build(tool: &str, triple: &str, source: &Path, target: &Path) -> Result<C
 /// Flags that take this machine's paths out of what is built. The last that fits counts: the target folder, where
 /// generated sources lie, may be inside the source.
 fn remapped(flag: &str, source: &Path, target: &Path) -> String {
-    let home = std::env::var("CARGO_HOME")
-        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
+    let home = cargo_home();
     format!("{flag}{home}=/cargo {flag}{}=/tercet {flag}{}=/target", source.display(), target.display())
 }
 
-fn install_target(triple: &str, source: &Path) -> Result<()> {
+/// Where cargo keeps the sources of dependencies.
+pub fn cargo_home() -> String {
+    std::env::var("CARGO_HOME")
+        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()))
+}
+
+/// Installs a Rust target, of the toolchain that `source` asks for, if it is missing.
+pub fn install_target(triple: &str, source: &Path) -> Result<()> {
     let out = Command::new("rustup").args(["target", "list", "--installed"]).current_dir(source).output();
     let installed = out.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|line| line == triple));
     if installed || triple == format!("{}-unknown-linux-gnu", std::env::consts::ARCH) {
