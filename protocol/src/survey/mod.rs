@@ -16,6 +16,7 @@ mod descriptor;
 mod exposes;
 mod hidden;
 mod noise;
+mod place;
 mod releases;
 mod secret;
 
@@ -284,7 +285,7 @@ impl SurveyManifest {
             return Err(SurveyError::TooLarge(text.len()));
         }
         let manifest: Self = toml::from_str(text).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        manifest.validate()?;
+        manifest.validate().map_err(|e| e.placed(text))?;
         Ok(manifest)
     }
 
