@@ -79,6 +79,9 @@ id!(
     /// Hash of a log entry ([`crate::log::LogEntry`]).
     EntryHash, 32);
 id!(
+    /// SHA-256 of one share of a row or of a unit's sums together with 32 secret bytes, so that nobody can test guesses.
+    Commitment, 32);
+id!(
     /// Chosen by the coordinator, at random, for each query.
     QueryId, 16);
 id!(

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{Signature, SubmissionId};
-use tercet_protocol::log::{CommittedEntry, LogEntry, MAX_BATCH};
+use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::log::{EntryBody, LogEntry, MAX_BATCH};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::agree::{self, Staged};
 use super::pool::{Outcome, Upload};
 use super::session::{EngineWire, Established, SessionError, Step};
 use super::survey::SurveyNode;
@@ -27,11 +28,12 @@ pub struct Summary {
     pub missing: HashSet<SubmissionId>,
 }
 
-/// Runs an agreed batch session to its commit. The caller holds the survey's session lock.
+/// Runs an agreed batch session to its commit; `at` is the entry's time. The caller holds the survey's session lock.
 pub async fn run(
     survey: &SurveyNode,
     session: Established,
     proposed: &[SubmissionId],
+    at: u64,
 ) -> Result<Summary, SessionError> {
     let Established { id, mut wire, .. } = session;
     let start = Instant::now();
@@ -75,7 +77,7 @@ pub async fn run(
         return Ok(summary);
     }
 
-    let (verdicts, mut wire) = check(survey, id, wire, &uploads).await?;
+    let (verdicts, wire) = check(survey, id, wire, &uploads).await?;
     let mut decided: Vec<(SubmissionId, Problem)> = Vec::new();
     let mut valid = Vec::new();
     for (upload, verdict) in uploads.iter().zip(verdicts) {
@@ -84,9 +86,7 @@ pub async fn run(
             Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
         }
     }
-    let outcomes = survey
-        .book()
-        .admit(survey.resubmission(), valid.iter().map(|(u, _)| (u.id, u.nullifier, u.fields.clone())));
+    let outcomes = survey.book().admit(survey.resubmission(), valid.iter().map(|(u, _)| u.candidate()));
     let mut accepted = Vec::new();
     // Sized at once: growing would leave copies of shares behind.
     let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row)| row.len()).sum()));
@@ -103,32 +103,14 @@ pub async fn run(
     if !accepted.is_empty() {
         let ids: Vec<_> = accepted.iter().map(|a| a.submission).collect();
         let (height, previous) = survey.book().head();
-        let entry = LogEntry { survey: survey.id(), height: height + 1, previous, accepted };
-        let hash = entry.hash();
+        let body = EntryBody::Batch { accepted };
+        let entry = LogEntry { survey: survey.id(), height: height + 1, previous, at, body };
         let segment =
             Segment::new(ids.clone(), u32::try_from(survey.lanes().len()).unwrap_or(u32::MAX), shares)
                 .map_err(|e| {
                     SessionError::Internal(format!("the engine's shares do not fit a segment: {e}"))
                 })?;
-        let segment = Arc::new(segment);
-        // Staged: whoever sees three votes can rely on all three having their rows on durable storage.
-        survey.store.put_segment(survey.id(), entry.height, hash, segment).await?;
-        let vote = entry.sign(survey.identity());
-        let mut votes = [vote; 3];
-        for (party, theirs) in wire.exchange(Step::Vote, vote.0.to_vec()).await? {
-            let signature = <[u8; 64]>::try_from(&theirs[..])
-                .map(Signature)
-                .map_err(|_| SessionError::Disagreement { party, what: "sent a malformed vote".into() })?;
-            if entry.verify_vote(&survey.parties()[usize::from(party)], &signature).is_err() {
-                return Err(SessionError::Disagreement {
-                    party,
-                    what: "voted for another batch than this party".into(),
-                });
-            }
-            votes[usize::from(party)] = signature;
-        }
-        let committed = CommittedEntry { entry, votes };
-        survey.commit(&committed).await?;
+        agree::commit(survey, wire, entry, Staged::Rows(Arc::new(segment))).await?;
         summary.accepted = ids.len();
         for id in ids {
             survey.pool.decide(id, Outcome::Accepted);

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tercet_protocol::api::{Problem, ProblemKind};
+use tercet_protocol::codec::Writer;
 use tercet_protocol::filter::Filter;
-use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId, SurveyId};
+use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId, SurveyId, sha256};
 use tercet_protocol::log::{Accepted, CommittedEntry};
 use tercet_protocol::survey::{Guard, Resubmission, SurveyManifest};
 
@@ -28,6 +29,13 @@ pub struct Place {
 struct Row {
     nullifier: Nullifier,
     profile: Profile,
+}
+
+/// The name under which an entry's rows are stored after a later entry, at this height, has taken some of them away.
+pub fn rewritten(entry: EntryHash, height: u64) -> EntryHash {
+    let mut w = Writer::tagged("tercet rewritten rows v1");
+    w.array(entry.as_ref()).u64(height);
+    EntryHash(sha256(&[&w.finish()]))
 }
 
 /// One group of rows, to be released by itself.
@@ -176,7 +184,7 @@ impl Book {
     pub fn apply(&mut self, committed: &CommittedEntry) {
         debug_assert_eq!(committed.entry.survey, self.survey);
         let height = committed.entry.height;
-        for a in &committed.entry.accepted {
+        for a in committed.entry.accepted() {
             let fields = self.number(&a.fields);
             let profile = Profile { from: height, until: Profile::OPEN, fields };
             self.rows.insert(a.submission, Row { nullifier: a.nullifier, profile });
@@ -218,13 +226,14 @@ impl Book {
     pub fn admit(
         &self,
         rule: Resubmission,
-        batch: impl IntoIterator<Item = (SubmissionId, Nullifier, Vec<String>)>,
+        batch: impl IntoIterator<Item = Accepted>,
     ) -> Vec<Result<Accepted, (SubmissionId, Problem)>> {
         let mut in_batch = HashSet::new();
         let refuse = |id, detail: &str| Err((id, Problem::new(ProblemKind::IdentityUsed, detail)));
         batch
             .into_iter()
-            .map(|(submission, nullifier, fields)| {
+            .map(|candidate| {
+                let Accepted { submission, nullifier, .. } = candidate;
                 if self.rows.contains_key(&submission) {
                     return refuse(submission, "this very submission is in the survey already");
                 }
@@ -238,7 +247,7 @@ impl Book {
                 if !in_batch.insert(nullifier) {
                     return refuse(submission, "another submission of this identity came first");
                 }
-                Ok(Accepted { submission, nullifier, replaces: earlier, fields })
+                Ok(Accepted { replaces: earlier, ..candidate })
             })
             .collect()
     }
@@ -275,8 +284,8 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use tercet_protocol::ids::Signature;
-    use tercet_protocol::log::LogEntry;
+    use tercet_protocol::ids::{Commitment, PublicKey, Signature};
+    use tercet_protocol::log::{EntryBody, LogEntry};
 
     use super::*;
 
@@ -292,11 +301,20 @@ mod tests {
 
     fn commit_fields(book: &mut Book, rule: Resubmission, batch: &[(u8, u8, &str)]) -> usize {
         let fields = |f: &str| if f.is_empty() { vec![] } else { vec![f.to_owned()] };
-        let decided = book.admit(rule, batch.iter().map(|&(s, n, f)| (id(s), Nullifier([n; 32]), fields(f))));
+        let candidate = |(s, n, f): (u8, u8, &str)| Accepted {
+            submission: id(s),
+            nullifier: Nullifier([n; 32]),
+            replaces: None,
+            fields: fields(f),
+            rows: [Commitment([0; 32]); 3],
+            withdrawal_key: PublicKey([0; 32]),
+        };
+        let decided = book.admit(rule, batch.iter().copied().map(candidate));
         let accepted: Vec<_> = decided.into_iter().filter_map(Result::ok).collect();
         let n = accepted.len();
         let (height, previous) = book.head();
-        let entry = LogEntry { survey: book.survey, height: height + 1, previous, accepted };
+        let body = EntryBody::Batch { accepted };
+        let entry = LogEntry { survey: book.survey, height: height + 1, previous, at: height, body };
         book.apply(&CommittedEntry { entry, votes: [Signature([0; 64]); 3] });
         n
     }

@@ -50,7 +50,7 @@ pub async fn catch_up(
             survey.store.segment(survey.id(), committed.entry.height, committed.entry.hash()).await?;
             survey.commit(&committed).await?;
             added += 1;
-            for a in &committed.entry.accepted {
+            for a in committed.entry.accepted() {
                 survey.pool.decide(a.submission, Outcome::Accepted);
             }
         }

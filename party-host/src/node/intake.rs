@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tercet_mpc::ShareHashes;
 use tercet_mpc::statement::StatementError;
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{PublicKey, SubmissionId, sha256};
+use tercet_protocol::ids::{Commitment, PublicKey, SubmissionId, sha256};
 use tercet_protocol::keys::{KeyError, OpeningKey};
 use tercet_protocol::submission::{PublicPart, ShareUpload, open_private};
 
@@ -86,6 +86,8 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
         id,
         nullifier: admitted.nullifier,
         fields: admitted.fields,
+        rows: [Commitment([0; 32]); 3],
+        withdrawal_key: PublicKey([0; 32]),
         statement: statement.encode(),
         context: public.proof_context(),
         share_hashes: public.share_hashes,

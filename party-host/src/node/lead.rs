@@ -114,10 +114,11 @@ async fn lead_batch(
     survey: &Arc<SurveyNode>,
     submissions: Vec<tercet_protocol::ids::SubmissionId>,
 ) -> Result<batch::Summary, SessionError> {
-    let job = Job::Batch { submissions: submissions.clone() };
     let _turn = turn(survey).await?;
+    let at = node.clock.now();
+    let job = Job::Batch { submissions: submissions.clone(), at };
     let session = lead(node, survey, &job).await?;
-    finish(node, survey, batch::run(survey, session, &submissions).await).await
+    finish(node, survey, batch::run(survey, session, &submissions, at).await).await
 }
 
 /// Runs a query as its leader, to the state that consumers see.
@@ -319,7 +320,10 @@ async fn follow(
     };
     let session = agreed(node, survey, session::establish(&intro, joined, ours, heard, opened).await).await?;
     let outcome = match &job {
-        Job::Batch { submissions } => batch::run(survey, session, submissions).await.map(|_| ()),
+        Job::Batch { submissions, at } => match Job::dated(*at, node.clock.now()) {
+            Ok(()) => batch::run(survey, session, submissions, *at).await.map(|_| ()),
+            Err(e) => Err(e),
+        },
         Job::Query { .. } => query::run(survey, session, &job, node.clock.now()).await.map(|_| ()),
     };
     finish(node, survey, outcome).await

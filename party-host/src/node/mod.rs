@@ -1,5 +1,6 @@
 //! The party itself: takes uploads, leads or joins sessions, answers questions about both.
 
+mod agree;
 mod batch;
 mod book;
 mod catchup;

@@ -21,6 +21,8 @@ use crate::peer::{AbortReason, Channel, PeerError};
 use crate::sandbox::{Direction, PeerIo, SandboxError, SessionOver};
 use crate::store::StoreError;
 
+/// Difference of clocks that a party puts up with when the leader dates an entry or a result, in seconds.
+pub const CLOCK_SKEW: u64 = 300;
 /// Largest opening message.
 pub const MAX_HELLO: usize = 128 * 1024;
 
@@ -65,6 +67,8 @@ pub enum Job {
     Batch {
         /// In the order in which they will stand.
         submissions: Vec<SubmissionId>,
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
     },
     /// Release statistics.
     Query {
@@ -81,6 +85,15 @@ pub enum Job {
 }
 
 impl Job {
+    /// The leader's time; an error if this party's clock shows another.
+    pub fn dated(at: u64, now: u64) -> Result<(), SessionError> {
+        if at.abs_diff(now) <= CLOCK_SKEW {
+            return Ok(());
+        }
+        let what = "dates the session more than five minutes from this party's time: check the clocks".into();
+        Err(SessionError::Disagreement { party: 0, what })
+    }
+
     fn digest(&self) -> Result<[u8; 32], SessionError> {
         let bytes = serde_json::to_vec(self).map_err(|e| SessionError::Internal(e.to_string()))?;
         Ok(sha256(&[b"tercet job v1", &bytes]))
@@ -513,7 +526,7 @@ mod tests {
     }
 
     fn job() -> Job {
-        Job::Batch { submissions: vec![SubmissionId([9; 32])] }
+        Job::Batch { submissions: vec![SubmissionId([9; 32])], at: 7 }
     }
 
     fn hellos() -> [Hello; 3] {

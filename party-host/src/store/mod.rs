@@ -211,11 +211,7 @@ impl Store {
             )));
         }
         let key = log_key(survey, height);
-        let plain = entry::encode(committed).map_err(|_| StoreError::TooLarge {
-            what: "a log entry's list of submissions",
-            len: committed.entry.accepted.len(),
-            max: tercet_protocol::log::MAX_BATCH,
-        })?;
+        let plain = entry::encode(committed);
         match self.write(&place(survey, Record::Log, height), &key, &plain).await? {
             Written::Ours => Ok(()),
             Written::Earlier(found) => {

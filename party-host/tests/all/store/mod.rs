@@ -17,9 +17,9 @@ use party_host::keyring::{FileKeyring, Sealer};
 use party_host::store::{Objects as _, S3Objects, Segment, Store, StoreConfig, StoreError};
 use tempfile::TempDir;
 use tercet_embedded::s3::{Config, Key, Keys, serve};
-use tercet_protocol::ids::{EntryHash, Nullifier, PublicKey, SubmissionId, SurveyId, sha256};
+use tercet_protocol::ids::{Commitment, EntryHash, Nullifier, PublicKey, SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
+use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
 use zeroize::Zeroizing;
 
 const BUCKET: &str = "operator-a";
@@ -106,8 +106,11 @@ fn batch(height: u64, previous: EntryHash, variant: u64) -> (CommittedEntry, Arc
         nullifier: Nullifier(sha256(&[b"nullifier", submission.as_ref()])),
         replaces: None,
         fields: Vec::new(),
+        rows: [Commitment([1; 32]); 3],
+        withdrawal_key: PublicKey([2; 32]),
     });
-    let entry = LogEntry { survey: SURVEY, height, previous, accepted: accepted.to_vec() };
+    let body = EntryBody::Batch { accepted: accepted.to_vec() };
+    let entry = LogEntry { survey: SURVEY, height, previous, at: height, body };
     let votes = parties().each_ref().map(|k| entry.sign(k));
     let shares =
         ids.iter().flat_map(|id| (0..3u8).flat_map(|lane| sha256(&[b"share", id.as_ref(), &[lane]])));
