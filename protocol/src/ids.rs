@@ -83,7 +83,12 @@ id!(
     Commitment, 32);
 id!(
     /// Chosen by the coordinator, at random, for each query.
+    /// Hash of a question about a survey at a release point ([`crate::query_ticket::Question::id`]): the same
+    /// question has the same id.
     QueryId, 16);
+id!(
+    /// A random number that is used once.
+    Nonce, 16);
 id!(
     /// SHA-256 of the engine's component file.
     EngineDigest, 32);

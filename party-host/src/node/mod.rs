@@ -265,6 +265,7 @@ impl Node {
             height,
             head,
             submissions,
+            release: 0,
             party: survey.me(),
             engine: survey.sandbox.digest(),
         })
