@@ -86,7 +86,7 @@ pub async fn run(
             Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
         }
     }
-    let outcomes = survey.book().admit(survey.resubmission(), valid.iter().map(|(u, _)| u.candidate()));
+    let outcomes = survey.book().admit(valid.iter().map(|(u, _)| u.candidate()));
     let mut accepted = Vec::new();
     // Sized at once: growing would leave copies of shares behind.
     let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row)| row.len()).sum()));

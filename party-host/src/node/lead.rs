@@ -4,13 +4,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tercet_protocol::api::{PartyQuery, QueryState};
-use tercet_protocol::ids::QueryId;
+use tercet_protocol::api::QueryState;
 use tercet_protocol::keys::random;
+use tercet_protocol::query_ticket::{Question, QueryTicket};
 use tokio::sync::oneshot;
 
 use super::session::{self, Established, Hello, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, batch, catchup, query};
+use super::{Node, SurveyNode, batch, catchup, erase, query, release, timetable};
 use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 
@@ -26,13 +26,16 @@ pub(super) struct Half {
 pub(super) fn spawn(node: &Arc<Node>) {
     let mut tasks = node.leading.try_lock().ok();
     for survey in node.surveys.values() {
-        let looped = lead_batches(node.clone(), survey.clone());
+        let batches = lead_batches(node.clone(), survey.clone());
+        let timetable = timetable::run(node.clone(), survey.clone());
         match &mut tasks {
             Some(tasks) => {
-                tasks.spawn(looped);
+                tasks.spawn(batches);
+                tasks.spawn(timetable);
             }
             None => {
-                tokio::spawn(looped);
+                tokio::spawn(batches);
+                tokio::spawn(timetable);
             }
         }
     }
@@ -121,24 +124,27 @@ async fn lead_batch(
     finish(node, survey, batch::run(survey, session, &submissions, at).await).await
 }
 
-/// Runs a query as its leader, to the state that consumers see.
-pub(super) async fn query(
+/// Leads a session of this job.
+pub(super) async fn run<T>(
     node: &Arc<Node>,
     survey: &Arc<SurveyNode>,
-    id: QueryId,
-    asked: PartyQuery,
-) -> QueryState {
-    let PartyQuery { statistics, filter, .. } = asked;
-    let job = Job::Query { query: id, statistics, filter, released_at: node.clock.now() };
-    let run = async {
-        let _turn = turn(survey).await?;
-        let session = lead(node, survey, &job).await?;
-        let outcome = query::run(survey, session, &job, node.clock.now()).await;
-        finish(node, survey, outcome).await
-    };
-    match run.await {
-        Ok(Ok(result)) => QueryState::Done { result },
-        Ok(Err(problem)) => QueryState::Refused { problem },
+    job: &Job,
+    run: impl AsyncFnOnce(Established) -> Result<T, SessionError>,
+) -> Result<T, SessionError> {
+    let _turn = turn(survey).await?;
+    let session = lead(node, survey, job).await?;
+    finish(node, survey, run(session).await).await
+}
+
+/// Runs a query as its leader, to the state that consumers see. Uploads that wait go first.
+pub(super) async fn query(node: &Arc<Node>, survey: &Arc<SurveyNode>, ticket: QueryTicket) -> QueryState {
+    survey.pool.until_none(survey.patience).await;
+    let (release, question) = (ticket.release, ticket.question.clone());
+    let id = ticket.query();
+    let job = Job::Query { release, ticket: Some(Box::new(ticket)) };
+    let answer = async |session| query::run(survey, session, &question, release).await;
+    match run(node, survey, &job, answer).await {
+        Ok(result) => QueryState::Done { result },
         Err(e) => {
             tracing::warn!(error = %e, code = e.code(), query = %id, "query stopped");
             QueryState::Refused { problem: e.problem() }
@@ -324,9 +330,38 @@ async fn follow(
             Ok(()) => batch::run(survey, session, submissions, *at).await.map(|_| ()),
             Err(e) => Err(e),
         },
-        Job::Query { .. } => query::run(survey, session, &job, node.clock.now()).await.map(|_| ()),
+        Job::Release { due, at } => match Job::dated(*at, node.clock.now()) {
+            Ok(()) => release::run(survey, session, (*due, *at), node.clock.now()).await,
+            Err(e) => Err(e),
+        },
+        Job::Erase { withdrawal, at } => match Job::dated(*at, node.clock.now()) {
+            Ok(()) => erase::run(survey, session, withdrawal, *at).await,
+            Err(e) => Err(e),
+        },
+        Job::Query { release, ticket } => match asked(node, survey, *release, ticket.as_deref()) {
+            Ok(question) => query::run(survey, session, &question, *release).await.map(|_| ()),
+            Err(e) => Err(e),
+        },
     };
     finish(node, survey, outcome).await
+}
+
+/// The question of a query that the leader proposes: the survey's own, or one that the coordinator gave a ticket for.
+fn asked(
+    node: &Node,
+    survey: &SurveyNode,
+    release: u64,
+    ticket: Option<&QueryTicket>,
+) -> Result<Question, SessionError> {
+    let Some(ticket) = ticket else { return Ok(Question::listed(survey.descriptor().manifest())) };
+    // The leader has judged the expiry a moment ago.
+    let then = node.clock.now().saturating_sub(session::CLOCK_SKEW);
+    let valid = ticket.verify(&node.federation.coordinator.ticket_keys(), then).is_ok();
+    if !valid || ticket.survey != survey.id() || ticket.release != release {
+        let what = "proposes a query without the coordinator's ticket for it".into();
+        return Err(SessionError::Disagreement { party: 0, what });
+    }
+    Ok(ticket.question.clone())
 }
 
 type Joined = [(Hello, Channel); 2];

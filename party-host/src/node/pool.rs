@@ -174,6 +174,14 @@ impl Pool {
         }
     }
 
+    /// Waits until no upload waits, at most `patience`.
+    pub async fn until_none(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while self.len() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until all of `ids` are there, at most `patience`.
     pub async fn until_all(&self, ids: &[SubmissionId], patience: Duration) {
         let deadline = Instant::now() + patience;

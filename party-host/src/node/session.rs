@@ -11,10 +11,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
-use tercet_protocol::filter::Filter;
-use tercet_protocol::ids::{EngineDigest, EntryHash, QueryId, SubmissionId, SurveyId, sha256};
+use tercet_protocol::ids::{EngineDigest, EntryHash, SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::random;
+use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::survey::PROTOCOL_VERSION;
+use tercet_protocol::withdrawal::Withdrawal;
 use tokio::time::Instant;
 
 use crate::peer::{AbortReason, Channel, PeerError};
@@ -36,8 +37,6 @@ pub enum Step {
     Have = 2,
     /// A party's signature of the log entry.
     Vote = 3,
-    /// Whether a party's release rules allow the query.
-    Decision = 4,
     /// A party's signature of the released statistics.
     Result = 5,
     /// Entries for a party that is behind.
@@ -46,12 +45,10 @@ pub enum Step {
     Secret = 7,
     /// How long an exchange took.
     Pace = 8,
-    /// When sums over hidden groups were released, as each party has written down.
-    Guards = 9,
-    /// What follows from the three lists.
-    Agreed = 10,
-    /// That a party has written down a release over hidden groups.
-    Recorded = 11,
+    /// Commitments to the sums of units.
+    Units = 9,
+    /// Answers at earlier release points, for a party that lacks them.
+    Earlier = 10,
 }
 
 impl Step {
@@ -70,17 +67,27 @@ pub enum Job {
         /// Unix seconds, chosen by the leader: the entry's time.
         at: u64,
     },
-    /// Release statistics.
+    /// Let waiting rows enter the statistics.
+    Release {
+        /// Unix seconds at which the release point was due.
+        due: u64,
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
+    },
+    /// Delete one row's shares.
+    Erase {
+        /// The person's signed wish.
+        withdrawal: Withdrawal,
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
+    },
+    /// Answer a question about the newest release point.
     Query {
-        /// The query.
-        query: QueryId,
-        /// Names of the statistics.
-        statistics: Vec<String>,
-        /// Which rows count.
-        #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
-        filter: Filter,
-        /// Unix seconds, chosen by the leader.
-        released_at: u64,
+        /// The release point's number.
+        release: u64,
+        /// The coordinator's ticket, with the question; none for the survey's own question, which needs none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<Box<QueryTicket>>,
     },
 }
 
