@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::planes::{Numbers, opened_rows, planes_of};
 use super::sort::{Sorted, sort};
 use super::{Bits, Compute, Host};
+use crate::mutant;
 use crate::net::{Abort, Step};
 use crate::order::{OrderAnswer, OrderError, OrderRequest};
 use crate::sharing::{Ring, RingShare};
@@ -159,9 +160,10 @@ impl<H: Host> Compute<'_, H> {
     /// about the shares is lost.
     fn open_ring(&mut self, values: &[RingShare], width: u32) -> Result<Vec<u128>, Abort> {
         let shift = 128 - width;
-        let shifted: Vec<RingShare> = values.iter().map(|v| v.map(|share| Ring(share.0 << shift))).collect();
+        let up = if mutant!("ring-not-shifted-up") { 0 } else { shift };
+        let shifted: Vec<RingShare> = values.iter().map(|v| v.map(|share| Ring(share.0 << up))).collect();
         let opened = self.open_shares(Step::OpenSums, &shifted)?;
-        Ok(opened.into_iter().map(|sum| sum.0 >> shift).collect())
+        Ok(opened.into_iter().map(|sum| sum.0 << (shift - up) >> shift).collect())
     }
 
     /// Opens shared numbers.

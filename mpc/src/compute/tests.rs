@@ -11,7 +11,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 mod guard;
+pub(super) mod hiding;
+mod liars;
 mod noise;
+mod views;
 
 use super::*;
 use crate::PartyId;
@@ -34,17 +37,36 @@ fn run<R: Send>(
     tuning: Tuning,
     program: impl Fn(&mut Compute<'_, TestNet<'_>>) -> Result<R, Abort> + Sync,
 ) -> [Result<R, Abort>; 3] {
+    run_with(world, |party| session_keys(world, party), tuning, program)
+}
+
+/// A party's keys in a world's session.
+fn session_keys(world: &TestWorld, party: PartyId) -> SessionKeys {
+    let secret = |p: PartyId| world.bytes(["pair 0", "pair 1", "pair 2"][p.index()]);
+    keys_of(world.bytes("session"), party, [&secret(party), &secret(party.next())])
+}
+
+fn keys_of(session: [u8; 32], party: PartyId, [prev, next]: [&[u8; 32]; 2]) -> SessionKeys {
     let context = SessionContext {
-        session: world.bytes("session"),
+        session,
         parties: [[1; 32], [2; 32], [3; 32]],
         survey: [4; 32],
         engine: [5; 32],
         nonces: [[6; 32], [7; 32], [8; 32]],
     };
-    let secret = |p: PartyId| world.bytes(["pair 0", "pair 1", "pair 2"][p.index()]);
+    SessionKeys::derive(party, prev, next, &context).unwrap()
+}
+
+/// The same with keys that the caller makes.
+fn run_with<R: Send>(
+    world: &TestWorld,
+    keys: impl Fn(PartyId) -> SessionKeys + Sync,
+    tuning: Tuning,
+    program: impl Fn(&mut Compute<'_, TestNet<'_>>) -> Result<R, Abort> + Sync,
+) -> [Result<R, Abort>; 3] {
     world.run(|party, net| {
-        let keys = SessionKeys::derive(party, &secret(party), &secret(party.next()), &context).unwrap();
-        let mut session = Session::new(party, context.session);
+        let keys = keys(party);
+        let mut session = Session::new(party, world.bytes("session"));
         let mut compute = Compute::new(&mut session, Prss::new(keys), net, tuning);
         let result = program(&mut compute)?;
         compute.finish()?;
