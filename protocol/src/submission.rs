@@ -15,11 +15,15 @@ pub const MAX_SEALED: usize = 512 * 1024;
 /// Largest body of a share upload, in bytes.
 pub const MAX_UPLOAD: usize = MAX_PRESENTATION + MAX_SEALED + 4096;
 
+const FORMAT: &str = "tercet submission v2";
+
 /// What everybody may see of a submission. Identical bytes go to the coordinator and to all parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicPart {
     /// The survey.
     pub survey: SurveyId,
+    /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
+    pub withdrawal_key: PublicKey,
     /// The TLSNotary presentation, as its file.
     pub presentation: Vec<u8>,
     /// Hashes of the three shares of the witness and of the proof (PROTOCOL section 4: hw, hp), as `tercet-mpc`
@@ -30,19 +34,20 @@ pub struct PublicPart {
 impl PublicPart {
     /// The bytes that travel and that [`Self::id`] hashes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::tagged("tercet submission v1");
-        w.array(self.survey.as_ref()).bytes(&self.presentation).bytes(&self.share_hashes);
+        let mut w = Writer::tagged(FORMAT);
+        w.array(self.survey.as_ref()).array(self.withdrawal_key.as_ref()).bytes(&self.presentation).bytes(&self.share_hashes);
         w.finish()
     }
 
     /// Reads [`Self::encode`]'s bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut r = Reader::new(bytes);
-        if r.bytes("format", 64)? != b"tercet submission v1" {
+        if r.bytes("format", 64)? != FORMAT.as_bytes() {
             return Err(CodecError::Unknown("format"));
         }
         let this = Self {
             survey: SurveyId(r.array()?),
+            withdrawal_key: PublicKey(r.array()?),
             presentation: r.bytes("presentation", MAX_PRESENTATION)?.to_vec(),
             share_hashes: r.bytes("share_hashes", 1024)?.to_vec(),
         };
@@ -233,7 +238,12 @@ mod tests {
     use super::*;
 
     fn public() -> PublicPart {
-        PublicPart { survey: SurveyId([1; 32]), presentation: vec![2; 100], share_hashes: vec![3; 192] }
+        PublicPart {
+            survey: SurveyId([1; 32]),
+            withdrawal_key: PublicKey([4; 32]),
+            presentation: vec![2; 100],
+            share_hashes: vec![3; 192],
+        }
     }
 
     #[test]
@@ -305,5 +315,8 @@ mod tests {
             assert_ne!(a.proof_context(), b.proof_context());
         }
         assert_ne!(a.id(), other_hashes.id());
+        // Nobody on the way can put another key in: the private parts are sealed to the id.
+        let other_key = PublicPart { withdrawal_key: PublicKey([9; 32]), ..a.clone() };
+        assert_ne!(a.id(), other_key.id());
     }
 }
