@@ -64,7 +64,7 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// A public element of K that nobody knew before. It depends on no gate, so none is verified for it.
-    fn coin(&mut self) -> Result<Gf128, Abort> {
+    pub(super) fn coin(&mut self) -> Result<Gf128, Abort> {
         const STEP: Step = Step::OpenElements;
         let coin = self.secret(STEP);
         let coin = sharing::open(self.session, STEP, &[coin], self.host)?.pop().unwrap_or_default();

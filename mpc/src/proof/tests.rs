@@ -14,7 +14,6 @@ use super::share::{Explicit, Share};
 use super::transcript::{commitments, element, gamma, outside_subspace};
 
 use super::*;
-mod secrecy;
 
 use crate::PartyId;
 use crate::bits::{BitWriter, Words};

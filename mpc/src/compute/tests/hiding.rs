@@ -121,6 +121,7 @@ fn commitments_do_not_tell_whether_a_guess_is_right() {
             let commitments: Vec<Commitment> = frame.as_chunks().0.to_vec();
             assert_eq!(commitments.len(), proof.levels.len());
             for (k, (level, commitment)) in proof.levels.iter().zip(&commitments).enumerate() {
+                assert_eq!(level.commitment, *commitment);
                 assert_eq!(commit(&level.blind, &level.explicit), *commitment);
                 let fits = known.iter().any(|blind| commit(blind, &level.explicit) == *commitment);
                 assert!(!fits, "{verifier} verifies a guess at level {k} of {prover}");

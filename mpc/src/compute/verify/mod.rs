@@ -27,9 +27,8 @@ use crate::field::Gf128;
 use crate::mutant;
 use crate::net::{Abort, Peer, Round, Session, Step};
 use crate::prss::Prss;
-#[cfg(test)]
+use transcript::{Blind, COMMITMENT_BYTES, Proving};
 pub(super) use transcript::{Commitment, commit, hide};
-use transcript::{Blind, COMMITMENT_BYTES, Commitment, Proving, commit, hide};
 
 /// Bytes of a digest.
 const DIGEST: usize = 32;
