@@ -14,7 +14,7 @@ use crate::compute::KeyStream;
 use crate::net::Step;
 use crate::proof::Transcript;
 use crate::sharing::{Replicated, Shareable};
-use crate::{PROTOCOL_VERSION, PartyId};
+use crate::{PROTOCOL_VERSION, PartyId, mutant};
 
 /// Everything a session's keys depend on besides the pairs' secrets. The same at all three parties.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,11 @@ impl SessionKeys {
         }
         let key = |index: PartyId, secret: &[u8; 32]| {
             let mut t = Transcript::new("tercet-mpc v1 session key");
-            t.absorb("pair secret", secret).absorb("key", &[index as u8]).absorb("session", &context.session);
+            t.absorb("pair secret", secret);
+            if !mutant!("session-key-without-index") {
+                t.absorb("key", &[index as u8]);
+            }
+            t.absorb("session", &context.session);
             t.absorb("survey", &context.survey).absorb("engine", &context.engine);
             for p in PartyId::ALL {
                 t.absorb("party", &context.parties[p.index()]).absorb("nonce", &context.nonces[p.index()]);

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::statement::Lane;
-pub use tercet_mpc::statistics::{Epsilon, Family, Measure, Permit, Statistic, StatisticError, Target};
-use tercet_mpc::statistics::{Exact, Facts, Ordered, Value, evaluate, submissions};
+pub use tercet_mpc::statistics::{
+    Epsilon, Family, Measure, Ordered, Permit, Statistic, StatisticError, Target,
+};
+use tercet_mpc::statistics::{Exact, Facts, Value, evaluate, submissions};
 use tercet_mpc::{Output, Term, fixed};
 
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};

@@ -9,6 +9,19 @@ use crate::net::{Abort, Step};
 use crate::noise::{Laplace, THRESHOLD_BITS};
 use crate::sharing::RingShare;
 
+/// Fresh noise of each distribution, one shared value each: verified, opened by nobody.
+///
+/// A party adds its shares to those of the sums that the noise is for. Nobody knows the noise, nor can shift it: whoever
+/// cheats in drawing it ends the session, so that there is no sum without its noise.
+pub fn draw_noise<H: Host>(
+    compute: &mut Compute<'_, H>,
+    noise: &[Laplace],
+) -> Result<Vec<RingShare>, Abort> {
+    let drawn = compute.laplace(noise)?;
+    compute.verify()?;
+    Ok(drawn)
+}
+
 /// Opens shared sums with fresh noise added to those that have a distribution; as many as the shorter slice has.
 ///
 /// Nothing but the noised sums is opened, modulo 2^128.

@@ -25,6 +25,8 @@ pub struct Whose {
 struct List {
     column: u8,
     field: Option<usize>,
+    /// Whether it may be missing.
+    optional: bool,
     /// Fewest rows, and fewest that must have entered since the last time.
     least: u64,
 }
@@ -41,8 +43,14 @@ pub struct Orders {
 impl Orders {
     /// Before the first release point.
     pub fn new(manifest: &SurveyManifest) -> Self {
-        let lists = manifest.order_lists().into_iter();
-        let lists = lists.map(|l| List { column: l.column, field: l.field, least: l.least }).collect();
+        let optional = manifest.optional();
+        let list = |l: tercet_protocol::survey::OrderList| List {
+            column: l.column,
+            field: l.field,
+            optional: optional.get(usize::from(l.column)).copied().unwrap_or(false),
+            least: l.least,
+        };
+        let lists = manifest.order_lists().into_iter().map(list).collect();
         Self { lists, renewals: BTreeMap::new(), decided: BTreeMap::new() }
     }
 
@@ -66,9 +74,10 @@ impl Orders {
 fn rows(ledger: &Ledger, groups: &Groups, list: &List) -> Vec<(Whose, u64, u64)> {
     let column = list.column;
     let Some(field) = list.field else {
-        let (entered, erased) = match groups.of_column(column) {
-            None => (ledger.counted(), ledger.erased()),
-            Some(_) => (clean(ledger, groups, column).iter().map(|(_, rows)| rows).sum(), 0),
+        let (entered, erased) = if list.optional {
+            (clean(ledger, groups, column).iter().map(|(_, rows)| rows).sum(), 0)
+        } else {
+            (ledger.counted(), ledger.erased())
         };
         return vec![(Whose { column, group: None }, entered, erased)];
     };

@@ -14,8 +14,8 @@ use super::pool::{Outcome, Upload};
 use super::session::{EngineWire, Established, SessionError, Step};
 use super::survey::SurveyNode;
 use crate::measures;
-use crate::sandbox::{Rejection, Session, Submission, Verdict};
-use crate::store::Segment;
+use crate::sandbox::{AcceptedRow, Rejection, Session, Submission, Verdict};
+use crate::store::{KEY_BYTES, Segment};
 
 /// How a batch ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -82,19 +82,26 @@ pub async fn run(
     let mut valid = Vec::new();
     for (upload, verdict) in uploads.iter().zip(verdicts) {
         match verdict {
-            Verdict::Accepted(shares) => valid.push((upload, shares)),
-            Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
+            Verdict::Accepted(AcceptedRow { row, keys }) => {
+                valid.push((upload, Zeroizing::new(row), Zeroizing::new(keys)));
+            }
+            Verdict::Rejected(Rejection { by, reason }) => {
+                let problem = problem(&reason);
+                decided.push((upload.id, if by < 3 { problem.party(by) } else { problem }));
+            }
         }
     }
-    let outcomes = survey.book().admit(valid.iter().map(|(u, _)| u.candidate()));
+    let outcomes = survey.book().admit(valid.iter().map(|(u, ..)| u.candidate()));
     let mut accepted = Vec::new();
     // Sized at once: growing would leave copies of shares behind.
-    let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row)| row.len()).sum()));
-    for (outcome, (_, row)) in outcomes.into_iter().zip(&valid) {
+    let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row, _)| row.len()).sum()));
+    let mut keys = Zeroizing::new(Vec::with_capacity(valid.len() * KEY_BYTES));
+    for (outcome, (_, row, own)) in outcomes.into_iter().zip(&valid) {
         match outcome {
             Ok(a) => {
                 accepted.push(a);
                 shares.extend_from_slice(row);
+                keys.extend_from_slice(own);
             }
             Err(refused) => decided.push(refused),
         }
@@ -106,7 +113,7 @@ pub async fn run(
         let body = EntryBody::Batch { accepted };
         let entry = LogEntry { survey: survey.id(), height: height + 1, previous, at, body };
         let segment =
-            Segment::new(ids.clone(), u32::try_from(survey.lanes().len()).unwrap_or(u32::MAX), shares)
+            Segment::new(ids.clone(), u32::try_from(survey.lanes().len()).unwrap_or(u32::MAX), shares, keys)
                 .map_err(|e| {
                     SessionError::Internal(format!("the engine's shares do not fit a segment: {e}"))
                 })?;
@@ -159,10 +166,11 @@ async fn check(
     Ok((verdicts, wire))
 }
 
-/// A rejection by the engine as the provider sees it.
-fn problem(rejection: &Rejection) -> Problem {
-    let (kind, detail) = match rejection.reason.as_str() {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" => (
+/// A fault that the engine found, as the provider sees it.
+pub fn problem(reason: &str) -> Problem {
+    let (kind, detail) = match reason {
+        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" | "row-hash-mismatch"
+        | "binding-mismatch" => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
         ),
@@ -174,6 +182,5 @@ fn problem(rejection: &Rejection) -> Problem {
             "the shared value is not the one that the notary attested, or it breaks the column's format or range",
         ),
     };
-    let problem = Problem::new(kind, detail).rule(rejection.reason.clone());
-    if rejection.by < 3 { problem.party(rejection.by) } else { problem }
+    Problem::new(kind, detail).rule(reason)
 }

@@ -6,7 +6,7 @@ use tercet_mpc::Output;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::statistic::{Measure, Scope, Statistic, Target, targets};
-use tercet_protocol::survey::SurveyManifest;
+use tercet_protocol::survey::{SecretPartition, SurveyManifest};
 use tercet_releases::ranks::Renewal;
 use tercet_releases::{Filter, UnitId};
 
@@ -87,19 +87,29 @@ fn not_permitted(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemKind::StatisticNotPermitted, detail)
 }
 
-/// The partition whose units a statistic is over: that of its columns, or the category's that it is grouped by.
-pub fn partition_of(book: &Book, manifest: &SurveyManifest, statistic: &Statistic, target: Target) -> Option<usize> {
+/// The partition whose units a statistic's sums are over: that of its columns, or the category's that it is grouped by. A
+/// statistic without sums of a column in which every row has a value is over rows that are known.
+pub fn partition_of(
+    book: &Book,
+    manifest: &SurveyManifest,
+    statistic: &Statistic,
+    target: Target,
+) -> Option<usize> {
     let columns = match target {
         Target::Rows => vec![],
         Target::One(c) => vec![c],
         Target::Two(a, b) => vec![a, b],
     };
-    let ordered = statistic.family().is_order();
-    let optional = |c: u8| manifest.optional().get(usize::from(c)).copied().unwrap_or(false);
+    let family = statistic.family();
+    if family.is_order() && family.outputs(target, &manifest.optional()).is_empty() {
+        return None;
+    }
     let category = statistic.group.as_ref().filter(|g| manifest.category(g).is_some());
-    let fits = |p: &tercet_protocol::survey::SecretPartition| match category {
-        Some(category) => p.category.as_ref() == Some(category) && (columns.is_empty() == p.counts_rows || columns.iter().any(|c| p.columns.contains(c))),
-        None => columns.iter().any(|c| p.columns.contains(c) && (!ordered || optional(*c))),
+    let of_columns = |p: &SecretPartition| columns.iter().any(|c| p.columns.contains(c));
+    let fits = |p: &SecretPartition| match category {
+        Some(category) if columns.is_empty() => p.category.as_ref() == Some(category) && p.counts_rows,
+        Some(category) => p.category.as_ref() == Some(category) && of_columns(p),
+        None => of_columns(p),
     };
     book.groups().partitions().iter().position(fits)
 }

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use futures::TryStreamExt as _;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
-use tercet_mpc::statistics::Ordered;
 use tercet_mpc::{Output, RingShare};
 use tercet_protocol::api::Problem;
 use tercet_protocol::ids::Signature;
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult, StatisticValue};
-use tercet_protocol::statistic::{Opened, Scope, Statistic, Target, release};
+use tercet_protocol::statistic::{Opened, Ordered, Scope, Statistic, Target, release};
 use tercet_protocol::survey::SurveyManifest;
 use tercet_releases::UnitId;
 

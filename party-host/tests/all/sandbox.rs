@@ -62,7 +62,12 @@ fn compute(
     cheat: Option<usize>,
 ) -> (OrderAnswer, [Result<OrderAnswer, SandboxError>; 3]) {
     let values: Vec<i64> = (0..60).map(|i| i64::from(number) * 1000 + i * 37 % 101).collect();
-    let request = OrderRequest { ranks: vec![1, 30, 60], weighted: true, mode: true, ..Default::default() };
+    let request = OrderRequest {
+        combinations: vec![vec![(1, 1)], vec![(30, 1), (31, 1)], vec![(60, 1)]],
+        distances: true,
+        mode: true,
+        ..Default::default()
+    };
     let mut rows: [Vec<u8>; 3] = Default::default();
     for value in &values {
         let masks = [u128::from(number) << 77, *value as u128 * 0x1234_5678_9abc_def1].map(Ring);

@@ -187,6 +187,7 @@ impl World {
             gather: Duration::from_millis(300),
             max_batch: 64,
             linger: Duration::from_millis(20),
+            releases_any: true,
         };
         let survey = SurveyNode::load(self.survey.clone(), parts).await.unwrap();
         let address: std::net::SocketAddr = self.federation.operators[i].peer_address.parse().unwrap();
