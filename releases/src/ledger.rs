@@ -373,11 +373,14 @@ impl Ledger {
     }
 
     /// What enters if the next release point is that of this time. Takes time in proportion to the rows that wait.
+    ///
+    /// Rows that were accepted later than that time wait for the next one, also if the release point is made late: who is
+    /// counted together must not depend on when the last of them came.
     pub fn entering(&self, time: u64) -> Entering {
         let waiting: Vec<Waiting<'_>> = self
             .waiting()
             .filter_map(|row| {
-                let entry = self.rows.get(row as usize)?;
+                let entry = self.rows.get(row as usize).filter(|entry| entry.at <= time)?;
                 Some(Waiting { row, at: entry.at, label: self.labels.get(entry.label as usize)? })
             })
             .collect();

@@ -66,6 +66,7 @@ pub struct SurveyNode {
     answers: StdMutex<LruCache<QueryId, SignedResult>>,
     /// The highest height that a peer has shown since the last session that all three agreed on.
     shown: AtomicU64,
+    sessions: AtomicU64,
     /// Sessions that failed at this party, and the last one's reason.
     pub failures: watch::Sender<Failures>,
     /// A fault that this party's frames pass through.
@@ -167,6 +168,7 @@ impl SurveyNode {
             leaving: StdMutex::default(),
             answers: StdMutex::new(LruCache::new(ANSWERS)),
             shown: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
             failures: watch::Sender::default(),
             #[cfg(feature = "fault-injection")]
             fault: Mutex::default(),
@@ -233,8 +235,14 @@ impl SurveyNode {
         self.tell_height();
     }
 
-    /// All three are at this party's height.
+    /// Sessions that all three parties agreed on since the start.
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// All three are at this party's height, in a session that they agreed on.
     pub fn level(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
         self.shown.store(0, Ordering::Relaxed);
         self.tell_height();
     }

@@ -119,8 +119,8 @@ pub(super) async fn now(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<Re
     let made = due.is_some();
     if let Some(due) = due {
         lead_release(node, survey, due).await.map_err(|e| e.problem())?;
-        publish(node, survey).await.map_err(|e| e.problem())?;
     }
+    publish(node, survey).await.map_err(|e| e.problem())?;
     let release = survey.book().newest().map_or(0, |p| p.public.number);
     Ok(ReleaseNow { survey: survey.id(), release, made })
 }

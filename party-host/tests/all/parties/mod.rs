@@ -6,6 +6,7 @@ mod honest;
 mod noise;
 mod notarized;
 mod providers;
+mod releases;
 mod statistics;
 mod stress;
 mod tamper;

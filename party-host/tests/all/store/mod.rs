@@ -189,8 +189,7 @@ async fn everything_survives_a_restart() {
         store_batch(&store, b).await.unwrap();
     }
     for n in 0..3 {
-        store.put_release(SURVEY, n, &hash("release", n)).await.unwrap();
-        store.append_audit(SURVEY, n, &hash("audit", n)).await.unwrap();
+        store.put_answer(SURVEY, n, &hash("answer", n)).await.unwrap();
     }
 
     let store = w.store().await;
@@ -201,19 +200,16 @@ async fn everything_survives_a_restart() {
     assert_eq!(store.get_entry(SURVEY, 6).await.unwrap(), None);
     let heads: Vec<_> = entries.iter().map(|e| (e.entry.height, e.entry.hash())).collect();
     assert_eq!(store.list_segments(SURVEY).await.unwrap(), heads);
-    let releases = store.list_releases(SURVEY).await.unwrap();
-    let audit = store.read_audit(SURVEY).await.unwrap();
     for n in 0..3 {
-        assert_eq!(releases[n as usize], (n, Zeroizing::new(hash("release", n).to_vec())));
-        assert_eq!(audit[n as usize], (n, Zeroizing::new(hash("audit", n).to_vec())));
+        assert_eq!(store.answer(SURVEY, n).await.unwrap(), Some(Zeroizing::new(hash("answer", n).to_vec())));
     }
-    assert_eq!((releases.len(), store.next_audit(SURVEY).await.unwrap()), (3, 3));
+    assert_eq!(store.answer(SURVEY, 3).await.unwrap(), None);
 
     // Another survey in the same bucket sees nothing of it.
     let other = SurveyId([0x52; 32]);
     assert!(store.load_log(other, &public()).await.unwrap().is_empty());
     assert!(store.list_segments(other).await.unwrap().is_empty());
-    assert_eq!(store.next_audit(other).await.unwrap(), 0);
+    assert_eq!(store.answer(other, 0).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -280,7 +276,7 @@ async fn oversized_records_and_misplaced_entries_are_refused() {
     let w = World::start().await;
     let store = w.store().await;
     let large = vec![0; party_host::store::MAX_RECORD + 1];
-    let e = store.put_release(SURVEY, 0, &large).await.unwrap_err();
+    let e = store.put_answer(SURVEY, 0, &large).await.unwrap_err();
     assert!(matches!(e, StoreError::TooLarge { .. }), "{e}");
     let (entry, _) = batch(1, EntryHash([0; 32]), 0);
     assert!(matches!(store.commit(SurveyId([1; 32]), &entry).await, Err(StoreError::Config(_))));
