@@ -12,7 +12,7 @@ use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, Release};
 use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::survey::SurveyManifest;
 use tercet_protocol::withdrawal::Entered;
-use tercet_releases::{Entering, Ledger, Refused, Row, Rules, Standing, UnitId};
+use tercet_releases::{Entering, Ledger, Refused, Row, Standing, UnitId};
 
 use super::anew::Orders;
 use super::secret::Groups;
@@ -91,7 +91,7 @@ impl Book {
         Self {
             survey,
             heads: Vec::new(),
-            ledger: Ledger::new(rules(manifest)),
+            ledger: Ledger::new(manifest.rules()),
             submitted: Vec::new(),
             numbers: HashMap::new(),
             names: BTreeMap::new(),
@@ -319,7 +319,5 @@ impl Book {
     }
 }
 
-/// The survey's settings, as the rules take them.
-fn rules(manifest: &SurveyManifest) -> Rules {
-    manifest.rules()
-}
+#[cfg(test)]
+mod tests;
