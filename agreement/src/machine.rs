@@ -130,6 +130,11 @@ impl<K: Kinds> Machine<K> {
         self.step = other.step.clone();
     }
 
+    /// This party's index.
+    pub fn me(&self) -> u8 {
+        self.me
+    }
+
     /// The log's height and newest entry.
     pub fn head(&self) -> (u64, K::Entry) {
         (self.height, self.head)

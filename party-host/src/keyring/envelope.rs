@@ -37,6 +37,10 @@ pub enum ObjectKind {
     Release = 3,
     /// One line of the audit log, numbered.
     Audit = 4,
+    /// A prepare that this party signed, with its entry.
+    Prepare = 5,
+    /// This party's lock.
+    Lock = 6,
 }
 
 /// Where an object belongs.

@@ -38,7 +38,7 @@ pub async fn run(
     let Job::Query { query, statistics, filter, released_at } = job else {
         return Err(SessionError::Internal("a query session with another job".into()));
     };
-    let Established { id, nonces, mut wire } = session;
+    let Established { id, nonces, mut wire, .. } = session;
     let manifest = survey.descriptor().manifest();
     let decided = if released_at.abs_diff(now) > CLOCK_SKEW {
         Err(Problem::new(ProblemKind::Aborted, "the parties' clocks differ by more than five minutes"))

@@ -1,7 +1,7 @@
 //! One survey as this party runs it: its rules, its log, its uploads, and the session lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tercet_mpc::statement::Lane;
@@ -12,10 +12,11 @@ use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::survey::{Resubmission, SurveyDescriptor};
 use tokio::sync::{Mutex, watch};
 
+use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
 use super::rules::Release;
-use super::session::{Introduction, SessionError};
+use super::session::SessionError;
 use crate::measures;
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreError};
@@ -27,6 +28,7 @@ pub struct SurveyNode {
     me: u8,
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
+    agreement: std::sync::Mutex<Agreement>,
     /// Verifies presentations.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
@@ -45,6 +47,8 @@ pub struct SurveyNode {
     pub max_batch: usize,
     /// How long this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
+    /// A peer asks for a session because something is to be finished, or it is behind.
+    pub unfinished: tokio::sync::Notify,
     /// The highest height that a peer has shown since the last session that all three agreed on.
     shown: AtomicU64,
     /// Sessions that failed at this party, and the last one's reason.
@@ -128,6 +132,7 @@ impl SurveyNode {
         for (n, bytes) in store.list_releases(id).await? {
             book.record(serde_json::from_slice::<Release>(&bytes).map_err(|_| SurveyStartError::Release(n))?);
         }
+        let agreement = Agreement::load(&store, id, me, book.head()).await?;
         Ok(Self {
             verifier: SurveyVerifier::new(&descriptor)?,
             lanes: descriptor.manifest().lanes(),
@@ -135,6 +140,8 @@ impl SurveyNode {
             me,
             identity,
             book: RwLock::new(book),
+            agreement: std::sync::Mutex::new(agreement),
+            unfinished: tokio::sync::Notify::new(),
             pool: Pool::new(pending),
             store,
             sandbox,
@@ -190,20 +197,45 @@ impl SurveyNode {
         self.book.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How this party introduces itself at its current height.
-    pub fn introduction(&self) -> Introduction {
-        Introduction {
-            survey: self.id(),
-            me: self.me,
-            head: self.book().head(),
-            engine: self.sandbox.digest(),
-        }
+    /// This party's side of the agreement. Never held across an await, and changed by the holder of the session lock.
+    pub fn agreement(&self) -> MutexGuard<'_, Agreement> {
+        self.agreement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an entry that follows the head durable, and part of the state. The caller holds the session lock.
+    /// Signs for this party and verifies the three.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { survey: self.id(), identity: &self.identity, parties: self.parties() }
+    }
+
+    /// After a failed write of what the agreement remembers nobody knows what the bucket holds: it is read again before
+    /// the next session.
+    pub fn certain<T>(&self, written: Result<T, StoreError>) -> Result<T, SessionError> {
+        if written.is_err() {
+            self.agreement().unsure = true;
+        }
+        Ok(written?)
+    }
+
+    /// Whether this party is locked on an entry that has to be finished first.
+    pub fn unfinished(&self) -> bool {
+        let agreement = self.agreement();
+        agreement.locked().is_some() || agreement.unsure
+    }
+
+    /// Makes an entry durable that follows the head and has three votes, and part of the state. The caller holds the
+    /// session lock.
     pub async fn commit(&self, committed: &CommittedEntry) -> Result<(), SessionError> {
-        self.store.commit(self.id(), committed).await?;
+        let (entry, hash) = (&committed.entry, committed.entry.hash());
+        let mut machine = self.agreement().machine.clone();
+        machine.commit(&self.keys(), entry.previous, hash, &committed.votes)?;
+        self.certain(self.store.commit(self.id(), committed).await)?;
         self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
+        let obsolete = {
+            let mut agreement = self.agreement();
+            agreement.machine = machine;
+            agreement.committed(hash)
+        };
+        obsolete.delete(&self.store, self.id()).await;
         self.tell_height();
         Ok(())
     }
