@@ -277,7 +277,8 @@ impl LogEntry {
         party.verify(&Self::vote_message(self.hash()), vote)
     }
 
-    fn vote_message(hash: EntryHash) -> Vec<u8> {
+    /// What a vote signs.
+    pub fn vote_message(hash: EntryHash) -> Vec<u8> {
         let mut w = Writer::tagged("tercet vote v1");
         w.array(hash.as_ref());
         w.finish()

@@ -9,6 +9,7 @@ mod emulated;
 mod engine;
 mod fuzz;
 mod localstack;
+mod model_check;
 mod oracle;
 mod package;
 mod python;
@@ -41,6 +42,8 @@ enum Task {
     Test(check::Options),
     /// Measures speed and size, beside the limits that the project sets itself.
     Bench(bench::Options),
+    /// Searches all states of the parties' agreement, with one of them corrupted.
+    ModelCheck(model_check::Options),
     /// Searches for inputs that break a decoder.
     Fuzz(fuzz::Options),
     /// Packs the coordinator for Lambda, reproducibly.
@@ -62,6 +65,7 @@ fn main() -> std::process::ExitCode {
         Task::Up(options) => up::run(&options),
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::ModelCheck(options) => model_check::check(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),
         Task::Container(options) => container::run_task(&options),

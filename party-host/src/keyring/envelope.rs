@@ -35,6 +35,10 @@ pub enum ObjectKind {
     LogEntry = 2,
     /// The published answer at a release point.
     Answer = 3,
+    /// A prepare that this party signed, with its entry.
+    Prepare = 5,
+    /// This party's lock.
+    Lock = 6,
 }
 
 /// Where an object belongs.

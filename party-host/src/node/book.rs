@@ -79,6 +79,8 @@ pub struct Book {
     numbers: HashMap<SubmissionId, Row>,
     /// Names of rewritten rows, by the height of their batch.
     names: BTreeMap<u64, EntryHash>,
+    /// Names that rewritten rows had before.
+    superseded: BTreeSet<(u64, EntryHash)>,
     erased: HashMap<Row, Erased>,
     points: Vec<Point>,
     groups: Groups,
@@ -95,6 +97,7 @@ impl Book {
             submitted: Vec::new(),
             numbers: HashMap::new(),
             names: BTreeMap::new(),
+            superseded: BTreeSet::new(),
             erased: HashMap::new(),
             points: Vec::new(),
             groups: Groups::new(manifest),
@@ -117,9 +120,9 @@ impl Book {
         self.names.get(&height).copied().or_else(|| self.hash_at(height))
     }
 
-    /// All names of stored rows: what else lies in the store at these heights was left by a crash.
-    pub fn names(&self) -> &BTreeMap<u64, EntryHash> {
-        &self.names
+    /// Heights and names of rows that a committed erasure has replaced: if they are still stored, a crash left them.
+    pub fn superseded(&self) -> &BTreeSet<(u64, EntryHash)> {
+        &self.superseded
     }
 
     /// What the rules know.
@@ -291,7 +294,8 @@ impl Book {
                 self.erased.insert(row, Erased { height, at: entry.at });
                 let batch = self.submitted.get(row as usize).map_or(0, |s| s.height);
                 let hash = self.hash_at(batch).ok_or_else(|| problem("a row without a batch".into()))?;
-                self.names.insert(batch, rewritten(hash, height));
+                let old = self.names.insert(batch, rewritten(hash, height)).unwrap_or(hash);
+                self.superseded.insert((batch, old));
             }
             EntryBody::Refresh { .. } | EntryBody::Void { .. } => {}
         }

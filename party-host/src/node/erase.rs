@@ -50,22 +50,28 @@ pub async fn run(
         return Err(SessionError::Disagreement { party: 0, what });
     }
     let id = withdrawal.submission;
-    let (head, batch, old, hash) = {
+    let (head, previous) = survey.book().head();
+    let height = head + 1;
+    let staged = rewrite(survey, id, height).await?;
+    let body = EntryBody::Erase { submission: id, request: withdrawal.signature };
+    let entry = LogEntry { survey: survey.id(), height, previous, at, body };
+    agree::commit(survey, session.wire, entry, staged).await?;
+    tracing::info!(submission = %id, height, "erased");
+    Ok(())
+}
+
+/// The rows of a submission's batch without the submission's, to be stored for an entry at this height.
+pub async fn rewrite(survey: &SurveyNode, id: SubmissionId, height: u64) -> Result<Staged, SessionError> {
+    let (batch, old, hash) = {
         let book = survey.book();
         let batch = book.place(&id).map_or(0, |p| p.height);
-        (book.head(), batch, book.rows_at(batch), book.hash_at(batch))
+        (batch, book.rows_at(batch), book.hash_at(batch))
     };
     let (Some(old), Some(hash)) = (old, hash) else {
         return Err(SessionError::Internal("a submission without a batch".into()));
     };
-    let (height, previous) = (head.0 + 1, head.1);
     let rows = Arc::new(survey.store.segment(survey.id(), batch, old).await?.without(&id));
-    let body = EntryBody::Erase { submission: id, request: withdrawal.signature };
-    let entry = LogEntry { survey: survey.id(), height, previous, at, body };
-    let staged = Staged::Rewritten { height: batch, old, new: rewritten(hash, height), rows };
-    agree::commit(survey, session.wire, entry, staged).await?;
-    tracing::info!(submission = %id, height, "erased");
-    Ok(())
+    Ok(Staged::Rewritten { height: batch, old, new: rewritten(hash, height), rows })
 }
 
 /// This party's word that a submission's shares are deleted here; none while they are not.

@@ -9,11 +9,14 @@ use tercet_protocol::keys::random;
 use tercet_protocol::query_ticket::{Question, QueryTicket};
 use tokio::sync::oneshot;
 
-use super::session::{self, Established, Hello, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, batch, catchup, erase, query, release, timetable};
+use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
+use super::{Node, SurveyNode, agree, batch, catchup, erase, query, release, timetable};
 use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
+use tercet_agreement::Task;
 
+/// A party that is locked or behind asks party 0 for a session every so many seconds.
+const ASK_EVERY: u64 = 3;
 /// How long party 2 keeps one half of a session while it waits for the other.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
@@ -57,12 +60,17 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
         // Followers let go of uploads that nobody will propose any more. One that waits while no session runs may
         // be in the others' logs already: this party missed the end of its session.
         let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut ticks = 0u64;
         while !*stop.borrow() {
             tokio::select! {
                 _ = tick.tick() => {
                     survey.pool.expire(node.clock.now());
                     if survey.pool.len() > 0 && let Ok(_turn) = survey.session.try_lock() {
                         catch_up_from_all(&node, &survey).await;
+                    }
+                    ticks += 1;
+                    if ticks % ASK_EVERY == 1 && (survey.unfinished() || survey.lag() > 0) {
+                        ask_to_finish(&node, &survey).await;
                     }
                 }
                 _ = stop.changed() => {}
@@ -72,12 +80,30 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
     }
     let mut failures = 0u32;
     loop {
-        tokio::select! {
-            () = survey.pool.until_any() => {}
-            _ = stop.changed() => {}
+        let mut asked = survey.unfinished();
+        if !asked {
+            tokio::select! {
+                () = survey.pool.until_any() => {}
+                () = survey.unfinished.notified() => asked = true,
+                _ = stop.changed() => {}
+            }
         }
         if *stop.borrow() {
             return;
+        }
+        if asked {
+            let outcome = lead_nothing(&node, &survey).await;
+            failures = if outcome.is_ok() { 0 } else { failures.saturating_add(1) };
+            if let Err(e) = outcome {
+                tracing::warn!(error = %e, code = e.code(), "what an earlier session left is not finished yet");
+            }
+            // Whoever asks again and again gets no more sessions than this.
+            let pause = Duration::from_millis(50 << failures.min(7)).min(survey.patience);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => {}
+            }
+            continue;
         }
         if survey.pool.len() < survey.max_batch {
             tokio::time::sleep(survey.linger).await;
@@ -102,6 +128,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
                 }
                 survey.pool.postpone(&summary.missing);
             }
+            Err(SessionError::Finished { .. }) => failures = 0,
             Err(e) => {
                 failures = failures.saturating_add(1);
                 let pause = Duration::from_millis(50 << failures.min(7)).min(survey.patience);
@@ -124,6 +151,30 @@ async fn lead_batch(
     finish(node, survey, batch::run(survey, session, &submissions, at).await).await
 }
 
+/// Opens a session without uploads, so that what an earlier one left is finished.
+async fn lead_nothing(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), SessionError> {
+    let _turn = turn(survey).await?;
+    match lead(node, survey, &Job::Finish).await {
+        Ok(_) | Err(SessionError::Finished { .. }) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Tells party 0 that this party is locked or behind.
+async fn ask_to_finish(node: &Node, survey: &SurveyNode) {
+    let asking = async {
+        let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+        let opening = serde_json::to_vec(&Opening::Unfinished { survey: survey.id() })
+            .map_err(|e| SessionError::Internal(e.to_string()))?;
+        let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
+        let opened = node.links.open(peers[0].peer_key, id, Bytes::from(opening)).await;
+        opened.map_err(|source| SessionError::Peer { party: 0, source })
+    };
+    if let Err(e) = asking.await {
+        tracing::debug!(error = %e, "party 0 could not be asked to finish an entry");
+    }
+}
+
 /// Leads a session of this job.
 pub(super) async fn run<T>(
     node: &Arc<Node>,
@@ -132,7 +183,11 @@ pub(super) async fn run<T>(
     run: impl AsyncFnOnce(Established) -> Result<T, SessionError>,
 ) -> Result<T, SessionError> {
     let _turn = turn(survey).await?;
-    let session = lead(node, survey, job).await?;
+    // What an earlier session left is finished first.
+    let session = match lead(node, survey, job).await {
+        Err(SessionError::Finished { .. }) => lead(node, survey, job).await?,
+        session => session?,
+    };
     finish(node, survey, run(session).await).await
 }
 
@@ -186,7 +241,9 @@ async fn finish<T>(
                 catch_up_from(node, survey, *party).await;
             }
             // Whoever is ahead ends the session at once, and its hello may not arrive: the leader looks for itself.
-            SessionError::Peer { .. } | SessionError::Disagreement { .. } if survey.me() == 0 => {
+            SessionError::Peer { .. } | SessionError::Late { .. } | SessionError::Disagreement { .. }
+                if survey.me() == 0 =>
+            {
                 catch_up_from_all(node, survey).await;
             }
             _ => {}
@@ -214,13 +271,20 @@ async fn catch_up_from_all(node: &Node, survey: &SurveyNode) {
 
 /// Opens a session as party 0. The caller holds the session lock.
 async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Established, SessionError> {
-    let intro = survey.introduction();
+    let intro = introduction(survey).await?;
     let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
     let ours = intro.hello(job, true)?;
     let next = open(node, survey, 1, id, &ours).await?;
     let previous = open(node, survey, 2, id, &ours).await?;
     let joined = wire(survey, next, previous).await;
-    agreed(node, survey, session::establish(&intro, joined, ours, [None, None], [true, true]).await).await
+    agreed(node, survey, session::establish(survey, &intro, joined, ours, [None, None], [true, true]).await)
+        .await
+}
+
+/// How this party introduces itself at its current height.
+async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
+    let standing = agree::begin(survey).await?;
+    Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
 }
 
 async fn agreed(
@@ -229,6 +293,12 @@ async fn agreed(
     result: Result<Established, (SessionError, Wire)>,
 ) -> Result<Established, SessionError> {
     match result {
+        Ok(Established { task: Task::Finish(certificate), wire, .. }) => {
+            survey.level();
+            let finished = agree::finish(survey, wire, &certificate).await;
+            let height = finish(node, survey, finished).await?.entry.height;
+            Err(SessionError::Finished { height })
+        }
         Ok(session) => {
             survey.level();
             Ok(session)
@@ -273,6 +343,14 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 }
             },
         },
+        Some(Opening::Unfinished { survey }) => {
+            // Any party may ask; party 0's loop decides when. The channel is not needed.
+            if let Some(survey) = node.surveys.get(&survey)
+                && node.index_of(survey, &peer).is_some()
+            {
+                survey.unfinished.notify_one();
+            }
+        }
         Some(Opening::Session(hello)) => {
             let Some(survey) = node.surveys.get(&hello.survey).cloned() else {
                 return refuse(channel, "unknown survey");
@@ -282,7 +360,9 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 return refuse(channel, "this party does not open this channel");
             }
             let outcome = follow(&node, &survey, session, *hello, channel).await;
-            if let Err(e) = outcome {
+            if let Err(e) = outcome
+                && !matches!(e, SessionError::Finished { .. })
+            {
                 tracing::warn!(error = %e, code = e.code(), "session stopped");
             }
         }
@@ -311,7 +391,7 @@ async fn follow(
         return Err(SessionError::Disagreement { party: 0, what: "named no job".into() });
     };
     let _turn = turn(survey).await?;
-    let intro = survey.introduction();
+    let intro = introduction(survey).await?;
     let ours = intro.hello(&job, false)?;
     let (joined, heard, opened) = match other {
         // Party 1: next is party 2, previous is party 0.
@@ -324,12 +404,14 @@ async fn follow(
             (wire(survey, lead_channel, channel).await, [Some(lead_hello), Some(hello)], [false, false])
         }
     };
-    let session = agreed(node, survey, session::establish(&intro, joined, ours, heard, opened).await).await?;
+    let session =
+        agreed(node, survey, session::establish(survey, &intro, joined, ours, heard, opened).await).await?;
     let outcome = match &job {
         Job::Batch { submissions, at } => match Job::dated(*at, node.clock.now()) {
             Ok(()) => batch::run(survey, session, submissions, *at).await.map(|_| ()),
             Err(e) => Err(e),
         },
+        Job::Finish => Ok(()),
         Job::Release { due, at } => match Job::dated(*at, node.clock.now()) {
             Ok(()) => release::run(survey, session, (*due, *at), node.clock.now()).await,
             Err(e) => Err(e),
@@ -400,10 +482,7 @@ async fn halves(
             [(other_hello, other_channel), (hello, channel)]
         })),
         Ok(_) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
-        Err(_) => Err(SessionError::Disagreement {
-            party: 1 - from.min(1),
-            what: "did not join the session in time".into(),
-        }),
+        Err(_) => Err(SessionError::Late { party: 1 - from.min(1) }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex as StdMutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -19,9 +19,10 @@ use tercet_protocol::survey::SurveyDescriptor;
 use tercet_protocol::withdrawal::Withdrawal;
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
-use super::session::{Introduction, SessionError};
+use super::session::SessionError;
 use crate::measures;
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreError};
@@ -38,6 +39,7 @@ pub struct SurveyNode {
     me: u8,
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
+    agreement: std::sync::Mutex<Agreement>,
     /// Verifies presentations.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
@@ -64,6 +66,8 @@ pub struct SurveyNode {
     leaving: StdMutex<VecDeque<Withdrawal>>,
     /// Answers that were given lately, by the question's id.
     answers: StdMutex<LruCache<QueryId, SignedResult>>,
+    /// A peer asks for a session because something is to be finished, or it is behind.
+    pub unfinished: tokio::sync::Notify,
     /// The highest height that a peer has shown since the last session that all three agreed on.
     shown: AtomicU64,
     sessions: AtomicU64,
@@ -148,6 +152,7 @@ impl SurveyNode {
             book.apply(&committed)?;
         }
         sweep(&store, id, &book).await?;
+        let agreement = Agreement::load(&store, id, me, book.head()).await?;
         Ok(Self {
             verifier: SurveyVerifier::new(&descriptor)?,
             lanes: descriptor.manifest().lanes(),
@@ -155,6 +160,8 @@ impl SurveyNode {
             me,
             identity,
             book: RwLock::new(book),
+            agreement: std::sync::Mutex::new(agreement),
+            unfinished: tokio::sync::Notify::new(),
             pool: Pool::new(pending),
             store,
             sandbox,
@@ -210,21 +217,46 @@ impl SurveyNode {
         self.book.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How this party introduces itself at its current height.
-    pub fn introduction(&self) -> Introduction {
-        Introduction {
-            survey: self.id(),
-            me: self.me,
-            head: self.book().head(),
-            engine: self.sandbox.digest(),
-        }
+    /// This party's side of the agreement. Never held across an await, and changed by the holder of the session lock.
+    pub fn agreement(&self) -> MutexGuard<'_, Agreement> {
+        self.agreement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an entry that follows the head durable, and part of the state. The caller holds the session lock.
+    /// Signs for this party and verifies the three.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { survey: self.id(), identity: &self.identity, parties: self.parties() }
+    }
+
+    /// After a failed write of what the agreement remembers nobody knows what the bucket holds: it is read again before
+    /// the next session.
+    pub fn certain<T>(&self, written: Result<T, StoreError>) -> Result<T, SessionError> {
+        if written.is_err() {
+            self.agreement().unsure = true;
+        }
+        Ok(written?)
+    }
+
+    /// Whether this party is locked on an entry that has to be finished first.
+    pub fn unfinished(&self) -> bool {
+        let agreement = self.agreement();
+        agreement.locked().is_some() || agreement.unsure
+    }
+
+    /// Makes an entry durable that follows the head and has three votes, and part of the state. The caller holds the
+    /// session lock.
     pub async fn commit(&self, committed: &CommittedEntry) -> Result<(), SessionError> {
-        self.store.commit(self.id(), committed).await?;
+        let (entry, hash) = (&committed.entry, committed.entry.hash());
+        let mut machine = self.agreement().machine.clone();
+        machine.commit(&self.keys(), entry.previous, hash, &committed.votes)?;
+        self.certain(self.store.commit(self.id(), committed).await)?;
         let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
         applied.map_err(|e| SessionError::Internal(e.to_string()))?;
+        let obsolete = {
+            let mut agreement = self.agreement();
+            agreement.machine = machine;
+            agreement.committed(hash)
+        };
+        obsolete.delete(&self.store, self.id()).await;
         self.tell_height();
         Ok(())
     }
@@ -317,17 +349,13 @@ impl SurveyNode {
     }
 }
 
-/// Deletes rows that a committed erasure has replaced, which a crash kept from being deleted. Segments that are staged for
-/// heights above the log are left as they are.
+/// Deletes rows that a committed erasure has replaced, which a crash kept from being deleted.
 async fn sweep(store: &Store, survey: SurveyId, book: &Book) -> Result<(), StoreError> {
-    if book.names().is_empty() {
+    if book.superseded().is_empty() {
         return Ok(());
     }
-    let head = book.head().0;
     for (height, name) in store.list_segments(survey).await? {
-        // A rewriting that was staged and never committed has a name that no log knows; it holds no more than what is there.
-        let current = book.rows_at(height);
-        if height <= head && book.names().contains_key(&height) && current != Some(name) {
+        if book.superseded().contains(&(height, name)) {
             store.delete_segment(survey, height, name).await?;
         }
     }

@@ -63,10 +63,8 @@ mod tests {
     }
 
     fn entries() -> impl Strategy<Value = CommittedEntry> {
-        let erased = any::<[u8; 32]>().prop_map(|s| EntryBody::Erase {
-            submission: SubmissionId(s),
-            request: Signature([s[0]; 64]),
-        });
+        let erased = any::<[u8; 32]>()
+            .prop_map(|s| EntryBody::Erase { submission: SubmissionId(s), request: Signature([s[0]; 64]) });
         let others = prop_oneof![
             any::<u64>().prop_map(|epoch| EntryBody::Refresh { epoch }),
             any::<[u8; 32]>().prop_map(|e| EntryBody::Void { entry: EntryHash(e) }),
@@ -74,13 +72,7 @@ mod tests {
         let body = prop_oneof![batches(), releases(), erased, others];
         (any::<[u8; 32]>(), any::<[u64; 2]>(), any::<[u8; 32]>(), body, any::<[u8; 3]>()).prop_map(
             |(survey, [height, at], previous, body, votes)| CommittedEntry {
-                entry: LogEntry {
-                    survey: SurveyId(survey),
-                    height,
-                    previous: EntryHash(previous),
-                    at,
-                    body,
-                },
+                entry: LogEntry { survey: SurveyId(survey), height, previous: EntryHash(previous), at, body },
                 votes: votes.map(|v| Signature([v; 64])),
             },
         )

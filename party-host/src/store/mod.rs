@@ -5,6 +5,7 @@
 //! | `keycheck` | proves at start that this keyring and identity open this bucket |
 //! | `surveys/{id}/segments/{height}-{name}` | shares of one batch, or of the sums of units; staged before the vote. The name is the entry's hash, or tells which erasure the rows were rewritten for |
 //! | `surveys/{id}/log/{height}` | committed entries; what is staged counts from here on |
+//! | `surveys/{id}/prepares/{height}-{number}`, `.../locks/{height}-{number}` | what this party has signed and locked above its log |
 //! | `surveys/{id}/answers/{release point}` | the published statistics |
 //!
 //! Heights and numbers have 20 digits, so keys sort by number. Objects are created once and never overwritten:
@@ -17,6 +18,7 @@ mod cache;
 mod entry;
 mod error;
 mod objects;
+mod pending;
 mod s3;
 mod segment;
 
@@ -33,6 +35,7 @@ use zeroize::Zeroizing;
 pub use cache::SegmentCache;
 pub use error::StoreError;
 pub use objects::{Created, MAX_OBJECT, Objects};
+pub use pending::Pending;
 pub(crate) use s3::chain;
 pub use s3::{S3Objects, StoreConfig};
 pub use segment::{KEY_BYTES, LANE_BYTES, MAX_LANES, MAX_ROWS, MAX_SHARE_BYTES, Segment, SegmentError};
@@ -172,6 +175,20 @@ impl Store {
         let segment = Arc::new(segment);
         self.inner.cache.insert(survey, height, entry, segment.clone());
         Ok(segment)
+    }
+
+    /// Whether a segment is there and opens.
+    pub async fn has_segment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+        entry: EntryHash,
+    ) -> Result<bool, StoreError> {
+        match self.segment(survey, height, entry).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Missing { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Segments in the order asked for, several read at once and none further ahead than that.

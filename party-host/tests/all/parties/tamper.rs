@@ -38,10 +38,12 @@ const DEEDS: [Deed; 7] = [
     Deed::Drop,
 ];
 
-const VOTE_DEEDS: [Deed; 3] = [Deed::FlipMiddle, Deed::Truncate, Deed::Drop];
+/// The last one is for votes only.
+const SIGNED_DEEDS: [Deed; 2] = [Deed::FlipMiddle, Deed::Drop];
 
 /// The messages of a batch and of a query, as steps on the wire.
-const BATCH: [u32; 4] = [Step::Hello as u32, Step::Have as u32, Step::ENGINE + 1, Step::Vote as u32];
+const BATCH: [u32; 5] =
+    [Step::Hello as u32, Step::Have as u32, Step::ENGINE + 1, Step::Prepare as u32, Step::Vote as u32];
 const QUERY: [u32; 3] = [Step::Hello as u32, Step::ENGINE + 2, Step::Result as u32];
 
 /// Short, so that a frame that never comes costs little; long enough for a busy machine.
@@ -93,13 +95,22 @@ fn failures(world: &World, party: usize) -> u64 {
     world.party(party).survey(world.survey_id()).unwrap().failures.borrow().count
 }
 
-fn cases(steps: impl IntoIterator<Item = u32> + Clone) -> Vec<(u8, u8, u32, Deed)> {
+/// From here on somebody may be locked, and then the entry is finished.
+fn lets_in(step: u32) -> bool {
+    [Step::Prepare as u32, Step::Vote as u32].contains(&step)
+}
+
+fn cases<const N: usize>(steps: [u32; N]) -> Vec<(u8, u8, u32, Deed)> {
     let mut out = Vec::new();
     for from in 0..3u8 {
         for to in (0..3u8).filter(|t| *t != from) {
-            for step in steps.clone().into_iter().filter(|s| sent_as_frame(from, to, *s)) {
-                // A spoiled vote still lets a submission in, and the cohort is no larger than these cases.
-                let deeds = if step == Step::Vote as u32 { &VOTE_DEEDS[..] } else { &DEEDS[..] };
+            for step in steps.into_iter().filter(|s| sent_as_frame(from, to, *s)) {
+                // A spoiled prepare or vote still lets a submission in, and the cohort is no larger than these cases.
+                let deeds = match lets_in(step) {
+                    true if step == Step::Vote as u32 => &SIGNED_DEEDS[..],
+                    true => &SIGNED_DEEDS[..1],
+                    false => &DEEDS[..],
+                };
                 out.extend(deeds.iter().map(|deed| (from, to, step, *deed)));
             }
         }
@@ -137,9 +148,9 @@ async fn no_altered_message_of_a_batch_gets_a_wrong_row_in() {
         }
         assert!(struck, "{what}: the message never occurred");
         drop(answers);
-        // A vote can be spoiled for one party after another has all three: then the others' logs are ahead by one
-        // agreed entry, and whoever is behind catches up.
-        if step == Step::Vote as u32 {
+        // A prepare or a vote can be spoiled for one party after another has all three: then the entry is finished, and
+        // whoever is behind catches up.
+        if lets_in(step) {
             set(&world, from.into(), None).await;
             cheating = None;
             world.accept(&next).await;

@@ -171,9 +171,14 @@ impl World {
 
     /// Starts a party on its durable state.
     pub async fn start_party(&mut self, i: usize) {
+        self.start_party_on(i, "").await;
+    }
+
+    /// Starts a party on another bucket of its own.
+    pub async fn start_party_on(&mut self, i: usize, bucket: &str) {
         let url = self.s3.url().to_string();
         let config = StoreConfig {
-            bucket: format!("party-{i}"),
+            bucket: format!("party-{i}{bucket}"),
             prefix: String::new(),
             region: Some("us-east-1".into()),
             endpoint: Some(url),
