@@ -38,7 +38,7 @@ fn lost() -> SessionError {
 impl<'s> Engine<'s> {
     /// Computes in this session.
     pub fn new(survey: &'s SurveyNode, session: Established) -> Self {
-        let Established { id, nonces, wire } = session;
+        let Established { id, nonces, wire, .. } = session;
         Self { survey, id, nonces, wire: Some(wire), drawn: None, computations: 0 }
     }
 
