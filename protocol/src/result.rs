@@ -226,6 +226,7 @@ mod tests {
         let part = PartValue {
             label: "DE".into(),
             submissions: Some(4),
+            release: Some(2),
             unit: "ETH".into(),
             value: Some("2".into()),
             exact: value.exact.clone(),

@@ -256,6 +256,7 @@ fn part(label: String, submissions: Option<u64>, unit: String, exact: Option<&Ex
     PartValue {
         label,
         submissions,
+        release: None,
         unit,
         value: exact.map(ToString::to_string),
         exact: exact.and_then(fraction),

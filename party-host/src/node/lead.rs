@@ -4,9 +4,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tercet_protocol::api::QueryState;
+use tercet_protocol::api::{Problem, ProblemKind, QueryState};
 use tercet_protocol::keys::random;
 use tercet_protocol::query_ticket::{Question, QueryTicket};
+use tercet_protocol::result::SignedResult;
 use tokio::sync::oneshot;
 
 use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
@@ -17,6 +18,8 @@ use tercet_agreement::Task;
 
 /// A party that is locked or behind asks party 0 for a session every so many seconds.
 const ASK_EVERY: u64 = 3;
+/// How long a query lets uploads go first.
+const YIELD: Duration = Duration::from_secs(2);
 /// How long party 2 keeps one half of a session while it waits for the other.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
@@ -145,10 +148,52 @@ async fn lead_batch(
     submissions: Vec<tercet_protocol::ids::SubmissionId>,
 ) -> Result<batch::Summary, SessionError> {
     let _turn = turn(survey).await?;
-    let at = node.clock.now();
-    let job = Job::Batch { submissions: submissions.clone(), at };
+    let job = Job::Batch { submissions, at: node.clock.now() };
     let session = lead(node, survey, &job).await?;
-    finish(node, survey, batch::run(survey, session, &submissions, at).await).await
+    match finish(node, survey, perform(node, survey, session, &job).await).await? {
+        Done::Batch(summary) => Ok(summary),
+        Done::Answer(_) | Done::Nothing => Ok(batch::Summary::default()),
+    }
+}
+
+/// What came of a session.
+pub(super) enum Done {
+    /// A batch.
+    Batch(batch::Summary),
+    /// The answer to a question.
+    Answer(Box<SignedResult>),
+    /// What it was for is done.
+    Nothing,
+}
+
+/// Does in an agreed session what it is for.
+async fn perform(
+    node: &Node,
+    survey: &SurveyNode,
+    session: Established,
+    job: &Job,
+) -> Result<Done, SessionError> {
+    let now = node.clock.now();
+    match job {
+        Job::Batch { submissions, at } => {
+            Job::dated(*at, now)?;
+            batch::run(survey, session, submissions, *at).await.map(Done::Batch)
+        }
+        Job::Release { due, at } => {
+            Job::dated(*at, now)?;
+            release::run(survey, session, (*due, *at), now).await.map(|()| Done::Nothing)
+        }
+        Job::Erase { withdrawal, at } => {
+            Job::dated(*at, now)?;
+            erase::run(survey, session, withdrawal, *at).await.map(|()| Done::Nothing)
+        }
+        Job::Finish => Ok(Done::Nothing),
+        Job::Query { release, ticket } => {
+            let question = asked(node, survey, *release, ticket.as_deref())?;
+            let answer = query::run(survey, session, &question, *release).await?;
+            Ok(Done::Answer(Box::new(answer)))
+        }
+    }
 }
 
 /// Opens a session without uploads, so that what an earlier one left is finished.
@@ -176,30 +221,27 @@ async fn ask_to_finish(node: &Node, survey: &SurveyNode) {
 }
 
 /// Leads a session of this job.
-pub(super) async fn run<T>(
-    node: &Arc<Node>,
-    survey: &Arc<SurveyNode>,
-    job: &Job,
-    run: impl AsyncFnOnce(Established) -> Result<T, SessionError>,
-) -> Result<T, SessionError> {
+pub(super) async fn run(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Done, SessionError> {
     let _turn = turn(survey).await?;
     // What an earlier session left is finished first.
     let session = match lead(node, survey, job).await {
         Err(SessionError::Finished { .. }) => lead(node, survey, job).await?,
         session => session?,
     };
-    finish(node, survey, run(session).await).await
+    finish(node, survey, perform(node, survey, session, job).await).await
 }
 
 /// Runs a query as its leader, to the state that consumers see. Uploads that wait go first.
 pub(super) async fn query(node: &Arc<Node>, survey: &Arc<SurveyNode>, ticket: QueryTicket) -> QueryState {
-    survey.pool.until_none(survey.patience).await;
-    let (release, question) = (ticket.release, ticket.question.clone());
+    survey.pool.until_none(YIELD.min(survey.patience)).await;
     let id = ticket.query();
-    let job = Job::Query { release, ticket: Some(Box::new(ticket)) };
-    let answer = async |session| query::run(survey, session, &question, release).await;
-    match run(node, survey, &job, answer).await {
-        Ok(result) => QueryState::Done { result },
+    let job = Job::Query { release: ticket.release, ticket: Some(Box::new(ticket)) };
+    match run(node, survey, &job).await {
+        Ok(Done::Answer(result)) => QueryState::Done { result: *result },
+        Ok(Done::Batch(_) | Done::Nothing) => {
+            let problem = Problem::new(ProblemKind::Internal, "a query ended without an answer");
+            QueryState::Refused { problem }
+        }
         Err(e) => {
             tracing::warn!(error = %e, code = e.code(), query = %id, "query stopped");
             QueryState::Refused { problem: e.problem() }
@@ -406,25 +448,7 @@ async fn follow(
     };
     let session =
         agreed(node, survey, session::establish(survey, &intro, joined, ours, heard, opened).await).await?;
-    let outcome = match &job {
-        Job::Batch { submissions, at } => match Job::dated(*at, node.clock.now()) {
-            Ok(()) => batch::run(survey, session, submissions, *at).await.map(|_| ()),
-            Err(e) => Err(e),
-        },
-        Job::Finish => Ok(()),
-        Job::Release { due, at } => match Job::dated(*at, node.clock.now()) {
-            Ok(()) => release::run(survey, session, (*due, *at), node.clock.now()).await,
-            Err(e) => Err(e),
-        },
-        Job::Erase { withdrawal, at } => match Job::dated(*at, node.clock.now()) {
-            Ok(()) => erase::run(survey, session, withdrawal, *at).await,
-            Err(e) => Err(e),
-        },
-        Job::Query { release, ticket } => match asked(node, survey, *release, ticket.as_deref()) {
-            Ok(question) => query::run(survey, session, &question, *release).await.map(|_| ()),
-            Err(e) => Err(e),
-        },
-    };
+    let outcome = perform(node, survey, session, &job).await.map(|_| ());
     finish(node, survey, outcome).await
 }
 

@@ -25,17 +25,14 @@ use super::units::Sums;
 pub fn due(survey: &SurveyNode, clock: u64, any: bool) -> Option<u64> {
     let book = survey.book();
     let ledger = book.ledger();
-    let due = match ledger.due(clock) {
-        Some(due) => due,
-        None if any => {
-            let after = ledger.points().last().map(|p| p.time);
-            let time = clock.max(after.map_or(0, |after| after + 1));
-            ledger.rules().schedule.admits_any(after, time, clock).ok()?;
-            time
-        }
-        None => return None,
-    };
-    (!ledger.entering(due).units().is_empty()).then_some(due)
+    let enters = |due: &u64| !ledger.entering(*due).units().is_empty();
+    if let Some(due) = ledger.due(clock).filter(enters) {
+        return Some(due);
+    }
+    let after = ledger.points().last().map(|p| p.time);
+    let time = clock.max(after.map_or(0, |after| after + 1));
+    let admitted = any && ledger.rules().schedule.admits_any(after, time, clock).is_ok();
+    Some(time).filter(|_| admitted).filter(enters)
 }
 
 /// Runs an agreed release session to its commit; `due` and `at` are the leader's. The caller holds the survey's session lock.

@@ -9,10 +9,9 @@ use tercet_mpc::{Output, RingShare};
 use tercet_protocol::survey::Linear;
 use tercet_releases::{Ledger, UnitId};
 
-use super::session::{EngineWire, SessionError, Wire};
+use super::session::SessionError;
 use super::survey::SurveyNode;
 use super::units::{Sums, public};
-use crate::sandbox::Session;
 use crate::store::{LANE_BYTES, Segment};
 
 /// Unit sums by release point: of those in the log, and of one that is about to enter.
@@ -103,27 +102,4 @@ impl<'s> Stored<'s> {
 
 fn share(segment: &Segment, row: usize, lane: usize) -> Option<RingShare> {
     segment.row(row)?.as_chunks::<LANE_BYTES>().0.get(lane).map(RingShare::from_lane)
-}
-
-/// Opens shares with the peers, and nothing else.
-pub async fn open(
-    survey: &SurveyNode,
-    id: [u8; 32],
-    wire: Wire,
-    shares: &[RingShare],
-) -> Result<(Vec<u128>, Wire), SessionError> {
-    if shares.is_empty() {
-        return Ok((Vec::new(), wire));
-    }
-    let row: Vec<u8> = shares.iter().flat_map(|s| s.to_lane()).collect();
-    let lanes = u32::try_from(shares.len()).unwrap_or(u32::MAX);
-    let session = Session { party: survey.me(), id: id.to_vec() };
-    let sandbox = survey.sandbox.clone();
-    let io = EngineWire::new(wire);
-    let engine_io = io.clone();
-    let sums = tokio::task::spawn_blocking(move || sandbox.open_sums(&session, lanes, &[row], engine_io))
-        .await
-        .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
-    let wire = io.into_wire().ok_or_else(|| SessionError::Internal("the engine kept its channels".into()))?;
-    Ok((sums, wire))
 }

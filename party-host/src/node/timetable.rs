@@ -77,15 +77,13 @@ async fn erase(
         tracing::warn!(submission = %withdrawal.submission, detail = problem.detail, "withdrawal refused");
         return Ok(());
     }
-    let at = node.clock.now();
-    let job = Job::Erase { withdrawal: withdrawal.clone(), at };
-    lead::run(node, survey, &job, async |session| erase::run(survey, session, withdrawal, at).await).await
+    let job = Job::Erase { withdrawal: withdrawal.clone(), at: node.clock.now() };
+    lead::run(node, survey, &job).await.map(|_| ())
 }
 
 async fn lead_release(node: &Arc<Node>, survey: &Arc<SurveyNode>, due: u64) -> Result<(), SessionError> {
-    let at = node.clock.now();
-    let job = Job::Release { due, at };
-    lead::run(node, survey, &job, async |session| release::run(survey, session, (due, at), at).await).await
+    let job = Job::Release { due, at: node.clock.now() };
+    lead::run(node, survey, &job).await.map(|_| ())
 }
 
 /// Computes the listed statistics of the newest release point, unless that has been done.
@@ -100,8 +98,7 @@ async fn publish(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), Sessi
         return Ok(());
     }
     let job = Job::Query { release: point, ticket: None };
-    let run = async |session| query::run(survey, session, &question, point).await.map(|_| ());
-    lead::run(node, survey, &job, run).await
+    lead::run(node, survey, &job).await.map(|_| ())
 }
 
 /// A release point now, although none is due: a switch for development.

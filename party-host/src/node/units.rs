@@ -48,7 +48,7 @@ impl Sums {
             let heights: BTreeSet<u64> = member.keys().filter_map(|id| Some(book.place(id)?.height)).collect();
             heights.into_iter().filter_map(|h| Some((h, book.rows_at(h)?))).collect()
         };
-        let mut segments = survey.store.read_segments(survey.id(), wanted);
+        let mut segments = std::pin::pin!(survey.store.read_segments(survey.id(), wanted));
         let mut added = 0;
         while let Some((height, segment)) = segments.try_next().await? {
             if segment.lanes() as usize != lanes {
