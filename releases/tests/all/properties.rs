@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tercet_releases::{
-    DAY, Filter, Ledger, Left, MAX_SKEW, MAX_UNITS, NotDue, Refused, Row, Rules, Schedule, Standing, Waiting, form,
+    DAY, Filter, Ledger, Left, MAX_SKEW, MAX_UNITS, NotDue, Refused, Row, Rules, Schedule, Standing, Waiting,
+    form,
 };
 
 /// What may happen.
@@ -286,10 +287,8 @@ fn at_the_last_release_point_nobody_waits_on() {
 fn one_release_point_has_a_bounded_number_of_units() {
     let schedule = Schedule { opens: 0, closes: 10 * DAY, every: DAY, patience: DAY };
     let labels: Vec<Vec<String>> = (0..MAX_UNITS + 50).map(|i| vec![i.to_string()]).collect();
-    let waiting: Vec<Waiting<'_>> = (0..)
-        .zip(labels.iter().chain(&labels))
-        .map(|(row, label)| Waiting { row, at: 0, label })
-        .collect();
+    let waiting: Vec<Waiting<'_>> =
+        (0..).zip(labels.iter().chain(&labels)).map(|(row, label)| Waiting { row, at: 0, label }).collect();
     let formed = form(&waiting, 2, &schedule, DAY);
     assert_eq!(formed.units.len(), MAX_UNITS);
     assert!((0..).zip(&formed.units).all(|(i, unit)| unit.rows[0] == i), "the oldest first");
@@ -315,4 +314,28 @@ fn a_release_point_that_says_something_else_is_refused() {
     assert_eq!(ledger.enter(DAY, &today.digest()), Err(Refused::Past { time: DAY, last: DAY }));
     assert_eq!(ledger.units_at(1), 0..1);
     assert_eq!((ledger.units_at(0), ledger.units_at(2)), (0..0, 1..1));
+}
+
+/// A release point at which nothing could enter stays due until the next. Who comes in the meantime enters with the next one, or
+/// else would choose the company.
+#[test]
+fn who_comes_after_a_due_time_waits_for_the_next() {
+    let mut ledger = Ledger::new(rules(3, false));
+    for i in 0..2 {
+        ledger.accept([i; 32], &label([0, 0]), DAY - 60).unwrap();
+    }
+    assert_eq!(ledger.due(DAY + 3600), Some(DAY));
+    assert_eq!(ledger.entering(DAY).units(), []);
+    ledger.accept([2; 32], &label([0, 0]), DAY + 1800).unwrap();
+    assert_eq!(ledger.entering(DAY).units(), []);
+    assert_eq!(ledger.entering(2 * DAY).units().len(), 1);
+    // A clock that runs backwards makes nobody older than who came before.
+    ledger.accept([3; 32], &label([0, 0]), 0).unwrap();
+    assert_eq!(ledger.entering(DAY).units(), []);
+    assert_eq!(ledger.entering(2 * DAY).rows(), 4);
+    // Too late for the last one.
+    let last = ledger.rules().schedule.last();
+    ledger.accept([4; 32], &label([0, 0]), last + 1).unwrap();
+    let entering = ledger.entering(last);
+    assert_eq!((entering.rows(), &entering.formation.never[..]), (4, &[4][..]));
 }
