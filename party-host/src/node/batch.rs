@@ -180,7 +180,10 @@ async fn check(
 /// A rejection by the engine as the provider sees it.
 fn problem(rejection: &Rejection) -> Problem {
     let (kind, detail) = match rejection.reason.as_str() {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" | "row-hash-mismatch"
+        "seed-hash-mismatch"
+        | "witness-hash-mismatch"
+        | "proof-hash-mismatch"
+        | "row-hash-mismatch"
         | "binding-mismatch" => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
