@@ -78,3 +78,37 @@ fn a_peer_says_no_status_that_it_cannot_know() {
         }
     }
 }
+
+/// A party whose own program says of every share something else than it has computed, to one peer: that peer stops, and
+/// nobody accepts anything but the truth.
+#[cfg(debug_assertions)]
+#[test]
+fn a_party_that_opens_something_else_is_caught() {
+    let batch = batch();
+    let privates = privates(&batch);
+    for liar in PartyId::ALL {
+        for (name, told) in [("lie-batch-opening", liar.next()), ("lie-batch-vouching", liar.prev())] {
+            let results = TestWorld::new(SEED).run(|party, net| {
+                if party == liar {
+                    tercet_mutants::alter(name, 0);
+                }
+                let items: Vec<_> = batch
+                    .iter()
+                    .zip(&privates[party.index()])
+                    .map(|(s, private)| Item {
+                        statement: &s.statement,
+                        ctx: &CTX,
+                        public: &s.proven.public,
+                        private: private.as_deref(),
+                    })
+                    .collect();
+                verify_batch(&mut Session::new(party, ID), &items, net)
+            });
+            let inconsistent = Err(Abort::Inconsistent { step: Step::ProofOpening, item: 0 });
+            assert_eq!(results[told.index()], inconsistent, "{name} of {liar}");
+            for verdict in results.iter().flatten().flatten() {
+                assert!(matches!(verdict, Verdict::Accepted(_)), "{name} of {liar}: {verdict:?}");
+            }
+        }
+    }
+}

@@ -4,8 +4,8 @@
 use core::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::mutants::alter;
 use crate::noise::Laplace;
+use tercet_mutants::alter;
 
 /// Most times that a program is altered at one place; the first are of all kinds.
 const MOST: usize = 12;

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::compute::shuffle::Rows;
-use crate::mutants::alter;
 use crate::net::FRAME_HEADER_BYTES;
 use crate::testing::Envelope;
+use tercet_mutants::alter;
 
 /// All frames of a run, without headers, in an order of their own for each pair.
 type Frames = Vec<(Envelope, Vec<u8>)>;
