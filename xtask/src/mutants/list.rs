@@ -108,6 +108,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("row-commitments-not-checked", MPC, "proof::tests::binding::row_commitments_are_of_the_rows"),
     mutant("row-commitment-without-key", MPC, "rows::tests::a_row_is_committed_to_with_its_key"),
     // A batch.
+    mutant("batch-opening-not-checked", MPC, "batch::tests::words::a_party_that_opens_something_else_is_caught"),
     mutant("batch-digest-without-statement", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("batch-digest-without-hashes", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("unknown-status-accepted", MPC, "batch::tests::words::a_peer_says_no_status_that_it_cannot_know"),
