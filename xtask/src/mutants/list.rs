@@ -7,18 +7,24 @@
 pub struct Mutant {
     /// The name in the code.
     pub name: &'static str,
-    /// The crate whose test notices it.
-    pub package: &'static str,
+    /// Where the test is.
+    pub tests: Tests,
     /// The test's whole name.
     pub test: &'static str,
 }
 
-const fn mutant(name: &'static str, package: &'static str, test: &'static str) -> Mutant {
-    Mutant { name, package, test }
+const fn mutant(name: &'static str, tests: Tests, test: &'static str) -> Mutant {
+    Mutant { name, tests, test }
 }
 
-const MPC: &str = "tercet-mpc";
-const PROTOCOL: &str = "tercet-protocol";
+/// A package and its tests: those of the library, or an integration test.
+pub type Tests = (&'static str, &'static str);
+
+/// The library's own tests.
+pub const LIB: &str = "lib";
+
+const MPC: Tests = ("tercet-mpc", LIB);
+const PROTOCOL: Tests = ("tercet-protocol", LIB);
 
 /// Switches that only tests throw, at one party: the lies of `mpc/src/compute/tests/liars.rs`.
 pub const LIES: &str = "lie-";
@@ -108,7 +114,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("row-commitments-not-checked", MPC, "proof::tests::binding::row_commitments_are_of_the_rows"),
     mutant("row-commitment-without-key", MPC, "rows::tests::a_row_is_committed_to_with_its_key"),
     // A batch.
-    mutant("batch-opening-not-checked", MPC, "batch::tests::words::a_party_that_opens_something_else_is_caught"),
+    mutant(
+        "batch-opening-not-checked",
+        MPC,
+        "batch::tests::words::a_party_that_opens_something_else_is_caught",
+    ),
     mutant("batch-digest-without-statement", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("batch-digest-without-hashes", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("unknown-status-accepted", MPC, "batch::tests::words::a_peer_says_no_status_that_it_cannot_know"),

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::check::{MEMBERS, Report};
 use crate::command::{self, cargo, root};
-use list::{LIES, MUTANTS, Mutant};
+use list::{LIB, LIES, MUTANTS, Mutant, Tests};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -71,18 +71,20 @@ fn named(only: Option<&str>) -> Result<()> {
         MUTANTS.iter().filter(|m| only.is_none_or(|only| m.name.contains(only))).collect();
     ensure!(!chosen.is_empty(), "no mutant has that name: see xtask/src/mutants/list.rs");
     let programs = build()?;
-    let program = |package: &str| {
-        programs.get(package).with_context(|| format!("{package} has no tests of its own that were built"))
+    let program = |tests: &Tests| {
+        let (package, target) = *tests;
+        let found = programs.get(&(package.to_owned(), target.to_owned()));
+        found.with_context(|| format!("{package} has no tests \"{target}\" that were built"))
     };
     // What fails without a mutant says nothing about it.
-    for (package, test) in chosen.iter().map(|m| (m.package, m.test)).collect::<BTreeSet<_>>() {
-        ensure!(passes(program(package)?, test, None)?, "{package}: {test} fails without any mutant");
+    for (tests, test) in chosen.iter().map(|m| (m.tests, m.test)).collect::<BTreeSet<_>>() {
+        ensure!(passes(program(&tests)?, test, None)?, "{}: {test} fails without any mutant", tests.0);
     }
     let next = AtomicUsize::new(0);
     let survivors = Mutex::new(Vec::new());
     let worker = || -> Result<()> {
         while let Some(mutant) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let alive = passes(program(mutant.package)?, mutant.test, Some(mutant.name))?;
+            let alive = passes(program(&mutant.tests)?, mutant.test, Some(mutant.name))?;
             eprintln!("{} {}", if alive { "SURVIVES" } else { "noticed " }, mutant.name);
             if alive {
                 survivors.lock().unwrap_or_else(PoisonError::into_inner).push(mutant);
@@ -128,11 +130,19 @@ fn passes(program: &Path, test: &str, mutant: Option<&str>) -> Result<bool> {
     Ok(status.success())
 }
 
-/// Builds the unit tests as `cargo xtask test` does: the program of each crate.
-fn build() -> Result<BTreeMap<String, PathBuf>> {
+/// Builds the tests as `cargo xtask test` does: the programs by package and name.
+fn build() -> Result<BTreeMap<(String, String), PathBuf>> {
     let mut build = cargo();
     build
-        .args(["test", "--quiet", "--no-run", "--lib", "--message-format=json-render-diagnostics"])
+        .args([
+            "test",
+            "--quiet",
+            "--no-run",
+            "--lib",
+            "--test",
+            "all",
+            "--message-format=json-render-diagnostics",
+        ])
         .args(MEMBERS);
     let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the tests do not build");
@@ -140,10 +150,22 @@ fn build() -> Result<BTreeMap<String, PathBuf>> {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
         let Some(executable) = message["executable"].as_str() else { continue };
-        let name = message["target"]["name"].as_str().unwrap_or_default();
-        programs.insert(name.replace('_', "-"), PathBuf::from(executable));
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let lib = message["target"]["kind"][0] == "lib";
+        let target = if lib { LIB.to_owned() } else { text(&message["target"]["name"]) };
+        let package = package(&text(&message["package_id"])).to_owned();
+        programs.insert((package, target), PathBuf::from(executable));
     }
     Ok(programs)
+}
+
+/// The name in a package's id: `path+file:///folder#name@version`, or `path+file:///name#version`.
+fn package(id: &str) -> &str {
+    let (path, rest) = id.rsplit_once('#').unwrap_or((id, ""));
+    match rest.split_once('@') {
+        Some((name, _)) => name,
+        None => path.rsplit('/').next().unwrap_or(path),
+    }
 }
 
 /// Every switch in the crates' sources, lies aside.
