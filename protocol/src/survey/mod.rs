@@ -380,7 +380,9 @@ impl SurveyManifest {
         }
         self.validate_statistics()?;
         self.validate_hidden()?;
-        self.validate_noise()
+        self.validate_noise()?;
+        self.validate_orders()?;
+        self.validate_releases()
     }
 
     fn validate_fields(&self) -> Result<(), SurveyError> {
