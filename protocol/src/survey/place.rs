@@ -22,11 +22,6 @@ impl SurveyError {
 /// None where several tables could be meant.
 fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     let (table, name) = key.split_once('.').unwrap_or((key, ""));
-    let header = |line: &str| {
-        let line = line.trim();
-        line.starts_with('[')
-            .then(|| line.trim_start_matches('[').split(']').next().unwrap_or_default().trim())
-    };
     let headers: Vec<usize> =
         text.lines().enumerate().filter(|(_, line)| header(line) == Some(table)).map(|(i, _)| i).collect();
     let [start] = headers[..] else { return None };
@@ -54,6 +49,12 @@ fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     let (line, byte) = value.unwrap_or((line, content.len() - content.trim_start().len()));
     let before = text.lines().nth(line)?.get(..byte)?;
     Some((line + 1, before.chars().count() + 1))
+}
+
+/// The name of the table that begins in this line.
+fn header(line: &str) -> Option<&str> {
+    let line = line.trim();
+    line.starts_with('[').then(|| line.trim_start_matches('[').split(']').next().unwrap_or_default().trim())
 }
 
 #[cfg(test)]
