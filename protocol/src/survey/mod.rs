@@ -338,8 +338,9 @@ impl SurveyManifest {
         if s.statistics.len() > MAX_STATISTICS {
             return Err(invalid("survey.statistics", format!("list at most {MAX_STATISTICS}")));
         }
-        if s.budget == Some(0) {
-            return Err(invalid("survey.budget", "must be at least 1, or be left out"));
+        if s.budget.is_some() {
+            let problem = "leave it out: sums are of whole groups of min_new people, so questions need no budget";
+            return Err(invalid("survey.budget", problem));
         }
         self.source.validate()?;
         if self.notaries.is_empty() || self.notaries.len() > 64 {
