@@ -7,6 +7,7 @@ use super::share::Share;
 use super::transcript::Challenges;
 use crate::bits::Words;
 use crate::circuit::{self, Shares, Wide};
+use crate::compute::kernels::subfield::THETA;
 use crate::field::{Gf128, horner};
 use crate::proof::Reject;
 use crate::statement::{Layout, Statement};
@@ -86,6 +87,14 @@ impl Tables {
     }
 }
 
+/// Sums over bytes from the sums over their bits: bit i counts `base^i`.
+fn bytes<const N: usize>(bits: &[Vec<[Gf128; N]>; 8], base: Gf128) -> impl Iterator<Item = [Gf128; N]> {
+    let column = move |l: usize| {
+        core::array::from_fn(|i| horner(base, bits.iter().rev().filter_map(|bit| Some(bit.get(l)?[i]))))
+    };
+    (0..bits[0].len()).map(column)
+}
+
 /// Lays the bytes of N shares side by side, as words.
 fn interleave<const N: usize>(bytes: [&[u8]; N]) -> Vec<Words<N>> {
     let words = bytes[0].len().div_ceil(8);
@@ -105,6 +114,7 @@ pub fn open<const N: usize>(
 ) -> [Opening; N] {
     let inputs = interleave(shares.map(|s| s.inputs(layout)));
     let out = interleave(shares.map(|s| s.gates(layout)));
+    let inverses: [_; 8] = core::array::from_fn(|k| interleave(shares.map(|s| s.inverses(layout, k))));
     let mut lanes = alloc::vec![[Wide::<Words<N>>::default(); 3]; layout.lanes];
     for (i, share) in shares.iter().enumerate() {
         for (lane, x) in lanes.iter_mut().zip(share.lanes(layout)) {
@@ -113,7 +123,8 @@ pub fn open<const N: usize>(
             (own[0].0[i], own[1].0[i]) = (x as u64, (x >> 64) as u64);
         }
     }
-    let mut backend = Shares::new(shares.map(|s| s.index), &inputs, &lanes, &out, layout.gates);
+    let known = inverses.each_ref().map(Vec::as_slice);
+    let mut backend = Shares::new(shares.map(|s| s.index), &inputs, &lanes, &out, known, layout.gates);
     circuit::evaluate(&mut backend, statement);
     let streams = backend.finish();
 
@@ -123,8 +134,15 @@ pub fn open<const N: usize>(
     let words = layout.rows() / 64;
     let columns =
         |stream: &[Words<N>]| -> Vec<[Gf128; N]> { stream.chunks(words).map(|c| tables.column(c)).collect() };
-    let (left, right) = (columns(&streams.left), columns(&streams.right));
-    let (products, zeros) = (columns(&out), columns(&streams.zeros));
+    let (mut left, mut right) = (columns(&streams.left), columns(&streams.right));
+    let (mut products, zeros) = (columns(&out), columns(&streams.zeros));
+    // The gates of inversions, x^2 y = x and x y^2 = y, from the sums of the bits of x and y.
+    let (x, y) = (streams.inverted.each_ref().map(|x| columns(x)), inverses.each_ref().map(|y| columns(y)));
+    for (x_base, y_base, product) in [(THETA.square(), THETA, &x), (THETA, THETA.square(), &y)] {
+        left.extend(bytes(&x, x_base));
+        right.extend(bytes(&y, y_base));
+        products.extend(bytes(product, THETA));
+    }
 
     let coset = challenges.point + rows.shift();
     core::array::from_fn(|i| {
