@@ -51,6 +51,12 @@ impl Subspace {
         BASIS[self.log as usize]
     }
 
+    /// The point of this index.
+    #[cfg(test)]
+    pub fn point(&self, index: usize) -> Gf128 {
+        self.points[index]
+    }
+
     /// Z(x), which vanishes exactly on V.
     pub fn vanishing(&self, x: Gf128) -> Gf128 {
         self.levels(x)[self.log as usize]

@@ -269,10 +269,12 @@ fn prove_inputs(
         proof: [0; 32],
     };
     let gamma = gamma(statement, ctx, &public);
-    let masks: Vec<_> = (0..2 * layout.columns).map(|_| element(&mut random)).collect();
-    let elements = prove_gates(&layout, gamma, &streams, masks, workers, &mut |done| {
+    // With room for the whole proof: a growing vector would leave secrets behind in freed memory.
+    let mut masks = Vec::with_capacity(layout.proof_elements());
+    masks.extend((0..2 * layout.columns).map(|_| element(&mut random)));
+    let elements = Zeroizing::new(prove_gates(&layout, gamma, &streams, masks, workers, &mut |done| {
         progress(Progress { phase: Phase::Proof, done: 2 + done, total });
-    });
+    }));
     let mut proof = Zeroizing::new(Vec::with_capacity(16 * elements.len()));
     for (x, (a, b)) in elements.iter().zip(shares[0].elements().iter().zip(shares[1].elements())) {
         proof.extend((*x + Gf128::from_bytes(*a) + Gf128::from_bytes(*b)).to_bytes());
@@ -576,9 +578,8 @@ pub(super) fn prove_gates(
     let (on_rows, on_coset) = sums.split_at_mut(n);
     rows.extend(on_rows);
     let values = on_rows.iter().zip(on_coset.as_chunks::<{ extension::BITS }>().0);
-    let values: Vec<_> = values
-        .map(|(value, bits)| *value + top + horner(extension::ZETA, bits.iter().rev().copied()))
-        .collect();
+    let values =
+        values.map(|(value, bits)| *value + top + horner(extension::ZETA, bits.iter().rev().copied()));
     let mut elements = masks;
     elements.extend(values);
     elements.push(top);

@@ -9,7 +9,7 @@ use crate::PartyId;
 use crate::statement::Layout;
 
 /// Largest private part of any statement within the caps, in bytes: what a decoder may be asked to hold.
-pub const PRIVATE_MAX_BYTES: usize = 4 * 1024 * 1024;
+pub const PRIVATE_MAX_BYTES: usize = 2560 * 1024;
 
 const PRIVATE_VERSION: u8 = 1;
 const HEADER_BYTES: usize = 2;

@@ -18,6 +18,7 @@ use crate::field::Gf128;
 use crate::fixed;
 use crate::statement::{Column, Condition, Format, HashAlg, Layout, Number, Output, Said, Statement, Term};
 
+mod linear;
 mod session;
 
 const BLINDER: [u8; 16] = [0x5a; 16];

@@ -13,8 +13,10 @@ pub const HANDSHAKE_SECRET_BYTES: usize = 32;
 pub const MAX_RECORDS: usize = 1024;
 /// Longest text of a record: content, type and padding (RFC 8446, 5.4).
 pub const MAX_RECORD_TEXT: usize = (1 << 14) + 1;
-/// Most bytes of text of both directions together.
-pub const MAX_SESSION_TEXT: usize = 160 * 1024;
+/// Most bytes of text of both directions together, each record rounded up to a multiple of [`COUNTED`].
+pub const MAX_SESSION_TEXT: usize = 96 * 1024;
+/// In what portions bytes of text are counted: a record of one byte costs a block of keystream as well.
+pub const COUNTED: usize = 64;
 /// Most runs of a record.
 pub const MAX_RUNS: usize = 8192;
 
@@ -173,7 +175,7 @@ pub struct Session {
 pub enum SessionError {
     /// Too much.
     #[error(
-        "a session has 1 to {MAX_RECORDS} records in each direction and {MAX_SESSION_TEXT} bytes of text together at most"
+        "a session has 1 to {MAX_RECORDS} records in each direction and {MAX_SESSION_TEXT} bytes of text together at most, each record counted in portions of {COUNTED}"
     )]
     Size,
     /// A record's parts don't fit each other.
@@ -199,9 +201,10 @@ pub enum SessionError {
 }
 
 impl Session {
-    /// Bytes of text in both directions.
+    /// Bytes of text in both directions, as they are counted.
     pub fn text_bytes(&self) -> usize {
-        self.client.iter().chain(&self.server).map(|r| r.ciphertext.len()).sum()
+        let bytes = |r: &Record| r.ciphertext.len().next_multiple_of(COUNTED);
+        self.client.iter().chain(&self.server).map(bytes).sum()
     }
 
     /// Checks everything that the circuit takes for granted.

@@ -197,8 +197,8 @@ fn the_keys_are_half_a_million_gates() {
     assert!((keys..keys + 6_000).contains(&layout.gates), "{layout:?}");
     // Request of 217 bytes, its alert, response of 88 and 2,046 bytes, its alert, tickets of 162.
     let blocks = [218, 3, 89, 2047, 3, 163].map(|bytes: usize| bytes.div_ceil(16));
-    // Of the tickets only the blocks with headers and type are used: at 0, 81 and 162.
-    let unread = blocks[5] - 4;
+    // Of the tickets only the blocks with headers and type are used: of the bytes 0, 81 and 162.
+    let unread = blocks[5] - 3;
     assert_eq!(layout.inversions, 2 * 40 + 160 * (blocks.iter().sum::<usize>() - unread));
 }
 
@@ -454,10 +454,20 @@ fn sessions_are_checked_before_they_are_circuits() {
     let refused = |change: &dyn Fn(&mut Session)| {
         let mut session = honest.clone();
         change(&mut session);
-        let statement = Statement::of_session(columns(), vec![Output::Value(0)], session);
-        matches!(statement, Err(StatementError::Session(_)))
+        match Statement::of_session(columns(), vec![Output::Value(0)], session) {
+            Err(StatementError::Session(error)) => Some(error),
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        }
     };
-    let changes: [&dyn Fn(&mut Session); 14] = [
+    let changes: [&dyn Fn(&mut Session); 16] = [
+        // Too much text; too many records that have hardly any.
+        &|s| s.server = vec![s.server[2].clone(); 48],
+        &|s| {
+            let empty = Record { inner: Inner::Application, ciphertext: vec![0], runs: Vec::new() };
+            s.server.extend(vec![empty; 1000]);
+            s.client.extend(s.server[4..].to_vec());
+        },
         &|s| s.client.clear(),
         &|s| s.server.clear(),
         &|s| s.client = vec![s.client[0].clone(); 1025],
@@ -489,9 +499,11 @@ fn sessions_are_checked_before_they_are_circuits() {
         },
     ];
     for (i, change) in changes.iter().enumerate() {
-        assert!(refused(change), "change {i}");
+        let error = refused(change);
+        assert!(error.is_some(), "change {i}");
+        assert_eq!(error == Some(SessionError::Size), i < 5, "change {i}");
     }
-    assert!(!refused(&|_| {}));
+    assert_eq!(refused(&|_| {}), None);
     // The column's length; a column under a hash; a session's column without one.
     let with = |column: Column, session| Statement::of_session(vec![column], vec![Output::Value(0)], session);
     let shorter = Column { length: 10, ..columns()[0].clone() };
@@ -518,4 +530,40 @@ fn statements_of_sessions_have_one_encoding() {
     }
     assert_eq!(s.shape().layout(), s.layout());
     assert_eq!(s.shape().shape(), s.shape());
+}
+
+#[test]
+fn the_largest_session_is_within_the_limits() {
+    // As much text as there may be, each byte of the kind that costs most gates.
+    // Three records of 16 KiB in each direction; or as many as possible of one byte.
+    let cases = [
+        (Suite::Aes128Gcm, (1 << 14) - 128, 3),
+        (Suite::ChaCha20Poly1305, (1 << 14) - 128, 3),
+        (Suite::ChaCha20Poly1305, 1, 767),
+        (Suite::ChaCha20Poly1305, 1, 768),
+    ];
+    for (suite, length, records) in cases {
+        let inert = Run::Inert { kind: InertKind::EscapedText, continued: false, length };
+        let record = Record { inner: Inner::Application, ciphertext: vec![0; length + 1], runs: vec![inert] };
+        let column = Run::Column { column: 0, length: 11 };
+        let first = Record { inner: Inner::Application, ciphertext: vec![0; 12], runs: vec![column] };
+        let session = Session {
+            suite,
+            t1: [0; 32],
+            t2: [0; 32],
+            server_secret: [0; 32],
+            client: vec![record.clone(); records],
+            server: [vec![first], vec![record; records]].concat(),
+        };
+        let bytes = session.text_bytes();
+        let statement = Statement::of_session(columns(), vec![Output::Value(0)], session);
+        assert_eq!(statement.is_ok(), records < 768, "{bytes}");
+        if let Ok(statement) = statement {
+            let layout = statement.layout();
+            for party in PartyId::ALL {
+                assert!(PrivatePart::encoded_bytes(party, &layout) <= PRIVATE_MAX_BYTES, "{layout:?}");
+            }
+            assert_eq!(Statement::decode(&statement.encode()).as_ref(), Ok(&statement));
+        }
+    }
 }
