@@ -11,13 +11,20 @@ use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
+mod check;
 mod descriptor;
+mod exposes;
 mod hidden;
 mod noise;
+mod place;
+mod releases;
+mod secret;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
-pub use hidden::{Atom, Guard};
+pub use exposes::OrderList;
 pub use noise::NoiseSection;
+pub use releases::{ReleasesSection, duration};
+pub use secret::{Linear, SecretBlock, SecretPartition};
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -40,6 +47,9 @@ pub const MAX_SURVEY_BYTES: usize = 256 * 1024;
 pub struct SurveyManifest {
     /// What is asked and released.
     pub survey: SurveySection,
+    /// When people enter the statistics. Without it, the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<ReleasesSection>,
     /// Which exchange with which server counts.
     pub source: SourceSection,
     /// Notaries whose attestations are accepted.
@@ -89,6 +99,9 @@ pub struct SurveySection {
     pub resubmission: Resubmission,
     /// Statistics that may be released.
     pub statistics: Vec<String>,
+    /// Those of them that publish a single person's value: `max`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposes: Vec<String>,
 }
 
 impl SurveySection {
@@ -271,7 +284,7 @@ impl SurveyManifest {
             return Err(SurveyError::TooLarge(text.len()));
         }
         let manifest: Self = toml::from_str(text).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        manifest.validate()?;
+        manifest.validate().map_err(|e| e.placed(text))?;
         Ok(manifest)
     }
 
@@ -325,8 +338,10 @@ impl SurveyManifest {
         if s.statistics.len() > MAX_STATISTICS {
             return Err(invalid("survey.statistics", format!("list at most {MAX_STATISTICS}")));
         }
-        if s.budget == Some(0) {
-            return Err(invalid("survey.budget", "must be at least 1, or be left out"));
+        if s.budget.is_some() {
+            let problem =
+                "leave it out: sums are of whole groups of min_new people, so questions need no budget";
+            return Err(invalid("survey.budget", problem));
         }
         self.source.validate()?;
         if self.notaries.is_empty() || self.notaries.len() > 64 {
@@ -366,7 +381,9 @@ impl SurveyManifest {
         }
         self.validate_statistics()?;
         self.validate_hidden()?;
-        self.validate_noise()
+        self.validate_noise()?;
+        self.validate_orders()?;
+        self.validate_releases()
     }
 
     fn validate_fields(&self) -> Result<(), SurveyError> {
