@@ -17,6 +17,7 @@ mod reproducible;
 mod sbom;
 mod terraform;
 mod up;
+mod workflows;
 
 use clap::{Parser, Subcommand};
 
