@@ -33,7 +33,7 @@ pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String
         noise.iter().for_each(|n| _ = writeln!(out, "  {n}"));
     }
     let (n, height) = (result.submissions, result.height);
-    let _ = writeln!(out, "\n{n} submissions, log height {height}, released {}", utc(result.released_at));
+    let _ = writeln!(out, "\n{n} submissions, log height {height}, released {}", utc(result.release.time));
     let _ = writeln!(out, "survey {}", survey.id());
     printable(&out)
 }
@@ -221,6 +221,10 @@ mod tests {
     use tercet_protocol::ids::{EngineDigest, EntryHash, PublicKey, QueryId, SurveyId};
     use tercet_protocol::survey::SurveyManifest;
 
+    use tercet_protocol::release_point::ReleasePoint;
+
+    use tercet_protocol::release_point::ReleasePoint;
+
     use super::*;
 
     fn part(label: &str, submissions: Option<u64>, value: &str) -> PartValue {
@@ -261,11 +265,12 @@ mod tests {
         ReleasedStatistics {
             survey: SurveyId([1; 32]),
             query: QueryId([2; 16]),
+            release: ReleasePoint { number: 2, time: 1_750_000_000, rows: 40, units: 3, erased_rows: 1 },
             height: 3,
             head: EntryHash([4; 32]),
             filter: Filter::default().or("country", "DE"),
             submissions: 24,
-            released_at: 1_750_000_000,
+            not_told_apart: Some(6),
             statistics: vec![
                 one("quantile:0.9", "20"),
                 one("median", "-5"),

@@ -9,14 +9,14 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use reqwest::Method;
-use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use serde::Serialize;
 use tercet_kernels::Cores;
 use tercet_mpc::proof::{ColumnWitness, Progress, prove_on};
 use tercet_mpc::statement::Statement;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
-use tercet_protocol::keys::KeyError;
+use tercet_protocol::keys::{KeyError, SigningKey};
 use tercet_protocol::policy::{Denied, SurveyVerifier};
 use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Receipt, ShareUpload, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
@@ -169,9 +169,14 @@ pub fn prepare(
         .iter()
         .map(|o| ColumnWitness { bytes: o.bytes.clone(), blinder: o.blinder.clone() })
         .collect();
-    let mut public =
-        PublicPart { survey: survey.id(), presentation: presentation.to_vec(), share_hashes: Vec::new() };
-    let seed = proof_seed(survey.id(), presentation, &opened.openings, generation)?;
+    let secrets = ProviderSecrets::of(survey.id(), presentation, &opened.openings)?;
+    let mut public = PublicPart {
+        survey: survey.id(),
+        withdrawal_key: secrets.withdrawal_key()?.public(),
+        presentation: presentation.to_vec(),
+        share_hashes: Vec::new(),
+    };
+    let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
     let context = public.proof_context();
     let proven = prove_on(&Cores::all(), &opened.statement, &witness, &context, &seed, &mut progress)
@@ -180,26 +185,43 @@ pub fn prepare(
     Ok(Prepared::from_parts(public, proven.private))
 }
 
-/// The seed of all the proof's randomness: HKDF-SHA256 of the blinders, which are uniform, known to the provider
-/// alone and fresh for each notarization. Everything that the proof depends on is in `info` or the salt, so one
-/// seed never serves two different proofs, whose masks would then cancel.
-fn proof_seed(
+/// Everything random in a submission comes from here: HKDF-SHA256 of the commitments' blinders, which are uniform, known
+/// to the provider alone and fresh for each notarization. So the same files give the same submission on every run.
+struct ProviderSecrets {
+    key: Prk,
     survey: SurveyId,
-    presentation: &[u8],
-    openings: &[Opening],
-    generation: u32,
-) -> Result<Zeroizing<[u8; 32]>, Error> {
-    let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
-    let salt = format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
-    let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
-    let hash = sha256(&[presentation]);
-    let generation = generation.to_le_bytes();
-    let info: [&[u8]; 3] = [survey.as_ref(), &hash, &generation];
-    let mut seed = Zeroizing::new([0; 32]);
-    key.expand(&info, HKDF_SHA256)
-        .and_then(|okm| okm.fill(seed.as_mut_slice()))
-        .map_err(|_| KeyError::Invalid("a seed of HKDF's own length"))?;
-    Ok(seed)
+    presentation: [u8; 32],
+}
+
+impl ProviderSecrets {
+    fn of(survey: SurveyId, presentation: &[u8], openings: &[Opening]) -> Result<Self, Error> {
+        let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
+        let salt =
+            format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
+        let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
+        Ok(Self { key, survey, presentation: sha256(&[presentation]) })
+    }
+
+    /// The seed of all the proof's randomness. Everything that the proof depends on is in `info` or the salt, so one
+    /// seed never serves two different proofs, whose masks would then cancel.
+    fn proof_seed(&self, generation: u32) -> Result<Zeroizing<[u8; 32]>, Error> {
+        self.expand(&[self.survey.as_ref(), &self.presentation, &generation.to_le_bytes()])
+    }
+
+    /// The key that withdraws the submission: the same for all generations, since at most one of them is accepted.
+    fn withdrawal_key(&self) -> Result<SigningKey, Error> {
+        let seed = self.expand(&[self.survey.as_ref(), &self.presentation, b"tercet withdrawal key v1"])?;
+        Ok(SigningKey::from_seed(&seed)?)
+    }
+
+    fn expand(&self, info: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>, Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        self.key
+            .expand(info, HKDF_SHA256)
+            .and_then(|okm| okm.fill(seed.as_mut_slice()))
+            .map_err(|_| KeyError::Invalid("a seed of HKDF's own length"))?;
+        Ok(seed)
+    }
 }
 
 /// Checks, proves, uploads and waits for the three receipts.
@@ -296,11 +318,19 @@ fn known(deployment: &Deployment, id: SubmissionId, status: SubmissionStatus) ->
         SubmissionState::Rejected { problem } => {
             Err(Error::Refused { from: decider(deployment, &problem), problem: Box::new(problem) })
         }
+        SubmissionState::Withdrawn { .. } => {
+            Err(Error::Refused { from: COORDINATOR.into(), problem: Box::new(withdrawn()) })
+        }
         SubmissionState::Pending => {
             let cause = Error::TimedOut("the coordinator calls it pending but gave no ticket".into());
             Err(Error::Unconfirmed { id, cause: Box::new(cause) })
         }
     }
+}
+
+fn withdrawn() -> Problem {
+    let detail = "it was erased as its provider wished, and cannot be sent again";
+    Problem::new(ProblemKind::Withdrawn, detail)
 }
 
 fn decider(deployment: &Deployment, problem: &Problem) -> String {
@@ -425,6 +455,9 @@ async fn deliver(
             }
             SubmissionState::Rejected { problem } => {
                 return Err(Error::Refused { from, problem: Box::new(problem) });
+            }
+            SubmissionState::Withdrawn { .. } => {
+                return Err(Error::Refused { from, problem: Box::new(withdrawn()) });
             }
             SubmissionState::Pending => {}
         }

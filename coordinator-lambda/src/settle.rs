@@ -191,7 +191,7 @@ impl Coordinator {
             return View::Silent;
         }
         match status.state {
-            SubmissionState::Pending => View::Pending,
+            SubmissionState::Pending | SubmissionState::Withdrawn { .. } => View::Pending,
             SubmissionState::Rejected { problem } => match passed_on(problem, party) {
                 Some(problem) => View::Rejected(problem),
                 None => View::Silent,

@@ -16,6 +16,7 @@ use tercet_protocol::ids::{
 };
 use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
+use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::{Receipt, Ticket};
 use tercet_protocol::survey::PROTOCOL_VERSION;
@@ -108,6 +109,7 @@ pub fn api_seeds() -> Vec<Vec<u8>> {
             height: 1,
             head: EntryHash([5; 32]),
             submissions: 2,
+            release: 1,
             party: 0,
             engine: EngineDigest([7; 32]),
         }),
@@ -174,9 +176,7 @@ fn signed_result() -> SignedResult {
         unit: "ETH".into(),
         value: Some("1.5".into()),
         exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
-        submissions: None,
-        noise: Vec::new(),
-        parts: Vec::new(),
+        ..StatisticValue::default()
     };
     let group = PartValue { label: "DE".into(), submissions: Some(2), ..PartValue::default() };
     let grouped = StatisticValue { statistic: "mean@country".into(), parts: vec![group], ..mean.clone() };
@@ -185,11 +185,12 @@ fn signed_result() -> SignedResult {
     let result = ReleasedStatistics {
         survey: SURVEY,
         query: QueryId([3; 16]),
+        release: ReleasePoint { number: 1, time: 6, rows: 2, units: 1, erased_rows: 0 },
         height: 1,
         head: EntryHash([5; 32]),
         filter: filter(),
         submissions: 2,
-        released_at: 6,
+        not_told_apart: Some(1),
         statistics: vec![mean, undefined, grouped, counted],
     };
     let signatures = KEYS.each_ref().map(|key| result.sign(key));

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use tercet_mpc::noise::Laplace;
-use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::statement::Lane;
-pub use tercet_mpc::statistics::{Epsilon, Family, Measure, Permit, Statistic, StatisticError, Target};
+pub use tercet_mpc::statistics::{
+    Epsilon, Family, Measure, Ordered, Permit, Statistic, StatisticError, Target,
+};
 use tercet_mpc::statistics::{Exact, Facts, Value, evaluate, submissions};
 use tercet_mpc::{Output, Term, fixed};
 
@@ -21,8 +22,8 @@ pub struct Opened {
     pub lanes: Vec<Lane>,
     /// Their sums, in the same order.
     pub sums: Vec<u128>,
-    /// For each column that was sorted: its index, what was asked, the answer.
-    pub orders: Vec<(u8, OrderRequest, OrderAnswer)>,
+    /// For each column that was sorted, what was read off it.
+    pub orders: Vec<Ordered>,
     /// The noise of sums that have some.
     pub noise: BTreeMap<Output, Laplace>,
 }

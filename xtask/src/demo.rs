@@ -18,6 +18,7 @@ use tercet_client::query::{self, QueryOptions, ResultFile};
 use tercet_client::submit::{self, Prepared, SubmitOptions};
 use tercet_mpc::{Binding, ColumnWitness, HashAlg, Statement};
 use tercet_protocol::api::Problem;
+use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::random;
 use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::submission::PublicPart;
@@ -244,6 +245,7 @@ impl Providers {
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
         let mut public = PublicPart {
             survey: survey.id(),
+            withdrawal_key: PublicKey([0; 32]),
             presentation: notarized.presentation.clone(),
             share_hashes: Vec::new(),
         };
@@ -273,6 +275,7 @@ impl Providers {
         notarized.presentation[at + 6] ^= 1;
         let public = PublicPart {
             survey: self.deployment.survey.id(),
+            withdrawal_key: PublicKey([0; 32]),
             presentation: notarized.presentation,
             share_hashes: vec![0; tercet_mpc::ShareHashes::BYTES],
         };

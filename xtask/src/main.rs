@@ -9,6 +9,7 @@ mod emulated;
 mod engine;
 mod fuzz;
 mod localstack;
+mod mutants;
 mod oracle;
 mod package;
 mod python;
@@ -42,6 +43,8 @@ enum Task {
     Test(check::Options),
     /// Measures speed and size, beside the limits that the project sets itself.
     Bench(bench::Options),
+    /// Alters the program in many ways and sees whether the tests notice.
+    Mutants(mutants::Options),
     /// Searches for inputs that break a decoder.
     Fuzz(fuzz::Options),
     /// Packs the coordinator for Lambda, reproducibly.
@@ -63,6 +66,7 @@ fn main() -> std::process::ExitCode {
         Task::Up(options) => up::run(&options),
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Mutants(options) => mutants::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),
         Task::Container(options) => container::run_task(&options),

@@ -86,6 +86,7 @@ pub async fn status(args: &Status) -> Result<(), Error> {
             format!("accepted: three receipts verified, log height {height}")
         }
         SubmissionState::Rejected { problem } => format!("rejected: {}", printable(&problem.to_string())),
+        SubmissionState::Withdrawn { .. } => "withdrawn: its shares are erased".to_owned(),
     };
     output::text(&format!("{state}\nsubmission {}\nsurvey {}\n", status.submission, status.survey));
     Ok(())

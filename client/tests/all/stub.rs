@@ -24,6 +24,7 @@ use tercet_protocol::api::{
 use tercet_protocol::ids::{EngineDigest, EntryHash, Nullifier, QueryId, Signature, SubmissionId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::OperatorManifest;
+use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{Fraction, ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::{PublicPart, Receipt, ShareUpload, Ticket, open_private};
 use tercet_protocol::survey::SurveyDescriptor;
@@ -212,18 +213,17 @@ impl World {
             unit: if name == "count" { String::new() } else { "ETH".into() },
             value: Some("1.5".into()),
             exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
-            submissions: None,
-            noise: Vec::new(),
-            parts: Vec::new(),
+            ..StatisticValue::default()
         };
         let result = ReleasedStatistics {
             survey: self.survey.id(),
             query,
+            release: ReleasePoint { number: 1, time: 1_750_000_000, rows: 24, units: 1, erased_rows: 0 },
             height: 4,
             head: EntryHash([5; 32]),
             filter: self.queries.get(&query).map(|q| q.filter.clone()).unwrap_or_default(),
             submissions: 24,
-            released_at: 1_750_000_000,
+            not_told_apart: None,
             statistics: statistics.iter().map(value).collect(),
         };
         self.signed(result)

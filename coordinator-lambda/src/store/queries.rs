@@ -147,7 +147,7 @@ impl Store {
             .expression_attribute_names("#result", "result")
             .expression_attribute_values(":result", json(NAME, result)?)
             .expression_attribute_values(":height", number(released.height))
-            .expression_attribute_values(":at", number(released.released_at))
+            .expression_attribute_values(":at", number(released.release.time))
             .expression_attribute_values(":width", number(width))
             .send()
             .await;

@@ -8,7 +8,6 @@ use super::extension::{self, Element, Extension};
 use super::points::Subspace;
 use super::share::{Explicit, PrivatePart, Share, ShareHashes};
 use super::transcript::{commitments, element, gamma};
-use crate::PartyId;
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Counter, Plain, Streams};
 use crate::decimal::DecimalError;
@@ -18,6 +17,7 @@ use crate::statement::session::{HANDSHAKE_SECRET_BYTES, Session};
 use crate::statement::{
     BLINDER_BYTES, Binding, Column, Condition, Lane, Layout, Part, Said, Statement, Term, TextError,
 };
+use crate::{PartyId, mutant, rows};
 
 /// The secret behind one column's commitment.
 #[derive(Clone)]
@@ -234,8 +234,12 @@ fn prove_inputs(
     // Everything that the proof depends on: two statements about one secret, two layouts of one session, share no mask.
     let mut parts: Vec<&[u8]> = alloc::vec![&seed[..], &ctx[..]];
     let encoded = statement.encode();
-    parts.push(&encoded);
-    parts.push(inputs);
+    if !mutant!("prover-without-statement") {
+        parts.push(&encoded);
+    }
+    if !mutant!("prover-without-witness") {
+        parts.push(inputs);
+    }
     let mut random = commitments::prover(&parts).stream();
     let mut fresh = || {
         let mut bytes = Zeroizing::new([0; 32]);
@@ -267,8 +271,15 @@ fn prove_inputs(
         seeds: [0, 1].map(|i| commitments::seed(i, &seeds[i])),
         witness: commitments::witness(&blind, &witness),
         proof: [0; 32],
+        rows: [0, 1, 2].map(|i| {
+            let secret = if i < 2 { &seeds[i] } else { &blind };
+            rows::commitment(&rows::key(secret), lanes.iter().map(|lane| lane[i]))
+        }),
     };
     let gamma = gamma(statement, ctx, &public);
+    if mutant!("prover-masks-public") {
+        random = commitments::prover(&[]).stream();
+    }
     // With room for the whole proof: a growing vector would leave secrets behind in freed memory.
     let mut masks = Vec::with_capacity(layout.proof_elements());
     masks.extend((0..2 * layout.columns).map(|_| element(&mut random)));
@@ -282,7 +293,8 @@ fn prove_inputs(
     public.proof = commitments::proof(&blind, &proof);
 
     let explicit = Explicit { blind, share: Share { index: 2, witness, proof } };
-    let private = PartyId::ALL.map(|party| PrivatePart::new(party, &seeds, &explicit).encode());
+    let binding = commitments::binding(statement, ctx, &public);
+    let private = PartyId::ALL.map(|party| PrivatePart::new(party, binding, &seeds, &explicit).encode());
     Ok(Proven { public, private })
 }
 

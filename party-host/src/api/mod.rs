@@ -100,6 +100,10 @@ async fn upload(
         SubmissionState::Accepted { .. } => StatusCode::OK,
         SubmissionState::Pending => StatusCode::ACCEPTED,
         SubmissionState::Rejected { problem } => return Err(Failure(problem)),
+        SubmissionState::Withdrawn { .. } => {
+            let detail = "it was erased as its provider wished, and cannot be sent again";
+            return Err(Failure(Problem::new(ProblemKind::Withdrawn, detail)));
+        }
     };
     Ok((code, json(&status)).into_response())
 }

@@ -80,7 +80,7 @@ pub async fn run(
     let mut valid = Vec::new();
     for (upload, verdict) in uploads.iter().zip(verdicts) {
         match verdict {
-            Verdict::Accepted(shares) => valid.push((upload, shares)),
+            Verdict::Accepted(accepted) => valid.push((upload, Zeroizing::new(accepted.row))),
             Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
         }
     }
@@ -180,7 +180,11 @@ async fn check(
 /// A rejection by the engine as the provider sees it.
 fn problem(rejection: &Rejection) -> Problem {
     let (kind, detail) = match rejection.reason.as_str() {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" => (
+        "seed-hash-mismatch"
+        | "witness-hash-mismatch"
+        | "proof-hash-mismatch"
+        | "row-hash-mismatch"
+        | "binding-mismatch" => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
         ),

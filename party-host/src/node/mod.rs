@@ -264,6 +264,7 @@ impl Node {
             height,
             head,
             submissions,
+            release: 0,
             party: survey.me(),
             engine: survey.sandbox.digest(),
         })

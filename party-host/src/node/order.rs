@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tercet_mpc::Output;
-use tercet_mpc::order::{OrderAnswer, OrderRequest};
+use tercet_mpc::order::OrderRequest;
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::sha256;
-use tercet_protocol::statistic::{Opened, Target};
+use tercet_protocol::statistic::{Opened, Ordered, Target};
 
 use super::pairs;
 use super::plan::Plan;
@@ -22,8 +22,8 @@ use crate::store::Segment;
 /// where an exchange took 0.3 to 0.4 ms and the pace was half of it or less.
 const ENGINE: Duration = Duration::from_micros(300);
 
-/// For one set of rows: each column that was sorted, what was asked, the answer.
-pub type Orders = Vec<(u8, OrderRequest, OrderAnswer)>;
+/// For one set of rows, what was read off each column that was sorted.
+pub type Orders = Vec<Ordered>;
 
 /// A session's binding values.
 pub struct Bound {
@@ -144,7 +144,8 @@ pub async fn read(
                 pace_us = context.exchange_ns / 1000,
                 "sorted"
             );
-            orders.push((*column, request.clone(), reading.answer));
+            let (request, answer) = (request.clone(), reading.answer);
+            orders.push(Ordered { column: *column, values: *values, request, answer });
             wire = io.into_wire().ok_or_else(|| internal("the engine kept its channels"))?;
         }
         all.push(orders);

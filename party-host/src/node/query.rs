@@ -10,6 +10,7 @@ use tercet_mpc::{Condition, Output, RingShare, Term};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Signature;
+use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
 use tercet_protocol::statistic::{Opened, OpenedGroup, Statistic, release as evaluate};
 use tercet_protocol::survey::SurveyManifest;
@@ -98,11 +99,12 @@ pub async fn run(
     let result = ReleasedStatistics {
         survey: survey.id(),
         query: *query,
+        release: ReleasePoint { number: height, time: *released_at, ..ReleasePoint::default() },
         height,
         head,
         filter: filter.clone(),
         submissions,
-        released_at: *released_at,
+        not_told_apart: None,
         statistics,
     };
     let own = result.sign(survey.identity());

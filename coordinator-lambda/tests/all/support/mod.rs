@@ -53,6 +53,11 @@ impl Clock for TestClock {
     }
 }
 
+/// The key with which the provider of this number withdraws.
+pub fn withdrawal_key(provider: usize) -> SigningKey {
+    SigningKey::from_seed(&[provider as u8 + 100; 32]).unwrap()
+}
+
 /// Folder of the fixtures.
 pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/vectors")
@@ -164,6 +169,7 @@ impl World {
     pub fn public(&self, provider: usize, variant: u8) -> PublicPart {
         PublicPart {
             survey: self.survey_id(),
+            withdrawal_key: withdrawal_key(provider).public(),
             presentation: presentation(provider),
             share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
         }

@@ -14,6 +14,7 @@ use tercet_protocol::api::{
 };
 use tercet_protocol::ids::{EntryHash, Nullifier, QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
+use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::Receipt;
 
@@ -186,11 +187,12 @@ pub fn result(
     let result = ReleasedStatistics {
         survey: asked.survey,
         query,
+        release: ReleasePoint { number: height, time: released_at, rows: 24, units: 2, erased_rows: 0 },
         height,
         head: EntryHash([height as u8; 32]),
         filter: asked.filter.clone(),
         submissions: 24,
-        released_at,
+        not_told_apart: None,
         statistics: asked.statistics.iter().map(value).collect(),
     };
     let signatures = [0, 1, 2].map(|i: usize| result.sign(&keys[i]));

@@ -10,7 +10,7 @@ use tercet_protocol::ids::EngineDigest;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::{Lane, Output, Part};
 use tercet_mpc::statistics::Statistic;
-use tercet_protocol::statistic::{Opened, release};
+use tercet_protocol::statistic::{Opened, Ordered, release};
 
 use super::world::{World, cohort, manifest, sandbox, vectors};
 
@@ -136,7 +136,7 @@ async fn sorted_values_come_out_as_the_clear_text_says() {
         submissions: rows,
         lanes: vec![Lane { output: Output::Value(0), part: Part::Whole, signed: true }],
         sums: vec![values.iter().sum::<i128>().cast_unsigned()],
-        orders: vec![(0, request.clone(), request.answer(&plain))],
+        orders: vec![Ordered { column: 0, values: rows, answer: request.answer(&plain), request }],
         ..Opened::default()
     };
     assert_eq!(result.result.statistics, release(&survey, &statistics, &opened, &BTreeMap::new()));

@@ -10,7 +10,7 @@ use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::result::{SignedResult, StatisticValue};
-use tercet_protocol::statistic::{Opened, permitted, release};
+use tercet_protocol::statistic::{Opened, Ordered, permitted, release};
 use tercet_protocol::survey::SurveyManifest;
 
 use super::honest::values;
@@ -110,7 +110,7 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
         submissions: values.len() as u64,
         lanes,
         sums,
-        orders: vec![(0, request, answer)],
+        orders: vec![Ordered { column: 0, values: values.len() as u64, request, answer }],
         ..Opened::default()
     };
     release(manifest, &statistics, &opened, &BTreeMap::new())

@@ -277,7 +277,12 @@ impl World {
         witnesses: &[ColumnWitness],
         seed: u8,
     ) -> Prepared {
-        let mut public = PublicPart { survey: self.survey_id(), presentation, share_hashes: Vec::new() };
+        let mut public = PublicPart {
+            survey: self.survey_id(),
+            withdrawal_key: PublicKey([0; 32]),
+            presentation,
+            share_hashes: Vec::new(),
+        };
         let context = public.proof_context();
         let proven = tercet_mpc::prove(statement, witnesses, &context, &[seed; 32], &mut |_| {}).unwrap();
         public.share_hashes = proven.public.encode().to_vec();
