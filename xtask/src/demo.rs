@@ -16,7 +16,7 @@ use tercet_client::http::{HttpOptions, Url};
 use tercet_client::notarize::{self, Headers, Notarized, Plan};
 use tercet_client::query::{self, QueryOptions, ResultFile};
 use tercet_client::submit::{self, Prepared, SubmitOptions};
-use tercet_mpc::{ColumnWitness, HashAlg, Statement};
+use tercet_mpc::{Binding, ColumnWitness, HashAlg, Statement};
 use tercet_protocol::api::Problem;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::random;
@@ -240,8 +240,8 @@ impl Providers {
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
         let honest = admitted.statement(survey.manifest())?;
         let mut columns = honest.columns().to_vec();
-        columns[0].alg = HashAlg::Sha256;
-        columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        let commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        columns[0].binding = Binding::Hash { alg: HashAlg::Sha256, commitment };
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
         let mut public = PublicPart {
             survey: survey.id(),
