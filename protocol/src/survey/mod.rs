@@ -11,6 +11,7 @@ use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
+mod about;
 mod descriptor;
 mod hidden;
 mod noise;
@@ -68,6 +69,18 @@ pub struct SurveySection {
     pub name: String,
     /// One line for people.
     pub title: String,
+    /// Who asks: a name that providers know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where questions and complaints go: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// What the statistics are for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// How long the parties keep the shares, in the owner's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
     /// Earliest attested connection time.
     #[serde(with = "time::serde::rfc3339")]
     pub opens: OffsetDateTime,
@@ -310,6 +323,7 @@ impl SurveyManifest {
         if s.title.len() > 200 || s.title.chars().any(char::is_control) {
             return Err(invalid("survey.title", "write one line of at most 200 bytes"));
         }
+        s.validate_about()?;
         if s.opens >= s.closes {
             return Err(invalid("survey.closes", "must be later than survey.opens"));
         }

@@ -26,6 +26,25 @@ fn the_example_is_accepted() {
 }
 
 #[test]
+fn who_asks_and_what_for_is_told() {
+    let about = "owner = \"A University\"\ncontact = \"mail@example.edu\"\npurpose = \"A study.\"\n\
+                 retention = \"Until the end of 2027.\"\n";
+    let text = SURVEY.replacen("[survey]\n", &format!("[survey]\n{about}"), 1);
+    let survey = SurveyManifest::from_toml(&text).unwrap().survey;
+    assert_eq!(survey.owner.as_deref(), Some("A University"));
+    assert!(survey.missing_about().is_empty());
+    let old = SurveyManifest::from_toml(SURVEY).unwrap();
+    assert_eq!(old.survey.missing_about(), ["owner", "contact", "purpose", "retention"]);
+    assert!(!serde_json::to_string(&old).unwrap().contains("owner"), "old files keep their id");
+    for key in ["owner", "contact", "purpose", "retention"] {
+        for bad in [String::new(), " ".into(), "a\\nb".into(), "x".repeat(501)] {
+            let text = SURVEY.replacen("[survey]\n", &format!("[survey]\n{key} = \"{bad}\"\n"), 1);
+            assert_eq!(refused_key(&text), format!("survey.{key}"));
+        }
+    }
+}
+
+#[test]
 fn each_wrong_value_is_refused_at_its_key() {
     let cases = [
         ("name = \"exchange-eth-balance\"", "name = \"Exchange\"", "survey.name"),
