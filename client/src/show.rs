@@ -414,7 +414,16 @@ mod tests {
         assert_eq!(rows[1], "quantile:0.9,eth,,24,20,ETH,,,,2,2025-06-15T15:06:40Z");
         assert_eq!(rows[3], format!("mean,eth,,24,1.5,ETH,,,\"{}\",2,2025-06-15T15:06:40Z", noise(&added())));
         assert_eq!(rows[4], "gini,eth,,24,,,,,,2,2025-06-15T15:06:40Z");
-        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1,");
-        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1,");
+        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1,,2,2025-06-15T15:06:40Z");
+        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1,,2,2025-06-15T15:06:40Z");
+        // A group's label is text of a provider's page (field case A30): no spreadsheet may run it.
+        for (label, shown) in
+            [("=2+5", "'=2+5"), ("@SUM(A1)", "'@SUM(A1)"), ("-1+2", "'-1+2"), ("+1", "'+1"), ("\u{202e}x", "\\u{202e}x")]
+        {
+            let mut result = result();
+            result.statistics[6].parts[0].label = label.into();
+            let csv = to_csv(&result).unwrap();
+            assert_eq!(csv.lines().nth(10).unwrap().split(',').nth(2), Some(shown));
+        }
     }
 }
