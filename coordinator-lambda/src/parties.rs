@@ -8,9 +8,8 @@ use tercet_protocol::api::{PartySurveyStatus, Problem, QueryStatus, ReleaseNow, 
 use tercet_protocol::ids::{QueryId, SubmissionId, SurveyId};
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::result::SignedResult;
+use tercet_protocol::survey::MAX_RESULT;
 use tercet_protocol::withdrawal::Withdrawal;
-
-use crate::store::results::MAX_RESULT;
 
 /// Largest answer read from a party, in bytes: a result as long as the table keeps, and what surrounds it.
 const MAX_ANSWER: usize = MAX_RESULT - 4096;

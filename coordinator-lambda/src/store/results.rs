@@ -3,15 +3,13 @@
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use tercet_protocol::ids::sha256;
+use tercet_protocol::survey::MAX_RESULT;
 
 use super::item::{number, text};
 use super::{Key, Store, StoreError, service};
 
 /// Most bytes of text in one item; DynamoDB takes 400 KB with names and keys.
 const CHUNK: usize = 300_000;
-/// Longest text kept, in bytes: with headers it has to fit into a Lambda function's answer of 6 MB.
-pub const MAX_RESULT: usize = 4 * 1024 * 1024;
-
 fn chunk_key(hash: &str, index: usize) -> Key {
     Key::new(format!("result#{hash}"), format!("{index:04}"))
 }

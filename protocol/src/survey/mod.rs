@@ -15,10 +15,12 @@ mod about;
 mod descriptor;
 mod hidden;
 mod noise;
+mod size;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use hidden::{Atom, Guard};
 pub use noise::NoiseSection;
+pub use size::MAX_RESULT;
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -379,6 +381,7 @@ impl SurveyManifest {
             }
         }
         self.validate_statistics()?;
+        self.validate_size()?;
         self.validate_hidden()?;
         self.validate_noise()
     }
