@@ -59,16 +59,22 @@ fn identity(deployment: &Deployment, out: &mut Lines) {
     out.say("survey", &deployment.survey.id().to_string());
     let unsaid = "the survey does not say";
     let owner = s.owner.as_deref().unwrap_or(unsaid);
-    out.say("asked by", &match &s.contact {
-        Some(contact) => format!("{owner} (contact: {contact})"),
-        None => format!("{owner} (contact: {unsaid})"),
-    });
+    out.say(
+        "asked by",
+        &match &s.contact {
+            Some(contact) => format!("{owner} (contact: {contact})"),
+            None => format!("{owner} (contact: {unsaid})"),
+        },
+    );
     out.say("purpose", s.purpose.as_deref().unwrap_or(unsaid));
     out.say("kept for", s.retention.as_deref().unwrap_or(unsaid));
     let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
     out.say("runs", &format!("from {} to {}", time(s.opens), time(s.closes)));
     for (i, p) in deployment.parties.iter().enumerate() {
-        out.say(if i == 0 { "operators" } else { "" }, &format!("{} ({}, {})", p.operator, p.url, p.identity));
+        out.say(
+            if i == 0 { "operators" } else { "" },
+            &format!("{} ({}, {})", p.operator, p.url, p.identity),
+        );
     }
 }
 
@@ -115,11 +121,16 @@ fn leaving(manifest: &SurveyManifest, out: &mut Lines) {
          three operators. If you were counted already, the sums of your group stay as they are; nothing is computed from \
          your value again.",
     );
-    out.say("again", match (manifest.identity.is_some(), s_replaces(manifest)) {
-        (true, false) => "you can take part once.",
-        (true, true) => "a new proof takes the place of yours as long as it waits; once counted, it stays.",
-        (false, _) => "the survey does not tell people apart: each proof counts.",
-    });
+    out.say(
+        "again",
+        match (manifest.identity.is_some(), s_replaces(manifest)) {
+            (true, false) => "you can take part once.",
+            (true, true) => {
+                "a new proof takes the place of yours as long as it waits; once counted, it stays."
+            }
+            (false, _) => "the survey does not tell people apart: each proof counts.",
+        },
+    );
 }
 
 fn s_replaces(manifest: &SurveyManifest) -> bool {

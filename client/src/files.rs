@@ -74,18 +74,25 @@ pub fn check_output(path: &Path, force: bool) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
             let path = path.display();
-            return Err(Error::Usage(format!("{path} is no regular file: name a file, or leave the option out")));
+            return Err(Error::Usage(format!(
+                "{path} is no regular file: name a file, or leave the option out"
+            )));
         }
         Ok(_) if !force => {
             let path = path.display();
-            return Err(Error::Usage(format!("{path} exists: name another file, or give --force to replace it")));
+            return Err(Error::Usage(format!(
+                "{path} exists: name another file, or give --force to replace it"
+            )));
         }
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(io("cannot look at", path)(e)),
     }
     // A file that is made and removed again shows what no permission bit tells.
-    tempfile::Builder::new().prefix(".tercet-").tempfile_in(parent).map_err(io("cannot write beside", path))?;
+    tempfile::Builder::new()
+        .prefix(".tercet-")
+        .tempfile_in(parent)
+        .map_err(io("cannot write beside", path))?;
     Ok(())
 }
 

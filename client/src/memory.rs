@@ -38,9 +38,8 @@ impl Memory {
             return Ok(BTreeMap::new());
         }
         let text = files::read(&path, MAX_CHOICES)?;
-        serde_json::from_slice(&text).map_err(|e| {
-            Error::usage(format!("{} is damaged ({e}): repair or remove it", path.display()))
-        })
+        serde_json::from_slice(&text)
+            .map_err(|e| Error::usage(format!("{} is damaged ({e}): repair or remove it", path.display())))
     }
 
     /// The survey that was chosen at this coordinator; none if none was.

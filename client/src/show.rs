@@ -33,7 +33,13 @@ pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String
         noise.iter().for_each(|n| _ = writeln!(out, "  {n}"));
     }
     let point = &result.release;
-    let _ = writeln!(out, "\n{} submissions at release point {} of {}", result.submissions, point.number, utc(point.time));
+    let _ = writeln!(
+        out,
+        "\n{} submissions at release point {} of {}",
+        result.submissions,
+        point.number,
+        utc(point.time)
+    );
     let erased = match point.erased_rows {
         0 => String::new(),
         n => format!(", of which {n} were erased since"),
@@ -221,30 +227,27 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
         let added: Vec<String> = s.noise.iter().map(noise).collect();
         let added = added.join("; ");
         let release = s.release.unwrap_or(result.release.number).to_string();
-        let mut row = |part: &str,
-                       n: Option<u64>,
-                       value: Option<&String>,
-                       unit: &str,
-                       exact: Option<&Fraction>| {
-            let n = n.map(|n| n.to_string()).unwrap_or_default();
-            let value = value.map(String::as_str).unwrap_or_default();
-            let [numerator, denominator] = fraction(exact);
-            let (part, unit) = (plain(part), plain(unit));
-            csv.write_record([
-                &s.statistic,
-                &column,
-                &part,
-                &n,
-                value,
-                &unit,
-                &numerator,
-                &denominator,
-                &added,
-                &release,
-                &time,
-            ])
-            .map_err(failed)
-        };
+        let mut row =
+            |part: &str, n: Option<u64>, value: Option<&String>, unit: &str, exact: Option<&Fraction>| {
+                let n = n.map(|n| n.to_string()).unwrap_or_default();
+                let value = value.map(String::as_str).unwrap_or_default();
+                let [numerator, denominator] = fraction(exact);
+                let (part, unit) = (plain(part), plain(unit));
+                csv.write_record([
+                    &s.statistic,
+                    &column,
+                    &part,
+                    &n,
+                    value,
+                    &unit,
+                    &numerator,
+                    &denominator,
+                    &added,
+                    &release,
+                    &time,
+                ])
+                .map_err(failed)
+            };
         if s.parts.is_empty() {
             row("", s.submissions.or(Some(result.submissions)), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
         }
@@ -417,9 +420,13 @@ mod tests {
         assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1,,2,2025-06-15T15:06:40Z");
         assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1,,2,2025-06-15T15:06:40Z");
         // A group's label is text of a provider's page (field case A30): no spreadsheet may run it.
-        for (label, shown) in
-            [("=2+5", "'=2+5"), ("@SUM(A1)", "'@SUM(A1)"), ("-1+2", "'-1+2"), ("+1", "'+1"), ("\u{202e}x", "\\u{202e}x")]
-        {
+        for (label, shown) in [
+            ("=2+5", "'=2+5"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-1+2", "'-1+2"),
+            ("+1", "'+1"),
+            ("\u{202e}x", "\\u{202e}x"),
+        ] {
             let mut result = result();
             result.statistics[6].parts[0].label = label.into();
             let csv = to_csv(&result).unwrap();

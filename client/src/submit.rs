@@ -310,11 +310,7 @@ fn is_spent(problem: &Problem) -> bool {
     problem.known() == Some(ProblemKind::Incomplete)
 }
 
-fn known(
-    deployment: &Deployment,
-    prepared: &Prepared,
-    status: SubmissionStatus,
-) -> Result<Submitted, Error> {
+fn known(deployment: &Deployment, prepared: &Prepared, status: SubmissionStatus) -> Result<Submitted, Error> {
     let id = prepared.id;
     if status.submission != id {
         return Err(Error::bad_answer(COORDINATOR, "it answered about another submission"));

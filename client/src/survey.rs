@@ -53,16 +53,22 @@ impl Checked {
             }
             line("engine", engine.to_string());
         }
-        for (label, text) in
-            [("owner", &s.owner), ("contact", &s.contact), ("purpose", &s.purpose), ("retention", &s.retention)]
-        {
+        for (label, text) in [
+            ("owner", &s.owner),
+            ("contact", &s.contact),
+            ("purpose", &s.purpose),
+            ("retention", &s.retention),
+        ] {
             if let Some(text) = text {
                 line(label, text.clone());
             }
         }
         if !missing.is_empty() {
             let missing = missing.join(", ");
-            line("", format!("WARNING: [survey] does not say {missing}: providers are told so before they agree"));
+            line(
+                "",
+                format!("WARNING: [survey] does not say {missing}: providers are told so before they agree"),
+            );
         }
         let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
         line("data fetched", format!("between {} and {}", time(s.opens), time(s.closes)));

@@ -129,9 +129,10 @@ impl Coordinator {
             RecordState::Accepted => Ok(Some(Outcome::Accepted(status(record)))),
             RecordState::Rejected { retryable: true, .. } => Ok(None),
             RecordState::Rejected { problem, .. } => Err(problem.into()),
-            RecordState::Withdrawn { .. } => {
-                refuse(ProblemKind::Withdrawn, "it was erased as its provider wished, and cannot be sent again")
-            }
+            RecordState::Withdrawn { .. } => refuse(
+                ProblemKind::Withdrawn,
+                "it was erased as its provider wished, and cannot be sent again",
+            ),
         }
     }
 

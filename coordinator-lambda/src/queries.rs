@@ -200,15 +200,13 @@ fn read(survey: &Survey, record: &QueryRecord, answer: QueryStatus) -> Option<Qu
     match answer.state {
         QueryState::Running => None,
         QueryState::Refused { problem } => passed_on(problem, LEADER).map(QueryOutcome::Refused),
-        QueryState::Done { result } => {
-            match believable(survey, record.release, &record.question, &result) {
-                Ok(()) => Some(QueryOutcome::Done(Box::new(result))),
-                Err(why) => {
-                    tracing::error!(query = %record.query, party = LEADER, why, "a party's result is not stored");
-                    None
-                }
+        QueryState::Done { result } => match believable(survey, record.release, &record.question, &result) {
+            Ok(()) => Some(QueryOutcome::Done(Box::new(result))),
+            Err(why) => {
+                tracing::error!(query = %record.query, party = LEADER, why, "a party's result is not stored");
+                None
             }
-        }
+        },
     }
 }
 

@@ -62,8 +62,7 @@ impl Coordinator {
         let known = self.store.newest(survey.id()).await?.map_or(0, |p| p.point.number);
         let mut claims = Vec::new();
         let urls = survey.party_urls.iter();
-        let mut asked: FuturesUnordered<_> =
-            urls.map(|url| self.parties.survey(url, survey.id())).collect();
+        let mut asked: FuturesUnordered<_> = urls.map(|url| self.parties.survey(url, survey.id())).collect();
         let mut answers = 0;
         while let Some(answer) = asked.next().await {
             match answer {
@@ -72,7 +71,9 @@ impl Coordinator {
                     claims.push(status.release);
                 }
                 Ok(_) => tracing::warn!(survey = %survey.id(), "a party does not run this survey"),
-                Err(e) => tracing::warn!(survey = %survey.id(), error = %e, "a party does not say how far it is"),
+                Err(e) => {
+                    tracing::warn!(survey = %survey.id(), error = %e, "a party does not say how far it is")
+                }
             }
         }
         if answers == 0 {
@@ -108,7 +109,12 @@ impl Coordinator {
                 }
             };
             if let Err(why) = believable(survey, number, &question, &signed) {
-                tracing::error!(party, number, why, "a party's statistics of a release point are not published");
+                tracing::error!(
+                    party,
+                    number,
+                    why,
+                    "a party's statistics of a release point are not published"
+                );
                 continue;
             }
             let new = self.store.publish(&signed).await?;

@@ -33,7 +33,6 @@ impl Survey {
     pub fn replaces(&self) -> bool {
         self.descriptor.manifest().survey.resubmission == Resubmission::Replace
     }
-
 }
 
 /// What is wrong with the deployment's files.

@@ -12,7 +12,7 @@ use crate::coordinator::Coordinator;
 use crate::error::{Error, refuse};
 use crate::parties::{PartyError, passed_on};
 use crate::settle::status;
-use crate::store::submissions::{RecordState, SubmissionRecord};
+use crate::store::submissions::RecordState;
 use crate::surveys::Survey;
 
 impl Coordinator {
@@ -42,16 +42,13 @@ impl Coordinator {
         if matches!(record.state, RecordState::Withdrawn { .. }) {
             return Ok(status(record));
         }
-        let record = self.settle(record).await?;
-        match self.erased(&survey, withdrawal).await? {
-            Some(receipts) => {
-                self.store.withdraw(&record, &receipts).await?;
-                tracing::info!(submission = %id, height = receipts[0].height, "submission withdrawn");
-                let record = SubmissionRecord { state: RecordState::Withdrawn { receipts: receipts.into() }, ..record };
-                Ok(status(record))
-            }
-            None => Ok(status(record)),
+        let mut record = self.settle(record).await?;
+        if let Some(receipts) = self.erased(&survey, withdrawal).await? {
+            self.store.withdraw(&record, &receipts).await?;
+            tracing::info!(submission = %id, height = receipts[0].height, "submission withdrawn");
+            record.state = RecordState::Withdrawn { receipts: receipts.into() };
         }
+        Ok(status(record))
     }
 
     /// Asks the three parties; gives their receipts if all of them have erased the submission by the same entry.
@@ -83,7 +80,8 @@ impl Coordinator {
         let answer = match self.parties.withdraw(&survey.party_urls[usize::from(party)], withdrawal).await {
             Ok(Some(answer)) => answer,
             Ok(None) => {
-                let detail = "a party does not know this submission: it was never accepted, and nothing of it is kept";
+                let detail =
+                    "a party does not know this submission: it was never accepted, and nothing of it is kept";
                 return Err(Problem::new(ProblemKind::NotFound, detail).party(party).into());
             }
             Err(PartyError::Refused(problem)) if !problem.is_transient() => {

@@ -35,7 +35,10 @@ impl PublicPart {
     /// The bytes that travel and that [`Self::id`] hashes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::tagged(FORMAT);
-        w.array(self.survey.as_ref()).array(self.withdrawal_key.as_ref()).bytes(&self.presentation).bytes(&self.share_hashes);
+        w.array(self.survey.as_ref())
+            .array(self.withdrawal_key.as_ref())
+            .bytes(&self.presentation)
+            .bytes(&self.share_hashes);
         w.finish()
     }
 

@@ -241,7 +241,10 @@ async fn flow(
     let waiting = providers.submit(&providers.notarize(forger, 1).await?).await?;
     refusals.push(providers.withdraw_another(&waiting).await?);
     let left = [providers.withdraw(&waiting).await?, providers.withdraw(&counted).await?];
-    ensure!(left[0].receipts.iter().all(|r| r.entered.is_none()), "a waiting row is said to have been counted");
+    ensure!(
+        left[0].receipts.iter().all(|r| r.entered.is_none()),
+        "a waiting row is said to have been counted"
+    );
     ensure!(left[1].receipts.iter().all(|r| r.entered.is_some()), "a counted row is said to have waited");
     for erased in &left {
         erased.to_text().lines().for_each(|line| eprintln!("left: {line}"));
@@ -313,7 +316,8 @@ impl Providers {
     /// Wishes to have another person's submission erased, with a key of one's own.
     async fn withdraw_another(&self, victim: &Submitted) -> Result<Refusal> {
         let file = self.receipt(victim)?;
-        let file = ReceiptFile { withdrawal_key: WithdrawalKey::from_seed(Zeroizing::new(random()?)), ..file };
+        let file =
+            ReceiptFile { withdrawal_key: WithdrawalKey::from_seed(Zeroizing::new(random()?)), ..file };
         let patience = Duration::from_secs(5);
         let outcome = withdraw::withdraw(&self.coordinator, &self.deployment, &file, patience).await;
         refusal("withdrawing another's submission", outcome.map(|_| ()))

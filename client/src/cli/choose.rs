@@ -49,7 +49,9 @@ pub async fn choose(coordinator: &Coordinator, named: Option<SurveyId>) -> Resul
     let deployment = coordinator.deployment(survey).await?;
     output::note("You have not used this coordinator before. It has one survey:\n");
     output::note(&printable(&consent::identity_text(&deployment)));
-    output::note("Compare the survey's id with what its owner told you, by another way than from this coordinator.");
+    output::note(
+        "Compare the survey's id with what its owner told you, by another way than from this coordinator.",
+    );
     ask("Use this survey from now on?", "no survey was chosen")?;
     memory.remember(url, &deployment.survey)?;
     Ok(deployment.survey)
@@ -64,10 +66,11 @@ pub fn ask(question: &str, otherwise: &'static str) -> Result<(), Error> {
     }
     output::prompt(&format!("{question} [y/N] "));
     let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|source| Error::Io { what: "cannot read", path: "standard input".into(), source })?;
+    std::io::stdin().lock().read_line(&mut answer).map_err(|source| Error::Io {
+        what: "cannot read",
+        path: "standard input".into(),
+        source,
+    })?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Error::Declined(otherwise)),

@@ -74,7 +74,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     // Accepted: whatever fails from here on must not look as if it were not.
     let path = match &args.receipt {
         Some(path) => path.clone(),
-        None => folder.join(format!("tercet-receipt-{:.12}.json", done.submission.to_string())),
+        None => folder.join(format!("tercet-receipt-{}.json", &done.submission.to_string()[..12])),
     };
     keep_receipt(&path, args, &coordinator, &done).map_err(|cause| Error::AcceptedBut {
         id: done.submission,
@@ -107,7 +107,8 @@ fn keep_receipt(
 ) -> Result<(), Error> {
     let key = done.withdrawal.as_ref().ok_or_else(|| Error::Value("the submission has no key".into()))?;
     let file = ReceiptFile::new(coordinator.url().as_str(), done, key, &path.display().to_string());
-    let json = serde_json::to_vec_pretty(&file).map(Zeroizing::new).map_err(|e| Error::Usage(e.to_string()))?;
+    let json =
+        serde_json::to_vec_pretty(&file).map(Zeroizing::new).map_err(|e| Error::Usage(e.to_string()))?;
     let same = path.is_file()
         && files::read(path, MAX_RECEIPT_FILE)
             .and_then(|old| ReceiptFile::from_json(&old))

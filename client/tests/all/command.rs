@@ -68,7 +68,12 @@ async fn submit_status_query_verify() {
     assert_eq!((&done["state"], &done["receipt_file"]), (&"accepted".into(), &receipt_arg.into()));
     let kept: Value = serde_json::from_slice(&fs::read(&receipt).unwrap()).unwrap();
     assert_eq!((&kept["receipts"], &kept["submission"]), (&done["receipts"], &done["submission"]));
-    assert!(kept["how_to_withdraw"].as_str().unwrap().contains(&format!("tercet withdraw --receipt {receipt_arg}")));
+    assert!(
+        kept["how_to_withdraw"]
+            .as_str()
+            .unwrap()
+            .contains(&format!("tercet withdraw --receipt {receipt_arg}"))
+    );
     let withdrawal_key = kept["withdrawal_key"].as_str().unwrap().to_owned();
     #[cfg(unix)]
     {
@@ -160,7 +165,11 @@ async fn nothing_is_sent_unasked_and_no_file_is_replaced() {
     // No coordinator chooses the survey.
     let unnamed = submit(&["--yes"]).await;
     assert_eq!((unnamed.status.code(), sent()), (Some(2), 0));
-    assert!(stderr(&unnamed).contains(&survey) && stderr(&unnamed).contains("--survey"), "{}", stderr(&unnamed));
+    assert!(
+        stderr(&unnamed).contains(&survey) && stderr(&unnamed).contains("--survey"),
+        "{}",
+        stderr(&unnamed)
+    );
     for command in ["query", "published", "release"] {
         assert_eq!(tercet(&[command, "--coordinator", &url]).await.status.code(), Some(2), "{command}");
     }
@@ -170,7 +179,14 @@ async fn nothing_is_sent_unasked_and_no_file_is_replaced() {
     // A dry run says what the survey publishes, and sends nothing.
     let dry = submit(&["--survey", &survey, "--dry-run"]).await;
     assert!(dry.status.success() && sent() == 0, "{}", stderr(&dry));
-    for words in ["the average", "at least 5 people", "operator 1", "tercet withdraw", "none is published", "Nothing was sent"] {
+    for words in [
+        "the average",
+        "at least 5 people",
+        "operator 1",
+        "tercet withdraw",
+        "none is published",
+        "Nothing was sent",
+    ] {
         assert!(stderr(&dry).contains(words), "{words:?} is not in\n{}", stderr(&dry));
     }
     // Where the receipt goes is checked first: the secrets, a folder that is not there, what is no file.

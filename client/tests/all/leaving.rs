@@ -18,7 +18,8 @@ async fn accepted(stub: &Stub) -> (Submitted, ReceiptFile) {
     let v = Vector::load(&vectors().join("cohort/provider06"));
     let (coordinator, deployment) = stub.deployment().await;
     let secrets = Secrets::decode(&v.secrets()).unwrap();
-    let done = submit(&coordinator, &deployment, &v.presentation(), &secrets, submit_options(), &|_| ()).await;
+    let done =
+        submit(&coordinator, &deployment, &v.presentation(), &secrets, submit_options(), &|_| ()).await;
     let done = done.unwrap();
     let key = done.withdrawal.clone().unwrap();
     let file = ReceiptFile::new(&stub.url(), &done, &key, "r.json");
@@ -36,7 +37,10 @@ async fn the_receipt_file_is_enough_to_leave() {
     let (done, file) = accepted(&stub).await;
     let read = ReceiptFile::from_json(&serde_json::to_vec_pretty(&file).unwrap()).unwrap();
     assert_eq!(read, file);
-    assert!(!format!("{file:?} {done:?}").contains(serde_json::to_string(&file.withdrawal_key).unwrap().trim_matches('"')));
+    assert!(
+        !format!("{file:?} {done:?}")
+            .contains(serde_json::to_string(&file.withdrawal_key).unwrap().trim_matches('"'))
+    );
     let erased = leave(&stub, &read, Duration::from_secs(5)).await.unwrap();
     assert_eq!(erased.receipts.len(), 3);
     assert!(erased.to_text().contains("Kept are the sums of the 24 rows"), "{}", erased.to_text());

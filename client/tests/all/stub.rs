@@ -261,7 +261,13 @@ impl World {
         let result = ReleasedStatistics {
             survey: self.survey.id(),
             query,
-            release: ReleasePoint { number: RELEASE, time: 1_750_000_000, rows: 24, units: 1, erased_rows: 0 },
+            release: ReleasePoint {
+                number: RELEASE,
+                time: 1_750_000_000,
+                rows: 24,
+                units: 1,
+                erased_rows: 0,
+            },
             height: 4,
             head: EntryHash([5; 32]),
             filter: self.queries.get(&query).map(|q| q.filter.clone()).unwrap_or_default(),
@@ -296,9 +302,7 @@ impl World {
                 )
             }
             ("GET", None, ["v1", "surveys", _]) => self.survey.bytes().to_vec().into_response(),
-            ("GET", None, ["v1", "surveys", _, "statistics"]) => {
-                json(200, &self.listed())
-            }
+            ("GET", None, ["v1", "surveys", _, "statistics"]) => json(200, &self.listed()),
             ("GET", None, ["v1", "surveys", _, "releases", number, "statistics"]) => match *number {
                 "1" => json(200, &self.listed()),
                 _ => problem(ProblemKind::NotFound, "no such release point"),

@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use tercet_protocol::api::{
-    FederationInfo, Problem, ProblemKind, QueryRequest, QueryState, ReleaseList, SubmissionState, SurveySummary,
+    FederationInfo, Problem, ProblemKind, QueryRequest, QueryState, ReleaseList, SubmissionState,
+    SurveySummary,
 };
 use tercet_protocol::ids::SurveyId;
 
@@ -213,7 +214,8 @@ async fn release_statistics(
     let survey = c.survey(id_of(Ok(Path(survey)), "survey")?)?;
     let number: u64 = id_of(Ok(Path(number)), "release point")?;
     let Some(published) = c.store.release(survey.id(), number).await.map_err(Error::from)? else {
-        let detail = "no release point with this number is published: GET the survey's /releases for those that are";
+        let detail =
+            "no release point with this number is published: GET the survey's /releases for those that are";
         return refuse(ProblemKind::NotFound, detail).map_err(Failure);
     };
     // Signed by three parties and never changed.

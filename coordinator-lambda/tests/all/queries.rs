@@ -192,10 +192,8 @@ async fn the_parties_refusals_reach_the_consumer_in_words() {
     let puts = world.parties[0].puts().len();
     assert_eq!(world.asked(MEAN).await, id);
     assert_eq!(world.parties[0].puts().len(), puts + 1);
-    world.parties[0].set_query(&QueryStatus {
-        query: id,
-        state: QueryState::Refused { problem: refusal.clone() },
-    });
+    world.parties[0]
+        .set_query(&QueryStatus { query: id, state: QueryState::Refused { problem: refusal.clone() } });
     assert!(matches!(world.query(id).await, QueryState::Refused { .. }));
     world.ask(MEAN).await.problem(ProblemKind::CohortTooSmall);
     assert_eq!(world.parties[0].puts().len(), puts + 1, "that one stays refused");
@@ -379,5 +377,9 @@ async fn repeated_and_refused_questions_do_not_make_the_table_grow() {
         }
     }
     assert_eq!(world.items().await, after_one);
-    assert_eq!(world.parties[0].puts().len(), 1 + 150 * 2, "only what is new or refused costs a party a look");
+    assert_eq!(
+        world.parties[0].puts().len(),
+        1 + 150 * 2,
+        "only what is new or refused costs a party a look"
+    );
 }

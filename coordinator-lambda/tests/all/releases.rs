@@ -139,7 +139,8 @@ async fn a_release_point_can_be_wished_for_in_development() {
     let world = World::new().await;
     let path = format!("/v1/surveys/{}/releases", world.survey_id());
     let wish = async || post(&path, "").send(&world.router).await;
-    let refusal = Problem::new(ProblemKind::DevelopmentOnly, "this party makes release points when they are due");
+    let refusal =
+        Problem::new(ProblemKind::DevelopmentOnly, "this party makes release points when they are due");
     world.parties[0].on_release_now(403, &refusal);
     assert_eq!(wish().await.problem(ProblemKind::DevelopmentOnly), refusal.party(0));
     let signed = world.statistics_of(1);

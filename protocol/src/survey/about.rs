@@ -17,7 +17,10 @@ impl SurveySection {
         for (key, text) in texts {
             let Some(text) = text else { continue };
             if text.trim().is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-                return Err(invalid(key, format!("write one line of 1 to {MAX_TEXT} bytes, or leave it out")));
+                return Err(invalid(
+                    key,
+                    format!("write one line of 1 to {MAX_TEXT} bytes, or leave it out"),
+                ));
             }
         }
         Ok(())

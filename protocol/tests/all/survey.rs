@@ -50,7 +50,8 @@ fn results_that_cannot_be_kept_are_refused_early() {
     let shares = |n: usize| (1..=n).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(",");
     let lists = |n: usize| {
         let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:0.000{i:02},{}\"", shares(120))).collect();
-        SURVEY.replace("statistics = [\"count\",", &format!("statistics = [{}, \"count\",", listed.join(", ")))
+        SURVEY
+            .replace("statistics = [\"count\",", &format!("statistics = [{}, \"count\",", listed.join(", ")))
     };
     assert!(lists(3).len() > SURVEY.len());
     let few = SurveyManifest::from_toml(&lists(3)).unwrap();

@@ -13,9 +13,7 @@ use tercet_protocol::api::{
     PartySurveyStatus, Problem, ProblemKind, QueryState, QueryStatus, ReleaseNow, SubmissionState,
     SubmissionStatus,
 };
-use tercet_protocol::ids::{
-    EngineDigest, EntryHash, Nullifier, QueryId, Signature, SubmissionId, SurveyId,
-};
+use tercet_protocol::ids::{EngineDigest, EntryHash, Nullifier, QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::release_point::ReleasePoint;
@@ -238,9 +236,7 @@ async fn release(
 async fn release_now(State(script): State<Arc<Mutex<Script>>>, Path(id): Path<String>) -> Response {
     let script = script.lock().unwrap();
     match &script.release_now {
-        Some((status, body)) => {
-            (StatusCode::from_u16(*status).unwrap(), Json(body.clone())).into_response()
-        }
+        Some((status, body)) => (StatusCode::from_u16(*status).unwrap(), Json(body.clone())).into_response(),
         None => {
             let now = ReleaseNow { survey: id.parse().unwrap(), release: script.release, made: true };
             Json(now).into_response()
