@@ -12,9 +12,10 @@ use tercet_protocol::api::{
 };
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{
-    EngineDigest, EntryHash, Nullifier, PublicKey, QueryId, SealingKey, Signature, SubmissionId, SurveyId,
+    Commitment, EngineDigest, EntryHash, Nullifier, PublicKey, QueryId, SealingKey, Signature, SubmissionId,
+    SurveyId,
 };
-use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
+use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, SignedResult, StatisticValue};
@@ -143,12 +144,17 @@ pub fn entry() -> CommittedEntry {
         nullifier: Nullifier([i; 32]),
         replaces,
         fields: Vec::new(),
+        rows: [Commitment([i; 32]); 3],
+        withdrawal_key: PublicKey([i; 32]),
     };
     let entry = LogEntry {
         survey: SURVEY,
         height: 1,
         previous: EntryHash([0; 32]),
-        accepted: vec![accepted(8, None), accepted(9, Some(SubmissionId([7; 32])))],
+        at: 1_000,
+        body: EntryBody::Batch {
+            accepted: vec![accepted(8, None), accepted(9, Some(SubmissionId([7; 32])))],
+        },
     };
     let votes = KEYS.each_ref().map(|key| entry.sign(key));
     CommittedEntry { entry, votes }

@@ -2,6 +2,7 @@
 //! about it.
 
 use serde::{Deserialize, Serialize};
+use tercet_mutants::mutant;
 use zeroize::Zeroizing;
 
 use crate::codec::{CodecError, Reader, Writer};
@@ -26,8 +27,8 @@ pub struct PublicPart {
     pub withdrawal_key: PublicKey,
     /// The TLSNotary presentation, as its file.
     pub presentation: Vec<u8>,
-    /// Hashes of the three shares of the witness and of the proof (PROTOCOL section 4: hw, hp), as `tercet-mpc`
-    /// encodes them.
+    /// The commitments to the three shares of witness and proof, and to the rows, as `tercet-mpc` encodes them
+    /// (`ShareHashes`).
     pub share_hashes: Vec<u8>,
 }
 
@@ -63,10 +64,12 @@ impl PublicPart {
         SubmissionId(sha256(&[&self.encode()]))
     }
 
-    /// What the provider's proof is bound to besides its statement: survey and presentation.
+    /// What the provider's proof is bound to besides its statement: survey, presentation, and who may withdraw it.
     pub fn proof_context(&self) -> [u8; 32] {
-        let mut w = Writer::tagged("tercet proof context v1");
-        w.array(self.survey.as_ref()).array(&sha256(&[&self.presentation]));
+        let mut w = Writer::tagged("tercet proof context v2");
+        w.array(self.survey.as_ref())
+            .array(self.withdrawal_key.as_ref())
+            .array(&sha256(&[&self.presentation]));
         sha256(&[&w.finish()])
     }
 }
@@ -74,7 +77,7 @@ impl PublicPart {
 const SEAL_INFO: &[u8] = b"tercet private part v1";
 
 fn seal_aad(id: SubmissionId, party: u8) -> Vec<u8> {
-    let mut aad = id.0.to_vec();
+    let mut aad = if mutant!("sealing-without-submission") { Vec::new() } else { id.0.to_vec() };
     aad.push(party);
     aad
 }
@@ -321,5 +324,20 @@ mod tests {
         // Nobody on the way can put another key in: the private parts are sealed to the id.
         let other_key = PublicPart { withdrawal_key: PublicKey([9; 32]), ..a.clone() };
         assert_ne!(a.id(), other_key.id());
+        assert_ne!(a.proof_context(), other_key.proof_context());
+    }
+
+    #[test]
+    fn a_private_part_is_sealed_to_one_submission_and_party() {
+        let key = OpeningKey::from_seed(&[7; 32]);
+        let id = public().id();
+        let sealed = seal_private(key.public(), id, 1, b"private").unwrap();
+        assert_eq!(&open_private(&key, id, 1, &sealed).unwrap()[..], b"private");
+        assert_eq!(open_private(&key, id, 2, &sealed), Err(KeyError::CannotOpen));
+        for bit in [0, 255] {
+            let mut other = id;
+            other.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open_private(&key, other, 1, &sealed), Err(KeyError::CannotOpen));
+        }
     }
 }

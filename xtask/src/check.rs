@@ -1,12 +1,11 @@
 //! `cargo xtask test`: everything that CI runs.
 
-use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{emulated, engine, fuzz, terraform};
+use crate::{emulated, engine, fuzz, mutants, terraform, workflows};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -53,12 +52,14 @@ const STEPS: &[Step] = &[
         clippy.args(["clippy", "--quiet", "--all-targets"]).args(MEMBERS);
         command::run(clippy.args(["--", "-D", "warnings"]))
     }),
+    ("workflows", workflows::check),
     ("upstream's npm build", npm),
     ("tests", |_| {
         let mut test = cargo();
         test.args(["test", "--no-fail-fast"]).args(MEMBERS);
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
+    ("mutants", mutants::step),
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
     ("roots for AWS on an emulator", emulated::check),
@@ -102,7 +103,7 @@ fn npm(report: &mut Report) -> Result<()> {
         return report.skip("second opinion of upstream's verifier", "Node.js with npm");
     }
     command::run(
-        Command::new("npm")
+        command::program("npm")
             .args(["ci", "--no-audit", "--no-fund", "--silent"])
             .current_dir(root().join("tlsn-verifier/tests/npm")),
     )

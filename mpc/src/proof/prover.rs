@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use super::points::Subspace;
 use super::share::{Explicit, PrivatePart, Share, ShareHashes};
 use super::transcript::{commitments, element, gamma};
-use crate::PartyId;
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Plain, Streams};
 use crate::decimal::DecimalError;
@@ -16,6 +15,7 @@ use crate::fixed;
 use crate::statement::{
     BLINDER_BYTES, Column, Condition, Lane, Layout, Part, Said, Statement, Term, TextError,
 };
+use crate::{PartyId, mutant, rows};
 
 /// The secret behind one column's commitment.
 #[derive(Clone)]
@@ -135,8 +135,12 @@ pub fn prove(
 
     let mut parts: Vec<&[u8]> = alloc::vec![&seed[..], &ctx[..]];
     let encoded = statement.encode();
-    parts.push(&encoded);
-    witness.iter().for_each(|w| parts.extend([&w.bytes[..], &w.blinder[..]]));
+    if !mutant!("prover-without-statement") {
+        parts.push(&encoded);
+    }
+    if !mutant!("prover-without-witness") {
+        witness.iter().for_each(|w| parts.extend([&w.bytes[..], &w.blinder[..]]));
+    }
     let mut random = commitments::prover(&parts).stream();
     let mut fresh = || {
         let mut bytes = Zeroizing::new([0; 32]);
@@ -168,8 +172,15 @@ pub fn prove(
         seeds: [0, 1].map(|i| commitments::seed(i, &seeds[i])),
         witness: commitments::witness(&blind, &witness),
         proof: [0; 32],
+        rows: [0, 1, 2].map(|i| {
+            let secret = if i < 2 { &seeds[i] } else { &blind };
+            rows::commitment(&rows::key(secret), lanes.iter().map(|lane| lane[i]))
+        }),
     };
     let gamma = gamma(statement, ctx, &public);
+    if mutant!("prover-masks-public") {
+        random = commitments::prover(&[]).stream();
+    }
     let masks: Vec<_> = (0..2 * layout.columns).map(|_| element(&mut random)).collect();
     let elements = prove_gates(&layout, gamma, &streams, masks, &mut |done| {
         progress(Progress { phase: Phase::Proof, done: 2 + done, total });
@@ -181,7 +192,8 @@ pub fn prove(
     public.proof = commitments::proof(&blind, &proof);
 
     let explicit = Explicit { blind, share: Share { index: 2, witness, proof } };
-    let private = PartyId::ALL.map(|party| PrivatePart::new(party, &seeds, &explicit).encode());
+    let binding = commitments::binding(statement, ctx, &public);
+    let private = PartyId::ALL.map(|party| PrivatePart::new(party, binding, &seeds, &explicit).encode());
     Ok(Proven { public, private })
 }
 

@@ -29,6 +29,7 @@ impl SurveyManifest {
         let mut needed: BTreeSet<Output> = others.flat_map(outputs).collect();
         needed.extend(self.guarding());
         needed.extend(self.categorized_outputs());
+        needed.extend(self.secret_outputs(&needed.clone()));
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
             let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c), Output::Present(c)];

@@ -52,7 +52,7 @@ impl SurveyManifest {
         self.columns.iter().map(|c| c.missing.is_some()).collect()
     }
 
-    fn may_be_missing(&self, column: u8) -> bool {
+    pub(super) fn may_be_missing(&self, column: u8) -> bool {
         self.columns.get(usize::from(column)).is_some_and(|c| c.missing.is_some())
     }
 
@@ -74,13 +74,13 @@ impl SurveyManifest {
     }
 
     /// The category by which listed statistics are grouped: there is one at most.
-    fn grouping(&self) -> Option<(u8, &CategorySection)> {
+    fn old_grouping(&self) -> Option<(u8, &CategorySection)> {
         let groups: Vec<String> = self.permits().into_iter().filter_map(|p| p.group).collect();
         groups.iter().find_map(|g| self.category(g))
     }
 
     /// The columns of statistics that are grouped by the category.
-    fn categorized(&self) -> BTreeSet<u8> {
+    pub(super) fn categorized(&self) -> BTreeSet<u8> {
         let by_category = |p: &Permit| p.group.as_ref().is_some_and(|g| self.category(g).is_some());
         let permits = self.permits();
         let grouped = permits.iter().filter(|p| by_category(p));
@@ -117,7 +117,7 @@ impl SurveyManifest {
         let own = columns.iter().filter(|c| self.may_be_missing(**c)).filter_map(|c| name(*c));
         let pairs = columns.iter().any(|c| paired.contains(c)).then_some(Guard::Pairs);
         // A sum over everybody less that over some groups is one over the others.
-        let category = self.grouping().filter(|_| columns.iter().any(|c| categorized.contains(c)));
+        let category = self.old_grouping().filter(|_| columns.iter().any(|c| categorized.contains(c)));
         own.chain(pairs).chain(category.map(|(_, c)| Guard::Category(c.name.clone()))).collect()
     }
 
@@ -161,7 +161,7 @@ impl SurveyManifest {
         let columns =
             self.columns.iter().filter(|c| c.missing.is_some()).map(|c| Guard::Column(c.name.clone()));
         let atoms = columns.chain([Guard::Pairs]).flat_map(|guard| self.atoms(&guard));
-        let counts = self.grouping().map(|(_, c)| self.category_counts(&c.name)).unwrap_or_default();
+        let counts = self.old_grouping().map(|(_, c)| self.category_counts(&c.name)).unwrap_or_default();
         atoms.flat_map(|atom| atom.of).map(|(output, _)| output).chain(counts.into_iter().flatten()).collect()
     }
 

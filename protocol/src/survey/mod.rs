@@ -12,15 +12,22 @@ use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
 mod about;
+mod check;
 mod descriptor;
+mod exposes;
 mod hidden;
 mod noise;
 mod size;
+mod releases;
+mod secret;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
+pub use exposes::OrderList;
 pub use hidden::{Atom, Guard};
 pub use noise::NoiseSection;
 pub use size::MAX_RESULT;
+pub use releases::{ReleasesSection, duration};
+pub use secret::{Linear, SecretBlock, SecretPartition};
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -43,6 +50,9 @@ pub const MAX_SURVEY_BYTES: usize = 256 * 1024;
 pub struct SurveyManifest {
     /// What is asked and released.
     pub survey: SurveySection,
+    /// When people enter the statistics. Without it, the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<ReleasesSection>,
     /// Which exchange with which server counts.
     pub source: SourceSection,
     /// Notaries whose attestations are accepted.
@@ -104,6 +114,9 @@ pub struct SurveySection {
     pub resubmission: Resubmission,
     /// Statistics that may be released.
     pub statistics: Vec<String>,
+    /// Those of them that publish a single person's value: `max`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposes: Vec<String>,
 }
 
 impl SurveySection {
@@ -383,7 +396,9 @@ impl SurveyManifest {
         self.validate_statistics()?;
         self.validate_size()?;
         self.validate_hidden()?;
-        self.validate_noise()
+        self.validate_noise()?;
+        self.validate_orders()?;
+        self.validate_releases()
     }
 
     fn validate_fields(&self) -> Result<(), SurveyError> {
