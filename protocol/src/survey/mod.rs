@@ -17,17 +17,17 @@ mod descriptor;
 mod exposes;
 mod hidden;
 mod noise;
-mod size;
 mod releases;
 mod secret;
+mod size;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use exposes::OrderList;
 pub use hidden::{Atom, Guard};
 pub use noise::NoiseSection;
-pub use size::MAX_RESULT;
 pub use releases::{ReleasesSection, duration};
 pub use secret::{Linear, SecretBlock, SecretPartition};
+pub use size::MAX_RESULT;
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
