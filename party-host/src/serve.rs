@@ -127,10 +127,7 @@ pub async fn federation(place: &DocumentPlace, aws: &SdkConfig) -> Result<Federa
 }
 
 /// Reads the survey descriptors in a folder.
-pub async fn surveys(
-    folder: &DocumentPlace,
-    aws: &SdkConfig,
-) -> Result<Vec<SurveyDescriptor>, ServeError> {
+pub async fn surveys(folder: &DocumentPlace, aws: &SdkConfig) -> Result<Vec<SurveyDescriptor>, ServeError> {
     let mut surveys = Vec::new();
     for place in folder.list(aws).await? {
         let bytes = place.read(aws).await?;

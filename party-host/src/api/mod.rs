@@ -26,9 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::de::DeserializeOwned;
-use tercet_protocol::api::{
-    PREFER, Problem, ProblemKind, SubmissionState, SubmissionStatus, preferred_wait,
-};
+use tercet_protocol::api::{PREFER, Problem, ProblemKind, SubmissionState, SubmissionStatus, preferred_wait};
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::submission::MAX_UPLOAD;
 use tercet_protocol::withdrawal::Withdrawal;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tercet_protocol::api::{Problem, ProblemKind, QueryState};
 use tercet_protocol::keys::random;
-use tercet_protocol::query_ticket::{Question, QueryTicket};
+use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
 use tokio::sync::oneshot;
 

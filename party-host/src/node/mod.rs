@@ -299,7 +299,9 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let receipt = self.receipt(survey, id);
-        Ok(status(receipt.map_or(SubmissionState::Pending, |r| SubmissionState::Accepted { receipts: vec![r] })))
+        Ok(status(
+            receipt.map_or(SubmissionState::Pending, |r| SubmissionState::Accepted { receipts: vec![r] }),
+        ))
     }
 
     /// The listed statistics of a release point.
@@ -316,8 +318,12 @@ impl Node {
             let detail = "nothing was published at this release point: too few people had taken part, or a party failed";
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
-        query::judge(survey, &tercet_protocol::query_ticket::Question::listed(survey.descriptor().manifest()))?;
-        Err(Problem::new(ProblemKind::Busy, "the statistics of this release point are being computed").retry_after(2))
+        query::judge(
+            survey,
+            &tercet_protocol::query_ticket::Question::listed(survey.descriptor().manifest()),
+        )?;
+        Err(Problem::new(ProblemKind::Busy, "the statistics of this release point are being computed")
+            .retry_after(2))
     }
 
     /// A release point now, although none is due: parties that run for development do this.

@@ -137,7 +137,8 @@ pub enum SurveyStartError {
 impl SurveyNode {
     /// Loads the log and checks it, and deletes what a crash left of erased rows.
     pub async fn load(descriptor: SurveyDescriptor, parts: Parts) -> Result<Self, SurveyStartError> {
-        let Parts { identity, store, sandbox, pending, patience, gather, max_batch, linger, releases_any } = parts;
+        let Parts { identity, store, sandbox, pending, patience, gather, max_batch, linger, releases_any } =
+            parts;
         let key = identity.public();
         let me = (0u8..3)
             .zip(descriptor.parties())
@@ -341,8 +342,9 @@ impl SurveyNode {
             return Ok(Some(answer));
         }
         let Some(bytes) = self.store.answer(self.id(), point).await? else { return Ok(None) };
-        let answer: SignedResult = serde_json::from_slice(&bytes)
-            .map_err(|_| SessionError::Internal(format!("the stored answer at release point {point} cannot be read")))?;
+        let answer: SignedResult = serde_json::from_slice(&bytes).map_err(|_| {
+            SessionError::Internal(format!("the stored answer at release point {point} cannot be read"))
+        })?;
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.put(id, answer.clone());
         Ok(Some(answer))
