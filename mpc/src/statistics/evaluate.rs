@@ -119,7 +119,9 @@ pub fn submissions(target: Target, facts: &Facts<'_>) -> Option<u64> {
 /// Evaluates a statistic in its column's unit (variances in the unit squared, shares without unit).
 pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<Value, Undefined> {
     let family = measure.family();
-    let count = submissions(target, facts).ok_or(Undefined::NotOpened(family))?;
+    // A histogram has its own number of values: its bins are secret groups.
+    let count = if family == Family::Histogram { Some(facts.count) } else { submissions(target, facts) };
+    let count = count.ok_or(Undefined::NotOpened(family))?;
     let e = Evaluation { measure, facts, count };
     let needs = match family {
         Family::Count | Family::Sum | Family::Histogram => 0,
@@ -403,7 +405,7 @@ impl Evaluation<'_> {
     }
 
     fn histogram(&self, column: u8) -> Result<Value, Undefined> {
-        let rows = self.count;
+        let rows = self.values(column);
         let below = |limit: Limit| match limit {
             _ if rows == 0 => Ok(0),
             Limit::AboveAll => Ok(rows),
