@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
+use tercet_mutants::mutant;
 
 use crate::{Filter, Formation, Formed, Label, Row, Schedule, Waiting, form};
 
@@ -249,6 +250,7 @@ impl Ledger {
         match self.standing(row) {
             Some(Standing::Waiting) if self.rules.replace => Ok(Some(row)),
             Some(Standing::Waiting) => Err(Refused::Duplicate(row)),
+            _ if mutant!("counted-identity-counts-again") => Ok(None),
             _ => Err(Refused::AlreadyCounted(row)),
         }
     }
@@ -379,7 +381,7 @@ impl Ledger {
     pub fn entering(&self, time: u64) -> Entering {
         let entry = |row: &Row| self.rows.get(*row as usize);
         let (by_then, late): (Vec<Row>, Vec<Row>) =
-            self.waiting().partition(|row| entry(row).is_some_and(|e| e.at <= time));
+            self.waiting().partition(|row| entry(row).is_some_and(|e| e.at <= time || mutant!("late-rows-enter")));
         let waiting: Vec<Waiting<'_>> = by_then
             .iter()
             .filter_map(|row| {

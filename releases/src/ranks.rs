@@ -3,6 +3,8 @@
 //! A published quantile is somebody's value, and no rule about groups changes that. The rules here bound what several of them
 //! tell together. See `docs/statistics.md`.
 
+use tercet_mutants::mutant;
+
 /// A share in thousandths, 0 to 1000: the finest that a survey lists.
 pub type Thousandths = u16;
 
@@ -224,6 +226,7 @@ impl Renewals {
     pub fn decide(&mut self, point: u32, entered: u64, erased: u64) -> Renewal {
         let (before, gone) = self.done.map_or((0, 0), |done| (done.entered, done.erased));
         let (came, left) = (entered.saturating_sub(before), erased.saturating_sub(gone));
+        let left = if mutant!("renewal-forgets-who-left") { 0 } else { left };
         if came >= left.saturating_add(self.least) && came > 0 {
             self.done = Some(Done { point, entered, erased });
             return Renewal::Anew;

@@ -25,6 +25,7 @@ pub const LIB: &str = "lib";
 
 const MPC: Tests = ("tercet-mpc", LIB);
 const PROTOCOL: Tests = ("tercet-protocol", LIB);
+const PARTY: Tests = ("party-host", LIB);
 
 /// Switches that only tests throw, at one party: the lies of `mpc/src/compute/tests/liars.rs`.
 pub const LIES: &str = "lie-";
@@ -124,6 +125,14 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("batch-digest-without-statement", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("batch-digest-without-hashes", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("unknown-status-accepted", MPC, "batch::tests::words::a_peer_says_no_status_that_it_cannot_know"),
+    // Who enters the statistics, and what may be asked.
+    mutant("late-rows-enter", PARTY, "node::book::tests::who_comes_late_waits_for_the_next_release_point"),
+    mutant("counted-identity-counts-again", PARTY, "node::book::tests::accounts_are_used_once"),
+    mutant("renewal-forgets-who-left", PARTY, "node::book::tests::sorted_sets_differ_by_enough"),
+    mutant("small-units-enter", PARTY, "node::book::tests::every_set_is_made_of_whole_units"),
+    mutant("small-cohort-is-shown", PARTY, "node::book::tests::every_set_is_made_of_whole_units"),
+    mutant("filter-on-secret-columns", PARTY, "node::book::tests::filters_are_on_sums_of_known_units_only"),
+    mutant("filter-on-sorted-values", PARTY, "node::book::tests::filters_are_on_sums_of_known_units_only"),
     mutant(
         "sealing-without-submission",
         PROTOCOL,
