@@ -180,6 +180,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
             gather: Duration::from_millis(config.batch.gather_ms),
             max_batch: config.batch.max,
             linger: Duration::from_millis(config.batch.linger_ms),
+            releases_any: config.releases.any_time,
         };
         let node = SurveyNode::load(descriptor, parts)
             .await

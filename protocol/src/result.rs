@@ -68,6 +68,9 @@ pub struct PartValue {
     /// Submissions of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submissions: Option<u64>,
+    /// The number of the release point that it was computed at, where that is an earlier one than the result's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<u64>,
     /// Its unit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
@@ -143,6 +146,7 @@ impl ReleasedStatistics {
             for p in &s.parts {
                 w.bytes(p.label.as_bytes());
                 count(&mut w, p.submissions);
+                count(&mut w, p.release);
                 number(&mut w, &p.unit, p.value.as_deref(), p.exact.as_ref());
             }
         }
@@ -222,6 +226,7 @@ mod tests {
         let part = PartValue {
             label: "DE".into(),
             submissions: Some(4),
+            release: Some(2),
             unit: "ETH".into(),
             value: Some("2".into()),
             exact: value.exact.clone(),
