@@ -11,7 +11,8 @@ use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use serde::Serialize;
-use tercet_mpc::proof::{ColumnWitness, Progress, prove};
+use tercet_kernels::Cores;
+use tercet_mpc::proof::{ColumnWitness, Progress, prove_on};
 use tercet_mpc::statement::Statement;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
@@ -184,7 +185,8 @@ pub fn prepare(
     };
     let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
-    let proven = prove(&opened.statement, &witness, &public.proof_context(), &seed, &mut progress)
+    let context = public.proof_context();
+    let proven = prove_on(&Cores::all(), &opened.statement, &witness, &context, &seed, &mut progress)
         .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })

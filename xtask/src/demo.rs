@@ -17,7 +17,7 @@ use tercet_client::notarize::{self, Headers, Notarized, Plan};
 use tercet_client::query::{self, QueryOptions, ResultFile};
 use tercet_client::submit::{self, Prepared, SubmitOptions, Submitted};
 use tercet_client::withdraw::{self, Erased, ReceiptFile, WithdrawalKey};
-use tercet_mpc::{ColumnWitness, HashAlg, Statement};
+use tercet_mpc::{Binding, ColumnWitness, HashAlg, Statement};
 use tercet_protocol::api::{Problem, QueryRequest};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{Nonce, PublicKey};
@@ -356,8 +356,8 @@ impl Providers {
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
         let honest = admitted.statement(survey.manifest())?;
         let mut columns = honest.columns().to_vec();
-        columns[0].alg = HashAlg::Sha256;
-        columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        let commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        columns[0].binding = Binding::Hash { alg: HashAlg::Sha256, commitment };
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
         let mut public = PublicPart {
             survey: survey.id(),

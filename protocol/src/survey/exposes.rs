@@ -153,7 +153,6 @@ impl SurveyManifest {
     }
 
     /// What order statistics may tell about single people is bounded, or said.
-    #[expect(dead_code, reason = "wired in the next commit")]
     pub(super) fn validate_orders(&self) -> Result<(), SurveyError> {
         for (text, permit) in self.survey.statistics.iter().zip(self.permits()) {
             let wrong = |problem: String| {

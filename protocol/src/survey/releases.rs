@@ -108,7 +108,6 @@ impl SurveyManifest {
     }
 
     /// `min_new` is large enough for the sums of every column, and durations are durations.
-    #[expect(dead_code, reason = "wired in the next commit")]
     pub(super) fn validate_releases(&self) -> Result<(), SurveyError> {
         let section = self.releases.clone().unwrap_or_default();
         let every = seconds("releases.every", section.every.as_ref(), DEFAULT_EVERY, 1)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tercet_mpc::{HashAlg, ProveError, Statement};
+use tercet_mpc::{Binding, HashAlg, ProveError, Statement};
 use tercet_protocol::api::{ProblemKind, SubmissionState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::result::{SignedResult, StatisticValue};
@@ -243,8 +243,8 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
         witnesses[column].bytes.copy_from_slice(text);
         witnesses[column].blinder[0] ^= 1;
         let preimage = [&witnesses[column].bytes[..], &witnesses[column].blinder[..]];
-        columns[column].alg = HashAlg::Blake3;
-        columns[column].commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        let commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        columns[column].binding = Binding::Hash { alg: HashAlg::Blake3, commitment };
         let other = Statement::new(columns, statement.outputs().to_vec()).unwrap();
         let forged = world.prove_all(presentation.clone(), &other, &witnesses, 9);
         for answer in world.submit(&forged, Duration::from_secs(60)).await {
