@@ -68,7 +68,9 @@ pub enum OrderError {
         rows: u64,
     },
     /// A combination has no terms or too many, or its ranks or factors are not as they must be.
-    #[error("a combination of an order request has 1 to {MAX_TERMS} ascending ranks with factors up to {MAX_FACTOR}")]
+    #[error(
+        "a combination of an order request has 1 to {MAX_TERMS} ascending ranks with factors up to {MAX_FACTOR}"
+    )]
     Combination,
     /// A range is the whole column.
     #[error("an order request asks for the sum of all values, which would tell about those who have left")]
@@ -160,7 +162,10 @@ impl OrderRequest {
             ranges: self.ranges.iter().map(range).collect(),
             distances: self.distances.then(distances),
             below: self.edges.iter().map(|e| sorted.partition_point(|v| v < e) as u64).collect(),
-            mode: runs.reduce(|best, run| if run.1 > best.1 { run } else { best }).map(|run| run.0).filter(|_| self.mode),
+            mode: runs
+                .reduce(|best, run| if run.1 > best.1 { run } else { best })
+                .map(|run| run.0)
+                .filter(|_| self.mode),
         }
     }
 
@@ -350,7 +355,14 @@ mod tests {
             OrderRequest { combinations: vec![terms.to_vec()], ..Default::default() }.check(6)
         };
         assert_eq!(combination(&[(1, 1 << 32), (6, -(1 << 32))]), Ok(()));
-        for refused in [&[][..], &[(2, 0)], &[(2, 1), (2, 1)], &[(3, 1), (2, 1)], &[(1, (1 << 32) + 1)], &[(1, i64::MIN)]] {
+        for refused in [
+            &[][..],
+            &[(2, 0)],
+            &[(2, 1), (2, 1)],
+            &[(3, 1), (2, 1)],
+            &[(1, (1 << 32) + 1)],
+            &[(1, i64::MIN)],
+        ] {
             assert_eq!(combination(refused), Err(OrderError::Combination), "{refused:?}");
         }
         assert_eq!(combination(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]), Err(OrderError::Combination));

@@ -24,7 +24,9 @@ mod bindings {
 }
 
 use bindings::tercet::engine::host;
-use bindings::{AcceptedRow, Abort, Context, Enough, Guest, Reading, Rejection, Session, Submission, Verdict};
+use bindings::{
+    Abort, AcceptedRow, Context, Enough, Guest, Reading, Rejection, Session, Submission, Verdict,
+};
 
 /// `by` of a rejection that all three parties found together.
 const EVERYBODY: u8 = 255;

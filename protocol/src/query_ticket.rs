@@ -69,7 +69,11 @@ impl Question {
         filter.check(manifest).map_err(QuestionError::Filter)?;
         if names.is_empty() {
             let this = Self { filter, ..Self::listed(manifest) };
-            return if this.statistics.is_empty() { Err(QuestionError::Empty(list(manifest))) } else { Ok(this) };
+            return if this.statistics.is_empty() {
+                Err(QuestionError::Empty(list(manifest)))
+            } else {
+                Ok(this)
+            };
         }
         if names.len() > MAX_ASKED {
             return Err(QuestionError::TooMany);

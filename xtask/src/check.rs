@@ -1,6 +1,5 @@
 //! `cargo xtask test`: everything that CI runs.
 
-
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};

@@ -15,6 +15,7 @@ mod package;
 mod python;
 mod reproducible;
 mod sbom;
+mod simulate;
 mod terraform;
 mod up;
 mod workflows;
@@ -45,6 +46,8 @@ enum Task {
     Bench(bench::Options),
     /// Searches all states of the parties' agreement, with one of them corrupted.
     ModelCheck(model_check::Options),
+    /// Simulates three parties with random failures, one of them corrupted.
+    Simulate(simulate::Options),
     /// Searches for inputs that break a decoder.
     Fuzz(fuzz::Options),
     /// Packs the coordinator for Lambda, reproducibly.
@@ -67,6 +70,7 @@ fn main() -> std::process::ExitCode {
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::ModelCheck(options) => model_check::check(&options),
+        Task::Simulate(options) => simulate::simulate(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),
         Task::Container(options) => container::run_task(&options),

@@ -13,10 +13,7 @@ use crate::sharing::RingShare;
 ///
 /// A party adds its shares to those of the sums that the noise is for. Nobody knows the noise, nor can shift it: whoever
 /// cheats in drawing it ends the session, so that there is no sum without its noise.
-pub fn draw_noise<H: Host>(
-    compute: &mut Compute<'_, H>,
-    noise: &[Laplace],
-) -> Result<Vec<RingShare>, Abort> {
+pub fn draw_noise<H: Host>(compute: &mut Compute<'_, H>, noise: &[Laplace]) -> Result<Vec<RingShare>, Abort> {
     let drawn = compute.laplace(noise)?;
     compute.verify()?;
     Ok(drawn)

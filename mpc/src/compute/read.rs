@@ -159,7 +159,8 @@ impl<H: Host> Compute<'_, H> {
         // Of others the values that they need become arithmetic shares, if not all are.
         let others: Vec<&Combination> = asked.iter().filter(|terms| single(terms).is_none()).collect();
         let width = others.iter().map(|terms| combination_bits(terms, sorted.value_bits)).max().unwrap_or(0);
-        let mut needed: Vec<u64> = others.iter().flat_map(|terms| terms.iter().map(|(rank, _)| *rank)).collect();
+        let mut needed: Vec<u64> =
+            others.iter().flat_map(|terms| terms.iter().map(|(rank, _)| *rank)).collect();
         needed.sort_unstable();
         needed.dedup();
         let shares = if needed.is_empty() {
@@ -215,7 +216,8 @@ impl<H: Host> Compute<'_, H> {
         }
         let opened = self.open_ring(&wanted, width)?;
         let (sums, distances) = opened.split_at(request.ranges.len());
-        let lower = |(sum, (from, to)): (&u128, &(u64, u64))| sum.cast_signed() - bias * i128::from(to - from);
+        let lower =
+            |(sum, (from, to)): (&u128, &(u64, u64))| sum.cast_signed() - bias * i128::from(to - from);
         let sums = sums.iter().zip(&request.ranges).map(lower).collect();
         Ok((sums, distances.first().map(|sum| sum.cast_signed())))
     }

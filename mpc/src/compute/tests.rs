@@ -233,7 +233,8 @@ fn picked(picks: &[u64], n: u64, seed: u64, edges: Vec<i64>) -> OrderRequest {
         _ => (p >> 30) as i64 & 0xffff_ffff | 1,
     };
     let combination = |picks: &[u64]| {
-        let terms: alloc::collections::BTreeMap<u64, i64> = picks.iter().map(|p| (rank(p), factor(p))).collect();
+        let terms: alloc::collections::BTreeMap<u64, i64> =
+            picks.iter().map(|p| (rank(p), factor(p))).collect();
         terms.into_iter().collect()
     };
     let terms = 1 + seed as usize % 4;

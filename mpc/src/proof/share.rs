@@ -285,7 +285,12 @@ impl PrivatePart {
         let first = Zeroizing::new(*first);
         if party == PartyId::P0 {
             let second = Zeroizing::new(*rest.first_chunk::<32>()?);
-            return Some(Self { party, binding, seeds: alloc::vec![(0, first), (1, second)], explicit: None });
+            return Some(Self {
+                party,
+                binding,
+                seeds: alloc::vec![(0, first), (1, second)],
+                explicit: None,
+            });
         }
         let (blind, rest) = rest.split_first_chunk::<32>()?;
         let (witness, proof) = rest.split_at_checked(layout.witness_bytes())?;
@@ -320,7 +325,9 @@ impl PrivatePart {
         }
         let (party, keys) = (self.party, self.row_keys());
         let shares = self.committed(layout, hashes)?;
-        for (index, (share, key)) in [party.index(), party.next().index()].into_iter().zip(shares.iter().zip(keys)) {
+        for (index, (share, key)) in
+            [party.index(), party.next().index()].into_iter().zip(shares.iter().zip(keys))
+        {
             let holds = rows::commitment(&key, share.lanes(layout)) == hashes.rows[index];
             if !holds && !mutant!("row-commitments-not-checked") {
                 return Err(Reject::RowHash);
@@ -333,7 +340,9 @@ impl PrivatePart {
     pub fn row_keys(&self) -> [[u8; 32]; 2] {
         let secret = |index: usize| {
             let seed = self.seeds.iter().find(|(i, _)| *i == index).map(|(_, seed)| seed);
-            seed.or(self.explicit.as_ref().map(|e| &e.blind)).map(|secret| rows::key(secret)).unwrap_or_default()
+            seed.or(self.explicit.as_ref().map(|e| &e.blind))
+                .map(|secret| rows::key(secret))
+                .unwrap_or_default()
         };
         [self.party, self.party.next()].map(|p| secret(p.index()))
     }

@@ -393,9 +393,12 @@ impl Evaluation<'_> {
 
     fn lorenz(&self, column: u8) -> Result<Value, Undefined> {
         let ranges = self.measure.ranges(self.values(column));
-        let parts = self.measure.shares().iter().zip(ranges).map(|(p, range)| {
-            Ok(ValuePart { label: p.to_string(), value: self.held(column, range)? })
-        });
+        let parts = self
+            .measure
+            .shares()
+            .iter()
+            .zip(ranges)
+            .map(|(p, range)| Ok(ValuePart { label: p.to_string(), value: self.held(column, range)? }));
         parts.collect::<Result<_, _>>().map(Value::Parts)
     }
 

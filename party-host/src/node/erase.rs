@@ -16,7 +16,10 @@ use super::session::{Established, SessionError};
 use super::survey::SurveyNode;
 
 /// Whether a withdrawal is to be followed; the problem says why not.
-pub async fn check(survey: &SurveyNode, withdrawal: &Withdrawal) -> Result<Result<(), Problem>, SessionError> {
+pub async fn check(
+    survey: &SurveyNode,
+    withdrawal: &Withdrawal,
+) -> Result<Result<(), Problem>, SessionError> {
     let id = withdrawal.submission;
     let height = {
         let book = survey.book();
@@ -32,7 +35,8 @@ pub async fn check(survey: &SurveyNode, withdrawal: &Withdrawal) -> Result<Resul
     };
     let signed = withdrawal.survey == survey.id() && withdrawal.verify(&accepted.withdrawal_key).is_ok();
     let wrong = || {
-        let detail = "the withdrawal is not signed with the key of this submission: use the receipt of its submission";
+        let detail =
+            "the withdrawal is not signed with the key of this submission: use the receipt of its submission";
         Problem::new(ProblemKind::Malformed, detail)
     };
     Ok(if signed { Ok(()) } else { Err(wrong()) })

@@ -13,10 +13,12 @@ mod pairs;
 mod plan;
 mod pool;
 mod query;
+mod rebuild;
 mod release;
 mod secret;
 mod session;
 mod stored;
+mod supply;
 mod survey;
 mod timetable;
 mod units;
@@ -35,7 +37,7 @@ use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::submission::Receipt;
+use tercet_protocol::submission::{Receipt, ShareUpload};
 use tercet_protocol::withdrawal::Withdrawal;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -170,6 +172,13 @@ impl Node {
         })
     }
 
+    /// Checks the ticket at the start of an upload, before the rest of it is read.
+    pub fn admits(&self, id: SubmissionId, head: &[u8]) -> Result<(), Problem> {
+        let ticket = ShareUpload::ticket(head)
+            .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the upload's ticket: {e}")))?;
+        intake::admitted(id, &ticket, &self.federation.coordinator.ticket_keys(), self.clock.now())
+    }
+
     /// Takes an upload and waits for its decision, at most `patience`. The same upload again gets the same answer.
     pub async fn upload(
         self: &Arc<Self>,
@@ -299,7 +308,9 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let receipt = self.receipt(survey, id);
-        Ok(status(receipt.map_or(SubmissionState::Pending, |r| SubmissionState::Accepted { receipts: vec![r] })))
+        Ok(status(
+            receipt.map_or(SubmissionState::Pending, |r| SubmissionState::Accepted { receipts: vec![r] }),
+        ))
     }
 
     /// The listed statistics of a release point.
@@ -316,8 +327,12 @@ impl Node {
             let detail = "nothing was published at this release point: too few people had taken part, or a party failed";
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
-        query::judge(survey, &tercet_protocol::query_ticket::Question::listed(survey.descriptor().manifest()))?;
-        Err(Problem::new(ProblemKind::Busy, "the statistics of this release point are being computed").retry_after(2))
+        query::judge(
+            survey,
+            &tercet_protocol::query_ticket::Question::listed(survey.descriptor().manifest()),
+        )?;
+        Err(Problem::new(ProblemKind::Busy, "the statistics of this release point are being computed")
+            .retry_after(2))
     }
 
     /// A release point now, although none is due: parties that run for development do this.

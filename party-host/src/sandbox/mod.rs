@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tercet_mpc::RingShare;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
-use tercet_mpc::RingShare;
 use tercet_mpc::sharing::LANE_BYTES;
 use tercet_protocol::ids::{EngineDigest, sha256};
 use wasmtime::component::{Component, HasSelf, Linker};

@@ -59,7 +59,8 @@ impl SurveyManifest {
     /// What the survey's order statistics need, in whole sentences: one for each column and group.
     pub fn order_notes(&self) -> Vec<String> {
         let note = |list: super::OrderList| {
-            let column = self.columns.get(usize::from(list.column)).map(|c| c.name.as_str()).unwrap_or_default();
+            let column =
+                self.columns.get(usize::from(list.column)).map(|c| c.name.as_str()).unwrap_or_default();
             let of = match list.field.and_then(|f| self.fields.get(f)) {
                 Some(field) => format!("each group of {}", field.name),
                 None => "everybody".into(),

@@ -65,8 +65,11 @@ impl SurveyManifest {
     fn is_exposed(&self, permit: &Permit, column: u8) -> bool {
         let name = self.columns.get(usize::from(column)).map(|c| c.name.as_str());
         let all = self.exposing();
-        let of = |e: &&Permit| e.family == permit.family && e.measure == permit.measure && permit.group.is_none();
-        all.iter().filter(of).any(|e| e.columns.is_empty() || e.columns.iter().any(|c| Some(c.as_str()) == name))
+        let of =
+            |e: &&Permit| e.family == permit.family && e.measure == permit.measure && permit.group.is_none();
+        all.iter()
+            .filter(of)
+            .any(|e| e.columns.is_empty() || e.columns.iter().any(|c| Some(c.as_str()) == name))
     }
 
     /// What the survey publishes of single people, for those who are asked to take part: names as `max(eth_free)`.
@@ -75,7 +78,8 @@ impl SurveyManifest {
         for permit in self.permits().iter().filter(|p| is_order(p)) {
             for column in self.sorted_columns(permit) {
                 if self.is_exposed(permit, column)
-                    && let (Some(measure), Some(section)) = (&permit.measure, self.columns.get(usize::from(column)))
+                    && let (Some(measure), Some(section)) =
+                        (&permit.measure, self.columns.get(usize::from(column)))
                 {
                     all.push(format!("{measure}({})", section.name));
                 }
@@ -109,7 +113,8 @@ impl SurveyManifest {
         for ((column, field), permits) in lists {
             let bounded = permits.iter().filter(|(permit, _)| !self.is_exposed(permit, column));
             let orders: Vec<Order> = bounded.flat_map(|(_, orders)| orders.iter().copied()).collect();
-            let least = ranks::least(&orders, min_new).map_err(|breaks| self.broken(&permits, column, breaks))?;
+            let least =
+                ranks::least(&orders, min_new).map_err(|breaks| self.broken(&permits, column, breaks))?;
             let statistics = permits.iter().map(|(permit, _)| permit.to_string()).collect();
             all.push(OrderList { column, field, least: least.max(min_new), statistics });
         }
@@ -126,7 +131,9 @@ impl SurveyManifest {
         let exposes = "if that is what the survey is for, name it in survey.exposes, of everybody, so that it is said to all who \
                        take part; else list another";
         let problem = match breaks {
-            Breaks::Single(order) => format!("{} publishes one person's value of {column}: {exposes}", name(order)),
+            Breaks::Single(order) => {
+                format!("{} publishes one person's value of {column}: {exposes}", name(order))
+            }
             Breaks::End(order) => format!(
                 "{} is too close to the smallest or the largest value of {column}, however many people take part: {exposes}",
                 name(order)
@@ -138,7 +145,9 @@ impl SurveyManifest {
                 name(b)
             ),
             Breaks::Total(a, b) if a == b => format!("{} leaves nobody out: list \"mean\"", name(a)),
-            Breaks::Total(a, b) => format!("{} and {} of {column} say the same: list one of them", name(a), name(b)),
+            Breaks::Total(a, b) => {
+                format!("{} and {} of {column} say the same: list one of them", name(a), name(b))
+            }
         };
         invalid("survey.statistics", problem)
     }
@@ -161,7 +170,8 @@ impl SurveyManifest {
             if !is_order(&permit) {
                 continue;
             }
-            if permit.group.is_some() && self.exposing().iter().any(|e| e.family == permit.family && e.measure == permit.measure)
+            if permit.group.is_some()
+                && self.exposing().iter().any(|e| e.family == permit.family && e.measure == permit.measure)
             {
                 return wrong("what survey.exposes names is of everybody, never of a group".into());
             }
@@ -169,7 +179,8 @@ impl SurveyManifest {
                 let partitions = self.partitions();
                 let of = partitions.iter().find(|p| p.columns.contains(&column));
                 if of.is_some_and(|p| p.blocks.len() > 1) {
-                    let column = self.columns.get(usize::from(column)).map(|c| c.name.as_str()).unwrap_or_default();
+                    let column =
+                        self.columns.get(usize::from(column)).map(|c| c.name.as_str()).unwrap_or_default();
                     return wrong(format!(
                         "{column} may be missing and is grouped by a category or in a pair, so nobody knows how many values there \
                          would be to sort: name other columns"
@@ -186,7 +197,9 @@ impl SurveyManifest {
                 return Err(wrong("what a survey exposes is of everybody: leave out the group".into()));
             }
             if !is_order(&permit) {
-                return Err(wrong("only what is read off sorted values exposes a single one (max, min, mode, ..)".into()));
+                return Err(wrong(
+                    "only what is read off sorted values exposes a single one (max, min, mode, ..)".into(),
+                ));
             }
             let listed = |p: &Permit| {
                 p.family == permit.family

@@ -48,7 +48,10 @@ fn seconds(key: &str, text: Option<&String>, default: u64, least: u64) -> Result
         Some(seconds) if (least..=LONGEST).contains(&seconds) => Ok(seconds),
         _ => Err(invalid(
             key,
-            format!("\"{}\": write a whole number and s, m, h or d, such as \"24h\"; at most ten years", text.escape_debug()),
+            format!(
+                "\"{}\": write a whole number and s, m, h or d, such as \"24h\"; at most ten years",
+                text.escape_debug()
+            ),
         )),
     }
 }
@@ -91,7 +94,8 @@ impl SurveyManifest {
         // Over those who have a value in another column it is another sum of the same values.
         let listed: BTreeSet<Output> = self.permits().iter().flat_map(of).collect();
         let terms: BTreeSet<Term> = listed.into_iter().map(Output::term).collect();
-        let products = |c: u8| terms.iter().filter(|t| matches!(t, Term::Product(a, b) if *a == c || *b == c)).count();
+        let products =
+            |c: u8| terms.iter().filter(|t| matches!(t, Term::Product(a, b) if *a == c || *b == c)).count();
         let sums = |(c, section): (u8, &super::ColumnSection)| Sums {
             bits: section.bits.into(),
             values: terms.contains(&Term::Value(c)),
@@ -118,7 +122,9 @@ impl SurveyManifest {
         for (column, sums) in self.columns.iter().zip(self.sums()) {
             let name = &column.name;
             let advice = match sums.least() {
-                Some(least) => format!("write min_new = {least} or more (three times the sums and ten are better), or list less"),
+                Some(least) => format!(
+                    "write min_new = {least} or more (three times the sums and ten are better), or list less"
+                ),
                 None => "give the column more bits, or list less".into(),
             };
             match sums.check(min_new) {

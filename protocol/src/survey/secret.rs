@@ -85,9 +85,10 @@ impl SecretPartition {
         let columns = columns_of(output);
         match self.by {
             // The texts of a category are 16 at most.
-            By::Category(index) => {
-                Some(Linear::one(Output::Given(output.term(), Condition::Is(index, u8::try_from(block).ok()?))))
-            }
+            By::Category(index) => Some(Linear::one(Output::Given(
+                output.term(),
+                Condition::Is(index, u8::try_from(block).ok()?),
+            ))),
             By::Presence(_) => Some(Linear::one(output)),
             By::Beside(a) => {
                 let here = if columns.contains(&a) {
@@ -135,7 +136,9 @@ fn both(output: Output, a: u8, b: u8) -> Option<Output> {
 fn columns_of(output: Output) -> BTreeSet<u8> {
     let of_term = match output.term() {
         Term::One => (None, None),
-        Term::Present(c) | Term::Value(c) | Term::Square(c) | Term::Log(c) | Term::Reciprocal(c) => (Some(c), None),
+        Term::Present(c) | Term::Value(c) | Term::Square(c) | Term::Log(c) | Term::Reciprocal(c) => {
+            (Some(c), None)
+        }
         Term::Product(a, b) => (Some(a), Some(b)),
     };
     let of_condition = match output.condition() {
@@ -168,7 +171,8 @@ impl SurveyManifest {
                 grouped.iter().flat_map(|c| components.get(c).cloned().unwrap_or_default()).collect();
             let present: BTreeSet<u8> = with_pairs.difference(&optional).copied().collect();
             let counts_rows = self.permits().iter().any(|p| {
-                p.group.as_deref() == Some(name.as_str()) && targets(self, p.family, &p.columns).contains(&Target::Rows)
+                p.group.as_deref() == Some(name.as_str())
+                    && targets(self, p.family, &p.columns).contains(&Target::Rows)
             });
             if counts_rows || !present.is_empty() {
                 all.push(self.by_category(&name, index, present.clone(), counts_rows, None));
@@ -191,7 +195,10 @@ impl SurveyManifest {
             let rows = Linear { rows: 1, of: Vec::new() };
             let (by, blocks) = match own[..] {
                 [a] if component.len() == 1 => (By::Presence(a), vec![block(present(a), has(&[a]))]),
-                [a] => (By::Beside(a), vec![block(present(a), has(&[a])), block(rows.less(&present(a)), has(&[]))]),
+                [a] => (
+                    By::Beside(a),
+                    vec![block(present(a), has(&[a])), block(rows.less(&present(a)), has(&[]))],
+                ),
                 // A valid survey has two in one partition at most.
                 [a, b, ..] => {
                     let both = Linear::one(Output::Given(Term::Present(a), Condition::Present(b)));
@@ -207,7 +214,14 @@ impl SurveyManifest {
                 }
                 [] => continue,
             };
-            all.push(SecretPartition { columns: component, counts_rows: false, category: None, blocks, rest: false, by });
+            all.push(SecretPartition {
+                columns: component,
+                counts_rows: false,
+                category: None,
+                blocks,
+                rest: false,
+                by,
+            });
         }
         all
     }
@@ -268,7 +282,8 @@ impl SurveyManifest {
         let mut all = BTreeSet::new();
         for partition in self.partitions() {
             let (columns, listed) = (&partition.columns, listed.iter());
-            let own: Vec<Output> = listed.filter(|o| !columns_of(**o).is_disjoint(columns)).copied().collect();
+            let own: Vec<Output> =
+                listed.filter(|o| !columns_of(**o).is_disjoint(columns)).copied().collect();
             for (i, block) in partition.blocks.iter().enumerate() {
                 let sums = own.iter().filter_map(|o| partition.within(i, *o));
                 all.extend(sums.chain([block.size.clone()]).flat_map(|sum| sum.of).map(|(output, _)| output));

@@ -109,7 +109,10 @@ fn a_renewal_takes_n_min_newcomers() {
             for new in n_min..n_min + 3 {
                 assert!(!singled_out(old, new), "{order:?}: {old} and {new}");
             }
-            assert!((m..n_min).any(|new| singled_out(old, new)), "{order:?}: fewer newcomers do no harm to {old}");
+            assert!(
+                (m..n_min).any(|new| singled_out(old, new)),
+                "{order:?}: fewer newcomers do no harm to {old}"
+            );
         }
         // The product's own decision.
         let mut renewals = Renewals::new(n_min);
@@ -131,7 +134,8 @@ fn differences_of_lorenz_sums_are_no_single_value() {
         let mut found = 0;
         for _ in 0..2000 {
             let mut before: Vec<u64> = (0..n_min).map(|_| random.below(1 << 40)).collect();
-            let mut after: Vec<u64> = (0..new).map(|_| random.below(1 << 40)).chain(before.iter().copied()).collect();
+            let mut after: Vec<u64> =
+                (0..new).map(|_| random.below(1 << 40)).chain(before.iter().copied()).collect();
             before.sort_unstable();
             after.sort_unstable();
             let sum = |values: &[u64]| values.iter().take(values.len() / 10).sum::<u64>();
@@ -150,7 +154,8 @@ fn differences_of_lorenz_sums_are_no_single_value() {
 #[test]
 fn medians_under_filters_read_out_a_group() {
     let mut random = Random(1);
-    let mut around = |middle: u64, n: u64| -> Vec<u64> { (0..n).map(|_| middle + random.below(10_000)).collect() };
+    let mut around =
+        |middle: u64, n: u64| -> Vec<u64> { (0..n).map(|_| middle + random.below(10_000)).collect() };
     let low: Vec<Vec<u64>> = (0..10).map(|i| around(20_000, 10 + i)).collect();
     let high: Vec<Vec<u64>> = (0..10).map(|i| around(80_000, 10 + i)).collect();
     let mut victims = around(50_000, 12);
@@ -161,7 +166,10 @@ fn medians_under_filters_read_out_a_group() {
     };
     let mut read = BTreeSet::new();
     let sets = |groups: &[Vec<u64>]| -> Vec<Vec<u64>> {
-        let pairs = groups.iter().enumerate().flat_map(|(i, a)| groups[i..].iter().map(move |b| [&a[..], b].concat()));
+        let pairs = groups
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| groups[i..].iter().map(move |b| [&a[..], b].concat()));
         std::iter::once(vec![]).chain(groups.iter().cloned()).chain(pairs).collect()
     };
     for below in sets(&low) {

@@ -96,7 +96,14 @@ impl Outcome {
 }
 
 /// Runs a survey of so many days, and gives its ledger too.
-pub fn run(people: &[Person], fields: usize, min_new: usize, days: u64, every: u64, patience: u64) -> (Outcome, Ledger) {
+pub fn run(
+    people: &[Person],
+    fields: usize,
+    min_new: usize,
+    days: u64,
+    every: u64,
+    patience: u64,
+) -> (Outcome, Ledger) {
     let schedule = Schedule { opens: 0, closes: days * DAY - every, every, patience };
     let mut ledger = Ledger::new(Rules { min_new, fields, replace: false, schedule });
     let mut coming = people.iter().enumerate().peekable();

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tercet_releases::{
-    DAY, Filter, Ledger, Left, MAX_SKEW, MAX_UNITS, NotDue, Refused, Row, Rules, Schedule, Standing, Waiting, form,
+    DAY, Filter, Ledger, Left, MAX_SKEW, MAX_UNITS, NotDue, Refused, Row, Rules, Schedule, Standing, Waiting,
+    form,
 };
 
 /// What may happen.
@@ -286,10 +287,8 @@ fn at_the_last_release_point_nobody_waits_on() {
 fn one_release_point_has_a_bounded_number_of_units() {
     let schedule = Schedule { opens: 0, closes: 10 * DAY, every: DAY, patience: DAY };
     let labels: Vec<Vec<String>> = (0..MAX_UNITS + 50).map(|i| vec![i.to_string()]).collect();
-    let waiting: Vec<Waiting<'_>> = (0..)
-        .zip(labels.iter().chain(&labels))
-        .map(|(row, label)| Waiting { row, at: 0, label })
-        .collect();
+    let waiting: Vec<Waiting<'_>> =
+        (0..).zip(labels.iter().chain(&labels)).map(|(row, label)| Waiting { row, at: 0, label }).collect();
     let formed = form(&waiting, 2, &schedule, DAY);
     assert_eq!(formed.units.len(), MAX_UNITS);
     assert!((0..).zip(&formed.units).all(|(i, unit)| unit.rows[0] == i), "the oldest first");

@@ -191,7 +191,8 @@ impl System {
         }
         self.ledger.units().iter().find_map(|unit| {
             let people: Vec<u32> = unit.rows.iter().map(|r| self.unknown[*r as usize] as u32).collect();
-            told_apart(&self.released, &people).map(|pair| format!("rows of one unit weigh differently: {pair:?}"))
+            told_apart(&self.released, &people)
+                .map(|pair| format!("rows of one unit weigh differently: {pair:?}"))
         })
     }
 }
@@ -201,7 +202,12 @@ fn texts(label: &[&str]) -> Vec<String> {
 }
 
 /// All systems of up to so many events. Says how many were attacked, and the first attack that found something.
-fn search(system: &System, alphabet: &[Event], length: usize, path: &mut Vec<Event>) -> (usize, Option<(Vec<Event>, String)>) {
+fn search(
+    system: &System,
+    alphabet: &[Event],
+    length: usize,
+    path: &mut Vec<Event>,
+) -> (usize, Option<(Vec<Event>, String)>) {
     let mut looked_at = 0;
     for event in alphabet.iter().filter(|_| length > 0) {
         let mut next = system.clone();
@@ -247,7 +253,8 @@ const TWO_FIELDS: &[Event] = &[
     Event::Wait,
 ];
 
-const NO_FIELD: &[Event] = &[Event::Come(&[]), Event::Replace(&[]), Event::Withdraw, Event::Erase, Event::Point];
+const NO_FIELD: &[Event] =
+    &[Event::Come(&[]), Event::Replace(&[]), Event::Withdraw, Event::Erase, Event::Point];
 
 #[test]
 fn no_combination_tells_rows_of_a_unit_apart() {

@@ -56,7 +56,8 @@ impl Model {
     }
 
     fn within(&self, ranges: &[Range]) -> Vec<u32> {
-        let inside = |(point, block): &(u32, usize)| ranges[*block].after < *point && *point <= ranges[*block].until;
+        let inside =
+            |(point, block): &(u32, usize)| ranges[*block].after < *point && *point <= ranges[*block].until;
         (0..).zip(&self.rows).filter(|(_, row)| inside(row)).map(|(i, _)| i).collect()
     }
 
@@ -70,7 +71,9 @@ impl Model {
     fn sum(&mut self, rows: &[u32]) {
         let mut weights = vec![0; self.most];
         // In the broken partition, who is in the last block has no value.
-        let valued = |row: &&u32| self.broken != Broken::RestWithoutValues || self.rows[**row as usize].1 + 1 < self.blocks;
+        let valued = |row: &&u32| {
+            self.broken != Broken::RestWithoutValues || self.rows[**row as usize].1 + 1 < self.blocks
+        };
         rows.iter().filter(valued).for_each(|row| weights[*row as usize] = 1);
         if weights.iter().any(|w| *w != 0) {
             self.released.insert(weights);
@@ -90,8 +93,7 @@ impl Model {
         }
         let questions = self.clocks.questions(number);
         let enough = if self.broken == Broken::AnybodyCounts { 1 } else { M };
-        let groups: Vec<Vec<u32>> =
-            (0..self.blocks).map(|b| self.of_block(b, questions.blocks[b])).collect();
+        let groups: Vec<Vec<u32>> = (0..self.blocks).map(|b| self.of_block(b, questions.blocks[b])).collect();
         let bits: Vec<bool> = groups.iter().map(|rows| rows.len() >= enough).collect();
         for rows in groups.iter().filter(|rows| rows.len() >= enough) {
             self.sum(rows);
@@ -129,7 +131,9 @@ impl Model {
     fn consistent(&self) -> bool {
         let mut seen = BTreeSet::new();
         let once = self.units.iter().flatten().all(|row| seen.insert(*row));
-        let prefix = (0..).zip(&self.rows).all(|(i, (point, block))| seen.contains(&i) == (*point <= self.clocks.last()[*block]));
+        let prefix = (0..)
+            .zip(&self.rows)
+            .all(|(i, (point, block))| seen.contains(&i) == (*point <= self.clocks.last()[*block]));
         once && prefix && self.units.iter().all(|unit| unit.len() >= M)
     }
 }
@@ -178,7 +182,10 @@ fn each_broken_rule_of_secret_groups_is_found() {
     ] {
         let mut found = None;
         let systems = search(&Model::new(2, broken, 12), 3, &mut found);
-        println!("{broken:?}: {}", found.unwrap_or_else(|| panic!("{broken:?} was not found in {systems} systems")));
+        println!(
+            "{broken:?}: {}",
+            found.unwrap_or_else(|| panic!("{broken:?} was not found in {systems} systems"))
+        );
     }
 }
 
@@ -187,16 +194,33 @@ fn each_broken_rule_of_secret_groups_is_found() {
 fn a_group_of_false_accounts_waits_for_the_fifth() {
     for victim_is_in in [false, true] {
         let mut clocks = Clocks::new(Partition { blocks: 1, rest: false });
-        let points: Vec<Point> = (1..=3).map(|n| Point { time: n * 100 * DAY, units: n as u32, rows: 5 * n }).collect();
+        let points: Vec<Point> =
+            (1..=3).map(|n| Point { time: n * 100 * DAY, units: n as u32, rows: 5 * n }).collect();
         // Twelve others at the first point; four accounts and the victim at the second.
         let entered = |range: &Range| -> usize {
-            [(1, 12), (2, 4 + usize::from(victim_is_in))].iter().filter(|(p, _)| range.after < *p && *p <= range.until).map(|(_, n)| n).sum()
+            [(1, 12), (2, 4 + usize::from(victim_is_in))]
+                .iter()
+                .filter(|(p, _)| range.after < *p && *p <= range.until)
+                .map(|(_, n)| n)
+                .sum()
         };
         let mut sizes = vec![];
         for number in 1..=3 {
             let bits: Vec<bool> = clocks.questions(number).blocks.iter().map(|r| entered(r) >= 5).collect();
-            assert_eq!(clocks.rest(number, &bits, &points, DAY, number == 3), Ok(None), "one group has no rest");
-            sizes.extend(clocks.questions(number).blocks.iter().zip(&bits).filter(|(_, b)| **b).map(|(r, _)| entered(r)));
+            assert_eq!(
+                clocks.rest(number, &bits, &points, DAY, number == 3),
+                Ok(None),
+                "one group has no rest"
+            );
+            sizes.extend(
+                clocks
+                    .questions(number)
+                    .blocks
+                    .iter()
+                    .zip(&bits)
+                    .filter(|(_, b)| **b)
+                    .map(|(r, _)| entered(r)),
+            );
             clocks.decide(number, &bits, None).unwrap();
         }
         assert_eq!(sizes, if victim_is_in { vec![12, 5] } else { vec![12] });

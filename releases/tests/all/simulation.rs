@@ -57,7 +57,11 @@ fn a_year_of_the_default_schedule_leaves_a_bounded_state() {
         assert!(ledger.points().len() <= ledger.units().len() + 1);
         assert_eq!(ledger.waits(), 0);
         assert_eq!(outcome.never, 0);
-        println!("{n} people in a year: {} units at {} release points", ledger.units().len(), ledger.points().len());
+        println!(
+            "{n} people in a year: {} units at {} release points",
+            ledger.units().len(),
+            ledger.points().len()
+        );
     }
     // A survey that nobody comes to has nothing to remember.
     let (_, ledger) = run(&[], 2, m, DAYS, DEFAULT_EVERY, DEFAULT_PATIENCE);

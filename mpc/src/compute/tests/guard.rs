@@ -67,7 +67,12 @@ fn no_altered_message_changes_a_decision() {
 }
 
 /// The same counts against limits, as release points ask: one bit for each count.
-fn limits_job(world: &TestWorld, counts: &[u64], limits: &[u64], tuning: Tuning) -> [Result<Vec<bool>, Abort>; 3] {
+fn limits_job(
+    world: &TestWorld,
+    counts: &[u64],
+    limits: &[u64],
+    tuning: Tuning,
+) -> [Result<Vec<bool>, Abort>; 3] {
     let shares = shares(&counts.iter().map(|c| u128::from(*c)).collect::<Vec<_>>(), 5);
     run(world, tuning, |c| at_least(c, &shares[c.session.party().index()], limits))
 }
@@ -97,7 +102,8 @@ proptest! {
 fn no_altered_message_changes_what_is_at_least_its_limit() {
     let (counts, limits) = ([10, 9, 0, 613], [10, 10, 0, 10]);
     let expected = vec![true, false, true, true];
-    let job = |world: &TestWorld| limits_job(world, &counts, &limits, Tuning { chunk_words: 30, ..tuning(0) });
+    let job =
+        |world: &TestWorld| limits_job(world, &counts, &limits, Tuning { chunk_words: 30, ..tuning(0) });
     let (steps, tried) = alter_every_message(job, &expected);
     assert_eq!(steps, [Step::And, Step::Proof, Step::Verdict, Step::OpenBits].into());
     assert!(tried > 100, "{tried}");

@@ -48,8 +48,7 @@ pub fn proves(messages: &[u8; 32], hidden: &[u8; 32]) {
 
 /// Called by the prover.
 pub fn says(elements: &[Gf128], explicit: &[Gf128], blind: &[u8; 32], commitment: Commitment) {
-    let level =
-        Level { elements: elements.to_vec(), explicit: explicit.to_vec(), blind: *blind, commitment };
+    let level = Level { elements: elements.to_vec(), explicit: explicit.to_vec(), blind: *blind, commitment };
     with_last(|proof| proof.levels.push(level));
 }
 

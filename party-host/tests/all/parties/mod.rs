@@ -4,6 +4,7 @@ mod agreement;
 mod category;
 mod hidden;
 mod honest;
+mod lost;
 mod noise;
 mod notarized;
 mod providers;
@@ -11,6 +12,6 @@ mod releases;
 mod statistics;
 mod stress;
 mod tamper;
-mod world;
+pub mod world;
 
 pub use world::sandbox;

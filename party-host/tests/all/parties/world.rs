@@ -21,9 +21,9 @@ use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{Nonce, PublicKey, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::query_ticket::{Question, QueryTicket};
-use tercet_protocol::result::SignedResult;
 use tercet_protocol::policy::{AdmittedColumn, SurveyVerifier};
+use tercet_protocol::query_ticket::{QueryTicket, Question};
+use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tercet_protocol::withdrawal::Withdrawal;
@@ -370,7 +370,14 @@ impl World {
     /// The coordinator's ticket for a question.
     pub fn ticket(&self, release: u64, question: Question) -> QueryTicket {
         let nonce = Nonce(tercet_protocol::keys::random().unwrap());
-        QueryTicket::issue(&self.coordinator, self.survey_id(), release, question, self.clock.now() + 60, nonce)
+        QueryTicket::issue(
+            &self.coordinator,
+            self.survey_id(),
+            release,
+            question,
+            self.clock.now() + 60,
+            nonce,
+        )
     }
 
     /// Asks a question as the coordinator does, and waits for its end.
@@ -436,7 +443,9 @@ impl World {
         let asked = (0..3).map(|i| self.party(i).withdraw(prepared.id(), wish.clone(), patience));
         let mut receipts = Vec::new();
         for answer in futures::future::join_all(asked).await {
-            let SubmissionState::Withdrawn { receipts: own } = answer.unwrap().state else { panic!("not erased") };
+            let SubmissionState::Withdrawn { receipts: own } = answer.unwrap().state else {
+                panic!("not erased")
+            };
             own[0].verify(self.survey.parties()).unwrap();
             receipts.extend(own);
         }

@@ -6,6 +6,7 @@
 
 mod contents;
 mod crash;
+mod lease;
 mod races;
 
 use std::path::PathBuf;
@@ -114,7 +115,9 @@ fn batch(height: u64, previous: EntryHash, variant: u64) -> (CommittedEntry, Arc
     let votes = parties().each_ref().map(|k| entry.sign(k));
     let shares =
         ids.iter().flat_map(|id| (0..3u8).flat_map(|lane| sha256(&[b"share", id.as_ref(), &[lane]])));
-    let segment = Segment::new(ids.to_vec(), 3, Zeroizing::new(shares.collect()), Zeroizing::new(vec![7; 128])).unwrap();
+    let segment =
+        Segment::new(ids.to_vec(), 3, Zeroizing::new(shares.collect()), Zeroizing::new(vec![7; 128]))
+            .unwrap();
     (CommittedEntry { entry, votes }, Arc::new(segment))
 }
 
