@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod container;
 mod demo;
+mod deny;
 mod emulated;
 mod engine;
 mod fuzz;
