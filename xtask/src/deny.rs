@@ -14,7 +14,10 @@ pub fn check(report: &mut Report) -> Result<()> {
     }
     command::run(cargo().args(["deny", "--all-features", "check", "licenses", "bans", "sources"]))?;
     if command::run(cargo().args(["deny", "fetch", "db"])).is_err() {
-        return report.skip("known faults of dependencies", "the advisory database cannot be fetched, so a copy of it");
+        return report.skip(
+            "known faults of dependencies",
+            "the advisory database cannot be fetched, so a copy of it",
+        );
     }
     println!("advisory database of {}", database_date().unwrap_or_else(|| "an unknown date".into()));
     command::run(cargo().args(["deny", "--all-features", "check", "advisories"]))
