@@ -64,7 +64,10 @@ impl World {
         let shown = self.exchange(&mut inside, |w, from, _| w.hello_of(from, hellos[from].clone()));
         let name = self.rng.next();
         let mut tasks: [Option<Task<Sim>>; 3] = [None, None, None];
-        for p in (0..3).filter(|p| inside[*p]) {
+        for p in 0..3 {
+            if !inside[p] {
+                continue;
+            }
             // Who was told something else is in another session: its frames do not fit.
             let other = self.corrupted.is_some_and(|c| c != p) && !self.calm && self.rng.once_in(30);
             let session = if other { name ^ p as u64 ^ 1 } else { name };
@@ -84,7 +87,10 @@ impl World {
         }
         let proposal = self.propose(job);
         let mut entries: [Option<Rc<Entry>>; 3] = [None, None, None];
-        for p in (0..3).filter(|p| inside[*p]) {
+        for p in 0..3 {
+            if !inside[p] {
+                continue;
+            }
             entries[p] = match &tasks[p] {
                 Some(Task::Finish(certificate)) => self.to_finish(p, certificate),
                 _ => proposal.clone().filter(|e| self.stage(p, e)),
@@ -96,7 +102,10 @@ impl World {
 
     fn settle(&mut self, mut inside: [bool; 3], entries: [Option<Rc<Entry>>; 3]) {
         let (calm, mut prepares) = (self.calm, [None, None, None]);
-        for p in (0..3).filter(|p| inside[*p]) {
+        for p in 0..3 {
+            if !inside[p] {
+                continue;
+            }
             let Some(entry) = entries[p].clone() else { continue };
             let party = &mut self.parties[p];
             let (key, now) = (party.key(), party.clock);
@@ -116,7 +125,10 @@ impl World {
             prepares[from].clone().filter(|_| !withheld)
         });
         let mut votes = [None; 3];
-        for p in (0..3).filter(|p| inside[*p]) {
+        for p in 0..3 {
+            if !inside[p] {
+                continue;
+            }
             let others = [(p + 1) % 3, (p + 2) % 3].map(|q| Some((q as u8, heard[p][q].clone()?)));
             let [Some(a), Some(b)] = others else { continue };
             let party = &mut self.parties[p];
@@ -152,12 +164,17 @@ impl World {
             }
             votes[from].filter(|_| !withheld)
         });
-        for p in (0..3).filter(|p| inside[*p]) {
+        for p in 0..3 {
+            if !inside[p] {
+                continue;
+            }
             let mut all = [(9, 0); 3];
             for q in 0..3 {
                 all[q] = if q == p { votes[p] } else { cast[p][q] }.unwrap_or((9, 0));
             }
             if let Some(entry) = entries[p].clone() {
+                let before = self.certificates.iter().filter(|c| c.entry == entry.hash()).count();
+                self.finished += u64::from(before > 3);
                 let _stopped = self.parties[p].commit(&mut self.rng, calm, &entry, all);
                 self.receipts(p);
             }

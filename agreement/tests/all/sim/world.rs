@@ -40,6 +40,8 @@ pub struct World {
     pub corrupted: Option<usize>,
     deed: Option<Deed>,
     pub sessions: u64,
+    /// Entries that a session finished which an earlier one had left.
+    pub finished: u64,
     pub certificates: Vec<Certificate<Sim>>,
     pub truth: HashMap<u64, Truth>,
     /// Votes that the corrupted party has seen.
@@ -63,6 +65,7 @@ impl World {
             corrupted,
             deed: None,
             sessions: 0,
+            finished: 0,
             certificates: Vec::new(),
             truth: HashMap::new(),
             votes: HashMap::new(),
@@ -168,7 +171,7 @@ impl World {
         let pass = 1 + self.rng.below(2000) as u64;
         self.parties.iter_mut().for_each(|p| p.clock += pass);
         let p = self.rng.below(3);
-        match self.rng.below(40) {
+        match self.rng.below(46) {
             0..=9 => self.submit(),
             10..=17 => self.session(Job::Batch),
             18..=19 => self.session(Job::Release),
@@ -196,9 +199,17 @@ impl World {
             }
             34 => self.old[p].push(self.parties[p].bucket.clone()),
             35 => self.set_back(p),
+            // Everything loses its power.
+            36..=37 => (0..3).for_each(|p| self.parties[p].restart()),
+            38..=39 => {
+                (0..3).for_each(|p| self.keep_up(p));
+                self.session(Job::Batch);
+            }
             _ => {
                 let q = self.rng.below(3);
                 self.deed = [
+                    Some(Deed::KeepVote(q)),
+                    Some(Deed::KeepVotes),
                     Some(Deed::KeepVote(q)),
                     Some(Deed::KeepVotes),
                     Some(Deed::KeepPrepare(q)),
@@ -207,7 +218,7 @@ impl World {
                     Some(Deed::MovedOn),
                     Some(Deed::FalseShares),
                     None,
-                ][self.rng.below(8)];
+                ][self.rng.below(10)];
             }
         }
     }
@@ -289,7 +300,6 @@ impl World {
             if self.rng.once_in(2) {
                 self.parties[c].bucket = Bucket::default();
             }
-            self.parties[c].bucket.rows.retain(|_, _| true);
         }
         (0..3).for_each(|p| self.parties[p].restart());
         for _ in 0..30 {
@@ -324,6 +334,14 @@ impl World {
         let lost = self.given.iter().find(|(id, height, _)| state.place.get(id) != Some(height));
         lost.map(|(id, ..)| format!("the receipt of {id} is lost"))
     }
+}
+
+/// How many entries a seed's run commits, and how many of them a later session finished.
+pub fn progress(seed: u64, operations: usize) -> (u64, u64) {
+    let mut world = World::new(seed, None);
+    (0..operations).for_each(|_| world.step());
+    let highest = world.honest().into_iter().map(|p| world.parties[p].height()).max();
+    (highest.unwrap_or(0), world.finished)
 }
 
 /// Runs a seed with so many operations; what is wrong, if anything.
