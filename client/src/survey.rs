@@ -85,7 +85,7 @@ impl Checked {
             "second proof",
             match s.resubmission {
                 Resubmission::Reject => "is refused".into(),
-                Resubmission::Replace => "replaces the first".into(),
+                Resubmission::Replace => "replaces the first, while that waits to be counted".into(),
             },
         );
         for c in &m.columns {
@@ -118,9 +118,6 @@ impl Checked {
         for c in &m.categories {
             line("category", format!("{}: one of {}", c.name, c.values.join(", ")));
             line("", format!("hidden between {} and {}", c.prefix, c.suffix));
-            if c.values.iter().any(|v| v.len() != c.values[0].len()) {
-                line("", "WARNING: a text's length is public, and these have different ones".into());
-            }
         }
         for f in &m.fields {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
@@ -128,14 +125,39 @@ impl Checked {
             line("", format!("revealed between {} and {}", f.prefix, f.suffix));
         }
         line("statistics", s.statistics.join(", "));
+        let schedule = m.schedule();
         line(
-            "released",
-            format!("over {} submissions or more, differing by {} or more", s.smallest_set(), s.min_new),
+            "counted",
+            format!(
+                "in groups of {} or more that are never split, every {}",
+                s.min_new,
+                words(schedule.every)
+            ),
         );
-        if let Some(budget) = s.budget {
-            line("", format!("at most {budget} times in all"));
+        if !m.fields.is_empty() {
+            line("", format!("a rare combination of fields gives up one after {}", words(schedule.patience)));
+        }
+        line(
+            "shown",
+            format!("answers about {} people or more; two answers may tell of {}", s.min_cohort, s.min_new),
+        );
+        for (i, note) in m.order_notes().into_iter().enumerate() {
+            line(if i == 0 { "in order" } else { "" }, note);
+        }
+        for warning in m.warnings() {
+            line("WARNING", warning);
         }
         out
+    }
+}
+
+/// A duration in its largest whole unit.
+fn words(seconds: u64) -> String {
+    let units = [("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
+    let (name, of) = units.into_iter().find(|(_, of)| seconds.is_multiple_of(*of)).unwrap_or(("seconds", 1));
+    match seconds / of {
+        1 => name.trim_end_matches('s').to_owned(),
+        n => format!("{n} {name}"),
     }
 }
 
@@ -148,7 +170,15 @@ fn decimal(value: u64, scale: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::decimal;
+    use super::{decimal, words};
+
+    #[test]
+    fn durations_have_their_largest_whole_unit() {
+        assert_eq!(
+            [86_400, 90_000, 345_600, 60, 61].map(words),
+            ["day", "25 hours", "4 days", "minute", "61 seconds"]
+        );
+    }
 
     #[test]
     fn decimals_are_exact() {

@@ -136,6 +136,12 @@ pub fn verify_batch(
             to_prev.extend(round.item_hash(i, party.next().index(), &buffer));
         }
     }
+    if mutant!("lie-batch-opening") {
+        to_next.iter_mut().skip(32 + items.len()).for_each(|byte| *byte ^= 1);
+    }
+    if mutant!("lie-batch-vouching") {
+        to_prev.iter_mut().skip(32 + items.len()).for_each(|byte| *byte ^= 1);
+    }
     let [from_next, from_prev] = session.exchange(net, &round, &to_next, &to_prev)?;
     let head = to_next.get(..32).unwrap_or_default();
     let mut next = Received::parse(party.next(), &from_next, head, items.len())?;
@@ -149,6 +155,7 @@ pub fn verify_batch(
         let vector = prev.take(i, Opening::bytes(&layout))?;
         if let (Some(hash), Some(vector)) = (hash, vector)
             && *hash != round.item_hash(i, party.prev().index(), vector)
+            && !mutant!("batch-opening-not-checked")
         {
             return Err(Abort::Inconsistent { step, item: i });
         }

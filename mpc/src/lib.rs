@@ -16,7 +16,6 @@ pub mod compute;
 pub mod decimal;
 pub mod field;
 pub mod fixed;
-pub mod mutants;
 pub mod net;
 pub mod noise;
 pub mod order;
@@ -36,6 +35,8 @@ pub use party::PartyId;
 pub use proof::{ColumnWitness, Progress, ProveError, Proven, Reject, ShareHashes, prove};
 pub use sharing::{RingShare, open_sums, sum_rows};
 pub use statement::{Column, Condition, Format, HashAlg, Output, Statement, Term};
+
+use tercet_mutants::mutant;
 
 /// The version of everything here that two machines must agree on: circuits, encodings, transcripts, frames.
 pub const PROTOCOL_VERSION: u16 = 2;

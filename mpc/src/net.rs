@@ -376,3 +376,6 @@ impl Round {
 pub(crate) fn status_byte(status: Option<Reject>) -> u8 {
     status.map_or(0, |r| r as u8)
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,6 +230,17 @@ mod tests {
         assert!(first(&swapped)[0].own != base[0].own);
     }
 
+    /// One secret in two places gives two keys: the pairs' streams are unrelated whatever the pairs' secrets are.
+    #[test]
+    fn a_key_is_of_its_index() {
+        let own = |p: PartyId| {
+            let keys = SessionKeys::derive(p, &[10; 32], &[11; 32], &context()).unwrap();
+            Prss::new(keys).random::<blake3::OutputReader, Xor>(Step::OpenSums, 1)[0].own.0
+        };
+        let [a, b, c] = PartyId::ALL.map(own);
+        assert!(a != b && b != c && a != c);
+    }
+
     #[test]
     fn stale_sessions_are_refused() {
         let derive = |c: &SessionContext| SessionKeys::derive(PartyId::P1, &[1; 32], &[2; 32], c).map(|_| ());

@@ -2,7 +2,7 @@
 //! about it.
 
 use serde::{Deserialize, Serialize};
-use tercet_mpc::mutant;
+use tercet_mutants::mutant;
 use zeroize::Zeroizing;
 
 use crate::codec::{CodecError, Reader, Writer};

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{deny, emulated, engine, fuzz, terraform, workflows};
+use crate::{deny, emulated, engine, fuzz, mutants, terraform, workflows};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
         test.args(["test", "--no-fail-fast"]).args(MEMBERS);
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
+    ("mutants", mutants::step),
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
     ("roots for AWS on an emulator", emulated::check),

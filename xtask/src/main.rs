@@ -11,6 +11,7 @@ mod engine;
 mod fuzz;
 mod localstack;
 mod model_check;
+mod mutants;
 mod oracle;
 mod package;
 mod python;
@@ -49,6 +50,8 @@ enum Task {
     ModelCheck(model_check::Options),
     /// Simulates three parties with random failures, one of them corrupted.
     Simulate(simulate::Options),
+    /// Alters the program in many ways and sees whether the tests notice.
+    Mutants(mutants::Options),
     /// Searches for inputs that break a decoder.
     Fuzz(fuzz::Options),
     /// Packs the coordinator for Lambda, reproducibly.
@@ -72,6 +75,7 @@ fn main() -> std::process::ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::ModelCheck(options) => model_check::check(&options),
         Task::Simulate(options) => simulate::simulate(&options),
+        Task::Mutants(options) => mutants::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),
         Task::Container(options) => container::run_task(&options),

@@ -15,6 +15,8 @@ use crate::sharing::{open_sums, sum_rows};
 use crate::statement::{Column, HashAlg, Output};
 use crate::testing::{Delivery, Envelope, TestWorld};
 
+mod words;
+
 const CTX: [u8; 32] = [8; 32];
 const ID: [u8; 32] = [77; 32];
 const SEED: u64 = 20_261_122;

@@ -12,8 +12,10 @@ use proptest::prelude::*;
 
 mod guard;
 pub(super) mod hiding;
+#[cfg(debug_assertions)]
 mod liars;
 mod noise;
+#[cfg(debug_assertions)]
 mod views;
 
 use super::*;

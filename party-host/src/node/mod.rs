@@ -355,7 +355,7 @@ impl Node {
             height,
             head,
             submissions,
-            release: 0,
+            release,
             party: survey.me(),
             engine: survey.sandbox.digest(),
         })

@@ -1,7 +1,5 @@
 //! From a survey and an admitted presentation to the statement that the provider proves.
 
-use std::collections::BTreeSet;
-
 use tercet_mpc::decimal::Excess;
 use tercet_mpc::statement::{
     Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
@@ -23,13 +21,7 @@ impl SurveyManifest {
             let targets = targets(self, p.family, &p.columns);
             targets.into_iter().flat_map(|t| p.family.outputs(t, &optional)).collect::<Vec<_>>()
         };
-        let by_category = |p: &&Permit| p.group.as_ref().is_some_and(|g| self.category(g).is_some());
-        let permits = self.permits();
-        let others = permits.iter().filter(|p| !by_category(p));
-        let mut needed: BTreeSet<Output> = others.flat_map(outputs).collect();
-        needed.extend(self.guarding());
-        needed.extend(self.categorized_outputs());
-        needed.extend(self.secret_outputs(&needed.clone()));
+        let needed = self.by_secret_group(&self.permits().iter().flat_map(outputs).collect());
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
             let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c), Output::Present(c)];

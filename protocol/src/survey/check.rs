@@ -6,15 +6,6 @@ impl SurveyManifest {
     /// Warnings, in whole sentences. The survey is valid all the same.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = self.warnings_of_sums();
-        let new = self.survey.min_new;
-        if self.survey.min_cohort > 1 && new > 1 {
-            all.push(format!(
-                "min_cohort = {} only keeps small answers from being shown. What can be computed from several answers is bounded by \
-                 min_new alone: the answers of 100 and of {} people tell of {new}",
-                self.survey.min_cohort,
-                100 + new
-            ));
-        }
         if self.identity.is_none() {
             all.push(
                 "without [identity], each attestation counts: what is promised about people holds for attestations only, and one \

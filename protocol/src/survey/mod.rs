@@ -16,12 +16,12 @@ mod descriptor;
 mod exposes;
 mod hidden;
 mod noise;
+mod place;
 mod releases;
 mod secret;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use exposes::OrderList;
-pub use hidden::{Atom, Guard};
 pub use noise::NoiseSection;
 pub use releases::{ReleasesSection, duration};
 pub use secret::{Linear, SecretBlock, SecretPartition};
@@ -284,7 +284,7 @@ impl SurveyManifest {
             return Err(SurveyError::TooLarge(text.len()));
         }
         let manifest: Self = toml::from_str(text).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        manifest.validate()?;
+        manifest.validate().map_err(|e| e.placed(text))?;
         Ok(manifest)
     }
 
@@ -338,8 +338,10 @@ impl SurveyManifest {
         if s.statistics.len() > MAX_STATISTICS {
             return Err(invalid("survey.statistics", format!("list at most {MAX_STATISTICS}")));
         }
-        if s.budget == Some(0) {
-            return Err(invalid("survey.budget", "must be at least 1, or be left out"));
+        if s.budget.is_some() {
+            let problem =
+                "leave it out: sums are of whole groups of min_new people, so questions need no budget";
+            return Err(invalid("survey.budget", problem));
         }
         self.source.validate()?;
         if self.notaries.is_empty() || self.notaries.len() > 64 {

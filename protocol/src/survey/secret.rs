@@ -276,14 +276,16 @@ impl SurveyManifest {
         groups.into_iter().find_map(|g| self.category(&g).map(|(index, c)| (c.name.clone(), index)))
     }
 
-    /// What the providers share for the secret groups: what their sizes are made of, and every sum of their columns by group. The
-    /// outputs are those of listed statistics.
-    pub(crate) fn secret_outputs(&self, listed: &BTreeSet<Output>) -> BTreeSet<Output> {
-        let mut all = BTreeSet::new();
+    /// What the providers share for these outputs, those of listed statistics: sums that are released by secret groups are shared
+    /// for each group, and so is what the groups' sizes are made of. What is not of such a column stays as it is.
+    pub(crate) fn by_secret_group(&self, listed: &BTreeSet<Output>) -> BTreeSet<Output> {
+        let mut all = listed.clone();
         for partition in self.partitions() {
-            let (columns, listed) = (&partition.columns, listed.iter());
-            let own: Vec<Output> =
-                listed.filter(|o| !columns_of(**o).is_disjoint(columns)).copied().collect();
+            let of = |o: &&Output| !columns_of(**o).is_disjoint(&partition.columns);
+            let own: Vec<Output> = listed.iter().filter(of).copied().collect();
+            own.iter().for_each(|o| {
+                all.remove(o);
+            });
             for (i, block) in partition.blocks.iter().enumerate() {
                 let sums = own.iter().filter_map(|o| partition.within(i, *o));
                 all.extend(sums.chain([block.size.clone()]).flat_map(|sum| sum.of).map(|(output, _)| output));

@@ -7,8 +7,6 @@ use std::ops::{Div, Mul, Sub};
 pub struct Fraction(i128, i128);
 
 impl Fraction {
-    pub const ZERO: Self = Self(0, 1);
-
     pub fn new(n: i128, d: i128) -> Self {
         assert_ne!(d, 0);
         let divisor = gcd(n, d).max(1) * d.signum();

@@ -1,5 +1,7 @@
 //! Searches, properties and simulations of the release rules.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod combinations;
 mod fraction;
 mod orders;

@@ -187,7 +187,7 @@ fn medians_under_filters_read_out_a_group() {
 #[test]
 fn totals_over_those_who_are_left_would_tell_who_left() {
     let (n, m) = (40usize, 3usize);
-    let list = [Order::Lorenz(250), Order::TopShare(250), Order::Trimmed(500 - 200)];
+    let list = [Order::Lorenz(250), Order::TopShare(250), Order::Trimmed(375)];
     assert!(least(&list, m as u64).is_ok_and(|n_min| n_min <= 40));
     for erased in 0..n {
         let left: Vec<usize> = (0..n).filter(|p| *p != erased).collect();
@@ -202,7 +202,7 @@ fn totals_over_those_who_are_left_would_tell_who_left() {
             vec![1; n],
             range(0, k * 250 / 1000),
             range(k - (k * 250).div_ceil(1000), k),
-            range(k * 300 / 1000, k - k * 300 / 1000),
+            range(k * 375 / 1000, k - k * 375 / 1000),
         ]);
         assert_eq!(singles_out(&released, m), None, "erased: {erased}");
         released.insert(range(0, k));

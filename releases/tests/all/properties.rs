@@ -315,3 +315,27 @@ fn a_release_point_that_says_something_else_is_refused() {
     assert_eq!(ledger.units_at(1), 0..1);
     assert_eq!((ledger.units_at(0), ledger.units_at(2)), (0..0, 1..1));
 }
+
+/// A release point at which nothing could enter stays due until the next. Who comes in the meantime enters with the next one, or
+/// else would choose the company.
+#[test]
+fn who_comes_after_a_due_time_waits_for_the_next() {
+    let mut ledger = Ledger::new(rules(3, false));
+    for i in 0..2 {
+        ledger.accept([i; 32], &label([0, 0]), DAY - 60).unwrap();
+    }
+    assert_eq!(ledger.due(DAY + 3600), Some(DAY));
+    assert_eq!(ledger.entering(DAY).units(), []);
+    ledger.accept([2; 32], &label([0, 0]), DAY + 1800).unwrap();
+    assert_eq!(ledger.entering(DAY).units(), []);
+    assert_eq!(ledger.entering(2 * DAY).units().len(), 1);
+    // A clock that runs backwards makes nobody older than who came before.
+    ledger.accept([3; 32], &label([0, 0]), 0).unwrap();
+    assert_eq!(ledger.entering(DAY).units(), []);
+    assert_eq!(ledger.entering(2 * DAY).rows(), 4);
+    // Too late for the last one.
+    let last = ledger.rules().schedule.last();
+    ledger.accept([4; 32], &label([0, 0]), last + 1).unwrap();
+    let entering = ledger.entering(last);
+    assert_eq!((entering.rows(), &entering.formation.never[..]), (4, &[4][..]));
+}

@@ -4,8 +4,8 @@
 use core::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::mutants::alter;
 use crate::noise::Laplace;
+use tercet_mutants::alter;
 
 /// Most times that a program is altered at one place; the first are of all kinds.
 const MOST: usize = 12;
@@ -116,6 +116,23 @@ fn a_wrong_proof_is_caught() {
 #[test]
 fn a_lying_verifier_only_stops_the_session() {
     lie("lie-verdict", true, &vec![true, false, true], decision_job);
+}
+
+/// The two verifiers of a proof compare what they saw of it: if one has seen other messages or commitments, both stop.
+#[test]
+fn verifiers_compare_what_they_saw() {
+    for (from, to) in PartyId::ALL.into_iter().flat_map(|p| [(p, p.next()), (p, p.prev())]) {
+        let world = TestWorld::intercepted(21, move |envelope, mut frame| {
+            if (envelope.from, envelope.to, envelope.step) == (from, to, Step::Verdict) {
+                // A bit of the transcript's digest.
+                frame[crate::net::FRAME_HEADER_BYTES + 17] ^= 4;
+            }
+            Delivery::Frame(frame)
+        });
+        let results = run(&world, tuning(0), decision_job);
+        let prover = PartyId::ALL.into_iter().find(|p| ![from, to].contains(p)).unwrap();
+        assert_eq!(results[to.index()], Err(Abort::Multiplication { step: Step::Verdict, prover }));
+    }
 }
 
 /// A row that is altered in a pass of the shuffle, or by a product before or after it.

@@ -6,9 +6,11 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::compute::shuffle::Rows;
-use crate::mutants::alter;
 use crate::net::FRAME_HEADER_BYTES;
+use crate::noise::Laplace;
+use crate::sharing::{Replicated, Xor};
 use crate::testing::Envelope;
+use tercet_mutants::alter;
 
 /// All frames of a run, without headers, in an order of their own for each pair.
 type Frames = Vec<(Envelope, Vec<u8>)>;
@@ -74,7 +76,9 @@ fn full_words() -> [Vec<RingShare>; 3] {
 fn gates_and_their_proofs_look_random() {
     let lanes = full_words();
     views_are_fair(|c| {
-        let numbers = c.bits_of(&lanes[c.session.party().index()], 4)?;
+        let mut numbers = c.bits_of(&lanes[c.session.party().index()], 4)?;
+        // The lowest bits go through no gate.
+        numbers.planes.remove(0);
         c.open_numbers(&numbers, 64)
     });
 }
@@ -139,23 +143,64 @@ fn xor(a: u128, b: u128) -> u128 {
     a ^ b
 }
 
-/// Numbers that become arithmetic shares are opened with a mask added that nobody knows.
+/// Numbers that become arithmetic shares are opened with a mask added that nobody knows: each key makes it uniform.
 #[test]
 fn what_is_opened_of_a_conversion_is_a_fair_coin() {
     let lanes = full_words();
-    let mut ones = vec![0u32; 6 * 64];
-    for seed in 0..RUNS {
-        let (_, frames) = frames(Some((PartyId::P1, u64::from(seed))), |c| {
-            let numbers = c.bits_of(&lanes[c.session.party().index()], 4)?;
-            c.ring_of(&numbers, 64, 6).map(drop)
-        });
-        let all = opened(&frames, Step::OpenBits, xor);
-        assert_eq!(all.len(), 1);
-        for (i, n) in ones.iter_mut().enumerate() {
-            *n += (all[0][i / 128] >> (i % 128) & 1) as u32;
+    for pair in PartyId::ALL {
+        let mut ones = vec![0u32; 6 * 64];
+        for seed in 0..RUNS {
+            let (_, frames) = frames(Some((pair, u64::from(seed))), |c| {
+                let numbers = c.bits_of(&lanes[c.session.party().index()], 4)?;
+                c.ring_of(&numbers, 64, 6).map(drop)
+            });
+            let all = opened(&frames, Step::OpenBits, xor);
+            assert_eq!(all.len(), 1);
+            for (i, n) in ones.iter_mut().enumerate() {
+                *n += (all[0][i / 128] >> (i % 128) & 1) as u32;
+            }
         }
+        assert!(ones.iter().all(|n| (RUNS / 2 - 45..=RUNS / 2 + 45).contains(n)), "{pair}: {ones:?}");
     }
-    assert!(ones.iter().all(|n| (RUNS / 2 - 45..=RUNS / 2 + 45).contains(n)), "{ones:?}");
+}
+
+/// No two parties can compute the noise: it is another one with each key.
+#[test]
+fn noise_depends_on_all_keys() {
+    let noise = [Laplace::new("0.01".parse().unwrap(), 1).unwrap(); 3];
+    let drawn = |fresh| {
+        let shares = frames(fresh, |c| draw_noise(c, &noise)).0.map(|r| r.unwrap());
+        [0, 1, 2].map(|i| Replicated::reconstruct(shares.each_ref().map(|s| s[i])).unwrap())
+    };
+    let base = drawn(None);
+    for pair in PartyId::ALL {
+        assert_ne!(drawn(Some((pair, 5))), base, "{pair}");
+    }
+}
+
+/// Whoever looks, all orders of shuffled rows are equally likely: the key that a party lacks decides alone.
+#[test]
+fn nobody_knows_the_order_of_shuffled_rows() {
+    for viewer in PartyId::ALL {
+        let mut counts: BTreeMap<Vec<u128>, u32> = BTreeMap::new();
+        for seed in 0..RUNS {
+            let (results, _) = frames(Some((viewer.prev(), u64::from(seed))), |c| {
+                // XOR sharings of three different rows.
+                let number = |holder| if holder == PartyId::P0 { vec![1, 2, 3] } else { vec![0; 3] };
+                let me = c.session.party();
+                let rows = c.shuffle(Rows { own: number(me), next: number(me.next()) })?;
+                Ok(rows.own)
+            });
+            let [a, b, c] = results.map(|r| r.unwrap());
+            let order = a.into_iter().zip(b).zip(c).map(|((a, b), c)| a ^ b ^ c).collect();
+            *counts.entry(order).or_default() += 1;
+        }
+        assert_eq!(counts.len(), 6, "{viewer}: {counts:?}");
+        let expected = f64::from(RUNS) / 6.0;
+        let chi: f64 = counts.values().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
+        // Five degrees of freedom: above 25.7 once in 10^4; the seeds are fixed.
+        assert!(chi < 25.7, "{viewer}: {counts:?}");
+    }
 }
 
 /// Of a ring element only the bits below its range are opened, shifted to the top: those above would say something about
@@ -200,15 +245,18 @@ fn the_coin_depends_on_all_keys() {
     }
 }
 
-/// If rows were altered, the others learn that, and not the key of the tags times what was altered.
+/// If rows were altered, the others learn that, and not the key of the tags times what was altered: the difference that is
+/// opened weighs each row by a power of the coin, and has a factor that nobody knows.
 #[test]
 fn the_difference_of_tags_is_masked() {
     let world = TestWorld::new(1);
-    let keys = PartyId::ALL.map(|p| {
-        let mut prss = Prss::new(session_keys(&world, p));
-        prss.random::<blake3::OutputReader, crate::sharing::Xor>(Step::Product, 1)[0]
-    });
-    let key = Gf128(crate::sharing::Replicated::reconstruct(keys).unwrap().0);
+    let mut prss = PartyId::ALL.map(|p| Prss::new(session_keys(&world, p)));
+    let mut secret = || {
+        let shares = prss.each_mut().map(|p| p.random::<blake3::OutputReader, Xor>(Step::Product, 1)[0]);
+        Gf128(Replicated::reconstruct(shares).unwrap().0)
+    };
+    // The tags' products and the check's own draw masks between the two.
+    let [key, _, _, mask] = [(); 4].map(|()| secret());
     let (results, frames) = frames(None, |c| {
         if c.session.party() == PartyId::P2 {
             // Of the last pass.
@@ -216,10 +264,10 @@ fn the_difference_of_tags_is_masked() {
         }
         c.shuffle(rows(c.session.party())).map(drop)
     });
-    assert!(results.iter().all(|r| matches!(r, Err(Abort::Altered { .. }))), "{results:?}");
+    let altered = |r: &Result<(), Abort>| matches!(r, Err(Abort::Altered { .. }));
+    assert!(results.iter().all(altered), "{results:?}");
     let all = opened(&frames, Step::OpenElements, xor);
     let (coin, difference) = (Gf128(all[0][0]), Gf128(all[1][0]));
-    assert!(difference != Gf128::ZERO);
     // The first row was altered by one, and weighs as much as the coin.
-    assert!(difference != coin * key, "who altered a row by one learns the tags' key");
+    assert_eq!(difference, coin * key * mask);
 }

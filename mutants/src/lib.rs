@@ -1,29 +1,31 @@
 //! Alterations of the program by name, for tests of the tests: what a test promises to notice, `cargo xtask mutants` does,
 //! and sees whether the test fails.
 //!
-//! A switch is the constant `false` unless a build has both the feature `mutants` (or is this crate's own test) and debug
-//! assertions, which no release has.
+//! A switch is the constant `false` unless a build has both the feature `switches` and debug assertions, which no release
+//! has.
+
+#![no_std]
 
 /// Whether the named alteration is on: everywhere, if the environment's `TERCET_MUTANT` is the name, or at the one party
 /// whose thread a test has altered.
 #[macro_export]
 macro_rules! mutant {
     ($name:literal) => {
-        $crate::mutants::on($name)
+        $crate::on($name)
     };
 }
 
 /// No alteration is ever on in this build.
-#[cfg(not(all(any(test, feature = "mutants"), debug_assertions)))]
+#[cfg(not(all(feature = "switches", debug_assertions)))]
 #[inline(always)]
 pub const fn on(_: &'static str) -> bool {
     false
 }
 
-#[cfg(all(any(test, feature = "mutants"), debug_assertions))]
+#[cfg(all(feature = "switches", debug_assertions))]
 pub use switches::{Alteration, alter, on};
 
-#[cfg(all(any(test, feature = "mutants"), debug_assertions))]
+#[cfg(all(feature = "switches", debug_assertions))]
 mod switches {
     extern crate std;
 
