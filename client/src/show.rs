@@ -229,14 +229,7 @@ mod tests {
 
     fn part(label: &str, submissions: Option<u64>, value: &str) -> PartValue {
         let exact = Some(Fraction { numerator: value.into(), denominator: "1".into() });
-        PartValue {
-            label: label.into(),
-            submissions,
-            release: None,
-            unit: String::new(),
-            value: Some(value.into()),
-            exact,
-        }
+        PartValue { label: label.into(), submissions, release: None, unit: String::new(), value: Some(value.into()), exact }
     }
 
     fn one(statistic: &str, value: &str) -> StatisticValue {

@@ -205,10 +205,7 @@ async fn nobody_is_told_of_by_the_difference_of_two_release_points() {
     let pooled = world.release().await.unwrap();
     let everyone = [first, second, third, fourth].concat();
     // "ship" has 1 + 2 + 3 by now, and is a unit of its own; of the others two and three wait for less than five.
-    assert_eq!(
-        groups(statistic(&pooled, "count@segment")),
-        [("farm", 8), ("home", 17), ("ship", 6), ("work", 9)]
-    );
+    assert_eq!(groups(statistic(&pooled, "count@segment")), [("farm", 8), ("home", 17), ("ship", 6), ("work", 9)]);
     let waiting = incomes(everyone.iter().filter(|p| (p.segment == 1 || p.segment == 2) && p.uid >= 100));
     assert_eq!(everybody(&pooled), (incomes(&everyone) - waiting, Some(40)));
     // One more of each: all five who waited for long are a unit that no group has.
@@ -216,10 +213,7 @@ async fn nobody_is_told_of_by_the_difference_of_two_release_points() {
     join(&world, &server, &fifth).await;
     world.clock.set(NOW + 18 * 86_400);
     let rest = world.release().await.unwrap();
-    assert_eq!(
-        groups(statistic(&rest, "count@segment")),
-        [("farm", 8), ("home", 22), ("ship", 6), ("work", 9)]
-    );
+    assert_eq!(groups(statistic(&rest, "count@segment")), [("farm", 8), ("home", 22), ("ship", 6), ("work", 9)]);
     let all = incomes(&everyone) + incomes(&fifth);
     assert_eq!(everybody(&rest), (all, Some(50)));
 }
