@@ -41,6 +41,7 @@ impl Checked {
         let m = &self.manifest;
         let s = &m.survey;
         let mut out = format!("{} ({})\n", s.title, s.name);
+        let missing = s.missing_about();
         let mut line = |label: &str, text: String| {
             out.push_str(format!("{label:<14}{text}").trim_end());
             out.push('\n');
@@ -51,6 +52,23 @@ impl Checked {
                 line(if i == 0 { "parties" } else { "" }, key.to_string());
             }
             line("engine", engine.to_string());
+        }
+        for (label, text) in [
+            ("owner", &s.owner),
+            ("contact", &s.contact),
+            ("purpose", &s.purpose),
+            ("retention", &s.retention),
+        ] {
+            if let Some(text) = text {
+                line(label, text.clone());
+            }
+        }
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            line(
+                "",
+                format!("WARNING: [survey] does not say {missing}: providers are told so before they agree"),
+            );
         }
         let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
         line("data fetched", format!("between {} and {}", time(s.opens), time(s.closes)));

@@ -222,6 +222,7 @@ pub fn status(record: SubmissionRecord) -> SubmissionStatus {
             SubmissionState::Accepted { receipts: record.receipts.into_iter().flatten().collect() }
         }
         RecordState::Rejected { problem, .. } => SubmissionState::Rejected { problem },
+        RecordState::Withdrawn { receipts } => SubmissionState::Withdrawn { receipts },
     };
     SubmissionStatus { submission: record.submission, survey: record.survey, state }
 }

@@ -7,20 +7,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tercet_mpc::statistics::{Permit, Statistic};
 use tercet_protocol::api::{
-    Admission, FederationInfo, PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryRequest, QueryState,
-    QueryStatus, SubmissionState, SubmissionStatus, SurveySummary,
+    Admission, FederationInfo, PartySurveyStatus, Problem, ProblemKind, QueryRequest, QueryState,
+    QueryStatus, ReleaseList, SubmissionState, SubmissionStatus, SurveySummary,
 };
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{
-    Commitment, EngineDigest, EntryHash, Nullifier, PublicKey, QueryId, SealingKey, Signature, SubmissionId,
-    SurveyId,
+    Commitment, EngineDigest, EntryHash, Nonce, Nullifier, PublicKey, QueryId, SealingKey, Signature,
+    SubmissionId, SurveyId,
 };
 use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
+use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::{Receipt, Ticket};
 use tercet_protocol::survey::PROTOCOL_VERSION;
+use tercet_protocol::withdrawal::Withdrawal;
 use tlsn_verifier::NotaryKey;
 
 use crate::fixtures::{KEYS, parties};
@@ -57,7 +59,9 @@ pub fn api(data: &[u8]) {
     body::<Ticket>(data);
     body::<Receipt>(data).iter().for_each(check_receipt);
     body::<QueryRequest>(data);
-    body::<PartyQuery>(data);
+    body::<QueryTicket>(data);
+    body::<Withdrawal>(data);
+    body::<ReleaseList>(data);
     body::<Vec<SurveySummary>>(data);
     body::<PartySurveyStatus>(data);
     if let Some(info) = body::<FederationInfo>(data) {
@@ -103,7 +107,19 @@ pub fn api_seeds() -> Vec<Vec<u8>> {
         json(&Ticket::issue(&KEYS[0], survey, submission, 7)),
         json(&receipt()),
         json(&QueryRequest { statistics: vec!["mean".into()], filter: filter() }),
-        json(&PartyQuery { survey, statistics: vec!["count".into()], filter: filter() }),
+        json(&QueryTicket::issue(
+            &KEYS[0],
+            survey,
+            1,
+            Question { statistics: ["count".to_owned()].into(), filter: filter() },
+            7,
+            Nonce([8; 16]),
+        )),
+        json(&Withdrawal::sign(&KEYS[0], survey, submission)),
+        json(&ReleaseList {
+            survey,
+            releases: vec![ReleasePoint { number: 1, time: 6, rows: 2, units: 1, erased_rows: 0 }],
+        }),
         json(&[SurveySummary { id: survey, name: "a".into(), title: "A \"b\" \u{e9}".into() }]),
         json(&PartySurveyStatus {
             survey,

@@ -83,7 +83,10 @@ pub fn segment_seeds() -> Vec<Vec<u8>> {
         .map(|(rows, lanes)| {
             let ids = vec![SubmissionId([1; 32]); rows];
             let shares = Zeroizing::new(vec![5; rows * lanes as usize * LANE_BYTES]);
-            Segment::new(ids, lanes, shares, Zeroizing::new(vec![6; rows * 64])).unwrap().encode(&ENTRY).to_vec()
+            Segment::new(ids, lanes, shares, Zeroizing::new(vec![6; rows * 64]))
+                .unwrap()
+                .encode(&ENTRY)
+                .to_vec()
         })
         .to_vec()
 }

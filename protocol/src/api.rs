@@ -86,10 +86,8 @@ problems! {
     StatisticNotPermitted = "statistic-not-permitted", 403, "The survey does not release this statistic";
     /// Fewer submissions than the minimum cohort.
     CohortTooSmall = "cohort-too-small", 403, "Too few submissions for a release";
-    /// The difference to earlier releases would tell about too few submissions.
-    TooFewNew = "too-few-new", 403, "Too few new submissions since the last release";
-    /// The survey's releases are used up.
-    BudgetSpent = "budget-spent", 403, "The survey's releases are used up";
+    /// Too few have entered since the statistic was computed last.
+    TooFewNew = "too-few-new", 403, "Too few have entered since this was computed last";
     /// The identity is in a unit already: what was counted is never counted anew.
     AlreadyCounted = "already-counted", 409, "This identity has already been counted";
     /// The submission was withdrawn: it cannot be sent again.
@@ -263,19 +261,6 @@ pub struct Admission {
 pub struct QueryRequest {
     /// Names of the statistics wanted; none: all that the survey lists with their parameters.
     #[serde(default)]
-    pub statistics: Vec<String>,
-    /// Which rows count.
-    #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
-    pub filter: Filter,
-}
-
-/// Body of `PUT /v1/queries/{id}` at a party, until parties take a [`crate::query_ticket::QueryTicket`] there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartyQuery {
-    /// The survey.
-    pub survey: SurveyId,
-    /// Names of the statistics wanted; never empty.
     pub statistics: Vec<String>,
     /// Which rows count.
     #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]

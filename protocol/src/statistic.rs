@@ -207,12 +207,7 @@ impl SurveyManifest {
 }
 
 /// What was added to the sums of a statistic: one term for each unit.
-fn noise(
-    manifest: &SurveyManifest,
-    family: Family,
-    target: Target,
-    opened: &Opened,
-) -> Vec<AddedNoise> {
+fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Opened) -> Vec<AddedNoise> {
     let column = |c: u8| {
         manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.scale)))
     };

@@ -11,8 +11,9 @@ use crate::keys::{KeyError, OpeningKey, SigningKey};
 
 /// Largest presentation accepted, in bytes. A presentation carries the revealed transcript and certificates.
 pub const MAX_PRESENTATION: usize = 256 * 1024;
-/// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column).
-pub const MAX_SEALED: usize = 512 * 1024;
+/// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
+/// session of 2 KB, 2.3 MB for the longest). What a statement really needs is known before a party keeps it.
+pub const MAX_SEALED: usize = tercet_mpc::proof::PRIVATE_MAX_BYTES + 1024;
 /// Largest body of a share upload, in bytes.
 pub const MAX_UPLOAD: usize = MAX_PRESENTATION + MAX_SEALED + 4096;
 

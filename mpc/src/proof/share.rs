@@ -9,7 +9,7 @@ use crate::statement::{Layout, Statement};
 use crate::{PartyId, mutant, rows};
 
 /// Largest private part of any statement within the caps, in bytes: what a decoder may be asked to hold.
-pub const PRIVATE_MAX_BYTES: usize = 512 * 1024;
+pub const PRIVATE_MAX_BYTES: usize = 2560 * 1024;
 
 const PRIVATE_VERSION: u8 = 2;
 const BINDING_BYTES: usize = 32;
@@ -131,7 +131,7 @@ impl ShareHashes {
 /// One XOR share of the witness and of the proof, as bytes.
 ///
 /// Witness: values and blinders; for each lane the arithmetic share of the same index (the two others are zero in
-/// this share by construction: they have no place in it); one bit a gate. Proof: for each column of gates the masks
+/// this share by construction: they have no place in it); one bit a gate; the inverses of bytes, bit by bit. Proof: for each column of gates the masks
 /// u and v, the values on the coset, the top coefficient.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Share {
@@ -167,8 +167,8 @@ impl Share {
         if mutant!("share-proof-in-clear") {
             proof.fill(0);
         }
-        if let Some(last) = witness.last_mut() {
-            *last &= last_byte_mask(layout);
+        for (at, mask) in tails(layout) {
+            witness[at] &= mask;
         }
         Self { index, witness, proof }
     }
@@ -186,7 +186,15 @@ impl Share {
 
     /// The gates' outputs.
     pub(super) fn gates(&self, layout: &Layout) -> &[u8] {
-        &self.witness[layout.input_bytes + 16 * layout.lanes..]
+        let start = layout.input_bytes + 16 * layout.lanes;
+        &self.witness[start..start + layout.gates.div_ceil(8)]
+    }
+
+    /// Bit `k` of the inverses of bytes.
+    pub(super) fn inverses(&self, layout: &Layout, k: usize) -> &[u8] {
+        let bytes = layout.inversions.div_ceil(8);
+        let start = layout.witness_bytes() - (8 - k) * bytes;
+        &self.witness[start..start + bytes]
     }
 
     /// The elements of the proof.
@@ -195,12 +203,16 @@ impl Share {
     }
 }
 
-/// Bits of the witness's last byte that are gates.
-fn last_byte_mask(layout: &Layout) -> u8 {
-    match layout.gates % 8 {
-        0 => 0xff,
-        used => (1 << used) - 1,
-    }
+/// The witness's bytes that may not be full, and which of their bits count: the last of the gates, and of each bit of
+/// the inverses.
+fn tails(layout: &Layout) -> impl Iterator<Item = (usize, u8)> {
+    let mask = |bits: usize| if bits.is_multiple_of(8) { 0xff } else { (1 << (bits % 8)) - 1 };
+    let (gates, inverses) = (layout.gates.div_ceil(8), layout.inversions.div_ceil(8));
+    let start = layout.input_bytes + 16 * layout.lanes + gates;
+    let of_gates = (gates > 0).then(|| (start - 1, mask(layout.gates)));
+    let ends = (1..=8).filter(move |_| inverses > 0).map(move |k| start + k * inverses - 1);
+    let of_inverses = mask(layout.inversions);
+    of_gates.into_iter().chain(ends.map(move |at| (at, of_inverses)))
 }
 
 /// The explicit share with the blind of its commitments.
@@ -294,7 +306,7 @@ impl PrivatePart {
         }
         let (blind, rest) = rest.split_first_chunk::<32>()?;
         let (witness, proof) = rest.split_at_checked(layout.witness_bytes())?;
-        if witness.last().is_some_and(|last| last & !last_byte_mask(layout) != 0) {
+        if tails(layout).any(|(at, mask)| witness[at] & !mask != 0) {
             return None;
         }
         let share = Share {

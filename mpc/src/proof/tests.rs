@@ -23,6 +23,9 @@ use crate::field::Gf128;
 use crate::fixed;
 use crate::statement::{Column, Condition, Format, HashAlg, Layout, Number, Output, Said, Statement, Term};
 
+mod linear;
+mod session;
+
 const BLINDER: [u8; 16] = [0x5a; 16];
 const CTX: [u8; 32] = [3; 32];
 
@@ -102,7 +105,7 @@ fn forge(
         .map(|(x, (a, b))| [a, b, x[0].wrapping_add(x[1]).wrapping_add(x[2]).wrapping_sub(a).wrapping_sub(b)])
         .collect();
     let blind = Zeroizing::new([4; 32]);
-    let bytes = explicit_witness(&layout, inputs, &lanes, &streams.out, &pair);
+    let bytes = explicit_witness(&layout, inputs, &lanes, streams, &pair);
     let mut hashes = ShareHashes {
         seeds: [0, 1].map(|i| commitments::seed(i, &seeds[i])),
         witness: commitments::witness(&blind, &bytes),
@@ -110,7 +113,8 @@ fn forge(
         rows: [[0; 32]; 3],
     };
     let masks = (0..2 * layout.columns as u128).map(|i| Gf128(i << 77 | 5)).collect();
-    let elements = prove_gates(&layout, gamma(statement, &CTX, &hashes), streams, masks, &mut |_| {});
+    let elements =
+        prove_gates(&layout, gamma(statement, &CTX, &hashes), streams, masks, &OneCore, &mut |_| {});
     let proof: Vec<u8> = elements
         .iter()
         .zip(pair[0].elements().iter().zip(pair[1].elements()))
@@ -320,7 +324,7 @@ fn claim(s: &Statement, inputs: &[u8], lanes: &[[u128; 3]], out: &[Words<1>]) ->
     let bits = bits.finish();
     let split = |x: &[u128; 3]| x.map(|x| [Words([x as u64]), Words([(x >> 64) as u64])]);
     let lanes: Vec<_> = lanes.iter().map(split).collect();
-    let mut shares = Shares::new([0], &bits, &lanes, out, 0);
+    let mut shares = Shares::new([0], &bits, &lanes, out, [&[]; 8], 0);
     circuit::evaluate(&mut shares, s);
     Streams { out: out.to_vec(), ..shares.finish() }
 }
@@ -418,12 +422,24 @@ fn challenges_depend_on_everything() {
     assert_eq!(base, challenges(&s, &CTX, &hashes, 8));
     let mut all = vec![base];
     let changes: [fn(&mut Column); 6] = [
-        |c| c.alg = HashAlg::Blake3,
+        |c| {
+            *c = Column {
+                format: c.format.clone(),
+                ..Column::number(
+                    HashAlg::Blake3,
+                    c.length,
+                    0,
+                    1,
+                    Excess::Reject,
+                    digest(HashAlg::Sha256, &[b"12.5", &BLINDER[..]].concat()),
+                )
+            }
+        },
         |c| c.length += 1,
         |c| number(c).scale += 1,
         |c| number(c).bits += 1,
         |c| number(c).excess = Excess::Truncate,
-        |c| c.commitment[31] ^= 1,
+        |c| c.rebind([1; 32]),
     ];
     for change in changes {
         let mut c = base_column.clone();

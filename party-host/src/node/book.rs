@@ -185,7 +185,9 @@ impl Book {
 
     /// Where the submission's row was counted; none if it never was.
     pub fn entered(&self, id: &SubmissionId) -> Option<Entered> {
-        let (Standing::Counted(unit) | Standing::Erased(unit)) = self.ledger.standing(*self.numbers.get(id)?)? else {
+        let (Standing::Counted(unit) | Standing::Erased(unit)) =
+            self.ledger.standing(*self.numbers.get(id)?)?
+        else {
             return None;
         };
         let unit = self.ledger.units().get(unit as usize)?;
@@ -205,7 +207,8 @@ impl Book {
             None => Err(Problem::new(ProblemKind::NotFound, "the log of this survey has no such submission")),
             Some(Standing::Waiting | Standing::Counted(_) | Standing::Never) => Ok(()),
             Some(Standing::Replaced) => {
-                let detail = "a later submission of the same person has taken this one's place: withdraw that one";
+                let detail =
+                    "a later submission of the same person has taken this one's place: withdraw that one";
                 Err(Problem::new(ProblemKind::NotFound, detail))
             }
             Some(Standing::Withdrawn | Standing::Erased(_)) => {
@@ -250,11 +253,15 @@ impl Book {
                         );
                     }
                     Err(Refused::AlreadyCounted(_)) => {
-                        let detail = "this identity is in the statistics already, and what is in them never changes";
+                        let detail =
+                            "this identity is in the statistics already, and what is in them never changes";
                         return Err((submission, Problem::new(ProblemKind::AlreadyCounted, detail)));
                     }
                     Err(other) => {
-                        return Err((submission, Problem::new(ProblemKind::PolicyViolated, other.to_string())));
+                        return Err((
+                            submission,
+                            Problem::new(ProblemKind::PolicyViolated, other.to_string()),
+                        ));
                     }
                 };
                 if !in_batch.insert(nullifier) {
@@ -289,7 +296,8 @@ impl Book {
             }
             EntryBody::Release(release) => self.release(height, entry.at, release).map_err(problem)?,
             EntryBody::Erase { submission, .. } => {
-                let row = *self.numbers.get(submission).ok_or_else(|| problem("no such submission".into()))?;
+                let row =
+                    *self.numbers.get(submission).ok_or_else(|| problem("no such submission".into()))?;
                 self.ledger.leave(row).map_err(|e| problem(e.to_string()))?;
                 self.erased.insert(row, Erased { height, at: entry.at });
                 let batch = self.submitted.get(row as usize).map_or(0, |s| s.height);

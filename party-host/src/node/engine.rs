@@ -118,10 +118,14 @@ impl<'s> Engine<'s> {
             let (context, secrets) = self.drawn().await?;
             let asked = terms.to_vec();
             let shares = self
-                .compute(move |sandbox, session, io| sandbox.draw_noise(session, &context, secrets, &asked, io))
+                .compute(move |sandbox, session, io| {
+                    sandbox.draw_noise(session, &context, secrets, &asked, io)
+                })
                 .await?;
             if shares.len() != terms.len() {
-                return Err(SandboxError::Malformed("another number of noise terms than was asked for").into());
+                return Err(
+                    SandboxError::Malformed("another number of noise terms than was asked for").into()
+                );
             }
             drawn.extend(shares);
         }

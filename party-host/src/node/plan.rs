@@ -118,7 +118,8 @@ pub fn partition_of(
 pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Result<Plan, Problem> {
     question.check(manifest).map_err(|e| not_permitted(e.to_string()))?;
     let listed = *question == Question::listed(manifest);
-    let statistics: Vec<Statistic> = question.statistics.iter().filter_map(|name| name.parse().ok()).collect();
+    let statistics: Vec<Statistic> =
+        question.statistics.iter().filter_map(|name| name.parse().ok()).collect();
     let Some(point) = book.newest().copied() else {
         let detail = "nothing has been released yet: wait for the survey's first release point";
         return Err(Problem::new(ProblemKind::NothingReleased, detail));
@@ -225,7 +226,10 @@ impl Planner<'_> {
                 let rows = groups.rows(p, None);
                 let scope = Scope { group: None, partition };
                 let shown = rows >= self.least;
-                shown.then_some((scope, Units::Secret { partition: p, block: None }, rows)).into_iter().collect()
+                shown
+                    .then_some((scope, Units::Secret { partition: p, block: None }, rows))
+                    .into_iter()
+                    .collect()
             }
             (Some(category), Some(p)) => {
                 let Some(of) = groups.partitions().get(p) else { return Vec::new() };
@@ -233,7 +237,11 @@ impl Planner<'_> {
                 let group = |(block, label)| {
                     let rows = groups.rows(p, Some(block));
                     let scope = Scope { group: Some((category.clone(), label)), partition };
-                    (rows >= self.least).then_some((scope, Units::Secret { partition: p, block: Some(block) }, rows))
+                    (rows >= self.least).then_some((
+                        scope,
+                        Units::Secret { partition: p, block: Some(block) },
+                        rows,
+                    ))
                 };
                 labels.filter_map(group).collect()
             }

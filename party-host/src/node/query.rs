@@ -121,7 +121,8 @@ async fn open(
     }
     let manifest = survey.descriptor().manifest();
     let noise = manifest.noise_of(&manifest.statistics());
-    let missing = || SessionError::Internal("a statistic needs a sum that is not proven or not stored".into());
+    let missing =
+        || SessionError::Internal("a statistic needs a sum that is not proven or not stored".into());
     let mut shares: Vec<RingShare> = Vec::new();
     let mut prepared: Vec<(Scope, Opened)> = Vec::new();
     let mut stored = Stored::read(survey).await?;
@@ -156,7 +157,9 @@ fn sum(survey: &SurveyNode, stored: &mut Stored<'_>, set: &Set) -> Option<(Vec<L
     let (mut lanes, mut shares) = (Vec::new(), Vec::new());
     match &set.units {
         Units::Known(units) => {
-            for (i, lane) in survey.lanes().iter().enumerate().filter(|(_, l)| set.outputs.contains(&l.output)) {
+            for (i, lane) in
+                survey.lanes().iter().enumerate().filter(|(_, l)| set.outputs.contains(&l.output))
+            {
                 let mut sum = RingShare::default();
                 for unit in units {
                     sum = sum + stored.unit(book.ledger(), *unit, i)?;
@@ -244,7 +247,11 @@ async fn sort(
 }
 
 /// The units whose rows are put in order, and how many of these have a value, where some have none.
-fn sorted_units(book: &Book, manifest: &SurveyManifest, sorting: &Sorting) -> (BTreeSet<UnitId>, Option<u64>) {
+fn sorted_units(
+    book: &Book,
+    manifest: &SurveyManifest,
+    sorting: &Sorting,
+) -> (BTreeSet<UnitId>, Option<u64>) {
     let column = sorting.whose.column;
     let units = (0..).zip(book.ledger().units());
     if manifest.optional().get(usize::from(column)).copied().unwrap_or(false) {
@@ -343,7 +350,8 @@ fn serve(
         let column = name(manifest, of.target);
         let same = |v: &&StatisticValue| {
             let statistic = v.statistic.parse::<Statistic>().ok();
-            let alike = statistic.is_some_and(|s| s.measure == of.statistic.measure && s.group == of.statistic.group);
+            let alike =
+                statistic.is_some_and(|s| s.measure == of.statistic.measure && s.group == of.statistic.group);
             alike && v.column == column
         };
         let Some(found) = answer.result.statistics.iter().find(same) else { continue };
@@ -374,4 +382,3 @@ fn name(manifest: &SurveyManifest, target: Target) -> Option<String> {
     let Target::One(column) = target else { return None };
     manifest.columns.get(usize::from(column)).map(|c| c.name.clone())
 }
-

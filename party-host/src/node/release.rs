@@ -103,7 +103,9 @@ async fn noise(survey: &SurveyNode, engine: &mut Engine<'_>, sums: &mut Sums) ->
     let (lanes, terms): (Vec<usize>, Vec<Laplace>) = survey.lanes().iter().enumerate().filter_map(of).unzip();
     if lanes.len() != noise.len() {
         // Never skipped: a sum without its noise must not be stored.
-        return Err(SessionError::Internal("the survey has noise on a sum that has no lane of its own".into()));
+        return Err(SessionError::Internal(
+            "the survey has noise on a sum that has no lane of its own".into(),
+        ));
     }
     let all: Vec<Laplace> = (0..sums.units()).flat_map(|_| terms.iter().copied()).collect();
     let drawn = engine.noise(&all).await?;
@@ -158,13 +160,21 @@ async fn decide(
 }
 
 /// This party's shares of how many rows are asked about.
-fn count(survey: &SurveyNode, stored: &mut Stored<'_>, asked: &[Asked]) -> Result<Vec<RingShare>, SessionError> {
+fn count(
+    survey: &SurveyNode,
+    stored: &mut Stored<'_>,
+    asked: &[Asked],
+) -> Result<Vec<RingShare>, SessionError> {
     let partitions = survey.book().groups().partitions().to_vec();
     let mut shares = Vec::with_capacity(asked.len());
     for of in asked {
         let blocks = partitions.get(of.partition).map(|p| p.blocks.as_slice()).unwrap_or_default();
         let lanes: Vec<_> = blocks.iter().map(|block| stored.lanes_of(&block.size, Part::Whole)).collect();
-        let size = Groups::sum(&of.ranges, |block| lanes.get(block)?.clone(), |point, lane| stored.total(point, lane));
+        let size = Groups::sum(
+            &of.ranges,
+            |block| lanes.get(block)?.clone(),
+            |point, lane| stored.total(point, lane),
+        );
         shares.push(size.ok_or_else(|| {
             SessionError::Internal("the survey counts a secret group by a number that is not proven".into())
         })?);

@@ -45,7 +45,8 @@ impl Sums {
         }
         let wanted: Vec<_> = {
             let book = survey.book();
-            let heights: BTreeSet<u64> = member.keys().filter_map(|id| Some(book.place(id)?.height)).collect();
+            let heights: BTreeSet<u64> =
+                member.keys().filter_map(|id| Some(book.place(id)?.height)).collect();
             heights.into_iter().filter_map(|h| Some((h, book.rows_at(h)?))).collect()
         };
         let mut segments = std::pin::pin!(survey.store.read_segments(survey.id(), wanted));
@@ -123,7 +124,8 @@ impl Sums {
         for unit in 0..self.units() {
             let id = unit_id(survey.id(), point, unit);
             // Share i is held by parties i and i - 1, and so is its key.
-            let key = |secret: &[u8; 32]| Zeroizing::new(sha256(&[b"tercet unit key v1", secret, id.as_ref()]));
+            let key =
+                |secret: &[u8; 32]| Zeroizing::new(sha256(&[b"tercet unit key v1", secret, id.as_ref()]));
             let (own, next) = (key(&secrets.previous), key(&secrets.next));
             let shares = self.unit(unit);
             ours.push([

@@ -265,7 +265,8 @@ mod tests {
     #[test]
     fn truncated_padded_and_misplaced_encodings_are_refused() {
         let ids = vec![SubmissionId([1; 32]), SubmissionId([2; 32])];
-        let segment = Segment::new(ids, 3, Zeroizing::new(vec![9; 192]), Zeroizing::new(vec![8; 128])).unwrap();
+        let segment =
+            Segment::new(ids, 3, Zeroizing::new(vec![9; 192]), Zeroizing::new(vec![8; 128])).unwrap();
         let bytes = segment.encode(&ENTRY);
         for cut in 0..bytes.len() {
             assert_eq!(
@@ -284,7 +285,10 @@ mod tests {
         let ids = |n: usize| vec![SubmissionId([1; 32]); n];
         let shares = |n: usize| Zeroizing::new(vec![0; n]);
         let keys = |n: usize| Zeroizing::new(vec![0; n * KEY_BYTES]);
-        assert!(matches!(Segment::new(ids(2), 1, shares(63), keys(2)), Err(SegmentError::Shape { bytes: 63, .. })));
+        assert!(matches!(
+            Segment::new(ids(2), 1, shares(63), keys(2)),
+            Err(SegmentError::Shape { bytes: 63, .. })
+        ));
         assert!(matches!(Segment::new(ids(2), 2, shares(64), keys(2)), Err(SegmentError::Shape { .. })));
         let many = Segment::new(ids(1), MAX_LANES as u32 + 1, shares(32), keys(1));
         assert!(matches!(many, Err(SegmentError::Codec(CodecError::TooLong { field: "lanes", .. }))));

@@ -2,7 +2,7 @@
 
 use tercet_mpc::decimal::Excess;
 use tercet_mpc::statement::{
-    Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
+    Binding, Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
 };
 use tercet_mpc::statistics::Permit;
 use tlsn_verifier::HashAlg;
@@ -33,7 +33,11 @@ impl SurveyManifest {
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
     pub fn lanes(&self) -> Vec<Lane> {
-        let column = |format| Column { alg: Commitment::Sha256, length: 1, format, commitment: [0; 32] };
+        let column = |format| Column {
+            length: 1,
+            format,
+            binding: Binding::Hash { alg: Commitment::Sha256, commitment: [0; 32] },
+        };
         let columns = self.formats().into_iter().map(column).collect();
         // A valid manifest's columns are within the engine's limits, so its shape is a valid statement.
         Statement::new(columns, self.outputs()).map(|s| s.lanes()).unwrap_or_default()
@@ -68,7 +72,7 @@ impl Admitted {
             };
             // At most MAX_VALUE bytes, by admission.
             let length = c.range.len().min(255) as u8;
-            Column { alg, length, format, commitment: c.digest }
+            Column { length, format, binding: Binding::Hash { alg, commitment: c.digest } }
         });
         Statement::new(columns.collect(), survey.outputs())
     }

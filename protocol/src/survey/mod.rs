@@ -11,6 +11,7 @@ use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
+mod about;
 mod check;
 mod descriptor;
 mod exposes;
@@ -19,12 +20,14 @@ mod noise;
 mod place;
 mod releases;
 mod secret;
+mod size;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use exposes::OrderList;
 pub use noise::NoiseSection;
 pub use releases::{ReleasesSection, duration};
 pub use secret::{Linear, SecretBlock, SecretPartition};
+pub use size::MAX_RESULT;
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -78,6 +81,18 @@ pub struct SurveySection {
     pub name: String,
     /// One line for people.
     pub title: String,
+    /// Who asks: a name that providers know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where questions and complaints go: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// What the statistics are for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// How long the parties keep the shares, in the owner's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
     /// Earliest attested connection time.
     #[serde(with = "time::serde::rfc3339")]
     pub opens: OffsetDateTime,
@@ -323,6 +338,7 @@ impl SurveyManifest {
         if s.title.len() > 200 || s.title.chars().any(char::is_control) {
             return Err(invalid("survey.title", "write one line of at most 200 bytes"));
         }
+        s.validate_about()?;
         if s.opens >= s.closes {
             return Err(invalid("survey.closes", "must be later than survey.opens"));
         }
@@ -380,6 +396,7 @@ impl SurveyManifest {
             }
         }
         self.validate_statistics()?;
+        self.validate_size()?;
         self.validate_hidden()?;
         self.validate_noise()?;
         self.validate_orders()?;

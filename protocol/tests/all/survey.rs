@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tercet_protocol::ids::{EngineDigest, PublicKey};
-use tercet_protocol::survey::{SurveyDescriptor, SurveyError, SurveyManifest};
+use tercet_protocol::survey::{MAX_RESULT, SurveyDescriptor, SurveyError, SurveyManifest};
 
 pub const SURVEY: &str = include_str!("../../../tests/fixtures/vectors/survey.toml");
 
@@ -23,6 +23,40 @@ fn the_example_is_accepted() {
     let survey = SurveyManifest::from_toml(SURVEY).unwrap();
     assert_eq!(survey.columns[0].scale, 8);
     assert_eq!(survey.lanes().len(), 2, "value and square of one column");
+}
+
+#[test]
+fn who_asks_and_what_for_is_told() {
+    let about = "owner = \"A University\"\ncontact = \"mail@example.edu\"\npurpose = \"A study.\"\n\
+                 retention = \"Until the end of 2027.\"\n";
+    let text = SURVEY.replacen("[survey]\n", &format!("[survey]\n{about}"), 1);
+    let survey = SurveyManifest::from_toml(&text).unwrap().survey;
+    assert_eq!(survey.owner.as_deref(), Some("A University"));
+    assert!(survey.missing_about().is_empty());
+    let old = SurveyManifest::from_toml(SURVEY).unwrap();
+    assert_eq!(old.survey.missing_about(), ["owner", "contact", "purpose", "retention"]);
+    assert!(!serde_json::to_string(&old).unwrap().contains("owner"), "old files keep their id");
+    for key in ["owner", "contact", "purpose", "retention"] {
+        for bad in [String::new(), " ".into(), "a\\nb".into(), "x".repeat(501)] {
+            let text = SURVEY.replacen("[survey]\n", &format!("[survey]\n{key} = \"{bad}\"\n"), 1);
+            assert_eq!(refused_key(&text), format!("survey.{key}"));
+        }
+    }
+}
+
+/// What nobody could keep is refused when the survey is checked (field case A23).
+#[test]
+fn results_that_cannot_be_kept_are_refused_early() {
+    let shares = |n: usize| (1..=n).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(",");
+    let lists = |n: usize| {
+        let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:0.000{i:02},{}\"", shares(120))).collect();
+        SURVEY
+            .replace("statistics = [\"count\",", &format!("statistics = [{}, \"count\",", listed.join(", ")))
+    };
+    assert!(lists(3).len() > SURVEY.len());
+    let few = SurveyManifest::from_toml(&lists(3)).unwrap();
+    assert!(few.largest_result() < MAX_RESULT && few.largest_result() > 3 * 120 * 500);
+    assert_eq!(refused_key(&lists(90)), "survey.statistics");
 }
 
 #[test]

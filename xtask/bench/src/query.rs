@@ -146,7 +146,12 @@ pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Resu
         previous = hash;
         let committed = Arc::new(CommittedEntry { entry, votes });
         for (party, shares) in all.iter_mut().zip(shares) {
-            let segment = Arc::new(Segment::new(ids.clone(), lanes.len() as u32, Zeroizing::new(shares), Zeroizing::new(vec![0; ids.len() * 64]))?);
+            let segment = Arc::new(Segment::new(
+                ids.clone(),
+                lanes.len() as u32,
+                Zeroizing::new(shares),
+                Zeroizing::new(vec![0; ids.len() * 64]),
+            )?);
             party.push(Stored { height, hash, committed: committed.clone(), segment });
         }
     }

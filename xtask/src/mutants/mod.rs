@@ -7,7 +7,7 @@ mod list;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,7 +106,7 @@ fn named(only: Option<&str>) -> Result<()> {
 
 /// Whether one test passes, with or without a mutant.
 fn passes(program: &Path, test: &str, mutant: Option<&str>) -> Result<bool> {
-    let mut command = Command::new(program);
+    let mut command = command::program(program);
     command.args(["--exact", test]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("PROPTEST_CASES", "4");
     if let Some(name) = mutant {

@@ -20,7 +20,8 @@ const OPEN: u64 = 1_800_000_000;
 
 /// Two fields, and statistics of sums and of values in order.
 fn manifest(statistics: &str) -> SurveyManifest {
-    let field = |name: &str| format!("[[fields]]\nname = '{name}'\nprefix = '\"{name}\":\"'\nsuffix = '\"'\n\n");
+    let field =
+        |name: &str| format!("[[fields]]\nname = '{name}'\nprefix = '\"{name}\":\"'\nsuffix = '\"'\n\n");
     let listed = MANIFEST.lines().find(|l| l.starts_with("statistics")).unwrap();
     let text = MANIFEST
         .replace(listed, &format!("statistics = [{statistics}]"))
@@ -103,7 +104,8 @@ impl Log {
 
     /// The submissions of each unit.
     fn units(&self) -> Vec<BTreeSet<SubmissionId>> {
-        let rows = |u: &tercet_releases::Unit| u.rows.iter().map(|r| self.book.submitted[*r as usize].id).collect();
+        let rows =
+            |u: &tercet_releases::Unit| u.rows.iter().map(|r| self.book.submitted[*r as usize].id).collect();
         self.book.ledger.units().iter().map(rows).collect()
     }
 
@@ -112,18 +114,22 @@ impl Log {
         let units = self.units();
         let mut sets = BTreeSet::new();
         let subsets = |values: [&str; 3]| {
-            (0..8u8).map(move |bits| (0..3).filter(|i| bits >> i & 1 == 1).map(|i| values[i]).collect::<Vec<_>>())
+            (0..8u8)
+                .map(move |bits| (0..3).filter(|i| bits >> i & 1 == 1).map(|i| values[i]).collect::<Vec<_>>())
         };
         for countries in subsets(["DE", "FR", "IT"]) {
             for plans in subsets(["free", "pro", "none"]) {
-                let filter = countries.iter().fold(tercet_protocol::filter::Filter::default(), |f, v| f.or("country", v));
+                let filter = countries
+                    .iter()
+                    .fold(tercet_protocol::filter::Filter::default(), |f, v| f.or("country", v));
                 let filter = plans.iter().fold(filter, |f, v| f.or("plan", v));
                 for name in ["sum", "sum@country", "sum@plan"] {
                     let question = Question { statistics: [name.to_owned()].into(), filter: filter.clone() };
                     let Ok(plan) = plan(&self.book, &self.manifest, &question) else { continue };
                     for set in plan.sets.values() {
                         let Units::Known(of) = &set.units else { panic!("no secret groups here") };
-                        let rows: BTreeSet<_> = of.iter().flat_map(|u| units[*u as usize].iter().copied()).collect();
+                        let rows: BTreeSet<_> =
+                            of.iter().flat_map(|u| units[*u as usize].iter().copied()).collect();
                         assert_eq!(rows.len() as u64, set.rows);
                         assert!(set.rows >= self.manifest.survey.smallest_set());
                         sets.insert(rows);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tercet_mpc::{HashAlg, ProveError, Statement};
+use tercet_mpc::{Binding, HashAlg, ProveError, Statement};
 use tercet_protocol::api::{ProblemKind, SubmissionState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::result::{SignedResult, StatisticValue};
@@ -205,7 +205,10 @@ async fn nobody_is_told_of_by_the_difference_of_two_release_points() {
     let pooled = world.release().await.unwrap();
     let everyone = [first, second, third, fourth].concat();
     // "ship" has 1 + 2 + 3 by now, and is a unit of its own; of the others two and three wait for less than five.
-    assert_eq!(groups(statistic(&pooled, "count@segment")), [("farm", 8), ("home", 17), ("ship", 6), ("work", 9)]);
+    assert_eq!(
+        groups(statistic(&pooled, "count@segment")),
+        [("farm", 8), ("home", 17), ("ship", 6), ("work", 9)]
+    );
     let waiting = incomes(everyone.iter().filter(|p| (p.segment == 1 || p.segment == 2) && p.uid >= 100));
     assert_eq!(everybody(&pooled), (incomes(&everyone) - waiting, Some(40)));
     // One more of each: all five who waited for long are a unit that no group has.
@@ -213,7 +216,10 @@ async fn nobody_is_told_of_by_the_difference_of_two_release_points() {
     join(&world, &server, &fifth).await;
     world.clock.set(NOW + 18 * 86_400);
     let rest = world.release().await.unwrap();
-    assert_eq!(groups(statistic(&rest, "count@segment")), [("farm", 8), ("home", 22), ("ship", 6), ("work", 9)]);
+    assert_eq!(
+        groups(statistic(&rest, "count@segment")),
+        [("farm", 8), ("home", 22), ("ship", 6), ("work", 9)]
+    );
     let all = incomes(&everyone) + incomes(&fifth);
     assert_eq!(everybody(&rest), (all, Some(50)));
 }
@@ -237,8 +243,8 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
         witnesses[column].bytes.copy_from_slice(text);
         witnesses[column].blinder[0] ^= 1;
         let preimage = [&witnesses[column].bytes[..], &witnesses[column].blinder[..]];
-        columns[column].alg = HashAlg::Blake3;
-        columns[column].commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        let commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        columns[column].binding = Binding::Hash { alg: HashAlg::Blake3, commitment };
         let other = Statement::new(columns, statement.outputs().to_vec()).unwrap();
         let forged = world.prove_all(presentation.clone(), &other, &witnesses, 9);
         for answer in world.submit(&forged, Duration::from_secs(60)).await {

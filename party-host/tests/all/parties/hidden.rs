@@ -106,7 +106,8 @@ fn ages_of(people: impl Iterator<Item = u32>, missing: &[u32]) -> Vec<(u32, Opti
     people.map(|n| (n, (!missing.contains(&n)).then_some(20 + n * n % 90))).collect()
 }
 
-const AGES: &str = "'count', 'count(age)', 'max(age)', 'mean(age)', 'median(age)', 'sum(age)', 'variance(age)'";
+const AGES: &str =
+    "'count', 'count(age)', 'max(age)', 'mean(age)', 'median(age)', 'sum(age)', 'variance(age)'";
 
 fn exposing() -> SurveyManifest {
     let mut survey = ages(AGES, 5, 5);
@@ -128,7 +129,9 @@ async fn missing_values_are_left_out_exactly_and_in_groups() {
     complete.columns.truncate(1);
     complete.columns[0].missing = None;
     let there: Vec<i128> = first.iter().filter_map(|(_, age)| *age).map(i128::from).collect();
-    for clear in clear(&complete, &["max(age)", "mean(age)", "median(age)", "sum(age)", "variance(age)"], &there) {
+    for clear in
+        clear(&complete, &["max(age)", "mean(age)", "median(age)", "sum(age)", "variance(age)"], &there)
+    {
         let got = statistic(&listed, &clear.statistic);
         assert_eq!((&got.value, &got.exact, got.submissions), (&clear.value, &clear.exact, Some(13)));
     }
@@ -195,7 +198,9 @@ async fn statistics_of_pairs_are_over_those_who_have_both() {
         .collect();
     let listed = world.count(&prepared).await.unwrap();
     let both: Vec<(i128, i128)> = (0..28)
-        .filter_map(|uid| Some((somebody(uid).0?, somebody(uid).1.map(|_| 10_050 + 3_700 * i128::from(uid))?)))
+        .filter_map(|uid| {
+            Some((somebody(uid).0?, somebody(uid).1.map(|_| 10_050 + 3_700 * i128::from(uid))?))
+        })
         .map(|(age, cents)| (i128::from(age), cents))
         .collect();
     assert_eq!(both.len(), 7);

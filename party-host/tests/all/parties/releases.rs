@@ -78,7 +78,10 @@ async fn no_question_changes_the_answer_to_another() {
         let of = |answer: &Result<SignedResult, String>| {
             answer.as_ref().map(|a| (a.result.submissions, a.result.statistics.clone())).map_err(Clone::clone)
         };
-        answers.iter().map(|given| given.iter().map(|(q, a)| (q.clone(), of(a))).collect()).collect::<Vec<Vec<_>>>()
+        answers
+            .iter()
+            .map(|given| given.iter().map(|(q, a)| (q.clone(), of(a))).collect())
+            .collect::<Vec<Vec<_>>>()
     };
     assert_eq!(said(&seen[0]), said(&seen[1]));
     let refused = seen[0][0].values().filter(|a| a.is_err()).count();
@@ -188,7 +191,9 @@ async fn who_leaves_is_erased_everywhere_and_told_of_by_no_difference() {
             None => world.accept(&other).await,
             Some(kind) => {
                 for answer in world.submit(&other, PATIENCE).await {
-                    let SubmissionState::Rejected { problem } = answer.unwrap().state else { panic!("accepted") };
+                    let SubmissionState::Rejected { problem } = answer.unwrap().state else {
+                        panic!("accepted")
+                    };
                     assert_eq!(problem.known(), Some(kind));
                 }
             }

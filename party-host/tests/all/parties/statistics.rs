@@ -29,7 +29,10 @@ pub fn grouped() -> SurveyManifest {
         .replacen("[[columns]]", field, 1)
         .replace("min_cohort = 10", "min_cohort = 5")
         .replace("min_new = 5", "min_new = 5\nexposes = [\"max\"]")
-        .replace("\"stddev\"]", "\"stddev\", \"median\", \"max\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]");
+        .replace(
+            "\"stddev\"]",
+            "\"stddev\", \"median\", \"max\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]",
+        );
     SurveyManifest::from_toml(&text).unwrap()
 }
 
@@ -215,7 +218,8 @@ async fn filters_and_groups_are_of_whole_units_and_exact() {
     let loner = groups.iter().find(|(_, v)| v.len() == 1).unwrap().0;
     refused(&world, &["sum"], bnb(&[loner]), ProblemKind::CohortTooSmall).await;
     refused(&world, &["median"], bnb(&[label]), ProblemKind::StatisticNotPermitted).await;
-    refused(&world, &["mean"], Filter::default().or("country", "DE"), ProblemKind::StatisticNotPermitted).await;
+    refused(&world, &["mean"], Filter::default().or("country", "DE"), ProblemKind::StatisticNotPermitted)
+        .await;
     refused(&world, &["mean(btc)"], Filter::default(), ProblemKind::StatisticNotPermitted).await;
     refused(&world, &["quantile:0.9"], Filter::default(), ProblemKind::StatisticNotPermitted).await;
 

@@ -283,7 +283,9 @@ async fn no_altered_message_of_a_sort_bends_a_result() {
     let everywhere = [Engine::Proof, Engine::Verdict, Engine::OpenBits, Engine::OpenElements].map(step);
     let mut struck_first = None;
     for from in [1u8, 2] {
-        for step in [Step::Secret as u32, Step::Pace as u32, Step::Result as u32].into_iter().chain(everywhere) {
+        for step in
+            [Step::Secret as u32, Step::Pace as u32, Step::Result as u32].into_iter().chain(everywhere)
+        {
             for deed in [Deed::FlipMiddle, Deed::Truncate] {
                 let what = format!("party {from} to 0, step {step}, {deed:?}");
                 let cheat = Arc::new(Cheat { to: 0, step, deed, done: AtomicU64::new(0) });

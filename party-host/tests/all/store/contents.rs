@@ -146,11 +146,7 @@ async fn foreign_names_are_reported() {
     filled(&w).await;
     let objects = w.objects().await;
     let prefix = format!("surveys/{SURVEY}");
-    for name in [
-        "log/3",
-        "log/00000000000000000000",
-        "segments/notes.txt",
-    ] {
+    for name in ["log/3", "log/00000000000000000000", "segments/notes.txt"] {
         let key = format!("{prefix}/{name}");
         objects.create(&key, Bytes::from_static(b"?")).await.unwrap();
         let e = read_all(&w.store().await).await.unwrap_err();
