@@ -60,6 +60,8 @@ pub async fn catch_up(
                 survey.store.delete_segment(survey.id(), height, old).await?;
             }
             added += 1;
+            // What the bucket remembers of the next height counts from here on.
+            survey.agreement().unsure = true;
             for a in committed.entry.accepted() {
                 survey.pool.decide(a.submission, Outcome::Accepted);
             }
