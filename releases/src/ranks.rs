@@ -137,6 +137,7 @@ pub fn least(list: &[Order], min_new: u64) -> Result<u64, Breaks> {
     }
     let marks: Vec<Placed> = list.iter().flat_map(|o| o.marks()).collect();
     let (ranks, cuts): (Vec<_>, Vec<_>) = marks.into_iter().partition(Placed::is_rank);
+    let m = if mutant!("ranks-one-too-close") { m - 1 } else { m };
     let gini = if list.contains(&Order::Gini) { 5 * m } else { 0 };
     // Ranks are 1 to n, between ends that nobody holds; numbers of summed values 0 to n.
     Ok(apart(ranks, m, 1)?.max(apart(cuts, m, 0)?).max(gini).max(2 * m))

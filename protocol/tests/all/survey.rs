@@ -49,7 +49,7 @@ fn who_asks_and_what_for_is_told() {
 fn results_that_cannot_be_kept_are_refused_early() {
     let shares = |n: usize| (1..=n).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(",");
     let lists = |n: usize| {
-        let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:0.000{i:02},{}\"", shares(120))).collect();
+        let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:{},0.{}\"", shares(120), 200 + i)).collect();
         SURVEY
             .replace("statistics = [\"count\",", &format!("statistics = [{}, \"count\",", listed.join(", ")))
     };
