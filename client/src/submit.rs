@@ -11,15 +11,14 @@ use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use serde::Serialize;
+use tercet_evidence::{Kind, Secrets, SurveyVerifier, randomness};
 use tercet_mpc::proof::{ColumnWitness, Progress, prove};
 use tercet_mpc::statement::Statement;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::policy::{Denied, SurveyVerifier};
-use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Receipt, ShareUpload, seal_private};
+use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Receipt, ShareUpload, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
-use tlsn_verifier::{Direction, Opening, Secrets, Verified};
 use tokio::time::{Instant, sleep, timeout_at};
 use zeroize::Zeroizing;
 
@@ -105,74 +104,62 @@ pub struct Submitted {
     pub receipts: Vec<Receipt>,
 }
 
-/// A presentation that fits a survey, with what opens its columns. `Debug` shows no secret.
-#[derive(Debug)]
+/// Evidence that fits a survey, with what opens its columns. `Debug` shows no secret.
 pub struct Opened {
+    kind: Kind,
     statement: Statement,
-    openings: Vec<Opening>,
+    witness: Vec<ColumnWitness>,
 }
 
-/// Checks everything that coordinator and parties will check of the presentation, and that the secrets open it
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Checks everything that coordinator and parties will check of the evidence, and that the secrets open it
 /// to values that the survey takes: what would be refused is refused here, before anything leaves the machine.
-pub fn check(survey: &SurveyDescriptor, presentation: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
-    if presentation.len() > MAX_PRESENTATION {
+pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
+    if evidence.len() > MAX_EVIDENCE {
         return Err(Error::Value(format!(
-            "the presentation has {} bytes; parties take {MAX_PRESENTATION} at most",
-            presentation.len()
+            "the evidence has {} bytes; parties take {MAX_EVIDENCE} at most",
+            evidence.len()
         )));
     }
-    let (verified, admitted) =
-        SurveyVerifier::new(survey)?.check(presentation).map_err(|denied| match denied {
-            Denied::Presentation(e) => Error::Presentation(e),
-            Denied::Policy(e) => Error::Policy(e),
-        })?;
-    let statement = admitted
-        .statement(survey.manifest())
+    let (verified, admitted) = SurveyVerifier::new(survey)?.check(secrets.kind(), evidence)?;
+    let statement = verified
+        .statement(&admitted, survey.manifest())
         .map_err(|e| Error::Value(format!("the survey's columns cannot be proved: {e}")))?;
-    let mut openings = Vec::with_capacity(admitted.columns.len());
     let committed = survey.manifest().committed();
-    for (column, (section, limits)) in admitted.columns.iter().zip(committed.iter().zip(statement.columns()))
-    {
-        let name = section.name;
-        let ranges = std::slice::from_ref(&column.range);
-        let opening = commitment(&verified, ranges, column.digest).and_then(|c| secrets.opening_for(c)).ok_or_else(|| {
-            Error::Value(format!("column {name}: the secrets do not open the commitment; give the secrets file that belongs to this presentation"))
-        })?;
-        limits.format.read(&opening.bytes).map_err(|e| Error::Value(format!("column {name}: {e}")))?;
-        openings.push(opening);
+    let named = |column: usize, problem: String| {
+        let name = committed.get(column).map_or("", |c| c.name);
+        Error::Value(format!("column {name}: {problem}"))
+    };
+    let witness = secrets.witness(&verified, &admitted).map_err(|e| named(e.column, e.to_string()))?;
+    for (i, (opened, column)) in witness.iter().zip(statement.columns()).enumerate() {
+        column.format.read(&opened.bytes).map_err(|e| named(i, e.to_string()))?;
     }
-    Ok(Opened { statement, openings })
-}
-
-fn commitment<'a>(
-    verified: &'a Verified,
-    ranges: &[std::ops::Range<usize>],
-    digest: [u8; 32],
-) -> Option<&'a tlsn_verifier::HashCommitment> {
-    verified
-        .unopened()
-        .find(|c| c.direction == Direction::Received && c.ranges.as_slice() == ranges && c.digest == digest)
+    Ok(Opened { kind: secrets.kind(), statement, witness })
 }
 
 /// Proves and splits a checked value. `generation` counts submissions of the same files that ended incomplete:
 /// such an id is spent, and the next generation gives a fresh one.
 pub fn prepare(
     survey: &SurveyDescriptor,
-    presentation: &[u8],
+    evidence: &[u8],
     opened: &Opened,
     generation: u32,
     on_event: OnEvent<'_>,
 ) -> Result<Prepared, Error> {
-    let witness: Vec<_> = opened
-        .openings
-        .iter()
-        .map(|o| ColumnWitness { bytes: o.bytes.clone(), blinder: o.blinder.clone() })
-        .collect();
-    let mut public =
-        PublicPart { survey: survey.id(), presentation: presentation.to_vec(), share_hashes: Vec::new() };
-    let seed = proof_seed(survey.id(), presentation, &opened.openings, generation)?;
+    let mut public = PublicPart {
+        survey: survey.id(),
+        kind: opened.kind,
+        evidence: evidence.to_vec(),
+        share_hashes: Vec::new(),
+    };
+    let seed = proof_seed(survey.id(), evidence, &opened.witness, generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
-    let proven = prove(&opened.statement, &witness, &public.proof_context(), &seed, &mut progress)
+    let proven = prove(&opened.statement, &opened.witness, &public.proof_context(), &seed, &mut progress)
         .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
     Ok(Prepared::from_parts(public, proven.private))
@@ -183,14 +170,13 @@ pub fn prepare(
 /// seed never serves two different proofs, whose masks would then cancel.
 fn proof_seed(
     survey: SurveyId,
-    presentation: &[u8],
-    openings: &[Opening],
+    evidence: &[u8],
+    witness: &[ColumnWitness],
     generation: u32,
 ) -> Result<Zeroizing<[u8; 32]>, Error> {
-    let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
     let salt = format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
-    let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
-    let hash = sha256(&[presentation]);
+    let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&randomness(witness));
+    let hash = sha256(&[evidence]);
     let generation = generation.to_le_bytes();
     let info: [&[u8]; 3] = [survey.as_ref(), &hash, &generation];
     let mut seed = Zeroizing::new([0; 32]);
@@ -204,15 +190,15 @@ fn proof_seed(
 pub async fn submit(
     coordinator: &Coordinator,
     deployment: &Deployment,
-    presentation: &[u8],
+    evidence: &[u8],
     secrets: &Secrets,
     options: SubmitOptions,
     on_event: OnEvent<'_>,
 ) -> Result<Submitted, Error> {
-    let opened = check(&deployment.survey, presentation, secrets)?;
+    let opened = check(&deployment.survey, evidence, secrets)?;
     on_event(Event::Checked);
     for generation in 0..MAX_GENERATIONS {
-        let prepared = prepare(&deployment.survey, presentation, &opened, generation, on_event)?;
+        let prepared = prepare(&deployment.survey, evidence, &opened, generation, on_event)?;
         on_event(Event::Uploading(prepared.id));
         match upload(coordinator, deployment, &prepared, options, on_event).await {
             Err(Error::Spent { .. }) => {

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use tercet_evidence::Kind;
 use tercet_protocol::ids::SubmissionId;
 use tercet_protocol::keys::OpeningKey;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, open_private, seal_private};
@@ -13,7 +14,8 @@ const SUBMISSION: SubmissionId = SubmissionId([6; 32]);
 fn honest() -> PublicPart {
     PublicPart {
         survey: fixtures::SURVEY.id(),
-        presentation: fixtures::vector("cohort/provider00/presentation.bin"),
+        kind: Kind::Presentation,
+        evidence: fixtures::vector("cohort/provider00/presentation.bin"),
         share_hashes: vec![3; 128],
     }
 }
@@ -27,7 +29,7 @@ pub fn public_part(data: &[u8]) {
 }
 
 pub fn public_part_seeds() -> Vec<Vec<u8>> {
-    let small = PublicPart { presentation: vec![2; 8], ..honest() };
+    let small = PublicPart { evidence: vec![2; 8], ..honest() };
     vec![honest().encode(), small.encode()]
 }
 

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 mod encoding;
 
+pub use tercet_hash::HashAlg;
+
 use crate::circuit;
 use crate::decimal::{DecimalError, Excess, is_decimal, parse_decimal};
 use crate::fixed;
@@ -24,18 +26,6 @@ pub const MAX_CATEGORIES: usize = 16;
 pub const BLINDER_BYTES: usize = 16;
 /// Rows that a sum over lanes may have without wrapping: 2^32.
 pub const MAX_ROWS_LOG2: u32 = 32;
-
-/// The hash of a commitment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum HashAlg {
-    /// SHA-256 (FIPS 180-4).
-    Sha256 = 1,
-    /// BLAKE3, 32 bytes of output.
-    Blake3 = 2,
-    /// Keccak-256 with the original padding 0x01 (as Ethereum, not SHA3-256).
-    Keccak256 = 3,
-}
 
 /// One committed text: a number, or one of some values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

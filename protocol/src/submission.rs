@@ -7,21 +7,24 @@ use zeroize::Zeroizing;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::{KeyError, OpeningKey, SigningKey};
+use crate::kind::Kind;
 
-/// Largest presentation accepted, in bytes. A presentation carries the revealed transcript and certificates.
-pub const MAX_PRESENTATION: usize = 256 * 1024;
+/// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
+pub const MAX_EVIDENCE: usize = 256 * 1024;
 /// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column).
 pub const MAX_SEALED: usize = 512 * 1024;
 /// Largest body of a share upload, in bytes.
-pub const MAX_UPLOAD: usize = MAX_PRESENTATION + MAX_SEALED + 4096;
+pub const MAX_UPLOAD: usize = MAX_EVIDENCE + MAX_SEALED + 4096;
 
 /// What everybody may see of a submission. Identical bytes go to the coordinator and to all parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicPart {
     /// The survey.
     pub survey: SurveyId,
-    /// The TLSNotary presentation, as its file.
-    pub presentation: Vec<u8>,
+    /// What kind of evidence it rests on.
+    pub kind: Kind,
+    /// The evidence, as its file.
+    pub evidence: Vec<u8>,
     /// Hashes of the three shares of the witness and of the proof (PROTOCOL section 4: hw, hp), as `tercet-mpc`
     /// encodes them.
     pub share_hashes: Vec<u8>,
@@ -31,7 +34,7 @@ impl PublicPart {
     /// The bytes that travel and that [`Self::id`] hashes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::tagged("tercet submission v1");
-        w.array(self.survey.as_ref()).bytes(&self.presentation).bytes(&self.share_hashes);
+        w.array(self.survey.as_ref()).u8(self.kind.byte()).bytes(&self.evidence).bytes(&self.share_hashes);
         w.finish()
     }
 
@@ -43,7 +46,8 @@ impl PublicPart {
         }
         let this = Self {
             survey: SurveyId(r.array()?),
-            presentation: r.bytes("presentation", MAX_PRESENTATION)?.to_vec(),
+            kind: Kind::from_byte(r.u8()?).ok_or(CodecError::Unknown("kind of evidence"))?,
+            evidence: r.bytes("evidence", MAX_EVIDENCE)?.to_vec(),
             share_hashes: r.bytes("share_hashes", 1024)?.to_vec(),
         };
         r.finish()?;
@@ -55,10 +59,10 @@ impl PublicPart {
         SubmissionId(sha256(&[&self.encode()]))
     }
 
-    /// What the provider's proof is bound to besides its statement: survey and presentation.
+    /// What the provider's proof is bound to besides its statement: survey and evidence.
     pub fn proof_context(&self) -> [u8; 32] {
         let mut w = Writer::tagged("tercet proof context v1");
-        w.array(self.survey.as_ref()).array(&sha256(&[&self.presentation]));
+        w.array(self.survey.as_ref()).u8(self.kind.byte()).array(&sha256(&[&self.evidence]));
         sha256(&[&w.finish()])
     }
 }
@@ -117,7 +121,7 @@ impl ShareUpload {
             return Err(CodecError::Unknown("format"));
         }
         let this = Self {
-            public: r.bytes("public", MAX_PRESENTATION + 2048)?.to_vec(),
+            public: r.bytes("public", MAX_EVIDENCE + 2048)?.to_vec(),
             ticket: Ticket::decode(r.bytes("ticket", 512)?)?,
             sealed: r.bytes("sealed", MAX_SEALED)?.to_vec(),
         };
@@ -233,7 +237,12 @@ mod tests {
     use super::*;
 
     fn public() -> PublicPart {
-        PublicPart { survey: SurveyId([1; 32]), presentation: vec![2; 100], share_hashes: vec![3; 192] }
+        PublicPart {
+            survey: SurveyId([1; 32]),
+            kind: Kind::Presentation,
+            evidence: vec![2; 100],
+            share_hashes: vec![3; 192],
+        }
     }
 
     #[test]
@@ -297,10 +306,11 @@ mod tests {
     #[test]
     fn id_and_context_depend_on_what_they_bind() {
         let a = public();
-        let other_presentation = PublicPart { presentation: vec![9; 100], ..a.clone() };
+        let other_evidence = PublicPart { evidence: vec![9; 100], ..a.clone() };
+        let other_kind = PublicPart { kind: Kind::Session, ..a.clone() };
         let other_survey = PublicPart { survey: SurveyId([9; 32]), ..a.clone() };
         let other_hashes = PublicPart { share_hashes: vec![9; 192], ..a.clone() };
-        for b in [&other_presentation, &other_survey] {
+        for b in [&other_evidence, &other_kind, &other_survey] {
             assert_ne!(a.id(), b.id());
             assert_ne!(a.proof_context(), b.proof_context());
         }

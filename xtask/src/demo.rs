@@ -16,13 +16,13 @@ use tercet_client::http::{HttpOptions, Url};
 use tercet_client::notarize::{self, Headers, Notarized, Plan};
 use tercet_client::query::{self, QueryOptions, ResultFile};
 use tercet_client::submit::{self, Prepared, SubmitOptions};
-use tercet_mpc::{ColumnWitness, HashAlg, Statement};
+use tercet_evidence::{Kind, SurveyVerifier};
+use tercet_mpc::{HashAlg, Statement};
 use tercet_protocol::api::Problem;
 use tercet_protocol::keys::random;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::submission::PublicPart;
 use tercet_stack::Stack;
-use tlsn_verifier::{Direction, WireVersion};
+use tlsn_verifier::WireVersion;
 
 use crate::{oracle, up};
 
@@ -231,20 +231,19 @@ impl Providers {
     async fn forged_value(&self, account: &Account) -> Result<Refusal> {
         let notarized = self.notarize(account, 0).await?;
         let survey = &self.deployment.survey;
-        let (verified, admitted) = SurveyVerifier::new(survey)?.check(&notarized.presentation)?;
-        let committed =
-            verified.unopened().find(|c| c.direction == Direction::Received).context("no commitment")?;
-        let opening = notarized.secrets.opening_for(committed).context("no opening")?;
-        let mut witness = ColumnWitness { bytes: opening.bytes.clone(), blinder: opening.blinder.clone() };
+        let (verified, admitted) =
+            SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;
+        let mut witness = notarized.secrets.witness(&verified, &admitted)?.pop().context("no opening")?;
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
-        let honest = admitted.statement(survey.manifest())?;
+        let honest = verified.statement(&admitted, survey.manifest())?;
         let mut columns = honest.columns().to_vec();
         columns[0].alg = HashAlg::Sha256;
-        columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        columns[0].commitment = HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
         let mut public = PublicPart {
             survey: survey.id(),
-            presentation: notarized.presentation.clone(),
+            kind: Kind::Presentation,
+            evidence: notarized.presentation.clone(),
             share_hashes: Vec::new(),
         };
         let proven = tercet_mpc::prove(&forged, &[witness], &public.proof_context(), &random()?, &mut |_| {})
@@ -273,7 +272,8 @@ impl Providers {
         notarized.presentation[at + 6] ^= 1;
         let public = PublicPart {
             survey: self.deployment.survey.id(),
-            presentation: notarized.presentation,
+            kind: Kind::Presentation,
+            evidence: notarized.presentation,
             share_hashes: vec![0; tercet_mpc::ShareHashes::BYTES],
         };
         refusal("tampered presentation", self.coordinator.admit(&public).await.map(|_| ()))

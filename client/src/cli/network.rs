@@ -10,10 +10,10 @@ use tercet_client::inspect::printable;
 use tercet_client::query::{QueryOptions, ResultFile};
 use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions};
+use tercet_evidence::Secrets;
 use tercet_protocol::api::{QueryRequest, SubmissionState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::survey::SurveyDescriptor;
-use tlsn_verifier::Secrets;
 
 use super::args::{Connect, Published, Query, ResultFormat, Shown, Status, Submit};
 use super::output::{self, Progress};

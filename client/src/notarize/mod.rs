@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
+use tercet_evidence::{Kind, Secrets, SurveyVerifier};
 use tercet_protocol::ids::{EngineDigest, PublicKey};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::policy::{Denied, SurveyVerifier};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tlsn_verifier::notarize::{
     Attestation, CommitTo, Notarization, NotarizeError, PresentationBuilder, ServerHandshake,
 };
-use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, Secrets, WireVersion};
+use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, WireVersion};
 
 use crate::error::Error;
 use crate::files::{self, Access};
@@ -164,7 +164,7 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         .map_err(exchange)?
         .encode();
     check(plan, &presentation)?;
-    Ok(Notarized { presentation, secrets, attestation: attestation.encode(), notary: key })
+    Ok(Notarized { presentation, secrets: secrets.into(), attestation: attestation.encode(), notary: key })
 }
 
 /// The page's address, which must be the one that the survey asks about.
@@ -214,11 +214,8 @@ fn check(plan: &Plan, presentation: &[u8]) -> Result<(), Error> {
     let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
     let survey =
         SurveyDescriptor::assemble(plan.survey.clone(), &plan.roots, parties, EngineDigest([0; 32]))?;
-    match SurveyVerifier::new(&survey)?.check(presentation) {
-        Ok(_) => Ok(()),
-        Err(Denied::Presentation(e)) => Err(Error::Presentation(e)),
-        Err(Denied::Policy(e)) => Err(Error::Policy(e)),
-    }
+    SurveyVerifier::new(&survey)?.check(Kind::Presentation, presentation)?;
+    Ok(())
 }
 
 fn exchange(e: NotarizeError) -> Error {

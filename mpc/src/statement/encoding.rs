@@ -18,7 +18,7 @@ impl Statement {
         // At most MAX_COLUMNS and MAX_OUTPUTS: both fit.
         let mut out = alloc::vec![VERSION, self.columns.len() as u8, self.outputs.len() as u8];
         for c in &self.columns {
-            out.extend([c.alg as u8, c.length]);
+            out.extend([c.alg.id(), c.length]);
             out.extend(c.commitment);
             match &c.format {
                 Format::Number(Number { scale, bits, excess, missing }) => {
@@ -95,12 +95,7 @@ fn text(rest: &mut &[u8]) -> Option<Vec<u8>> {
 
 fn column(rest: &mut &[u8]) -> Option<Column> {
     let [alg, length] = take(rest)?;
-    let alg = match alg {
-        1 => HashAlg::Sha256,
-        2 => HashAlg::Blake3,
-        3 => HashAlg::Keccak256,
-        _ => return None,
-    };
+    let alg = HashAlg::from_id(alg)?;
     let commitment = take(rest)?;
     let format = match take(rest)? {
         [kind @ (1 | 2)] => {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use tercet_evidence::SurveyVerifier;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::log::CommittedEntry;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::survey::{Resubmission, SurveyDescriptor};
 use tokio::sync::{Mutex, watch};
 
@@ -27,7 +27,7 @@ pub struct SurveyNode {
     me: u8,
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
-    /// Verifies presentations.
+    /// Verifies evidence.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
     pub pool: Pool,

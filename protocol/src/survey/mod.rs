@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 use tercet_mpc::statement::MAX_OUTPUTS;
 use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
-use tlsn_verifier::{NotaryKey, SignatureAlg};
 
 mod descriptor;
 mod hidden;
 mod noise;
+mod notary;
+mod outputs;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use hidden::{Atom, Guard};
 pub use noise::NoiseSection;
+pub use notary::{NotaryAlgorithm, NotarySection};
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -125,28 +127,6 @@ pub struct SourceSection {
     /// Query parameters the request must have, each exactly once. Others may stand beside them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, String>,
-}
-
-/// `[[notaries]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NotarySection {
-    /// For people.
-    pub name: String,
-    /// The key's kind.
-    pub algorithm: NotaryAlgorithm,
-    /// SEC1 public key, compressed or not, in hexadecimal.
-    pub key: String,
-}
-
-/// Notary signature algorithms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NotaryAlgorithm {
-    /// ECDSA over secp256k1 (SHA-256 or, as Ethereum signs, Keccak-256).
-    Secp256k1,
-    /// ECDSA over P-256 with SHA-256.
-    Secp256r1,
 }
 
 /// `[identity]`
@@ -333,7 +313,7 @@ impl SurveyManifest {
             return Err(invalid("notaries", "list 1 to 64 notaries whose attestations count"));
         }
         for n in &self.notaries {
-            n.keys()?;
+            n.validate()?;
         }
         if let Some(id) = &self.identity {
             literal("identity.prefix", &id.prefix, true)?;
@@ -458,21 +438,6 @@ fn literal(key: &str, text: &str, quoted: bool) -> Result<(), SurveyError> {
         ));
     }
     Ok(())
-}
-
-impl NotarySection {
-    /// The keys that this entry stands for. A secp256k1 notary may sign in Ethereum's way too.
-    pub fn keys(&self) -> Result<Vec<NotaryKey>, SurveyError> {
-        let bytes = hex::decode(&self.key)
-            .map_err(|_| invalid("notaries.key", "write the SEC1 key in hexadecimal"))?;
-        let algorithms: &[SignatureAlg] = match self.algorithm {
-            NotaryAlgorithm::Secp256k1 => &[SignatureAlg::Secp256k1, SignatureAlg::Secp256k1Eth],
-            NotaryAlgorithm::Secp256r1 => &[SignatureAlg::Secp256r1],
-        };
-        let key =
-            |a: &SignatureAlg| NotaryKey::new(*a, &bytes).map_err(|e| invalid("notaries.key", e.to_string()));
-        algorithms.iter().map(key).collect()
-    }
 }
 
 impl SourceSection {

@@ -13,9 +13,9 @@ use tercet_client::coordinator::{Admitted, Coordinator};
 use tercet_client::http::{Http, HttpOptions, Request, RetryPolicy, Url};
 use tercet_client::query::{self, QueryOptions};
 use tercet_client::submit::{self, SubmitOptions};
+use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
 use tercet_protocol::submission::PublicPart;
-use tlsn_verifier::Secrets;
 
 use super::deploy::{Deployment, Materials, vectors};
 use super::host::{self, LocalStack};
@@ -213,7 +213,8 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
     let presentation = std::fs::read(dir.join("presentation.bin"))?;
     let public = |variant: u8| PublicPart {
         survey: deployment.survey.id(),
-        presentation: presentation.clone(),
+        kind: Kind::Presentation,
+        evidence: presentation.clone(),
         share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
     };
     let (one, two) = (public(1), public(2));

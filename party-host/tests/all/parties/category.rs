@@ -271,7 +271,7 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
         witnesses[column].blinder[0] ^= 1;
         let preimage = [&witnesses[column].bytes[..], &witnesses[column].blinder[..]];
         columns[column].alg = HashAlg::Blake3;
-        columns[column].commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        columns[column].commitment = HashAlg::Blake3.digest(&preimage);
         let other = Statement::new(columns, statement.outputs().to_vec()).unwrap();
         let forged = world.prove_all(presentation.clone(), &other, &witnesses, 9);
         for answer in world.submit(&forged, Duration::from_secs(60)).await {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tercet_evidence::{Kind, SurveyVerifier};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_mpc::{Output, ProveError, fixed};
 use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::result::{SignedResult, StatisticValue};
 use tercet_protocol::statistic::{Opened, permitted, release};
 use tercet_protocol::survey::SurveyManifest;
@@ -79,7 +79,7 @@ fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> {
     let mut groups: BTreeMap<String, Vec<i128>> = BTreeMap::new();
     for (name, value) in names.iter().zip(values(names)) {
         let presentation = std::fs::read(vectors().join(name).join("presentation.bin")).unwrap();
-        let (_, admitted) = verifier.check(&presentation).unwrap();
+        let (_, admitted) = verifier.check(Kind::Presentation, &presentation).unwrap();
         groups.entry(admitted.fields[0].clone()).or_default().push(value);
     }
     groups

@@ -1,17 +1,13 @@
-//! From a survey and an admitted presentation to the statement that the provider proves.
+//! From a survey to the numbers that every provider shares.
 
 use std::collections::BTreeSet;
 
 use tercet_mpc::decimal::Excess;
-use tercet_mpc::statement::{
-    Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
-};
+use tercet_mpc::statement::{Column, Format, HashAlg, Lane, Number, Output, Statement};
 use tercet_mpc::statistics::Permit;
-use tlsn_verifier::HashAlg;
 
-use super::Admitted;
 use crate::statistic::targets;
-use crate::survey::{ColumnSection, ExcessDigits, SurveyManifest};
+use super::{ColumnSection, ExcessDigits, SurveyManifest};
 
 impl SurveyManifest {
     /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
@@ -40,7 +36,7 @@ impl SurveyManifest {
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
     pub fn lanes(&self) -> Vec<Lane> {
-        let column = |format| Column { alg: Commitment::Sha256, length: 1, format, commitment: [0; 32] };
+        let column = |format| Column { alg: HashAlg::Sha256, length: 1, format, commitment: [0; 32] };
         let columns = self.formats().into_iter().map(column).collect();
         // A valid manifest's columns are within the engine's limits, so its shape is a valid statement.
         Statement::new(columns, self.outputs()).map(|s| s.lanes()).unwrap_or_default()
@@ -48,8 +44,8 @@ impl SurveyManifest {
 }
 
 impl SurveyManifest {
-    /// What the committed texts may be.
-    fn formats(&self) -> Vec<Format> {
+    /// What the committed texts may be: the columns, then the categories.
+    pub fn formats(&self) -> Vec<Format> {
         let number = |section: &ColumnSection| {
             let excess = match section.excess_digits {
                 ExcessDigits::Reject => Excess::Reject,
@@ -61,22 +57,5 @@ impl SurveyManifest {
         let texts = |values: &[String]| values.iter().map(|v| v.as_bytes().to_vec()).collect();
         let categories = self.categories.iter().map(|c| Format::Category(texts(&c.values)));
         self.columns.iter().map(number).chain(categories).collect()
-    }
-}
-
-impl Admitted {
-    /// The statement about this presentation's commitments.
-    pub fn statement(&self, survey: &SurveyManifest) -> Result<Statement, StatementError> {
-        let columns = survey.formats().into_iter().zip(&self.columns).map(|(format, c)| {
-            let alg = match c.algorithm {
-                HashAlg::Sha256 => Commitment::Sha256,
-                HashAlg::Blake3 => Commitment::Blake3,
-                HashAlg::Keccak256 => Commitment::Keccak256,
-            };
-            // At most MAX_VALUE bytes, by admission.
-            let length = c.range.len().min(255) as u8;
-            Column { alg, length, format, commitment: c.digest }
-        });
-        Statement::new(columns.collect(), survey.outputs())
     }
 }

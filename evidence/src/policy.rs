@@ -5,67 +5,20 @@
 //! the one place that the survey names. Coordinator, parties and client all run it; each party decides for
 //! itself. Bytes outside the columns must be revealed: hiding context would let a provider choose it.
 
-mod http;
-mod statement;
-mod verifier;
-
 use std::ops::Range;
 
-use tlsn_verifier::HashAlg;
+use tercet_mpc::statement::{Column, HashAlg, Statement, StatementError};
+use tercet_protocol::codec::Writer;
+use tercet_protocol::ids::{Nullifier, SurveyId, sha256};
+use tercet_protocol::survey::{FieldSection, MAX_FIELD_VALUE, SurveyManifest};
 
-use crate::codec::Writer;
-use crate::ids::{Nullifier, SurveyId, sha256};
-use crate::survey::{FieldSection, MAX_FIELD_VALUE, SurveyManifest};
-
-pub use verifier::{Denied, SurveyVerifier};
+use crate::http;
+use crate::transcript::{Bindings, Transcript};
 
 /// Longest committed value, in bytes.
 pub const MAX_VALUE: usize = 64;
 /// Longest identity, in bytes.
 pub const MAX_IDENTITY: usize = 256;
-
-/// One direction of a transcript. Hidden bytes read as zero.
-#[derive(Debug, Clone, Copy)]
-pub struct Revealed<'a> {
-    /// All bytes of the direction.
-    pub bytes: &'a [u8],
-    /// Hidden ranges: sorted, disjoint, not empty.
-    pub hidden: &'a [Range<usize>],
-}
-
-impl Revealed<'_> {
-    fn is_revealed(&self, range: Range<usize>) -> bool {
-        self.hidden.iter().all(|h| h.end <= range.start || range.end <= h.start)
-    }
-}
-
-/// A hash commitment to received bytes that was not opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commitment {
-    /// The committed ranges of the received data.
-    pub ranges: Vec<Range<usize>>,
-    /// Hash function over bytes and blinder.
-    pub algorithm: HashAlg,
-    /// The hash.
-    pub digest: [u8; 32],
-}
-
-/// What a verified presentation says, as far as policy looks at it.
-#[derive(Debug, Clone)]
-pub struct Evidence<'a> {
-    /// The server's name, canonical.
-    pub server_name: &'a str,
-    /// Attested connection time, Unix seconds.
-    pub time: u64,
-    /// What is unique to the TLS session: the attestation's root.
-    pub session: &'a [u8],
-    /// Sent data.
-    pub sent: Revealed<'a>,
-    /// Received data.
-    pub received: Revealed<'a>,
-    /// Unopened commitments to received data.
-    pub commitments: &'a [Commitment],
-}
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $slug:literal;)*) => {
@@ -86,6 +39,8 @@ rules! {
     ServerName = "server-name";
     /// The connection time is within the survey's window.
     Time = "time";
+    /// The notary's key counted at the time of the connection.
+    NotaryTime = "notary-time";
     /// The request is one well-formed request, with nothing but header values hidden.
     Request = "request";
     /// Method and path are the survey's.
@@ -118,7 +73,7 @@ pub struct Refusal {
     pub detail: String,
 }
 
-fn refuse<T>(rule: Rule, detail: impl Into<String>) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(rule: Rule, detail: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { rule, detail: detail.into() })
 }
 
@@ -133,30 +88,62 @@ pub struct Admitted {
     pub fields: Vec<String>,
 }
 
-/// A column's commitment.
+/// A hidden value, and how the engine can check it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedColumn {
-    /// Where the value stands in the received data; its length is public.
-    pub range: Range<usize>,
-    /// Hash function of the commitment.
-    pub algorithm: HashAlg,
-    /// `hash(value bytes || blinder)`.
-    pub digest: [u8; 32],
+    /// Where the value stands in the received data: ranges in ascending order, whose bytes joined are its text. Their
+    /// length is public.
+    pub pieces: Vec<Range<usize>>,
+    /// How it is tied to the transcript.
+    pub binding: Binding,
+}
+
+impl AdmittedColumn {
+    /// Bytes of the value's text.
+    pub fn length(&self) -> usize {
+        self.pieces.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
+/// How the engine can check that a text is the one that the server sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// By a hash commitment.
+    Hash {
+        /// Hash function of the commitment.
+        algorithm: HashAlg,
+        /// `hash(value bytes || blinder)`.
+        digest: [u8; 32],
+    },
+    /// By the session's ciphertext.
+    Keystream,
+}
+
+impl Admitted {
+    /// The statement about hash commitments.
+    pub(crate) fn statement(&self, survey: &SurveyManifest) -> Result<Statement, StatementError> {
+        let columns = survey.formats().into_iter().zip(&self.columns).map(|(format, c)| {
+            let Binding::Hash { algorithm, digest } = c.binding else { return Err(StatementError::Encoding) };
+            // At most MAX_VALUE bytes, by admission.
+            Ok(Column { alg: algorithm, length: c.length().min(255) as u8, format, commitment: digest })
+        });
+        Statement::new(columns.collect::<Result<_, _>>()?, survey.outputs())
+    }
 }
 
 /// Applies the survey's policy to a verified presentation.
-pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> Result<Admitted, Refusal> {
+pub fn admit(id: SurveyId, survey: &SurveyManifest, transcript: &Transcript) -> Result<Admitted, Refusal> {
     let source = &survey.source;
-    if evidence.server_name != source.server_name {
-        let (got, want) = (evidence.server_name, &source.server_name);
+    if transcript.server != source.server_name {
+        let (got, want) = (&transcript.server, &source.server_name);
         return refuse(Rule::ServerName, format!("the data is from {got}, the survey is about {want}"));
     }
     let (opens, closes) = (survey.survey.opens.unix_timestamp(), survey.survey.closes.unix_timestamp());
-    if !i64::try_from(evidence.time).is_ok_and(|t| (opens..=closes).contains(&t)) {
+    if !i64::try_from(transcript.time).is_ok_and(|t| (opens..=closes).contains(&t)) {
         return refuse(Rule::Time, "the data was fetched outside the survey's opening times");
     }
-    http::check_request(source, evidence.sent)?;
-    let body = http::response_body(evidence.received)?;
+    http::check_request(source, &transcript.sent)?;
+    let body = http::response_body(&transcript.received)?;
 
     let committed = survey.committed();
     let mut claimed = Vec::with_capacity(committed.len());
@@ -170,7 +157,7 @@ pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> 
             &format!("column {name}: the prefix"),
         )?;
         let raw_start = body.raw_after(start);
-        let Some(range) = evidence.received.hidden.iter().find(|h| Some(h.start) == raw_start).cloned()
+        let Some(range) = transcript.received.hidden.iter().find(|h| Some(h.start) == raw_start).cloned()
         else {
             return refuse(
                 Rule::Column,
@@ -194,8 +181,11 @@ pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> 
                 format!("column {name}: the suffix does not follow the hidden value"),
             );
         }
+        let Bindings::Hashes(commitments) = &transcript.bindings else {
+            return refuse(Rule::Commitment, "this kind of evidence cannot be checked yet");
+        };
         let mut usable =
-            evidence.commitments.iter().filter(|c| c.ranges.as_slice() == std::slice::from_ref(&range));
+            commitments.iter().filter(|c| c.ranges.as_slice() == std::slice::from_ref(&range));
         let commitment = match (usable.next(), usable.next()) {
             (Some(c), None) => c,
             (None, _) => {
@@ -214,9 +204,10 @@ pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> 
             }
         };
         claimed.push(range.clone());
-        columns.push(AdmittedColumn { range, algorithm: commitment.algorithm, digest: commitment.digest });
+        let binding = Binding::Hash { algorithm: commitment.algorithm, digest: commitment.digest };
+        columns.push(AdmittedColumn { pieces: vec![range], binding });
     }
-    if let Some(h) = evidence.received.hidden.iter().find(|h| !claimed.contains(h)) {
+    if let Some(h) = transcript.received.hidden.iter().find(|h| !claimed.contains(h)) {
         return refuse(
             Rule::Hidden,
             format!(
@@ -230,7 +221,7 @@ pub fn admit(id: SurveyId, survey: &SurveyManifest, evidence: &Evidence<'_>) -> 
         return refuse(Rule::Column, "two columns name the same value");
     }
     let fields = survey.fields.iter().map(|f| field(f, &body)).collect::<Result<_, _>>()?;
-    Ok(Admitted { nullifier: nullifier(id, survey, evidence, &body)?, columns, fields })
+    Ok(Admitted { nullifier: nullifier(id, survey, transcript, &body)?, columns, fields })
 }
 
 /// The revealed text between two literals, of which the first stands once in the response.
@@ -274,17 +265,18 @@ fn field(section: &FieldSection, body: &http::Body) -> Result<String, Refusal> {
 fn nullifier(
     id: SurveyId,
     survey: &SurveyManifest,
-    evidence: &Evidence<'_>,
+    transcript: &Transcript,
     body: &http::Body,
 ) -> Result<Nullifier, Refusal> {
-    let mut w = Writer::tagged("tercet nullifier v1");
+    let mut w = Writer::tagged("tercet nullifier v2");
     w.array(id.as_ref());
     match &survey.identity {
-        None => w.u8(0).bytes(evidence.session),
+        None => w.u8(transcript.kind.byte()).bytes(&transcript.session),
         Some(section) => {
             let literals = (section.prefix.as_str(), section.suffix.as_str());
             let identity = between(body, literals, MAX_IDENTITY, Rule::Identity, "the identity")?;
-            w.u8(1).bytes(identity)
+            // The same person with whatever kind of evidence: a byte that no kind has.
+            w.u8(0).bytes(identity)
         }
     };
     Ok(Nullifier(sha256(&[&w.finish()])))

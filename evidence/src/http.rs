@@ -1,12 +1,14 @@
 //! HTTP/1.1 as policy needs it: one request, one complete response, and a map from body bytes to the wire.
 
-use super::{Refusal, Revealed, Rule, refuse};
-use crate::survey::SourceSection;
+use tercet_protocol::survey::SourceSection;
+
+use crate::policy::{Refusal, Rule, refuse};
+use crate::transcript::Data;
 
 const MAX_HEADERS: usize = 100;
 
 /// A response's body without its transfer coding.
-pub(super) struct Body {
+pub(crate) struct Body {
     /// The body's bytes; hidden ones are zero.
     pub bytes: Vec<u8>,
     /// For each body byte, its offset in the received data.
@@ -24,9 +26,9 @@ impl Body {
 }
 
 /// Hidden bytes as a harmless header character, so that the parser sees well-formed text.
-fn filled(part: Revealed<'_>) -> Vec<u8> {
-    let mut bytes = part.bytes.to_vec();
-    for h in part.hidden {
+fn filled(part: &Data) -> Vec<u8> {
+    let mut bytes = part.bytes.clone();
+    for h in &part.hidden {
         if let Some(hidden) = bytes.get_mut(h.clone()) {
             hidden.fill(b'x');
         }
@@ -34,7 +36,7 @@ fn filled(part: Revealed<'_>) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn check_request(source: &SourceSection, sent: Revealed<'_>) -> Result<(), Refusal> {
+pub(crate) fn check_request(source: &SourceSection, sent: &Data) -> Result<(), Refusal> {
     let bytes = filled(sent);
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -44,7 +46,7 @@ pub(super) fn check_request(source: &SourceSection, sent: Revealed<'_>) -> Resul
         Err(e) => return refuse(Rule::Request, format!("the request is not HTTP/1.1: {e}")),
     };
     let line_end = bytes.windows(2).position(|w| w == b"\r\n").unwrap_or(head);
-    if !sent.is_revealed(0..line_end + 2) {
+    if !sent.is_shown(0..line_end + 2) {
         return refuse(Rule::RequestTarget, "the request line must be revealed");
     }
     // A leading blank line is tolerated by parsers, but then the request line is not at offset 0.
@@ -75,7 +77,7 @@ pub(super) fn check_request(source: &SourceSection, sent: Revealed<'_>) -> Resul
     for (h, range) in request.headers.iter().zip(&value_ranges) {
         let name = h.name.to_ascii_lowercase();
         if matches!(name.as_str(), "host" | "content-length" | "transfer-encoding")
-            && !sent.is_revealed(range.clone())
+            && !sent.is_shown(range.clone())
         {
             return refuse(Rule::Request, format!("the header {name} must be revealed"));
         }
@@ -135,7 +137,7 @@ fn check_target(source: &SourceSection, method: &str, target: &str) -> Result<()
     Ok(())
 }
 
-pub(super) fn response_body(received: Revealed<'_>) -> Result<Body, Refusal> {
+pub(crate) fn response_body(received: &Data) -> Result<Body, Refusal> {
     let bytes = filled(received);
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -146,7 +148,7 @@ pub(super) fn response_body(received: Revealed<'_>) -> Result<Body, Refusal> {
         }
         Err(e) => return refuse(Rule::Response, format!("the response is not HTTP/1.1: {e}")),
     };
-    if !received.is_revealed(0..head) {
+    if !received.is_shown(0..head) {
         return refuse(Rule::Response, "the response's whole head must be revealed");
     }
     if !bytes.starts_with(b"HTTP/1.1 ") || response.code != Some(200) {
@@ -203,8 +205,8 @@ pub(super) fn response_body(received: Revealed<'_>) -> Result<Body, Refusal> {
 }
 
 /// Offsets of the data bytes of a chunked body that ends exactly where the received data ends.
-fn chunks(received: Revealed<'_>, mut at: usize) -> Result<Vec<usize>, Refusal> {
-    let bytes = received.bytes;
+fn chunks(received: &Data, mut at: usize) -> Result<Vec<usize>, Refusal> {
+    let bytes = &received.bytes;
     let bad = |what: &str| refuse(Rule::Response, format!("the chunked body {what}"));
     let mut raw = Vec::new();
     loop {

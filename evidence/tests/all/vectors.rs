@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use tercet_evidence::{Denied, Kind, Rule, SurveyVerifier};
 use tercet_protocol::ids::{EngineDigest, PublicKey};
-use tercet_protocol::policy::{Denied, Rule, SurveyVerifier};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 
-use crate::survey::SURVEY;
+use crate::SURVEY;
 
 fn vectors() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/vectors")
@@ -33,8 +33,9 @@ fn the_whole_cohort_is_admitted_as_different_people() {
     let mut n = 0;
     for entry in std::fs::read_dir(vectors().join("cohort")).unwrap() {
         let path = entry.unwrap().path();
-        let (_, admitted) = verifier.check(&std::fs::read(path.join("presentation.bin")).unwrap()).unwrap();
-        admitted.statement(&manifest).unwrap();
+        let file = std::fs::read(path.join("presentation.bin")).unwrap();
+        let (verified, admitted) = verifier.check(Kind::Presentation, &file).unwrap();
+        verified.statement(&admitted, &manifest).unwrap();
         people.insert(admitted.nullifier);
         n += 1;
     }
@@ -57,9 +58,9 @@ fn real_sessions_and_chunked_responses_are_admitted() {
         "0.1.0-alpha.15/chunked",
     ];
     for name in names {
-        match verifier.check(&presentation(name)) {
-            Ok((_, admitted)) => {
-                admitted.statement(&manifest).unwrap();
+        match verifier.check(Kind::Presentation, &presentation(name)) {
+            Ok((verified, admitted)) => {
+                verified.statement(&admitted, &manifest).unwrap();
             }
             Err(e) => panic!("{name}: {e}"),
         }
@@ -75,12 +76,12 @@ fn presentations_about_other_values_are_refused_by_rule() {
         ("0.1.0-alpha.12/multi_range_value", Rule::Commitment),
     ];
     for (name, rule) in cases {
-        match verifier.check(&presentation(name)) {
+        match verifier.check(Kind::Presentation, &presentation(name)) {
             Err(Denied::Policy(refusal)) => assert_eq!(refusal.rule, rule, "{name}: {refusal}"),
             other => panic!("{name}: {other:?}"),
         }
     }
-    match verifier.check(&presentation("0.1.0-alpha.15/acc_untrusted_notary")) {
+    match verifier.check(Kind::Presentation, &presentation("0.1.0-alpha.15/acc_untrusted_notary")) {
         Err(Denied::Presentation(e)) => assert!(e.code().contains("notary"), "{}", e.code()),
         other => panic!("{other:?}"),
     }

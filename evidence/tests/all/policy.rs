@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use tercet_evidence::{Admitted, Binding, Bindings, Commitment, Data, Kind, Refusal, Rule, Transcript, admit};
+use tercet_mpc::HashAlg;
 use tercet_protocol::ids::SurveyId;
-use tercet_protocol::policy::{Admitted, Commitment, Evidence, Refusal, Revealed, Rule, admit};
 use tercet_protocol::survey::SurveyManifest;
-use tlsn_verifier::HashAlg;
 
-use crate::survey::SURVEY;
+use crate::SURVEY;
 
 const SENT: &str = "GET /api/v3/account?omitZeroBalances=true HTTP/1.1\r\nHost: api.exchange.test\r\n\
                     Connection: close\r\nX-MBX-APIKEY: <secret-key>\r\n\r\n";
@@ -64,15 +64,16 @@ fn check(survey: &str, shown: &Shown) -> Result<Admitted, Refusal> {
         .commitments
         .clone()
         .unwrap_or_else(|| received_hidden.iter().cloned().map(commitment).collect());
-    let evidence = Evidence {
-        server_name: shown.server,
+    let transcript = Transcript {
+        kind: Kind::Presentation,
+        server: shown.server.into(),
         time: shown.time,
-        session: &shown.session,
-        sent: Revealed { bytes: &sent, hidden: &sent_hidden },
-        received: Revealed { bytes: &received, hidden: &received_hidden },
-        commitments: &commitments,
+        session: shown.session.to_vec(),
+        sent: Data { bytes: sent, hidden: sent_hidden },
+        received: Data { bytes: received, hidden: received_hidden },
+        bindings: Bindings::Hashes(commitments),
     };
-    admit(SurveyId([5; 32]), &survey, &evidence)
+    admit(SurveyId([5; 32]), &survey, &transcript)
 }
 
 fn refused(shown: &Shown) -> Rule {
@@ -87,8 +88,8 @@ fn the_honest_transcript_is_admitted() {
     let shown = honest();
     let admitted = check(SURVEY, &shown).unwrap();
     let at = parse(&shown.received).1[0].clone();
-    assert_eq!(admitted.columns[0].range, at);
-    assert_eq!(admitted.columns[0].digest, [9; 32]);
+    assert_eq!(admitted.columns[0].pieces, [at]);
+    assert_eq!(admitted.columns[0].binding, Binding::Hash { algorithm: HashAlg::Sha256, digest: [9; 32] });
 }
 
 #[test]
