@@ -130,9 +130,9 @@ pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> R
     let statement = verified
         .statement(&admitted, survey.manifest())
         .map_err(|e| Error::Value(format!("the survey's columns cannot be proved: {e}")))?;
-    let committed = survey.manifest().committed();
+    let names = survey.manifest().hidden_names();
     let named = |column: usize, problem: String| {
-        let name = committed.get(column).map_or("", |c| c.name);
+        let name = names.get(column).copied().unwrap_or_default();
         Error::Value(format!("column {name}: {problem}"))
     };
     let witness = secrets.witness(&verified, &admitted).map_err(|e| named(e.column, e.to_string()))?;

@@ -9,14 +9,18 @@
 //! survey's question; it knows nothing of kinds. Coordinator, parties and client all run this crate, and each party
 //! decides for itself. It does no I/O, reads no clock and draws no randomness.
 
-mod http;
+pub mod http;
+pub mod json;
+pub mod plan;
 pub mod policy;
 pub mod presentation;
 mod secrets;
 mod transcript;
 mod verifier;
 
-pub use policy::{Admitted, AdmittedColumn, Binding, MAX_IDENTITY, MAX_VALUE, Refusal, Rule, admit};
+pub use policy::{
+    Admitted, AdmittedColumn, Binding, Direction, Inert, InertPlace, MAX_VALUE, Policy, Refusal, Rule,
+};
 pub use secrets::{NotOpened, Secrets, randomness};
 pub use tercet_protocol::kind::Kind;
 pub use transcript::{Bindings, Commitment, Data, Transcript};

@@ -45,10 +45,11 @@ impl Presentations {
 
 /// The keys that an entry stands for. A secp256k1 notary may sign in Ethereum's way too.
 fn keys(section: &NotarySection) -> Result<Vec<NotaryKey>, SurveyError> {
-    let bytes = section.sec1()?;
+    let bytes = section.key_bytes()?;
     let algorithms: &[SignatureAlg] = match section.algorithm {
         NotaryAlgorithm::Secp256k1 => &[SignatureAlg::Secp256k1, SignatureAlg::Secp256k1Eth],
         NotaryAlgorithm::Secp256r1 => &[SignatureAlg::Secp256r1],
+        NotaryAlgorithm::Ed25519 => &[],
     };
     algorithms.iter().map(|a| NotaryKey::new(*a, &bytes).map_err(|e| invalid_key(e.to_string()))).collect()
 }

@@ -24,6 +24,13 @@ pub struct Transcript {
     pub bindings: Bindings,
 }
 
+impl Transcript {
+    /// Whether the engine can be shown what hidden bytes may be that are no values.
+    pub fn proves_inert(&self) -> bool {
+        matches!(self.bindings, Bindings::Keystream)
+    }
+}
+
 /// One direction of a transcript.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Data {

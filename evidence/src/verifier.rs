@@ -2,12 +2,11 @@
 
 use tercet_mpc::statement::{Statement, StatementError};
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::SurveyId;
 use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{SurveyDescriptor, SurveyError, SurveyManifest};
 use tlsn_verifier::RootStore;
 
-use crate::policy::{Admitted, Refusal, Rule, admit};
+use crate::policy::{Admitted, Policy, Refusal, Rule};
 use crate::presentation::{self, Presentations};
 use crate::transcript::Transcript;
 
@@ -76,8 +75,7 @@ impl Verified {
 /// Verifies evidence for one survey; made once, used for each submission.
 #[derive(Debug, Clone)]
 pub struct SurveyVerifier {
-    survey: SurveyId,
-    manifest: SurveyManifest,
+    policy: Policy,
     presentations: Option<Presentations>,
 }
 
@@ -88,7 +86,7 @@ pub(crate) fn invalid_key(problem: String) -> SurveyError {
 impl SurveyVerifier {
     /// Prepares trust anchors and notary keys.
     pub fn new(descriptor: &SurveyDescriptor) -> Result<Self, SurveyError> {
-        let manifest = descriptor.manifest().clone();
+        let manifest = descriptor.manifest();
         let certificates = descriptor.root_certificates()?;
         let roots = if certificates.is_empty() {
             Ok(RootStore::mozilla())
@@ -102,7 +100,7 @@ impl SurveyVerifier {
         let takes = |kind| manifest.notaries.iter().any(|n| n.kind == kind);
         let presentations =
             takes(Kind::Presentation).then(|| Presentations::new(&manifest.notaries, roots)).transpose()?;
-        Ok(Self { survey: descriptor.id(), presentations, manifest })
+        Ok(Self { policy: Policy::new(descriptor.id(), manifest)?, presentations })
     }
 
     /// Verifies evidence and applies the survey's policy.
@@ -118,7 +116,7 @@ impl SurveyVerifier {
             }
             Kind::Session => return Err(Denied::Kind(kind)),
         };
-        let admitted = admit(self.survey, &self.manifest, &verified.transcript())?;
+        let admitted = self.policy.admit(&verified.transcript())?;
         Ok((verified, admitted))
     }
 }

@@ -318,8 +318,9 @@ impl Column {
                 check("scale", number.scale, 0, MAX_SCALE)?;
                 check("bits", number.bits, 1, MAX_BITS)?;
                 match &number.missing {
-                    Some(missing) if !text(missing) || is_decimal(missing) => {
-                        wrong("the text of a missing value has 1 to 64 bytes and is no decimal number")
+                    // Empty: only the evidence itself says that there is no value.
+                    Some(missing) if !missing.is_empty() && (!text(missing) || is_decimal(missing)) => {
+                        wrong("the text of a missing value has at most 64 bytes and is no decimal number")
                     }
                     _ => Ok(()),
                 }

@@ -176,7 +176,7 @@ async fn flow(
     let result = query::query(&providers.coordinator, survey, &[], QueryOptions::default()).await?;
     // `query` verified the signatures; the file's own check is what an outsider runs.
     result.verify(Some(survey.id()), None)?;
-    let rows = compare(honest, &result, u32::from(survey.manifest().columns[0].scale))?;
+    let rows = compare(honest, &result, u32::from(survey.manifest().columns[0].places()))?;
     seconds.query = lap(clock);
     Ok(Outcome { accepted: receipts.len(), refusals, result, rows })
 }

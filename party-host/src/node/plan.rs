@@ -60,7 +60,7 @@ pub struct PlannedSet {
 impl PlannedSet {
     /// What is read off a column's sorted values, of which there are so many.
     pub fn request(&self, manifest: &SurveyManifest, column: u8, values: u64) -> OrderRequest {
-        let scale = manifest.columns.get(usize::from(column)).map_or(0, |c| c.scale);
+        let scale = manifest.columns.get(usize::from(column)).map_or(0, |c| c.places());
         let mut request = OrderRequest::default();
         let measures = self.orders.iter().filter(|(c, _)| *c == column).flat_map(|(_, measures)| measures);
         measures.for_each(|m| request.merge(&m.order(values, scale)));

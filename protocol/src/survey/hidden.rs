@@ -12,7 +12,7 @@ use tercet_mpc::statement::MAX_CATEGORIES;
 use tercet_mpc::statistics::{Permit, Statistic, Target, counted};
 use tercet_mpc::{Condition, Output, Term};
 
-use super::{CategorySection, SurveyError, SurveyManifest, invalid, literal, named};
+use super::{CategorySection, ColumnSection, SurveyError, SurveyManifest, invalid, named};
 use crate::statistic::targets;
 
 /// What has to be decided before sums are opened.
@@ -49,11 +49,11 @@ fn columns_of(target: Target) -> Vec<u8> {
 impl SurveyManifest {
     /// Which columns may be missing.
     pub fn optional(&self) -> Vec<bool> {
-        self.columns.iter().map(|c| c.missing.is_some()).collect()
+        self.columns.iter().map(ColumnSection::may_be_missing).collect()
     }
 
     fn may_be_missing(&self, column: u8) -> bool {
-        self.columns.get(usize::from(column)).is_some_and(|c| c.missing.is_some())
+        self.columns.get(usize::from(column)).is_some_and(ColumnSection::may_be_missing)
     }
 
     /// Of all pairs that a listed statistic is of and in which a value may be missing: the columns.
@@ -159,7 +159,7 @@ impl SurveyManifest {
     /// The outputs that all guards' atoms are made of.
     pub(crate) fn guarding(&self) -> BTreeSet<Output> {
         let columns =
-            self.columns.iter().filter(|c| c.missing.is_some()).map(|c| Guard::Column(c.name.clone()));
+            self.columns.iter().filter(|c| c.may_be_missing()).map(|c| Guard::Column(c.name.clone()));
         let atoms = columns.chain([Guard::Pairs]).flat_map(|guard| self.atoms(&guard));
         let counts = self.grouping().map(|(_, c)| self.category_counts(&c.name)).unwrap_or_default();
         atoms.flat_map(|atom| atom.of).map(|(output, _)| output).chain(counts.into_iter().flatten()).collect()
@@ -186,11 +186,15 @@ impl SurveyManifest {
     /// What cannot be kept together with missing values is refused here, so that no query finds it out.
     pub(super) fn validate_hidden(&self) -> Result<(), SurveyError> {
         for column in &self.columns {
-            let Some(missing) = &column.missing else { continue };
-            let plain = !missing.is_empty() && missing.len() <= 64 && !missing.chars().any(char::is_control);
-            if !plain || tercet_mpc::decimal::is_decimal(missing.as_bytes()) {
-                let problem = "write the text that stands for a missing value, such as \"null\": 1 to 64 printable bytes, no number";
-                return Err(invalid("columns.missing", problem));
+            if !column.may_be_missing() {
+                continue;
+            }
+            if let Some(missing) = &column.missing {
+                let plain = missing.len() <= 64 && !missing.chars().any(char::is_control);
+                if !plain || tercet_mpc::decimal::is_decimal(missing.as_bytes()) {
+                    let problem = "write the text that stands for a missing value, such as \"null\", or \"\" for an empty one: at most 64 printable bytes, no number";
+                    return Err(invalid("columns.missing", problem));
+                }
             }
             if !self.noise.is_empty() {
                 let problem = format!(
@@ -204,7 +208,7 @@ impl SurveyManifest {
         let optional: Vec<&str> = paired
             .iter()
             .filter_map(|c| self.columns.get(usize::from(*c)))
-            .filter(|c| c.missing.is_some())
+            .filter(|c| c.may_be_missing())
             .map(|c| c.name.as_str())
             .collect();
         if optional.len() > 2 {
@@ -241,8 +245,6 @@ impl SurveyManifest {
                     format!("\"{}\" is the name of a column, a field or another category too", c.name);
                 return Err(invalid("categories.name", problem));
             }
-            literal("categories.prefix", &c.prefix, true)?;
-            literal("categories.suffix", &c.suffix, false)?;
             let plain = |v: &String| !v.is_empty() && v.len() <= 64 && !v.chars().any(char::is_control);
             let distinct = c.values.iter().collect::<BTreeSet<_>>().len() == c.values.len();
             if !(2..=MAX_CATEGORIES).contains(&c.values.len()) || !distinct || !c.values.iter().all(plain) {

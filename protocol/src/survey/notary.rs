@@ -18,7 +18,8 @@ pub struct NotarySection {
     pub kind: Kind,
     /// The key's kind.
     pub algorithm: NotaryAlgorithm,
-    /// SEC1 public key, compressed or not, in hexadecimal; or the key in PEM (`BEGIN PUBLIC KEY`).
+    /// Public key in hexadecimal: a SEC1 point, compressed or not, or the 32 bytes of an Ed25519 key. Or the key in PEM
+    /// (`BEGIN PUBLIC KEY`).
     pub key: String,
     /// Connections before this time do not count.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -44,24 +45,35 @@ pub enum NotaryAlgorithm {
     Secp256k1,
     /// ECDSA over P-256 with SHA-256.
     Secp256r1,
+    /// Ed25519, of notaries that forward TLS 1.3 sessions.
+    Ed25519,
 }
 
 impl NotaryAlgorithm {
-    /// Where a `SubjectPublicKeyInfo` (RFC 5480) of this curve has its algorithm: the DER of id-ecPublicKey and the
-    /// curve's name.
+    /// The kind of evidence whose notaries have such keys.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Secp256k1 | Self::Secp256r1 => Kind::Presentation,
+            Self::Ed25519 => Kind::Session,
+        }
+    }
+
+    /// The algorithm's DER in a `SubjectPublicKeyInfo`: id-ecPublicKey and the curve's name (RFC 5480), or id-Ed25519
+    /// (RFC 8410).
     fn spki_algorithm(self) -> &'static [u8] {
         match self {
             Self::Secp256k1 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x0a",
             Self::Secp256r1 => {
                 b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
             }
+            Self::Ed25519 => b"\x30\x05\x06\x03\x2b\x65\x70",
         }
     }
 }
 
 impl NotarySection {
-    /// The key as a SEC1 point. Whether it lies on the curve is the verifier's to say.
-    pub fn sec1(&self) -> Result<Vec<u8>, SurveyError> {
+    /// The key's bytes: a SEC1 point, or an Ed25519 key. Whether they lie on the curve is the verifier's to say.
+    pub fn key_bytes(&self) -> Result<Vec<u8>, SurveyError> {
         let wrong = |problem: &str| invalid("notaries.key", problem);
         let bytes = if self.key.contains("-----BEGIN") {
             self.from_pem().ok_or_else(|| {
@@ -69,10 +81,12 @@ impl NotarySection {
             })?
         } else {
             hex::decode(self.key.trim())
-                .map_err(|_| wrong("write the SEC1 key in hexadecimal, or the whole PEM block BEGIN PUBLIC KEY"))?
+                .map_err(|_| wrong("write the key in hexadecimal, or the whole PEM block BEGIN PUBLIC KEY"))?
         };
-        match (bytes.len(), bytes.first()) {
-            (33, Some(2 | 3)) | (65, Some(4)) => Ok(bytes),
+        match (self.algorithm, bytes.len(), bytes.first()) {
+            (NotaryAlgorithm::Ed25519, 32, _) => Ok(bytes),
+            (NotaryAlgorithm::Ed25519, ..) => Err(wrong("an Ed25519 key has 32 bytes")),
+            (_, 33, Some(2 | 3)) | (_, 65, Some(4)) => Ok(bytes),
             _ => Err(wrong("a SEC1 key has 33 bytes and begins with 02 or 03, or 65 bytes and begins with 04")),
         }
     }
@@ -98,7 +112,11 @@ impl NotarySection {
     }
 
     pub(super) fn validate(&self) -> Result<(), SurveyError> {
-        self.sec1()?;
+        self.key_bytes()?;
+        if self.algorithm.kind() != self.kind {
+            let problem = "notaries of kind \"tlsnotary\" (the default) have secp256k1 or secp256r1 keys, those of kind \"proxy\" have ed25519";
+            return Err(invalid("notaries.algorithm", problem));
+        }
         match (self.valid_from, self.valid_until) {
             (Some(from), Some(until)) if from >= until => {
                 Err(invalid("notaries.valid_until", "must be later than valid_from"))
@@ -133,10 +151,10 @@ mod tests {
         der.extend(hex::decode(hex).unwrap());
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64.encode(der));
         let r1 = NotaryAlgorithm::Secp256r1;
-        assert_eq!(section(&pem, r1).sec1(), section(hex, r1).sec1());
-        assert!(section(&pem, NotaryAlgorithm::Secp256k1).sec1().is_err());
+        assert_eq!(section(&pem, r1).key_bytes(), section(hex, r1).key_bytes());
+        assert!(section(&pem, NotaryAlgorithm::Secp256k1).key_bytes().is_err());
         for bad in ["", "xx", "0505", &hex[2..], &pem[..60]] {
-            assert!(section(bad, r1).sec1().is_err(), "{bad}");
+            assert!(section(bad, r1).key_bytes().is_err(), "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use tercet_mpc::statement::{Column, Format, HashAlg, Lane, Number, Output, State
 use tercet_mpc::statistics::Permit;
 
 use crate::statistic::targets;
-use super::{ColumnSection, ExcessDigits, SurveyManifest};
+use super::{BodyFormat, ExcessDigits, SurveyManifest};
 
 impl SurveyManifest {
     /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
@@ -44,18 +44,31 @@ impl SurveyManifest {
 }
 
 impl SurveyManifest {
-    /// What the committed texts may be: the columns, then the categories.
+    /// What the hidden texts may be: the columns, then the categories.
     pub fn formats(&self) -> Vec<Format> {
-        let number = |section: &ColumnSection| {
-            let excess = match section.excess_digits {
-                ExcessDigits::Reject => Excess::Reject,
-                ExcessDigits::Truncate => Excess::Truncate,
-            };
-            let missing = section.missing.as_ref().map(|text| text.as_bytes().to_vec());
-            Format::Number(Number { scale: section.scale, bits: section.bits, excess, missing })
+        (0..self.columns.len() + self.categories.len()).filter_map(|i| self.format(i, true)).collect()
+    }
+
+    /// What one hidden text may be, in quotes or not. Columns are counted before categories.
+    pub fn format(&self, index: usize, quoted: bool) -> Option<Format> {
+        let Some(section) = self.columns.get(index) else {
+            let category = self.categories.get(index.checked_sub(self.columns.len())?)?;
+            return Some(Format::Category(category.values.iter().map(|v| v.as_bytes().to_vec()).collect()));
         };
-        let texts = |values: &[String]| values.iter().map(|v| v.as_bytes().to_vec()).collect();
-        let categories = self.categories.iter().map(|c| Format::Category(texts(&c.values)));
-        self.columns.iter().map(number).chain(categories).collect()
+        let excess = match section.excess_digits {
+            ExcessDigits::Reject => Excess::Reject,
+            ExcessDigits::Truncate => Excess::Truncate,
+        };
+        // Without quotes stands what JSON can have there: a number, or a literal.
+        let bare = self.source.format == BodyFormat::Json && !quoted;
+        let literal = |text: &str| matches!(text, "null" | "true" | "false");
+        let missing = section.missing.as_deref().map(|text| if bare && !literal(text) { "" } else { text });
+        let missing = missing.or(section.may_be_missing().then_some(""));
+        Some(Format::Number(Number {
+            scale: section.places(),
+            bits: section.bits,
+            excess,
+            missing: missing.map(|text| text.as_bytes().to_vec()),
+        }))
     }
 }

@@ -194,7 +194,7 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
     say("a consumer asks");
     let result = query::query(&coordinator, &known.survey, &[], QueryOptions::default()).await?;
     result.verify(Some(known.survey.id()), None)?;
-    let scale = u32::from(known.survey.manifest().columns[0].scale);
+    let scale = u32::from(known.survey.manifest().columns[0].places());
     let value = |dir: &PathBuf| -> Result<_> {
         let meta: Value = serde_json::from_slice(&std::fs::read(dir.join("meta.json"))?)?;
         oracle::parse(meta["value"].as_str().context("no value in meta.json")?, scale as usize)

@@ -129,7 +129,7 @@ async fn sorted_values_come_out_as_the_clear_text_says() {
     let statistics: Vec<Statistic> = NAMES.iter().map(|n| n.parse().unwrap()).collect();
     let mut request = OrderRequest::default();
     for s in &statistics {
-        request.merge(&s.measure.order(rows, survey.columns[0].scale));
+        request.merge(&s.measure.order(rows, survey.columns[0].places()));
     }
     let plain: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
     let opened = Opened {

@@ -23,6 +23,7 @@ fn grouped() -> SurveyManifest {
     let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
     let text = text
         .replacen("[[columns]]", field, 1)
+        .replace("method = \"GET\"", "method = \"GET\"\nformat = \"text\"\nmedia_type = \"application/json\"")
         .replace("min_cohort = 10", "min_cohort = 5")
         .replace("min_new = 5", "min_new = 2\nbudget = 100")
         .replace("\"stddev\"]", "\"stddev\", \"quantile\", \"median@bnb\", \"histogram\", \"gini\", \"mode\", \"trimmed_mean\", \"max\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]");
@@ -92,7 +93,7 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     let mut request = OrderRequest::default();
     statistics
         .iter()
-        .for_each(|s| request.merge(&s.measure.order(values.len() as u64, manifest.columns[0].scale)));
+        .for_each(|s| request.merge(&s.measure.order(values.len() as u64, manifest.columns[0].places())));
     let answer = request.answer(&integers);
     let lanes = manifest.lanes();
     let sum = |lane: &Lane| match lane.output {
