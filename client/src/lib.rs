@@ -17,8 +17,11 @@ pub mod notarize;
 pub mod operator;
 pub mod query;
 pub mod secrets;
+pub mod seen;
 pub mod show;
 pub mod submit;
 pub mod survey;
+pub mod survey_new;
+pub mod survey_try;
 
 pub use error::Error;

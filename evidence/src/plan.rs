@@ -84,7 +84,7 @@ fn node(document: &Document<'_>, wanted: &Hidden, place: &Place) -> Result<Optio
         // What its absence means is the policy's to say.
         Ok(Selection::Nothing) if wanted.absent.is_some() => return Ok(None),
         Ok(Selection::Nothing) | Err(_) => {
-            return refuse(Rule::Column, format!("column {name}: its place does not stand in the response"));
+            return refuse(Rule::Column, format!("column {name}: its place does not stand in the response (absent and within say what that means)"));
         }
     };
     let node = document.node(id);
@@ -122,4 +122,74 @@ fn text(
         Some(end) => Ok(from..end),
         None => missing("its suffix does not follow the value in the response"),
     }
+}
+
+/// Where the values of a request's credentials stand: what a client keeps hidden.
+pub fn credentials(rules: &Rules, sent: &[u8]) -> Vec<Range<usize>> {
+    let Ok(Some(head)) = http::read_head(sent) else { return Vec::new() };
+    let required = |name: &str| rules.headers.iter().any(|(n, _)| n == name);
+    let secret = head.headers.iter().filter(|h| rules.credentials.contains(&h.name) && !required(&h.name));
+    secret.map(|h| h.value.clone()).filter(|r| !r.is_empty()).collect()
+}
+
+/// Everything of a response that may be hidden, given evidence that can prove what hidden bytes may be: `received` hides
+/// the columns' values already. Identity, fields, and what the survey's filters read stay shown.
+pub fn everything(rules: &Rules, received: &Data) -> Vec<Range<usize>> {
+    let Ok(Some(response)) = http::read_response(received) else { return received.hidden.clone() };
+    let mut hidden = received.hidden.clone();
+    for h in &response.head.headers {
+        let read = rules.identity.iter().chain(&rules.fields).any(|w| w.place == Place::Header(h.name.clone()));
+        if !read && PRIVATE_HEADERS.contains(&h.name.as_str()) && !h.value.is_empty() {
+            hidden.push(h.value.clone());
+        }
+    }
+    let holes = response.holes(&received.hidden);
+    let start = body_start(rules, &response);
+    if rules.format == BodyFormat::Json
+        && let Ok(document) = json::parse(&response.body, start, &holes)
+    {
+        let shown = needed(rules, &document);
+        let places = (0..document.len()).filter(|id| !shown.contains(id));
+        let places = places.filter_map(|id| {
+            let node = document.node(id);
+            match &node.value {
+                Value::Text(_) if node.span.len() > 2 => Some(node.span.start + 1..node.span.end - 1),
+                Value::Number(_) => Some(node.span.clone()),
+                _ => None,
+            }
+        });
+        // As many as one document may have.
+        let room = json::MAX_HOLES.saturating_sub(holes.len());
+        hidden.extend(places.take(room).flat_map(|range| response.on_wire(&range)));
+    }
+    hidden.sort_by_key(|r| r.start);
+    hidden
+}
+
+/// Response headers that hold credentials.
+const PRIVATE_HEADERS: [&str; 5] =
+    ["set-cookie", "authentication-info", "x-csrf-token", "x-auth-token", "x-access-token"];
+
+/// The values that a survey needs to see: identity, fields, and all that its paths compare.
+fn needed(rules: &Rules, document: &Document<'_>) -> std::collections::BTreeSet<usize> {
+    let mut out = std::collections::BTreeSet::new();
+    let shown = rules.identity.iter().chain(&rules.fields).map(|w| &w.place);
+    for place in shown.clone().chain(rules.committed.iter().map(|h| &h.place)) {
+        match place {
+            Place::Json(path) => out.extend(json::compared(document, path)),
+            Place::Tokens(pattern) => out.extend(json::equal_to(document, pattern)),
+            _ => {}
+        }
+    }
+    for place in shown {
+        let found = match place {
+            Place::Json(path) => json::select(document, path),
+            Place::Tokens(pattern) => json::find(document, pattern),
+            _ => continue,
+        };
+        if let Ok(Selection::One(id)) = found {
+            out.insert(id);
+        }
+    }
+    out
 }

@@ -31,7 +31,8 @@ fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
 }
 
 pub async fn submit(args: &Submit) -> Result<(), Error> {
-    let presentation = files::read(&args.presentation, MAX_SECRETS_FILE)?;
+    let file = files::read(&args.presentation, MAX_SECRETS_FILE)?;
+    let presentation = tlsn_verifier::presentation_bytes(&file).map_err(|e| Error::Usage(e.to_string()))?;
     let secrets = files::read(&args.secrets, MAX_SECRETS_FILE)?;
     let secrets = Secrets::decode(&secrets).map_err(|e| Error::Value(format!("the secrets file: {e}")))?;
     let coordinator = connect_patiently(&args.connect)?;

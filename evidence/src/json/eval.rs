@@ -92,3 +92,28 @@ fn holds(document: &Document<'_>, element: NodeId, comparison: &Comparison) -> R
     }
     Ok(document.scalar(id).is_ok_and(|value| value == comparison.value))
 }
+
+/// All values that evaluating a path compares with constants.
+pub fn compared(document: &Document<'_>, path: &Path) -> Vec<NodeId> {
+    let mut out = Vec::new();
+    let mut nodes = vec![Document::ROOT];
+    for segment in &path.segments {
+        let mut next = Vec::new();
+        for id in nodes {
+            if let Segment::Filter(comparisons) = segment {
+                for child in children(document, id) {
+                    for comparison in comparisons {
+                        let names = comparison.names.iter();
+                        let found = names.fold(Some(child), |at, name| member(document, at?, name));
+                        out.extend(found);
+                    }
+                    next.push(child);
+                }
+            } else {
+                let _ = step(document, id, segment, &mut next);
+            }
+        }
+        nodes = next;
+    }
+    out
+}

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use tercet_protocol::survey::source::Scalar;
 
-pub use eval::{Selection, Unknown, select};
+pub use eval::{Selection, Unknown, compared, select};
 pub use parse::{Failure, parse};
-pub use tokens::find;
+pub use tokens::{equal_to, find};
 
 /// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 64;

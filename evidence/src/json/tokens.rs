@@ -54,3 +54,33 @@ fn same(document: &Document<'_>, at: usize, wanted: &Wanted) -> Result<bool, Unk
         _ => false,
     })
 }
+
+/// All values that are compared with a pattern's texts wherever its names stand: those that must be shown.
+pub fn equal_to(document: &Document<'_>, pattern: &Pattern) -> Vec<NodeId> {
+    let mut out = Vec::new();
+    for id in 0..document.len() {
+        let node = document.node(id);
+        if !matches!(node.value, Value::Text(_) | Value::Number(_)) {
+            continue;
+        }
+        // Shown in front of which value would this token be compared? Of any within the pattern's reach.
+        let reach = pattern.before.len();
+        let text = match document.tokens.get(node.tokens.0) {
+            Some(Token::Text(index)) => document.string(*index),
+            Some(Token::Word(from, to)) => document.number(&(*from..*to)),
+            _ => continue,
+        };
+        let listed = pattern.before.iter().chain(&pattern.after).any(|t| match t {
+            Wanted::Text(t) | Wanted::Word(t) => t == text,
+            Wanted::Mark(_) => false,
+        });
+        let names = (1..=reach).any(|d| {
+            let name = document.tokens.get(node.tokens.1 + d);
+            matches!(name, Some(Token::Text(i)) if pattern.before.iter().any(|t| matches!(t, Wanted::Text(t) if t == document.string(*i))))
+        });
+        if listed || names {
+            out.push(id);
+        }
+    }
+    out
+}

@@ -212,7 +212,8 @@ impl Policy {
         let given = response.media_type.as_deref();
         let json = |t: &str| t == "application/json" || (t.starts_with("application/") && t.ends_with("+json"));
         let fits = match self.rules.media_type.as_deref() {
-            None => given.is_some_and(json),
+            // One that is not stated contradicts nothing: the body is parsed whole.
+            None => given.is_none_or(json),
             Some("none") => given.is_none(),
             Some(wanted) => given == Some(wanted),
         };

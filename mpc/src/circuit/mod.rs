@@ -9,6 +9,7 @@ mod backends;
 mod decimal;
 mod fixed;
 mod hash;
+mod notation;
 mod terms;
 #[cfg(test)]
 mod tests;

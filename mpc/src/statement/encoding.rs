@@ -6,10 +6,10 @@ use super::{
     Column, Condition, Format, HashAlg, MAX_COLUMNS, MAX_OUTPUTS, Number, Output, Statement, StatementError,
     Term,
 };
-use crate::decimal::Excess;
+use crate::decimal::{Excess, Notation};
 
-/// 2: columns that may be missing, categories, conditions.
-const VERSION: u8 = 2;
+/// 2: columns that may be missing, categories, conditions. 3: notations, scales below zero.
+const VERSION: u8 = 3;
 const OUTPUT_BYTES: usize = 6;
 
 impl Statement {
@@ -21,8 +21,10 @@ impl Statement {
             out.extend([c.alg.id(), c.length]);
             out.extend(c.commitment);
             match &c.format {
-                Format::Number(Number { scale, bits, excess, missing }) => {
-                    out.extend([if missing.is_some() { 2 } else { 1 }, *scale, *bits, *excess as u8]);
+                Format::Number(Number { scale, bits, excess, notation, missing }) => {
+                    let kind = if missing.is_some() { 2 } else { 1 };
+                    out.extend([kind, scale.to_le_bytes()[0], *bits, *excess as u8]);
+                    out.extend([u8::from(notation.exponents), notation.grouping.unwrap_or(0), notation.point]);
                     missing.iter().for_each(|text| put(&mut out, text));
                 }
                 Format::Category(values) => {
@@ -99,14 +101,24 @@ fn column(rest: &mut &[u8]) -> Option<Column> {
     let commitment = take(rest)?;
     let format = match take(rest)? {
         [kind @ (1 | 2)] => {
-            let [scale, bits, excess] = take(rest)?;
+            let [scale, bits, excess, exponents, grouping, point] = take(rest)?;
+            let notation = Notation {
+                exponents: match exponents {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                },
+                grouping: (grouping != 0).then_some(grouping),
+                point,
+            };
+            let scale = i8::from_le_bytes([scale]);
             let excess = match excess {
                 0 => Excess::Reject,
                 1 => Excess::Truncate,
                 _ => return None,
             };
             let missing = if kind == 2 { Some(text(rest)?) } else { None };
-            Format::Number(Number { scale, bits, excess, missing })
+            Format::Number(Number { scale, bits, excess, notation, missing })
         }
         [3] => {
             let [values] = take(rest)?;

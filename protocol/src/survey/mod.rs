@@ -16,6 +16,7 @@ mod noise;
 mod notary;
 mod outputs;
 pub mod source;
+mod words;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use hidden::{Atom, Guard};
@@ -142,12 +143,17 @@ fn invalid(key: impl Into<String>, problem: impl Into<String>) -> SurveyError {
 impl SurveyManifest {
     /// Reads and checks a survey file. Unknown keys are errors.
     pub fn from_toml(text: &str) -> Result<Self, SurveyError> {
+        let manifest = Self::read(text)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Reads a survey file without checking its rules.
+    pub fn read(text: &str) -> Result<Self, SurveyError> {
         if text.len() > MAX_SURVEY_BYTES {
             return Err(SurveyError::TooLarge(text.len()));
         }
-        let manifest: Self = toml::from_str(text).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        manifest.validate()?;
-        Ok(manifest)
+        toml::from_str(text).map_err(|e| SurveyError::Syntax(words::of_syntax(&e, text)))
     }
 
     /// What may be released, parsed.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tercet_mpc::decimal::Excess;
+use tercet_mpc::decimal::{Excess, Notation};
 use tercet_mpc::statement::{Column, Format, HashAlg, Lane, Number, Output, Statement};
 use tercet_mpc::statistics::Permit;
 
@@ -65,9 +65,10 @@ impl SurveyManifest {
         let missing = section.missing.as_deref().map(|text| if bare && !literal(text) { "" } else { text });
         let missing = missing.or(section.may_be_missing().then_some(""));
         Some(Format::Number(Number {
-            scale: section.places(),
+            scale: section.scale,
             bits: section.bits,
             excess,
+            notation: if bare { Notation { exponents: section.exponents, ..Notation::default() } } else { section.notation() },
             missing: missing.map(|text| text.as_bytes().to_vec()),
         }))
     }

@@ -5,8 +5,8 @@ use crate::statement::{Condition, Number, Output, Said, Term};
 
 const VALUES: [&[u8]; 5] = [b"DE", b"FR", b"FX", b"DEU", b"\xff\0"];
 
-fn optional(scale: u8, bits: u8, excess: Excess, missing: &[u8]) -> Format {
-    Format::Number(Number { scale, bits, excess, missing: Some(missing.to_vec()) })
+fn optional(scale: i8, bits: u8, excess: Excess, missing: &[u8]) -> Format {
+    Format::Number(Number { scale, bits, excess, notation: Notation::default(), missing: Some(missing.to_vec()) })
 }
 
 fn category() -> Format {
@@ -48,7 +48,7 @@ proptest! {
     #[test]
     fn a_missing_number_is_what_the_text_says(
         text in nearly(b"null"),
-        scale in 0u8..=18,
+        scale in -18i8..=18,
         bits in 1u8..=63,
         truncate: bool,
         off in 1u128..9,
@@ -151,7 +151,7 @@ fn logarithms_and_reciprocals_of_missing_numbers_are_zero() {
 #[test]
 fn what_may_be_missing_costs_little() {
     let gates = |format, outputs| with(&[format], &[b"12.5"], outputs).layout().gates;
-    let plain = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, missing: None });
+    let plain = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, notation: Notation::default(), missing: None });
     let base = gates(plain, vec![Output::Value(0)]);
     let format = |missing| optional(2, 40, Excess::Reject, missing);
     // The comparison of 32 bits; none with another length.
@@ -163,7 +163,7 @@ fn what_may_be_missing_costs_little() {
 
 #[test]
 fn outputs_have_one_form_and_columns_of_their_kind() {
-    let number = Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, missing: None });
+    let number = Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, notation: Notation::default(), missing: None });
     let formats =
         [optional(0, 9, Excess::Reject, b"?"), optional(0, 9, Excess::Reject, b"?"), number, category()];
     let columns: Vec<_> = formats

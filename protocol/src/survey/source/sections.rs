@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tercet_mpc::decimal::Notation;
 
 /// `[source]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +190,16 @@ impl ColumnSection {
     /// Decimal places of the integers that are computed with; none where the scale is below zero.
     pub fn places(&self) -> u8 {
         self.scale.try_into().unwrap_or(0)
+    }
+
+    /// How its numbers are written, in quotes or in text.
+    pub fn notation(&self) -> Notation {
+        let first = |text: &Option<String>| text.as_ref().and_then(|t| t.bytes().next());
+        Notation {
+            exponents: self.exponents,
+            grouping: first(&self.grouping),
+            point: first(&self.point).unwrap_or(b'.'),
+        }
     }
 
     /// Whether a submission may have no value in it.

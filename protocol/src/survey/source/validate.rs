@@ -115,6 +115,10 @@ fn parameters(source: &SourceSection) -> Result<Parameters, SurveyError> {
     Ok((required, others))
 }
 
+fn is_header(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
 fn header_name(key: &str, name: &str) -> Result<String, SurveyError> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let lower = name.to_ascii_lowercase();
@@ -250,6 +254,10 @@ impl Said<'_> {
         match source.format {
             BodyFormat::Json => match Pattern::parse(prefix, suffix) {
                 Ok(pattern) => Ok(Place::Tokens(pattern)),
+                Err(_) if prefix.trim_end_matches(['"', ' ']).strip_suffix(':').is_some_and(is_header) && self.table != "columns" => {
+                    let name = prefix.split(':').next().unwrap_or_default();
+                    Err(self.wrong("prefix", format!("a header of the response is named by header = \"{name}\" alone")))
+                }
                 Err(problem) => {
                     let behind = Pattern::parse(prefix, ",").is_ok();
                     Err(self.wrong(if behind { "suffix" } else { "prefix" }, problem))
@@ -420,6 +428,9 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
     }
     if !matches!(grouping, None | Some("," | "." | "'" | " " | "_")) {
         return Err(said.wrong("grouping", "is one of , . ' _ and the blank"));
+    }
+    if grouping.is_some() && c.exponents {
+        return Err(said.wrong("exponents", "goes without grouping: pages for people write one or the other"));
     }
     if grouping == Some(point) {
         return Err(said.wrong("grouping", "is not the decimal point: write point = \",\" too, or another one"));
