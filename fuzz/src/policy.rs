@@ -154,7 +154,7 @@ static VERIFIER: LazyLock<SurveyVerifier> = LazyLock::new(|| SurveyVerifier::new
 fn facts(admitted: &Admitted) -> Vec<[u8; 32]> {
     let digests = admitted.columns.iter().filter_map(|c| match c.binding {
         Binding::Hash { digest, .. } => Some(digest),
-        Binding::Keystream => None,
+        Binding::Keystream | Binding::Absent(_) => None,
     });
     std::iter::once(admitted.nullifier.0).chain(digests).collect()
 }

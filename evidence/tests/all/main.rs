@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod policy;
+mod properties;
 mod vectors;
 
 /// The cohort's survey.
