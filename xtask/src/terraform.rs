@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::check::Report;
-use crate::command::{exists, root, target_dir};
+use crate::command::{exists, program, root, target_dir};
 use crate::python;
 
 /// Oldest Terraform that has everything the tests use (a state of its own for each run).
@@ -23,8 +23,11 @@ const MIRROR: &str = "TERCET_TERRAFORM_MIRROR";
 /// Terraform's own variable for its configuration file.
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 
-const MODULES: [&str; 2] = ["modules/coordinator", "modules/party"];
-const ROOTS: [&str; 4] = [
+/// Modules whose policy documents are rendered and evaluated.
+const POLICED: [&str; 2] = ["modules/coordinator", "modules/party"];
+const MODULES: [&str; 3] = [POLICED[0], POLICED[1], "modules/bootstrap"];
+const ROOTS: [&str; 5] = [
+    "environments/aws/bootstrap",
     "environments/aws/coordinator",
     "environments/aws/party",
     "environments/localstack/coordinator",
@@ -38,7 +41,7 @@ pub fn command(folder: &str, data: &str) -> Result<Command> {
     let work = target_dir().join("terraform");
     let cache = work.join("plugin-cache");
     std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
-    let mut terraform = Command::new("terraform");
+    let mut terraform = program("terraform");
     terraform
         .arg(format!("-chdir={}", root().join("terraform").join(folder).display()))
         .env("TF_IN_AUTOMATION", "1")
@@ -58,7 +61,7 @@ pub fn command(folder: &str, data: &str) -> Result<Command> {
 /// Whether a Terraform is there that is new enough.
 pub fn available() -> bool {
     let version = || {
-        let out = Command::new("terraform").args(["version", "-json"]).stderr(Stdio::null()).output().ok()?;
+        let out = program("terraform").args(["version", "-json"]).stderr(Stdio::null()).output().ok()?;
         let json: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
         let mut numbers = json.get("terraform_version")?.as_str()?.split('.').map_while(|n| n.parse().ok());
         Some((numbers.next()?, numbers.next()?))
@@ -159,10 +162,12 @@ pub fn check(report: &mut Report) -> Result<()> {
     }
     // Two at a time: mocked providers are processes of their own.
     let results = std::thread::scope(|scope| {
-        let run = |folders: [&'static str; 3]| {
-            scope.spawn(move || folders.into_iter().try_for_each(validate_and_test))
+        let folders: Vec<&str> = MODULES.into_iter().chain(ROOTS).collect();
+        let run = |first: usize| {
+            let folders = folders.clone();
+            scope.spawn(move || folders.into_iter().skip(first).step_by(2).try_for_each(validate_and_test))
         };
-        let threads = [run([MODULES[0], ROOTS[0], ROOTS[2]]), run([MODULES[1], ROOTS[1], ROOTS[3]])];
+        let threads = [run(0), run(1)];
         threads.map(|t| t.join().unwrap_or_else(|_| bail!("a thread of the Terraform checks panicked")))
     });
     results.into_iter().collect::<Result<()>>()?;
@@ -188,6 +193,9 @@ fn validate_and_test(folder: &str) -> Result<()> {
     )?;
     let said = String::from_utf8_lossy(&said);
     eprintln!("terraform/{folder}: {}", said.trim_end().lines().last().unwrap_or_default());
+    if !POLICED.contains(&folder) {
+        return Ok(());
+    }
     let mut render = command(folder, folder)?;
     render.args(["test", "-json", "-verbose", "-no-color"]).args(filters(&["policies"]));
     let rendered = quietly(&mut render)?;
@@ -210,22 +218,22 @@ fn evaluate_policies(report: &mut Report) -> Result<()> {
         return report.skip("evaluation of the policy documents", "Node.js with npm");
     }
     let folder = policy_tools()?;
-    let files = MODULES.map(documents);
-    let said = quietly(Command::new("node").arg("check.mjs").args(&files).current_dir(&folder))?;
+    let files = POLICED.map(documents);
+    let said = quietly(program("node").arg("check.mjs").args(&files).current_dir(&folder))?;
     eprint!("{}", String::from_utf8_lossy(&said));
     let mut joined = OsString::new();
     for file in &files {
         joined.push(file);
         joined.push("\n");
     }
-    quietly(Command::new("node").arg("--test").env("DOCUMENTS", joined).current_dir(&folder)).map(drop)
+    quietly(program("node").arg("--test").env("DOCUMENTS", joined).current_dir(&folder)).map(drop)
 }
 
 /// Installs the policy evaluator; the folder of its scripts. `node check.mjs FILE...` there evaluates what
 /// `collect.py` read from a deployment.
 pub fn policy_tools() -> Result<PathBuf> {
     let folder = root().join("terraform/policies");
-    quietly(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder))?;
+    quietly(program("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder))?;
     Ok(folder)
 }
 
@@ -237,7 +245,7 @@ pub fn scan(report: &mut Report) -> Result<()> {
     let bin = python::environment("checkov", "terraform/policies/requirements.txt")?;
     // Started by its Python: a script's first line cannot hold a long path.
     let said = quietly(
-        Command::new(bin.join("python3"))
+        program(bin.join("python3"))
             .args(["-m", "checkov.main", "--config-file", "terraform/policies/checkov.yaml"])
             .env("LOG_LEVEL", "ERROR")
             .current_dir(root()),
