@@ -3,6 +3,7 @@
 use std::fmt;
 
 use tercet_mpc::proof::ColumnWitness;
+use tercet_mpc::statement::BLINDER_BYTES;
 use tercet_protocol::kind::Kind;
 use zeroize::Zeroizing;
 
@@ -54,8 +55,12 @@ impl Secrets {
     /// The hidden texts of all columns, with what opens their bindings.
     pub fn witness(&self, verified: &Verified, admitted: &Admitted) -> Result<Vec<ColumnWitness>, NotOpened> {
         let open = |(column, admitted): (usize, &crate::AdmittedColumn)| match (self, verified, &admitted.binding) {
-            (Self::Presentation(secrets), Verified::Presentation(verified), Binding::Hash { digest, .. }) => {
-                let opening = presentation::commitment(verified, &admitted.pieces, *digest)
+            // There is no text.
+            (_, _, Binding::Absent) => {
+                Ok(ColumnWitness { bytes: Zeroizing::new(Vec::new()), blinder: Zeroizing::new([0; BLINDER_BYTES]) })
+            }
+            (Self::Presentation(secrets), Verified::Presentation(verified), Binding::Hash { commitment, .. }) => {
+                let opening = presentation::commitment(verified, &admitted.pieces, *commitment)
                     .and_then(|c| secrets.opening_for(c))
                     .ok_or(NotOpened { column })?;
                 Ok(ColumnWitness { bytes: opening.bytes, blinder: opening.blinder })

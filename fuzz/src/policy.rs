@@ -91,7 +91,7 @@ pub fn transcript(data: &[u8]) {
         assert_eq!(pieces, received_hidden.len(), "something else is hidden");
         for column in &admitted.columns {
             assert!(column.pieces.iter().all(|p| received_hidden.contains(p)) && column.length() <= MAX_VALUE);
-            assert_eq!(column.binding, Binding::Hash { algorithm: HashAlg::Sha256, digest: [9; 32] });
+            assert_eq!(column.binding, Binding::Hash { alg: HashAlg::Sha256, commitment: [9; 32] });
             // In front of the first piece stands, up to white space and chunk framing, what a value follows.
             let before = received[..column.pieces[0].start].last().copied();
             assert!(matches!(before, Some(b'"' | b':' | b',' | b'[' | b' ' | b'\t' | b'\r' | b'\n')), "{before:?}");
@@ -153,8 +153,8 @@ static VERIFIER: LazyLock<SurveyVerifier> = LazyLock::new(|| SurveyVerifier::new
 
 fn facts(admitted: &Admitted) -> Vec<[u8; 32]> {
     let digests = admitted.columns.iter().filter_map(|c| match c.binding {
-        Binding::Hash { digest, .. } => Some(digest),
-        Binding::Keystream | Binding::Absent(_) => None,
+        Binding::Hash { commitment, .. } => Some(commitment),
+        Binding::Keystream | Binding::Absent => None,
     });
     std::iter::once(admitted.nullifier.0).chain(digests).collect()
 }

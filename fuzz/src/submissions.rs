@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use tercet_evidence::Kind;
-use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::OpeningKey;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, open_private, seal_private};
 
@@ -15,6 +15,7 @@ fn honest() -> PublicPart {
     PublicPart {
         survey: fixtures::SURVEY.id(),
         kind: Kind::Presentation,
+        withdrawal_key: PublicKey([4; 32]),
         evidence: fixtures::vector("cohort/provider00/presentation.bin"),
         share_hashes: vec![3; 128],
     }

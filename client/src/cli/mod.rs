@@ -1,6 +1,7 @@
 //! From the command line to the library and back to the terminal.
 
 mod args;
+mod choose;
 mod local;
 mod network;
 mod notarize;
@@ -22,7 +23,8 @@ pub fn main() -> ExitCode {
     let json = wants_json(&cli.command);
     let inspecting = matches!(cli.command, Command::Inspect(_));
     match run(cli.command) {
-        Ok(code) => code,
+        Ok(code) if output::complete() => code,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             output::error(&error, json, inspecting);
             ExitCode::from(error.exit_status())
@@ -49,6 +51,8 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         }
         Command::Submit(args) => wait(network::submit(&args)),
         Command::Status(args) => wait(network::status(&args)),
+        Command::Withdraw(args) => wait(network::withdraw(&args)),
+        Command::Release(args) => wait(network::release(&args)),
         Command::Query(args) => wait(network::query(&args)),
         Command::Published(args) => wait(network::published(&args)),
         Command::Notarize(args) => wait(notarize::notarize(&args)),
@@ -84,6 +88,8 @@ fn wants_json(command: &Command) -> bool {
         Command::Inspect(a) => a.json,
         Command::Submit(a) => a.json,
         Command::Status(a) => a.json,
+        Command::Withdraw(a) => a.json,
+        Command::Release(a) => a.json,
         Command::Query(a) => a.shown.format() == args::ResultFormat::Json,
         Command::Published(a) => a.shown.format() == args::ResultFormat::Json,
         Command::VerifyResult(a) => a.json,

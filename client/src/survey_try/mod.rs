@@ -225,7 +225,7 @@ fn read(manifest: &SurveyManifest, admitted: &Admitted, response: &[u8]) -> Outc
         let Some(format) = manifest.format(i, column.quoted) else { continue };
         let bytes: Vec<u8> =
             column.pieces.iter().flat_map(|p| response.get(p.clone()).unwrap_or_default()).copied().collect();
-        let hidden = !matches!(column.binding, Binding::Absent(_));
+        let hidden = column.binding != Binding::Absent;
         let said = if hidden { format.read(&bytes) } else { Ok(format.absent()) };
         let text = hidden.then(|| String::from_utf8_lossy(&bytes).into_owned());
         let value = match said {

@@ -4,6 +4,7 @@
 mod command;
 mod field_cases;
 mod fixtures;
+mod leaving;
 mod notarizing;
 mod operators;
 mod querying;

@@ -9,6 +9,8 @@ mod limits;
 mod openapi;
 mod process;
 mod queries;
+mod releases;
 mod routes;
 mod status;
 mod support;
+mod withdrawals;

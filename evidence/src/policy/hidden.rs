@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tercet_protocol::survey::source::{Absent, Hidden, Place, Rules};
+use tercet_protocol::survey::source::{Hidden, Place, Rules};
 
 use super::values::{container, find_once, node};
 use super::{AdmittedColumn, Binding, Direction, Inert, InertPlace, MAX_VALUE, Page, Refusal, Rule, refuse};
@@ -25,7 +25,7 @@ pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn
                 match value {
                     Some((Value::Hidden { hole, quoted }, _)) => (*hole, *quoted),
                     Some((Value::Text(index), d)) if d.string(*index).is_empty() && wanted.empty_is_missing => {
-                        return Ok((no_value(Absent::Missing), None));
+                        return Ok((no_value(), None));
                     }
                     Some((Value::Number(_) | Value::Text(_) | Value::Null, _)) => {
                         return refuse(Rule::Column, format!("{what}: its value is shown: hide it, and commit to it"));
@@ -52,15 +52,16 @@ pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn
     Ok((AdmittedColumn { pieces, quoted, binding }, Some(hole)))
 }
 
-fn no_value(absent: Absent) -> AdmittedColumn {
-    AdmittedColumn { pieces: Vec::new(), quoted: false, binding: Binding::Absent(absent) }
+fn no_value() -> AdmittedColumn {
+    AdmittedColumn { pieces: Vec::new(), quoted: false, binding: Binding::Absent }
 }
 
 fn absent(page: &Page<'_>, wanted: &Hidden, what: &str) -> Result<AdmittedColumn, Refusal> {
     match &wanted.absent {
-        Some((within, meaning)) => {
+        // Whether that means zero or a missing value is the column's format.
+        Some((within, _)) => {
             container(page, within, Rule::Column, what)?;
-            Ok(no_value(*meaning))
+            Ok(no_value())
         }
         None => refuse(
             Rule::Column,
@@ -86,7 +87,7 @@ fn bind(page: &Page<'_>, pieces: &[Range<usize>], what: &str) -> Result<Binding,
     let Bindings::Hashes(commitments) = &page.transcript.bindings else { return Ok(Binding::Keystream) };
     let mut usable = commitments.iter().filter(|c| c.ranges == pieces);
     match (usable.next(), usable.next()) {
-        (Some(c), None) => Ok(Binding::Hash { algorithm: c.algorithm, digest: c.digest }),
+        (Some(c), None) => Ok(Binding::Hash { alg: c.algorithm, commitment: c.digest }),
         (None, _) => refuse(
             Rule::Commitment,
             format!("{what}: the attestation has no hash commitment to exactly the hidden value"),

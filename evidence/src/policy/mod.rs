@@ -10,10 +10,11 @@ mod values;
 
 use std::ops::Range;
 
-use tercet_mpc::statement::{Column, HashAlg, Statement, StatementError};
+pub use tercet_mpc::statement::Binding;
+use tercet_mpc::statement::{Column, Statement, StatementError};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{Nullifier, SurveyId, sha256};
-use tercet_protocol::survey::source::{Absent, BodyFormat, Rules, Scalar};
+use tercet_protocol::survey::source::{BodyFormat, Rules, Scalar};
 use tercet_protocol::survey::{SurveyError, SurveyManifest};
 
 use crate::http::{self, Response};
@@ -60,22 +61,6 @@ impl AdmittedColumn {
     }
 }
 
-/// How the engine can check that a text is the one that the server sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Binding {
-    /// By a hash commitment.
-    Hash {
-        /// Hash function of the commitment.
-        algorithm: HashAlg,
-        /// `hash(value bytes || blinder)`.
-        digest: [u8; 32],
-    },
-    /// By the session's ciphertext.
-    Keystream,
-    /// There is publicly no text.
-    Absent(Absent),
-}
-
 /// A direction of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
@@ -115,11 +100,10 @@ impl Admitted {
             let format = survey.format(i, c.quoted).ok_or(StatementError::Encoding)?;
             // At most MAX_VALUE bytes, by admission.
             let length = c.length().min(255) as u8;
-            match &c.binding {
-                Binding::Hash { algorithm, digest } => {
-                    Ok(Column { alg: *algorithm, length, format, commitment: *digest })
-                }
-                Binding::Absent(_) | Binding::Keystream => Err(StatementError::Encoding),
+            match c.binding {
+                // A session's columns are part of the session's own statement.
+                Binding::Keystream => Err(StatementError::Encoding),
+                binding => Ok(Column { length, format, binding }),
             }
         });
         Statement::new(columns.collect::<Result<_, _>>()?, survey.outputs())

@@ -89,7 +89,7 @@ fn the_honest_transcript_is_admitted() {
     let admitted = check(SURVEY, &shown).unwrap();
     let at = parse(&shown.received).1[0].clone();
     assert_eq!(admitted.columns[0].pieces, [at]);
-    assert_eq!(admitted.columns[0].binding, Binding::Hash { algorithm: HashAlg::Sha256, digest: [9; 32] });
+    assert_eq!(admitted.columns[0].binding, Binding::Hash { alg: HashAlg::Sha256, commitment: [9; 32] });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tercet_mpc::decimal::{Excess, Notation};
-use tercet_mpc::statement::{Column, Format, HashAlg, Lane, Number, Output, Statement};
+use tercet_mpc::statement::{Binding, Column, Format, HashAlg, Lane, Number, Output, Statement};
 use tercet_mpc::statistics::Permit;
 
 use crate::statistic::targets;
@@ -19,12 +19,7 @@ impl SurveyManifest {
             let targets = targets(self, p.family, &p.columns);
             targets.into_iter().flat_map(|t| p.family.outputs(t, &optional)).collect::<Vec<_>>()
         };
-        let by_category = |p: &&Permit| p.group.as_ref().is_some_and(|g| self.category(g).is_some());
-        let permits = self.permits();
-        let others = permits.iter().filter(|p| !by_category(p));
-        let mut needed: BTreeSet<Output> = others.flat_map(outputs).collect();
-        needed.extend(self.guarding());
-        needed.extend(self.categorized_outputs());
+        let needed = self.by_secret_group(&self.permits().iter().flat_map(outputs).collect());
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
             let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c), Output::Present(c)];
@@ -36,7 +31,8 @@ impl SurveyManifest {
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
     pub fn lanes(&self) -> Vec<Lane> {
-        let column = |format| Column { alg: HashAlg::Sha256, length: 1, format, commitment: [0; 32] };
+        let binding = Binding::Hash { alg: HashAlg::Sha256, commitment: [0; 32] };
+        let column = |format| Column { length: 1, format, binding };
         let columns = self.formats().into_iter().map(column).collect();
         // A valid manifest's columns are within the engine's limits, so its shape is a valid statement.
         Statement::new(columns, self.outputs()).map(|s| s.lanes()).unwrap_or_default()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod hidden;
+mod releases;
 mod statistics;
 mod survey;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tercet_evidence::Kind;
-use tercet_protocol::ids::SurveyId;
+use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 
@@ -34,6 +34,7 @@ pub fn run(cli: &Cli) -> Result<Report> {
             let mut public = PublicPart {
                 survey: SurveyId([1; 32]),
                 kind: Kind::Presentation,
+                withdrawal_key: PublicKey([0; 32]),
                 evidence: presentation.clone(),
                 share_hashes: Vec::new(),
             };

@@ -8,7 +8,7 @@ use tercet_client::coordinator::{Admitted, Coordinator, Deployment};
 use tercet_client::http::{HttpOptions, Url};
 use tercet_client::notarize::{Headers, Notarized, Plan, notarize};
 use tercet_evidence::{Kind, SurveyVerifier};
-use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::random;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 use tercet_stack::Stack;
@@ -136,6 +136,7 @@ fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarize
     let mut public = PublicPart {
         survey: survey.id(),
         kind: Kind::Presentation,
+        withdrawal_key: PublicKey([0; 32]),
         evidence: notarized.presentation,
         share_hashes: Vec::new(),
     };

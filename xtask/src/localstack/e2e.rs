@@ -15,6 +15,7 @@ use tercet_client::query::{self, QueryOptions};
 use tercet_client::submit::{self, SubmitOptions};
 use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
+use tercet_protocol::ids::PublicKey;
 use tercet_protocol::submission::PublicPart;
 
 use super::deploy::{Deployment, Materials, vectors};
@@ -214,6 +215,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
     let public = |variant: u8| PublicPart {
         survey: deployment.survey.id(),
         kind: Kind::Presentation,
+        withdrawal_key: PublicKey([0; 32]),
         evidence: presentation.clone(),
         share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
     };
