@@ -19,9 +19,12 @@ pub mod notarize;
 pub mod operator;
 pub mod query;
 pub mod secrets;
+pub mod seen;
 pub mod show;
 pub mod submit;
 pub mod survey;
+pub mod survey_new;
+pub mod survey_try;
 pub mod withdraw;
 
 pub use error::Error;
