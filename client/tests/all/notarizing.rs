@@ -99,7 +99,7 @@ async fn files_are_written_whole_and_private() {
     let site = site().await;
     let out = site.run(&site.plan(0)).await.unwrap();
     let dir = site.dir.path().join("out/proof");
-    out.write(&dir).unwrap();
+    out.write(&dir, false).unwrap();
     for name in [PRESENTATION, SECRETS, ATTESTATION] {
         #[cfg(unix)]
         {

@@ -26,7 +26,7 @@ pub mod source;
 mod words;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
-pub use exposes::OrderList;
+pub use exposes::{MAX_BINS, OrderList};
 pub use noise::NoiseSection;
 pub use notary::{NotaryAlgorithm, NotarySection};
 pub use source::{
