@@ -82,6 +82,9 @@ id!(
     /// Chosen by the coordinator, at random, for each query.
     QueryId, 16);
 id!(
+    /// Chosen by the coordinator, at random, for each ticket to a notary.
+    TicketNonce, 16);
+id!(
     /// SHA-256 of the engine's component file.
     EngineDigest, 32);
 id!(

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod ids;
 pub mod keys;
 pub mod log;
+pub mod notary;
 pub mod operator;
 pub mod policy;
 pub mod result;

@@ -23,6 +23,8 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // The findings about a recorded session hold the reason already.
+            let json = json && !(inspecting && matches!(error, Error::Session(_)));
             output::error(&error, json, inspecting);
             ExitCode::from(error.exit_status())
         }

@@ -6,6 +6,8 @@ mod fixtures;
 mod notarizing;
 mod operators;
 mod querying;
+mod recording;
 mod stub;
 mod submitting;
 mod vectors;
+mod zoo;

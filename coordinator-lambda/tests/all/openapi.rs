@@ -10,6 +10,7 @@ use tercet_protocol::api::{
     Admission, FederationInfo, PROBLEM_JSON, Problem, ProblemKind, QueryRequest, QueryStatus,
     SubmissionStatus, SurveySummary,
 };
+use tercet_protocol::notary::{NotaryTicket, TicketRequest};
 use tercet_protocol::result::SignedResult;
 
 use crate::support::World;
@@ -98,9 +99,13 @@ fn examples_are_bodies_of_the_api() {
                 (Operation::Submit, 201) => check::<Admission>(examples),
                 (Operation::Submit | Operation::SubmissionStatus, _) => check::<SubmissionStatus>(examples),
                 (Operation::Query | Operation::QueryStatus, _) => check::<QueryStatus>(examples),
+                (Operation::NotaryTicket, _) => check::<NotaryTicket>(examples),
                 (Operation::Statistics, _) => check::<SignedResult>(examples),
             };
             assert!(checked > 0, "{} {status} has no example", operation.id());
+        }
+        if operation == Operation::NotaryTicket {
+            check::<TicketRequest>(&described["requestBody"]["content"]["application/json"]["examples"]);
         }
         if operation == Operation::Query {
             check::<QueryRequest>(&described["requestBody"]["content"]["application/json"]["examples"]);

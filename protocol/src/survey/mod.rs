@@ -13,6 +13,7 @@ use tlsn_verifier::{NotaryKey, SignatureAlg};
 
 mod descriptor;
 mod hidden;
+pub mod inputs;
 mod noise;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
