@@ -1,12 +1,13 @@
 //! Putting keys into AWS Secrets Manager, where parties and coordinator read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tercet_protocol::ids::sha256;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -68,39 +69,75 @@ pub async fn store(
         seeds.push((key.name, arn.clone(), Zeroizing::new(hex::encode(seed.as_slice()))));
     }
     let client = client(region).await;
-    let mut missing = Vec::new();
+    let mut plans = Vec::new();
     for (name, arn, seed) in &seeds {
-        let written = match value(&client, arn).await? {
-            None => true,
-            Some(held) if held.trim() == seed.as_str() => false,
-            Some(_) if replace => true,
-            Some(_) => {
+        let version = version_of(seed);
+        let plan = match versions(&client, arn).await? {
+            held if held.current.is_none() => Plan::Put,
+            held if held.current.as_ref() == Some(&version) => Plan::Keep,
+            _ if !replace => {
                 return Err(Error::usage(format!(
                     "the secret {arn} holds another key; give --replace if the one in {} is to take its place",
                     dir.display()
                 )));
             }
+            held if held.all.contains(&version) => Plan::MakeCurrent { instead_of: held.current },
+            _ => Plan::Put,
         };
-        missing.push((*name, arn, seed, written));
+        plans.push((*name, arn, seed, version, plan));
     }
     let mut done = Vec::new();
-    for (name, arn, seed, written) in missing {
-        if written {
-            let put = client.put_secret_value().secret_id(arn).secret_string(seed.as_str());
-            put.send().await.map_err(|e| refused(arn, &e))?;
+    for (name, arn, seed, version, plan) in plans {
+        let written = !matches!(plan, Plan::Keep);
+        match plan {
+            Plan::Keep => {}
+            Plan::Put => {
+                let put = client.put_secret_value().secret_id(arn).secret_string(seed.as_str());
+                put.client_request_token(version).send().await.map_err(|e| refused(arn, &e))?;
+            }
+            Plan::MakeCurrent { instead_of } => {
+                let moved = client.update_secret_version_stage().secret_id(arn).version_stage(CURRENT);
+                let moved = moved.move_to_version_id(version).set_remove_from_version_id(instead_of);
+                moved.send().await.map_err(|e| refused(arn, &e))?;
+            }
         }
         done.push(Outcome { name, arn: arn.clone(), written });
     }
     Ok(done)
 }
 
-/// What the secret holds; none if it has no value yet.
-async fn value(client: &Client, arn: &str) -> Result<Option<Zeroizing<String>>, Error> {
-    match client.get_secret_value().secret_id(arn).send().await {
-        Ok(got) => Ok(got.secret_string.map(Zeroizing::new)),
-        Err(e) if e.code() == Some("ResourceNotFoundException") => Ok(None),
-        Err(e) => Err(refused(arn, &e)),
-    }
+/// The label that Secrets Manager gives to the version that readers get.
+const CURRENT: &str = "AWSCURRENT";
+
+/// The call that makes a secret hold a key.
+enum Plan {
+    /// The secret holds it already.
+    Keep,
+    /// A new version.
+    Put,
+    /// The key was in use before `instead_of`, and its version is still there.
+    MakeCurrent { instead_of: Option<String> },
+}
+
+/// A secret's versions, without their values.
+struct Versions {
+    current: Option<String>,
+    all: BTreeSet<String>,
+}
+
+/// The version id under which a key is stored: a hash of its 32 random bytes, which tells nobody anything about them. With
+/// it the operator can see which key a secret holds, although the secret's policy lets only the program read it.
+fn version_of(seed: &str) -> String {
+    hex::encode(sha256(&[b"tercet stored seed v1", seed.as_bytes()]))
+}
+
+/// Lists a secret's versions by `DescribeSecret`: reading the value is what the secret's own policy denies to everybody
+/// but the program.
+async fn versions(client: &Client, arn: &str) -> Result<Versions, Error> {
+    let described = client.describe_secret().secret_id(arn).send().await.map_err(|e| refused(arn, &e))?;
+    let stages = described.version_ids_to_stages.unwrap_or_default();
+    let current = stages.iter().find(|(_, s)| s.iter().any(|s| s == CURRENT)).map(|(id, _)| id.clone());
+    Ok(Versions { current, all: stages.into_keys().collect() })
 }
 
 fn refused<E: ProvideErrorMetadata + std::error::Error>(arn: &str, e: &E) -> Error {

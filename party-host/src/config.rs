@@ -8,10 +8,11 @@ use aws_config::SdkConfig;
 use serde::Deserialize;
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 
+use crate::documents::DocumentPlace;
 use crate::secrets::{SeedPlace, WrappingPlace};
 use crate::store::StoreConfig;
 
-/// The file's content. Relative paths are relative to the file.
+/// The file's content. Relative paths are relative to the file; in a file that lies in a bucket, those of documents are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -20,9 +21,9 @@ pub struct Config {
     /// Address of the peer link.
     pub peer_listen: SocketAddr,
     /// The deployment: coordinator and operators (JSON, `tercet_protocol::operator::Federation`).
-    pub federation: PathBuf,
+    pub federation: DocumentPlace,
     /// Folder of the survey descriptors that this operator approved, one `.json` each.
-    pub surveys: PathBuf,
+    pub surveys: DocumentPlace,
     /// The engine component (`party_wasm.wasm`). Its SHA-256 must be the one that the surveys pin.
     pub engine: PathBuf,
     /// Where the keys are.
@@ -35,6 +36,19 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// Metrics for CloudWatch; without this section they are at `/metrics` only.
+    #[serde(default)]
+    pub cloudwatch: Option<CloudWatchConfig>,
+}
+
+/// Metrics as lines on standard output that CloudWatch reads ([`crate::emf`]).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudWatchConfig {
+    /// CloudWatch's namespace of the metrics.
+    pub namespace: String,
+    /// Value of the dimension `party`.
+    pub party: String,
 }
 
 /// Where the keys are: files that their owner alone can read, or ARNs of secrets and of a KMS key.
@@ -105,6 +119,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A document in a bucket cannot be read.
+    #[error("cannot read {place}: {problem}")]
+    Object {
+        /// Where it is.
+        place: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// The configuration does not parse.
     #[error("{path}: {problem}")]
     Syntax {
@@ -147,16 +169,21 @@ impl Config {
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Self::parse(None, env) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::parse(Some((&DocumentPlace::File(path.into()), &text)), env)
+    }
+
+    /// The same for a file's text and where it was read.
+    pub fn parse(
+        file: Option<(&DocumentPlace, &str)>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut table = match file {
             None => toml::Table::new(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-                toml::from_str(&text).map_err(|e| ConfigError::Syntax {
-                    path: path.display().to_string(),
-                    problem: e.to_string(),
-                })?
-            }
+            Some((place, text)) => toml::from_str(text)
+                .map_err(|e| ConfigError::Syntax { path: place.to_string(), problem: e.to_string() })?,
         };
         let mut names = Vec::new();
         for (name, value) in env {
@@ -169,21 +196,24 @@ impl Config {
         }
         names.sort();
         let place = match (file, names.is_empty()) {
-            (Some(path), true) => path.display().to_string(),
-            (Some(path), false) => format!("{} with {}", path.display(), names.join(", ")),
+            (Some((place, _)), true) => place.to_string(),
+            (Some((place, _)), false) => format!("{place} with {}", names.join(", ")),
             (None, _) => format!("the environment ({})", names.join(", ")),
         };
         let mut config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
             ConfigError::Syntax { path: place, problem: e.message().to_owned() }
         })?;
-        config.rebase(file.and_then(Path::parent).unwrap_or(Path::new("")));
+        if let Some((place, _)) = file {
+            config.rebase(&place.folder());
+        }
         Ok(config)
     }
 
-    fn rebase(&mut self, base: &Path) {
-        for path in [&mut self.federation, &mut self.surveys, &mut self.engine] {
-            *path = base.join(&*path);
-        }
+    fn rebase(&mut self, folder: &DocumentPlace) {
+        self.federation.rebase(folder);
+        self.surveys.rebase(folder);
+        let base = folder.local();
+        self.engine = base.join(&self.engine);
         let keys = &mut self.keys;
         for place in [&mut keys.identity, &mut keys.sealing, &mut keys.peer] {
             place.rebase(base);
@@ -196,7 +226,7 @@ impl Config {
 }
 
 /// Keys whose value is text, whatever it looks like.
-const TEXT_KEYS: [&str; 13] = [
+const TEXT_KEYS: [&str; 14] = [
     "listen",
     "peer_listen",
     "federation",
@@ -210,6 +240,7 @@ const TEXT_KEYS: [&str; 13] = [
     "prefix",
     "region",
     "endpoint",
+    "namespace",
 ];
 
 /// Sets one key from an environment variable, as the kind of value that the text reads as.
@@ -300,7 +331,7 @@ mod tests {
         assert_eq!(config.store.endpoint.as_deref(), Some("http://127.0.0.1:1"));
         assert_eq!(config.keys.store, WrappingPlace::Kms(kms.into()));
         assert!(
-            config.federation.is_absolute()
+            matches!(&config.federation, DocumentPlace::File(p) if p.is_absolute())
                 && matches!(&config.keys.peer, SeedPlace::File(p) if p.is_absolute())
         );
     }

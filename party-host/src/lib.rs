@@ -10,6 +10,8 @@ pub mod api;
 pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod documents;
+pub mod emf;
 pub mod health;
 pub mod keyring;
 pub mod measures;

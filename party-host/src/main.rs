@@ -1,12 +1,13 @@
 //! `party-host`: runs one operator's party.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use party_host::config::Config;
-use party_host::{health, serve};
+use party_host::documents::DocumentPlace;
+use party_host::{aws, health, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,9 +31,9 @@ Secrets are read from the files or Secrets Manager entries named there, never fr
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The configuration file. Without one, TERCET_PARTY_* variables must give every key that has no default.
+    /// The configuration file, or s3://BUCKET/KEY. Without one, TERCET_PARTY_* variables must give every key that has no default.
     #[arg(long, env = "TERCET_PARTY_CONFIG", value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
+    config: Option<DocumentPlace>,
     /// Log lines as JSON instead of text.
     #[arg(long, env = "TERCET_LOG_JSON", value_parser = clap::builder::FalseyValueParser::new())]
     log_json: bool,
@@ -44,7 +45,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Asks the party that runs beside whether it is alive; for a container's health check.
-    Healthcheck,
+    Healthcheck {
+        /// Where the party listens; without it the configuration says so.
+        #[arg(long, value_name = "ADDRESS")]
+        at: Option<SocketAddr>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -78,8 +83,19 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::load(cli.config.as_deref(), std::env::vars())?;
-    if let Some(Command::Healthcheck) = cli.command {
+    if let Some(Command::Healthcheck { at: Some(at) }) = cli.command {
+        return Ok(health::check(at).await?);
+    }
+    let config = match &cli.config {
+        Some(place @ DocumentPlace::Object { .. }) => {
+            let text = place.read(&aws::load(None).await).await?;
+            let text = String::from_utf8(text).map_err(|_| format!("{place} is not text"))?;
+            Config::parse(Some((place, &text)), std::env::vars())?
+        }
+        Some(DocumentPlace::File(path)) => Config::load(Some(path), std::env::vars())?,
+        None => Config::load(None, std::env::vars())?,
+    };
+    if let Some(Command::Healthcheck { .. }) = cli.command {
         return Ok(health::check(config.listen).await?);
     }
     let mut terminate = signal(SignalKind::terminate())?;

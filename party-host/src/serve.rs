@@ -1,10 +1,10 @@
 //! Putting a party together from its configuration, and running it until it is told to stop.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::{OpeningKey, SigningKey};
@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::aws;
 use crate::clock::SystemClock;
-use crate::config::{Config, ConfigError, Keys};
+use crate::config::{CloudWatchConfig, Config, ConfigError, Keys};
+use crate::documents::DocumentPlace;
+use crate::emf;
 use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
 use crate::measures;
 use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
@@ -36,12 +38,12 @@ pub enum ServeError {
     Federation(#[from] FederationError),
     /// A JSON file.
     #[error("{0}: {1}")]
-    Json(std::path::PathBuf, String),
+    Json(DocumentPlace, String),
     /// A survey.
-    #[error("survey {path}: {source}")]
+    #[error("survey {place}: {source}")]
     Survey {
         /// Its file.
-        path: std::path::PathBuf,
+        place: DocumentPlace,
         /// What is wrong.
         source: SurveyError,
     },
@@ -116,33 +118,27 @@ impl Running {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|source| ConfigError::Read { path: path.into(), source })
-}
-
 /// Reads the deployment's file and checks it.
-pub fn federation(path: &Path) -> Result<Federation, ServeError> {
-    let federation: Federation =
-        serde_json::from_slice(&read(path)?).map_err(|e| ServeError::Json(path.into(), e.to_string()))?;
+pub async fn federation(place: &DocumentPlace, aws: &SdkConfig) -> Result<Federation, ServeError> {
+    let federation: Federation = serde_json::from_slice(&place.read(aws).await?)
+        .map_err(|e| ServeError::Json(place.clone(), e.to_string()))?;
     federation.verify()?;
     Ok(federation)
 }
 
 /// Reads the survey descriptors in a folder.
-pub fn surveys(folder: &Path) -> Result<Vec<SurveyDescriptor>, ServeError> {
-    let unreadable = |source| ConfigError::Read { path: folder.into(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|e| e == "json") {
-            paths.push(path);
-        }
+pub async fn surveys(
+    folder: &DocumentPlace,
+    aws: &SdkConfig,
+) -> Result<Vec<SurveyDescriptor>, ServeError> {
+    let mut surveys = Vec::new();
+    for place in folder.list(aws).await? {
+        let bytes = place.read(aws).await?;
+        surveys.push(
+            SurveyDescriptor::from_bytes(bytes).map_err(|source| ServeError::Survey { place, source })?,
+        );
     }
-    paths.sort();
-    let load = |path: std::path::PathBuf| {
-        SurveyDescriptor::from_bytes(read(&path)?).map_err(|source| ServeError::Survey { path, source })
-    };
-    paths.into_iter().map(load).collect()
+    Ok(surveys)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -154,14 +150,14 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
     let aws = aws::load(config.store.region.as_deref()).await;
     let Keys { identity, sealing, peer: peer_key } = Keys::load(&config.keys, &aws).await?;
     let identity = Arc::new(identity);
-    let federation = federation(&config.federation)?;
+    let federation = federation(&config.federation, &aws).await?;
     published(&federation, identity.public(), &sealing, &peer_key)?;
 
     let limits = Limits {
         memory: config.limits.engine_memory_mib << 20,
         compute: Duration::from_secs(config.limits.engine_seconds),
     };
-    let descriptors = surveys(&config.surveys)?;
+    let descriptors = surveys(&config.surveys, &aws).await?;
     let pinned = descriptors.first().map(SurveyDescriptor::engine);
     let engine = config.engine.clone();
     // Compiling takes about a second of CPU.
@@ -214,6 +210,10 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
         clock: Arc::new(SystemClock),
     })?;
 
+    if let Some(CloudWatchConfig { namespace, party }) = config.cloudwatch.clone() {
+        let clock = Arc::new(SystemClock);
+        tokio::spawn(emf::write(metrics.clone(), clock, namespace, party, measures::WATCHED));
+    }
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Serve)?;
     let stop = CancellationToken::new();

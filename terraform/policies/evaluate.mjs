@@ -165,6 +165,12 @@ class Run {
     for (const who of rest) {
       await this.expect(false, who, 'secretsmanager:GetSecretValue', resource, {}, 'only the running program reads its keys')
     }
+    // What the operator's own commands need: `store` looks which key a secret holds and puts one there, and reads none.
+    for (const who of this.others.filter((o) => accountOf(o.arn) === resource.account)) {
+      for (const action of ['DescribeSecret', 'PutSecretValue', 'UpdateSecretVersionStage']) {
+        await this.expect(true, who, `secretsmanager:${action}`, resource, {}, 'the operator fills the secrets')
+      }
+    }
   }
 
   async table(table) {

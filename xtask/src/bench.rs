@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use anyhow::Result;
 
-use crate::command::{cargo, run as run_command, target_dir};
+use crate::command::{cargo, program, run as run_command, target_dir};
 use crate::{engine, up};
 
 /// What to measure.
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<()> {
     run_command(&mut build)?;
     let programs = tercet_stack::programs(&target_dir(), &options.profile);
     let name = options.name.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
-    let mut bench = std::process::Command::new(programs.join("tercet-bench"));
+    let mut bench = program(programs.join("tercet-bench"));
     bench
         .arg(name)
         .arg("--programs")

@@ -1,12 +1,11 @@
 //! `cargo xtask test`: everything that CI runs.
 
-use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{emulated, engine, fuzz, terraform};
+use crate::{emulated, engine, fuzz, terraform, workflows};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -53,6 +52,7 @@ const STEPS: &[Step] = &[
         clippy.args(["clippy", "--quiet", "--all-targets"]).args(MEMBERS);
         command::run(clippy.args(["--", "-D", "warnings"]))
     }),
+    ("workflows", workflows::check),
     ("upstream's npm build", npm),
     ("tests", |_| {
         let mut test = cargo();
@@ -102,7 +102,7 @@ fn npm(report: &mut Report) -> Result<()> {
         return report.skip("second opinion of upstream's verifier", "Node.js with npm");
     }
     command::run(
-        Command::new("npm")
+        command::program("npm")
             .args(["ci", "--no-audit", "--no-fund", "--silent"])
             .current_dir(root().join("tlsn-verifier/tests/npm")),
     )

@@ -1,5 +1,6 @@
 //! Running other programs.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,9 +11,23 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 
+/// A command for `program` without the variables by which the cargo that runs us describes this package. Build
+/// scripts (`ring` has one) ask cargo to run them again when such a variable changes, so an inner cargo that
+/// inherited them would build a third of the tree anew on the way in, and the user's next cargo on the way out.
+pub fn program(program: impl AsRef<OsStr>) -> Command {
+    let mut c = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let described = |prefix: &str| name.to_str().is_some_and(|n| n.starts_with(prefix));
+        if described("CARGO_PKG_") || described("CARGO_MANIFEST_") {
+            c.env_remove(name);
+        }
+    }
+    c
+}
+
 /// The cargo that runs us.
 pub fn cargo() -> Command {
-    let mut c = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut c = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     c.current_dir(root());
     c
 }
@@ -34,7 +49,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Whether a program can be started.
 pub fn exists(program: &str) -> bool {
-    let quiet = Command::new(program)
+    let quiet = self::program(program)
         .arg("--version")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::check::Report;
-use crate::command::root;
+use crate::command::{program, root};
 use crate::{localstack, python, terraform};
 
 const REGION: &str = "us-east-1";
@@ -134,7 +134,7 @@ impl Operator {
     fn start(account: &str, python: &Path, folder: &Path) -> Result<Self> {
         let index = ACCOUNTS.iter().position(|a| *a == account).unwrap_or_default();
         let port = localstack::free_port()?;
-        let mut server = Command::new(python)
+        let mut server = program(python)
             .arg("-B")
             .arg(root().join("terraform/emulator/serve.py"))
             .args([account, &port.to_string(), &format!("p{index}.example.org")])

@@ -117,7 +117,10 @@ impl Fuzzer {
         let artifacts = target_dir().join("fuzz");
         fs::create_dir_all(&artifacts).with_context(|| artifacts.display().to_string())?;
         let program = target_dir().join("debug").join("tercet-fuzz");
-        let list = Command::new(&program).env("TERCET_FUZZ_TARGET", "list").stderr(Stdio::null()).output();
+        let list = crate::command::program(&program)
+            .env("TERCET_FUZZ_TARGET", "list")
+            .stderr(Stdio::null())
+            .output();
         let list = list.with_context(|| format!("cannot run {}", program.display()))?;
         let targets: Vec<_> = String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect();
         ensure!(list.status.success() && !targets.is_empty(), "{} names no targets", program.display());
@@ -125,7 +128,7 @@ impl Fuzzer {
     }
 
     fn command(&self, target: &str) -> Command {
-        let mut fuzz = Command::new(&self.program);
+        let mut fuzz = crate::command::program(&self.program);
         fuzz.env("TERCET_FUZZ_TARGET", target).stdin(Stdio::null()).args(LIMITS);
         fuzz.arg(format!("-artifact_prefix={}/{target}-", self.artifacts.display()));
         fuzz

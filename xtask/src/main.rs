@@ -16,6 +16,7 @@ mod reproducible;
 mod sbom;
 mod terraform;
 mod up;
+mod workflows;
 
 use clap::{Parser, Subcommand};
 

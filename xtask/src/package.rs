@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -151,7 +150,7 @@ pub fn stripped(built: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let stripped = folder.join("bootstrap");
     // Any C toolchain has `strip`, and Rust needs one to link.
-    run(Command::new("strip").arg("-o").arg(&stripped).arg(built))?;
+    run(crate::command::program("strip").arg("-o").arg(&stripped).arg(built))?;
     Ok(stripped)
 }
 

@@ -2,11 +2,11 @@
 //! requirements file with locked versions and digests; the environment is made anew when the file changes.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::command::{root, run, target_dir};
+use crate::command::{program, root, run, target_dir};
 
 /// Oldest Python that LocalStack runs on: 3.11 starts it and then answers every request with 500.
 const MINIMUM: (u32, u32) = (3, 12);
@@ -43,7 +43,7 @@ pub fn find() -> Result<PathBuf> {
 /// A Python's version, if it runs and can make virtual environments.
 fn version(python: &Path) -> Option<(u32, u32)> {
     const ASK: &str = "import sys, venv, ensurepip; print(*sys.version_info[:2])";
-    let out = Command::new(python).args(["-c", ASK]).stderr(Stdio::null()).output().ok()?;
+    let out = program(python).args(["-c", ASK]).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(out.stdout).ok()?;
     let (major, minor) = text.trim().split_once(' ')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
@@ -64,8 +64,8 @@ pub fn environment(name: &str, requirements: &str) -> Result<PathBuf> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     }
-    run(Command::new(&python).args(["-m", "venv"]).arg(&folder))?;
-    let mut pip = Command::new(bin.join("python3"));
+    run(program(&python).args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = program(bin.join("python3"));
     pip.args([
         "-m",
         "pip",

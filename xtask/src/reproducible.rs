@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::command::{root, run};
+use crate::command::{program, root, run};
 use crate::python;
 
 /// For C sources that say when they were compiled (mimalloc's do): flags, since zig's cache knows no environment.
@@ -21,7 +21,7 @@ pub fn build(tool: &str, triple: &str, source: &Path, target: &Path) -> Result<C
         std::iter::once(tools.clone())
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     )?;
-    let mut build = Command::new(tools.join(tool));
+    let mut build = program(tools.join(tool));
     build
         .current_dir(source)
         .env("CARGO_TARGET_DIR", target)
@@ -47,12 +47,12 @@ pub fn cargo_home() -> String {
 
 /// Installs a Rust target, of the toolchain that `source` asks for, if it is missing.
 pub fn install_target(triple: &str, source: &Path) -> Result<()> {
-    let out = Command::new("rustup").args(["target", "list", "--installed"]).current_dir(source).output();
+    let out = program("rustup").args(["target", "list", "--installed"]).current_dir(source).output();
     let installed = out.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|line| line == triple));
     if installed || triple == format!("{}-unknown-linux-gnu", std::env::consts::ARCH) {
         return Ok(());
     }
-    run(Command::new("rustup").args(["target", "add", triple]).current_dir(source))
+    run(program("rustup").args(["target", "add", triple]).current_dir(source))
         .with_context(|| format!("the build needs the Rust target {triple}: install it in your toolchain"))
 }
 
@@ -65,15 +65,12 @@ impl Another {
     /// Made before the first of two long builds, so that what is not committed is said at once.
     pub fn of_the_commit() -> Result<Self> {
         let status = ["status", "--porcelain", "--untracked-files=no"];
-        let changed = Command::new("git").args(status).current_dir(root()).output()?;
+        let changed = program("git").args(status).current_dir(root()).output()?;
         if !changed.status.success() || !changed.stdout.is_empty() {
             bail!("--check compares with what is committed: commit your changes first");
         }
         let another = Self { scratch: tempfile::tempdir()? };
-        run(Command::new("git")
-            .args(["clone", "--quiet", "--no-hardlinks"])
-            .arg(root())
-            .arg(another.source()))?;
+        run(program("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(another.source()))?;
         Ok(another)
     }
 

@@ -1,12 +1,11 @@
 //! `cargo xtask sbom`: what the party host is made of, as a CycloneDX document.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::command::{cargo, root, run, target_dir};
+use crate::command::{cargo, program, root, run, target_dir};
 
 /// Where to put it.
 #[derive(clap::Args)]
@@ -24,7 +23,7 @@ pub fn run_task(options: &Options) -> Result<()> {
     let tools = target_dir().join("tools/cyclonedx");
     // Does nothing where this version is installed already.
     run(cargo().args(["install", "--quiet", "--locked", TOOL, "--root"]).arg(&tools))?;
-    let made = run(Command::new(tools.join("bin/cargo-cyclonedx"))
+    let made = run(program(tools.join("bin/cargo-cyclonedx"))
         .current_dir(root())
         .env("SOURCE_DATE_EPOCH", commit_time()?)
         .args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5"])
@@ -46,7 +45,7 @@ pub fn run_task(options: &Options) -> Result<()> {
 
 /// When the source was committed, in Unix seconds.
 fn commit_time() -> Result<String> {
-    let out = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()).output()?;
+    let out = program("git").args(["log", "-1", "--format=%ct"]).current_dir(root()).output()?;
     ensure!(out.status.success(), "git cannot tell when the source was committed");
     Ok(String::from_utf8(out.stdout)?.trim().to_owned())
 }

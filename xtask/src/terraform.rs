@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::check::Report;
-use crate::command::{exists, root, target_dir};
+use crate::command::{exists, program, root, target_dir};
 use crate::python;
 
 /// Oldest Terraform that has everything the tests use (a state of its own for each run).
@@ -23,11 +23,11 @@ const MIRROR: &str = "TERCET_TERRAFORM_MIRROR";
 /// Terraform's own variable for its configuration file.
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 
-const MODULES: [&str; 3] = ["modules/coordinator", "modules/party", "modules/notary"];
-/// Modules whose policy documents are rendered and evaluated together. The notary's role may read its own secret and
-/// its approved surveys, which its module's tests say.
-const EVALUATED: [&str; 2] = ["modules/coordinator", "modules/party"];
-const ROOTS: [&str; 6] = [
+/// Modules whose policy documents are rendered and evaluated.
+const POLICED: [&str; 2] = ["modules/coordinator", "modules/party"];
+const MODULES: [&str; 4] = [POLICED[0], POLICED[1], "modules/bootstrap", "modules/notary"];
+const ROOTS: [&str; 7] = [
+    "environments/aws/bootstrap",
     "environments/aws/coordinator",
     "environments/aws/party",
     "environments/aws/notary",
@@ -43,7 +43,7 @@ pub fn command(folder: &str, data: &str) -> Result<Command> {
     let work = target_dir().join("terraform");
     let cache = work.join("plugin-cache");
     std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
-    let mut terraform = Command::new("terraform");
+    let mut terraform = program("terraform");
     terraform
         .arg(format!("-chdir={}", root().join("terraform").join(folder).display()))
         .env("TF_IN_AUTOMATION", "1")
@@ -63,7 +63,7 @@ pub fn command(folder: &str, data: &str) -> Result<Command> {
 /// Whether a Terraform is there that is new enough.
 pub fn available() -> bool {
     let version = || {
-        let out = Command::new("terraform").args(["version", "-json"]).stderr(Stdio::null()).output().ok()?;
+        let out = program("terraform").args(["version", "-json"]).stderr(Stdio::null()).output().ok()?;
         let json: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
         let mut numbers = json.get("terraform_version")?.as_str()?.split('.').map_while(|n| n.parse().ok());
         Some((numbers.next()?, numbers.next()?))
@@ -164,9 +164,10 @@ pub fn check(report: &mut Report) -> Result<()> {
     }
     // Two at a time: mocked providers are processes of their own.
     let results = std::thread::scope(|scope| {
-        let run = |half: usize| {
-            let folders = MODULES.into_iter().chain(ROOTS).skip(half).step_by(2);
-            scope.spawn(move || folders.into_iter().try_for_each(validate_and_test))
+        let folders: Vec<&str> = MODULES.into_iter().chain(ROOTS).collect();
+        let run = |first: usize| {
+            let folders = folders.clone();
+            scope.spawn(move || folders.into_iter().skip(first).step_by(2).try_for_each(validate_and_test))
         };
         let threads = [run(0), run(1)];
         threads.map(|t| t.join().unwrap_or_else(|_| bail!("a thread of the Terraform checks panicked")))
@@ -194,7 +195,7 @@ fn validate_and_test(folder: &str) -> Result<()> {
     )?;
     let said = String::from_utf8_lossy(&said);
     eprintln!("terraform/{folder}: {}", said.trim_end().lines().last().unwrap_or_default());
-    if !EVALUATED.contains(&folder) {
+    if !POLICED.contains(&folder) {
         return Ok(());
     }
     let mut render = command(folder, folder)?;
@@ -219,22 +220,22 @@ fn evaluate_policies(report: &mut Report) -> Result<()> {
         return report.skip("evaluation of the policy documents", "Node.js with npm");
     }
     let folder = policy_tools()?;
-    let files = EVALUATED.map(documents);
-    let said = quietly(Command::new("node").arg("check.mjs").args(&files).current_dir(&folder))?;
+    let files = POLICED.map(documents);
+    let said = quietly(program("node").arg("check.mjs").args(&files).current_dir(&folder))?;
     eprint!("{}", String::from_utf8_lossy(&said));
     let mut joined = OsString::new();
     for file in &files {
         joined.push(file);
         joined.push("\n");
     }
-    quietly(Command::new("node").arg("--test").env("DOCUMENTS", joined).current_dir(&folder)).map(drop)
+    quietly(program("node").arg("--test").env("DOCUMENTS", joined).current_dir(&folder)).map(drop)
 }
 
 /// Installs the policy evaluator; the folder of its scripts. `node check.mjs FILE...` there evaluates what
 /// `collect.py` read from a deployment.
 pub fn policy_tools() -> Result<PathBuf> {
     let folder = root().join("terraform/policies");
-    quietly(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder))?;
+    quietly(program("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder))?;
     Ok(folder)
 }
 
@@ -246,7 +247,7 @@ pub fn scan(report: &mut Report) -> Result<()> {
     let bin = python::environment("checkov", "terraform/policies/requirements.txt")?;
     // Started by its Python: a script's first line cannot hold a long path.
     let said = quietly(
-        Command::new(bin.join("python3"))
+        program(bin.join("python3"))
             .args(["-m", "checkov.main", "--config-file", "terraform/policies/checkov.yaml"])
             .env("LOG_LEVEL", "ERROR")
             .current_dir(root()),

@@ -8,7 +8,7 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
   url       = var.domain_name == null ? null : "https://${var.domain_name}"
 
   # By name, as AWS makes it: emulators behind LocalStack give tables ARNs of no account.
@@ -95,7 +95,7 @@ resource "aws_dynamodb_table" "registry" {
   depends_on = [aws_secretsmanager_secret_policy.signing_key]
 }
 
-# Made empty; `tercet operator init` puts the ticket key's seed there, so that it is in no state file.
+# Made empty; `tercet coordinator store` puts the ticket key's seed there, so that it is in no state file.
 resource "aws_secretsmanager_secret" "signing_key" {
   #checkov:skip=CKV2_AWS_57:The key is pinned by the federation: it is rotated by agreement of the operators, not by a timer.
   name                    = "${var.name}/signing-key"

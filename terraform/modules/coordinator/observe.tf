@@ -5,7 +5,8 @@ locals {
 
   function_alarms = { for pair in setproduct(keys(local.functions), ["Errors", "Throttles"]) :
     "${pair[0]}-${lower(pair[1])}" => {
-      namespace  = "AWS/Lambda", metric = pair[1], threshold = 0
+      # A tick that meets one which still runs is turned away if one instance is reserved, and the next tick does its work.
+      namespace  = "AWS/Lambda", metric = pair[1], threshold = pair[0] == "api" || pair[1] == "Errors" ? 0 : 4
       dimensions = { FunctionName = local.functions[pair[0]].full_name }
       text       = "${pair[0]}: ${pair[1] == "Errors" ? "invocations failed; its log says why" : "invocations were turned away: raise its reserved concurrency or the account's"}"
     }

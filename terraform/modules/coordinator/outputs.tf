@@ -36,7 +36,7 @@ output "role_arns" {
 }
 
 output "secret_arns" {
-  description = "Secrets to fill with `tercet operator init`, by use."
+  description = "Secrets to fill with `tercet coordinator store`, by use."
   value       = { signing_key = aws_secretsmanager_secret.signing_key.arn }
 }
 

@@ -46,11 +46,11 @@ variable "settings" {
 }
 
 variable "function" {
-  description = "Memory (MB), time limit (s) and reserved concurrency (-1: none reserved) of each function."
+  description = "Memory (MB), time limit (s) and reserved concurrency of each function. -1 reserves none: a new account has only ten instances, of which AWS lets nobody reserve any. Once the account's limit is raised, reserve some for api, so that no other function of the account can take them all."
   type = object({
-    api     = optional(object({ memory = optional(number, 512), timeout = optional(number, 29), concurrency = optional(number, 50) }), {})
-    refresh = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, 1) }), {})
-    reap    = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, 1) }), {})
+    api     = optional(object({ memory = optional(number, 512), timeout = optional(number, 29), concurrency = optional(number, -1) }), {})
+    refresh = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, -1) }), {})
+    reap    = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, -1) }), {})
   })
   default = {}
   validation {

@@ -59,8 +59,8 @@ resource "aws_iam_role_policy" "backup" {
       {
         Sid      = "Watching"
         Effect   = "Allow"
-        Action   = ["cloudwatch:GetMetricData", "events:ListRules"]
-        Resource = "*" # Neither has a resource to name.
+        Action   = ["cloudwatch:GetMetricData", "events:ListRules", "s3:ListAllMyBuckets", "tag:GetResources"]
+        Resource = "*" # None of them has a resource to name.
       },
     ]
   })
@@ -75,15 +75,34 @@ resource "aws_backup_vault" "party" {
   force_destroy = var.destroy_data
 }
 
+# Nobody can shorten or delete a copy before its time, in governance mode but for those who may change the lock itself.
+resource "aws_backup_vault_lock_configuration" "party" {
+  count              = var.backup.locked && !var.destroy_data ? local.backup : 0
+  backup_vault_name  = aws_backup_vault.party[0].name
+  min_retention_days = min(var.backup.days, 35)
+}
+
 resource "aws_backup_plan" "party" {
   count = local.backup
   name  = local.name
+  # Continuous: any second of the last days can be restored. AWS Backup keeps such copies of S3 for at most 35 days.
   rule {
-    rule_name         = "daily"
-    target_vault_name = aws_backup_vault.party[0].name
-    schedule          = "cron(0 3 * * ? *)"
+    rule_name                = "continuous"
+    target_vault_name        = aws_backup_vault.party[0].name
+    schedule                 = "cron(0 3 * * ? *)"
+    enable_continuous_backup = true
     lifecycle {
-      delete_after = var.backup.days
+      delete_after = min(var.backup.days, 35)
+    }
+    # A second place that the party's own account cannot empty.
+    dynamic "copy_action" {
+      for_each = var.backup.copy_to == null ? [] : [var.backup.copy_to]
+      content {
+        destination_vault_arn = copy_action.value
+        lifecycle {
+          delete_after = var.backup.days
+        }
+      }
     }
   }
 }

@@ -22,7 +22,7 @@ resource "aws_iam_role_policy" "task" {
   role = aws_iam_role.task.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat([
+    Statement = [
       {
         Sid      = "Shares"
         Effect   = "Allow"
@@ -62,12 +62,7 @@ resource "aws_iam_role_policy" "task" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = [for s in aws_secretsmanager_secret.key : s.arn]
       },
-      ], local.fargate == 0 ? [] : [{
-        Sid      = "Metrics"
-        Effect   = "Allow"
-        Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-        Resource = "${aws_cloudwatch_log_group.metrics[0].arn}:*"
-    }])
+    ]
   })
 }
 

@@ -2,9 +2,9 @@ locals {
   # Looking after a key without being able to use it. No grants: a grant would hand the use on.
   key_administration = [
     "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
-    "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
+    "kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
     "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListKeyRotations", "kms:ListResourceTags", "kms:PutKeyPolicy",
-    "kms:RevokeGrant", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias",
+    "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
   ]
   administration = {
@@ -16,8 +16,9 @@ locals {
   }
 }
 
-# Wraps the data keys of the share store. Nobody but the running party can use it, administrators included; who may
-# change this policy could let themselves in, and CloudTrail would say so.
+# Wraps the data keys of the share store. Only the party's role can use it, and administrators cannot. An administrator who
+# changes this policy, or who starts another program under the party's role, could still read shares: guard.tf raises an
+# alarm for each of those calls.
 resource "aws_kms_key" "shares" {
   description             = "${local.name}: data keys of the share store"
   enable_key_rotation     = true
@@ -79,7 +80,10 @@ resource "aws_kms_key" "storage" {
         Principal = { Service = "logs.${local.region}.amazonaws.com" }
         Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
         Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/tercet/${local.name}*" } }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
+          "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/tercet/${local.name}*",
+          "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${local.insights_log}",
+        ] } }
       },
       ], var.backup.enabled ? [
       {
@@ -100,7 +104,7 @@ resource "aws_kms_alias" "storage" {
   target_key_id = aws_kms_key.storage.key_id
 }
 
-# Made empty; `tercet operator init` puts the seeds there, so that they are in no state file.
+# Made empty; `tercet operator store` puts the seeds there, so that they are in no state file.
 resource "aws_secretsmanager_secret" "key" {
   #checkov:skip=CKV2_AWS_57:The keys are pinned by surveys and manifests: they are rotated by agreement of the operators, not by a timer.
   for_each                = local.secrets

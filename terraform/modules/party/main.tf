@@ -7,11 +7,14 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
   name      = "tercet-${var.operator}-p${var.index}"
   bucket    = coalesce(var.bucket_name, "${local.name}-${local.account}")
   root      = "arn:${local.partition}:iam::${local.account}:root"
   fargate   = var.compute == "fargate" ? 1 : 0
+
+  # The log that ECS writes for Container Insights, with a retention and a key because it is made here first.
+  insights_log = "/aws/ecs/containerinsights/${local.name}/performance"
 
   # What belongs to the share store, and what is public and read at start.
   store_prefix      = "store/"

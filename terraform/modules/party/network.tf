@@ -5,6 +5,11 @@ data "aws_availability_zones" "available" {
   #checkov:skip=CKV_AWS_394:The zones are taken once: subnets ignore later changes of the list.
   count = local.fargate
   state = "available"
+  # Without Local Zones, which have neither NAT gateways nor network load balancers of this kind.
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
 }
 
 resource "aws_vpc" "party" {

@@ -1,16 +1,6 @@
 locals {
   metrics = "Tercet/Party/${local.name}"
-  # Metrics of the party that are sent to CloudWatch, and the label that stays a dimension besides the party's name: the
-  # collector drops what has no dimension at all.
-  exported = {
-    tercet_sessions_failed_total = "reason"
-    tercet_submissions_total     = "outcome"
-    tercet_log_height            = "survey"
-    tercet_log_lag               = "survey"
-    tercet_releases_total        = null
-    tercet_refusals_total        = null
-  }
-  ecs = { ClusterName = local.name, ServiceName = "party" }
+  ecs     = { ClusterName = local.name, ServiceName = "party" }
 
   # Counted in the log, so that they are there wherever the process runs.
   log_alarms = {
@@ -19,7 +9,7 @@ locals {
   }
   # With the container: what it measures itself, and what ECS says about it.
   service_alarms = local.fargate == 0 ? {} : {
-    height-lag  = { namespace = local.metrics, metric = "tercet_log_lag", dimensions = { party = local.name }, stat = "Maximum", periods = 3, threshold = var.alarms.lag, below = false, missing = "notBreaching", text = "This party's log stays behind its peers'" }
+    height-lag  = { namespace = local.metrics, metric = "tercet_log_lag", dimensions = { party = local.name }, stat = "Maximum", periods = 3, threshold = var.alarms.lag, below = false, missing = "breaching", text = "This party's log stays behind its peers', or the party has sent no metrics" }
     certificate = { namespace = "AWS/CertificateManager", metric = "DaysToExpiry", dimensions = { CertificateArn = var.certificate_arn }, stat = "Minimum", periods = 1, threshold = 30, below = true, missing = "notBreaching", text = "The API's certificate ends within 30 days: why was it not renewed?" }
     memory      = { namespace = "AWS/ECS", metric = "MemoryUtilization", dimensions = local.ecs, stat = "Maximum", periods = 3, threshold = 85, below = false, missing = "breaching", text = "The party uses more than 85 % of its memory, or does not run" }
     cpu         = { namespace = "AWS/ECS", metric = "CPUUtilization", dimensions = local.ecs, stat = "Average", periods = 6, threshold = 90, below = false, missing = "notBreaching", text = "The party has been busy for half an hour" }
@@ -33,10 +23,11 @@ resource "aws_cloudwatch_log_group" "party" {
   kms_key_id        = aws_kms_key.storage.arn
 }
 
-resource "aws_cloudwatch_log_group" "metrics" {
+# ECS would make this group itself, without an end and without our key, and `destroy` would leave it behind.
+resource "aws_cloudwatch_log_group" "insights" {
   #checkov:skip=CKV_AWS_338:Lines that CloudWatch has turned into metrics, which it keeps for 15 months.
   count             = local.fargate
-  name              = "/tercet/${local.name}/metrics"
+  name              = local.insights_log
   retention_in_days = 30
   kms_key_id        = aws_kms_key.storage.arn
 }

@@ -14,7 +14,7 @@ output "storage_kms_key_arn" {
 }
 
 output "secret_arns" {
-  description = "Secrets to fill with `tercet operator init`, by key."
+  description = "Secrets to fill with `tercet operator store`, by key."
   value       = { for name, s in aws_secretsmanager_secret.key : name => s.arn }
 }
 
@@ -51,6 +51,11 @@ output "repository_url" {
 output "domain_target" {
   description = "Where the domain's record must point when zone_id is not given; null without compute."
   value       = one(aws_lb.party[*].dns_name)
+}
+
+output "container_definitions" {
+  description = "What the task runs, as JSON; null without compute."
+  value       = one(aws_ecs_task_definition.party[*].container_definitions)
 }
 
 output "account" {

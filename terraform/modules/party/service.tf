@@ -1,11 +1,13 @@
 resource "aws_ecr_repository" "party" {
+  #checkov:skip=CKV_AWS_163:ECR cannot scan an image without a distribution; the release has a bill of materials.
   #checkov:skip=CKV_AWS_136:Images are public programs; their digest, not their secrecy, matters.
   count                = local.fargate
   name                 = local.name
   image_tag_mutability = "IMMUTABLE"
   force_delete         = var.destroy_data
+  # ECR's scanner reads distributions' package lists; the image has none. `cargo xtask sbom` lists what is in it.
   image_scanning_configuration {
-    scan_on_push = true
+    scan_on_push = false
   }
   encryption_configuration {
     encryption_type = "AES256"
@@ -33,15 +35,18 @@ resource "aws_ecs_cluster" "party" {
 }
 
 locals {
+  # Non-blocking with 25 MB of memory: if CloudWatch Logs is away, the party works on, and lines are lost only after that.
   log_options = {
     logDriver = "awslogs"
     options = {
+      "mode"                  = "non-blocking"
+      "max-buffer-size"       = "25m"
       "awslogs-group"         = aws_cloudwatch_log_group.party.name
       "awslogs-region"        = local.region
       "awslogs-stream-prefix" = "party"
     }
   }
-  # Every container: no privileges, a root file system that nobody can write to.
+  # No privileges, and a root file system that nobody can write to.
   confined = {
     readonlyRootFilesystem = true
     privileged             = false
@@ -51,92 +56,33 @@ locals {
 
   containers = [
     merge(local.confined, {
-      name      = "deployment"
-      image     = var.helper_images.aws_cli
-      essential = false
-      # Root, because Fargate's volumes belong to root; without capabilities, and gone before the party starts.
-      user       = "0:0"
-      entryPoint = ["/bin/sh", "-ec"]
-      command = [<<-SH
-        mkdir -p /deployment/surveys
-        aws s3 cp --recursive --only-show-errors s3://${aws_s3_bucket.store.id}/${local.deployment_prefix} /deployment/
-      SH
-      ]
-      environment = [
-        { name = "HOME", value = "/tmp" },
-        { name = "AWS_REGION", value = local.region },
-      ]
-      mountPoints = [
-        { sourceVolume = "deployment", containerPath = "/deployment", readOnly = false },
-        { sourceVolume = "deployment-tmp", containerPath = "/tmp", readOnly = false },
-      ]
-    }),
-    merge(local.confined, {
       name      = "party"
-      image     = var.image
+      image     = local.image
       essential = true
       user      = "65532:65532"
-      dependsOn = [{ containerName = "deployment", condition = "SUCCESS" }]
       environment = [
-        { name = "TERCET_PARTY_CONFIG", value = "/deployment/party.toml" },
+        { name = "TERCET_PARTY_CONFIG", value = "s3://${aws_s3_bucket.store.id}/${aws_s3_object.config.key}" },
         { name = "TERCET_LOG_JSON", value = "true" },
         { name = "TERCET_STOP_SECONDS", value = "100" },
         { name = "AWS_REGION", value = local.region },
+        # A changed document, or another text in var.restart, is another task definition, so `apply` restarts the party.
+        { name = "TERCET_RESTART", value = substr(sha256(jsonencode([var.restart, local.config, local.documents])), 0, 16) },
       ]
-      mountPoints  = [{ sourceVolume = "deployment", containerPath = "/deployment", readOnly = true }]
       portMappings = [for name, port in local.ports : { name = name, containerPort = port, protocol = "tcp" }]
       healthCheck = {
-        command     = ["CMD", "/usr/bin/party-host", "healthcheck"]
+        # With the address, so that it does not read the configuration from the bucket each time.
+        command     = ["CMD", "/usr/bin/party-host", "healthcheck", "--at", "127.0.0.1:${local.ports.api}"]
         interval    = 10, timeout = 5, retries = 3
-        startPeriod = 60
+        startPeriod = 300
       }
       stopTimeout  = 120
       dockerLabels = { "org.tercet.engine" = coalesce(var.engine_digest, "none") }
       ulimits      = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
     }),
-    merge(local.confined, {
-      name      = "metrics"
-      image     = var.helper_images.collector
-      essential = false
-      dependsOn = [{ containerName = "party", condition = "START" }]
-      environment = [
-        { name = "AWS_REGION", value = local.region },
-        { name = "AOT_CONFIG_CONTENT", value = local.collector },
-      ]
-    }),
   ]
 
-  # Reads the party's metrics and writes the ones that alarms and dashboard use to CloudWatch, as log lines in its
-  # embedded metric format.
-  collector = yamlencode({
-    receivers = { prometheus = { config = {
-      global = { scrape_interval = "60s", scrape_timeout = "10s" }
-      scrape_configs = [{
-        job_name       = local.name
-        static_configs = [{ targets = ["127.0.0.1:${local.ports.api}"], labels = { party = local.name } }]
-      }]
-    } } }
-    exporters = { awsemf = {
-      namespace               = local.metrics
-      region                  = local.region
-      log_group_name          = one(aws_cloudwatch_log_group.metrics[*].name)
-      log_stream_name         = "party"
-      dimension_rollup_option = "NoDimensionRollup"
-      # Party and collector start together, and counters with them: the first value seen counts.
-      retain_initial_value_of_delta_metric = true
-      resource_to_telemetry_conversion = {
-        enabled = false
-      }
-      metric_declarations = [for metric, dimension in local.exported : {
-        metric_name_selectors = ["^${metric}$"]
-        dimensions            = concat([["party"]], dimension == null ? [] : [["party", dimension]])
-      }]
-    } }
-    service = {
-      pipelines = { metrics = { receivers = ["prometheus"], exporters = ["awsemf"] } }
-      telemetry = { logs = { level = "warn" } }
-    }
-  })
+  # Until the first push there is no digest. A service that is not started never fetches this image.
+  image = coalesce(var.image, "${try(aws_ecr_repository.party[0].repository_url, local.name)}:not-pushed-yet")
 }
 
 resource "aws_ecs_task_definition" "party" {
@@ -157,12 +103,8 @@ resource "aws_ecs_task_definition" "party" {
     operating_system_family = "LINUX"
     cpu_architecture        = var.task.architecture
   }
-  dynamic "volume" {
-    for_each = toset(["deployment", "deployment-tmp"])
-    content {
-      name = volume.value
-    }
-  }
+  # ECS cannot start a revision again that was deregistered, and a rollback needs the one before.
+  skip_destroy = true
 }
 
 resource "aws_ecs_service" "party" {
@@ -173,15 +115,19 @@ resource "aws_ecs_service" "party" {
   launch_type     = "FARGATE"
   # One party is one process: a second one would be another party with the same name. The old one ends before the new
   # one starts.
-  desired_count                      = 1
+  desired_count                      = var.started ? 1 : 0
+  wait_for_steady_state              = var.started
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
   enable_execute_command             = false
-  health_check_grace_period_seconds  = 120
-  propagate_tags                     = "SERVICE"
+  # The party answers /healthz at once and /readyz when its log is loaded, which takes long after some years.
+  health_check_grace_period_seconds = 3600
+  availability_zone_rebalancing     = "DISABLED"
+  propagate_tags                    = "SERVICE"
+  # No rollback: the old program has ended by then, and `apply` must say that the new one does not run.
   deployment_circuit_breaker {
     enable   = true
-    rollback = true
+    rollback = false
   }
   network_configuration {
     subnets          = aws_subnet.private[*].id
@@ -196,5 +142,5 @@ resource "aws_ecs_service" "party" {
       target_group_arn = aws_lb_target_group.party[load_balancer.key].arn
     }
   }
-  depends_on = [aws_lb_listener.api, aws_lb_listener.peer, aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_s3_object.config]
+  depends_on = [aws_lb_listener.api, aws_lb_listener.peer, aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_s3_object.config, aws_s3_object.document, aws_cloudwatch_log_group.insights]
 }

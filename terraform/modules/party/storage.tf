@@ -1,5 +1,5 @@
 resource "aws_s3_bucket" "store" {
-  #checkov:skip=CKV_AWS_144:Copies are kept by AWS Backup (variable backup); a lost party can be rebuilt from the other two.
+  #checkov:skip=CKV_AWS_144:Copies are kept by AWS Backup (variable backup), also in another account if the operator names a vault there.
   #checkov:skip=CKV_AWS_18:Access logs would need a second bucket; the party's own audit log says what is read and released.
   #checkov:skip=CKV2_AWS_62:Nothing waits for events of this bucket.
   bucket        = local.bucket
@@ -108,7 +108,26 @@ resource "aws_s3_object" "config" {
   depends_on             = [aws_s3_bucket_policy.store, aws_s3_bucket_versioning.store]
 }
 
+# The federation and the approved surveys, if the operator keeps them in a folder.
+resource "aws_s3_object" "document" {
+  #checkov:skip=CKV_AWS_186:The documents are public.
+  for_each               = local.documents
+  bucket                 = aws_s3_bucket.store.id
+  key                    = "${local.deployment_prefix}${each.key}"
+  source                 = "${var.documents}/${each.key}"
+  source_hash            = each.value
+  content_type           = "application/json"
+  server_side_encryption = "AES256"
+  depends_on             = [aws_s3_bucket_policy.store, aws_s3_bucket_versioning.store]
+}
+
 locals {
+  # Name and SHA-256 of each document.
+  documents = var.documents == null ? {} : {
+    for name in setunion(fileset(var.documents, "federation.json"), fileset(var.documents, "surveys/*.json")) :
+    name => filesha256("${var.documents}/${name}")
+  }
+
   config = <<-TOML
     # Written by Terraform.
     listen = "0.0.0.0:8080"
@@ -128,5 +147,6 @@ locals {
     bucket = "${aws_s3_bucket.store.id}"
     prefix = "${local.store_prefix}"
     region = "${local.region}"
+    ${local.fargate == 0 ? "" : "\n[cloudwatch]\nnamespace = \"${local.metrics}\"\nparty = \"${local.name}\"\n"}
   TOML
 }

@@ -83,9 +83,13 @@ variable "alarms" {
 }
 
 variable "backup" {
-  description = "Daily copies of the bucket in AWS Backup, and how long they are kept."
-  type        = object({ enabled = optional(bool, true), days = optional(number, 35) })
+  description = "Continuous copies of the bucket in AWS Backup: how many days they are kept, whether the vault is locked, and the ARN of a vault in another account that gets a copy."
+  type        = object({ enabled = optional(bool, true), days = optional(number, 35), locked = optional(bool, true), copy_to = optional(string) })
   default     = {}
+  validation {
+    condition     = var.backup.copy_to == null || can(regex("^arn:aws[a-z-]*:backup:[a-z0-9-]+:[0-9]{12}:backup-vault:", var.backup.copy_to))
+    error_message = "backup: copy_to must be the ARN of a backup vault, in another account."
+  }
   validation {
     condition     = var.backup.days >= 7
     error_message = "backup: days must be at least 7."
@@ -113,8 +117,8 @@ variable "image" {
     error_message = "image: give the image by digest (REPOSITORY@sha256:…): a tag can be moved to another program."
   }
   validation {
-    condition     = var.image != null || var.compute == "none"
-    error_message = "image: needed with compute = \"fargate\"."
+    condition     = var.image != null || !var.started
+    error_message = "image: needed once started = true. Push the image to the repository that the first apply made."
   }
 }
 
@@ -127,9 +131,39 @@ variable "engine_digest" {
     error_message = "engine_digest: 64 lower-case hexadecimal digits (`cargo xtask engine` prints them)."
   }
   validation {
-    condition     = var.engine_digest != null || var.compute == "none"
-    error_message = "engine_digest: needed with compute = \"fargate\"."
+    condition     = var.engine_digest != null || !var.started
+    error_message = "engine_digest: needed once started = true."
   }
+}
+
+variable "started" {
+  description = "Whether the party runs. Off at the first apply, when image, keys and documents do not exist yet: then ECS would try, fail three times and stay failed."
+  type        = bool
+  default     = false
+  validation {
+    condition     = !var.started || var.compute == "fargate"
+    error_message = "started: with compute = \"none\" nothing here starts the party; leave it false."
+  }
+}
+
+variable "documents" {
+  description = "Folder with federation.json and surveys/*.json, which are copied into the bucket; null: the operator copies them. A changed document restarts the party."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.documents == null || try(length(setunion(fileset(var.documents, "federation.json"), fileset(var.documents, "surveys/*.json"))) > 0, false)
+    error_message = "documents: the folder holds neither federation.json nor surveys/*.json. Paths are relative to where Terraform runs."
+  }
+  validation {
+    condition     = var.documents == null || !var.started || try(fileexists("${var.documents}/federation.json"), false)
+    error_message = "documents: the folder holds no federation.json, without which the party cannot start."
+  }
+}
+
+variable "restart" {
+  description = "Any text; changing it restarts the party, for example after a secret was replaced."
+  type        = string
+  default     = ""
 }
 
 variable "domain_name" {
@@ -203,9 +237,16 @@ variable "task" {
     architecture = optional(string, "X86_64")
   })
   default = {}
+  # The sizes that Fargate has: docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
   validation {
-    condition     = contains([1024, 2048, 4096, 8192, 16384], var.task.cpu) && var.task.memory >= 2048
-    error_message = "task: cpu must be 1024, 2048, 4096, 8192 or 16384, and memory at least 2048 MiB."
+    condition = contains(lookup({
+      "1024"  = [for g in range(2, 9) : g * 1024]
+      "2048"  = [for g in range(4, 17) : g * 1024]
+      "4096"  = [for g in range(8, 31) : g * 1024]
+      "8192"  = [for g in range(16, 61, 4) : g * 1024]
+      "16384" = [for g in range(32, 121, 8) : g * 1024]
+    }, tostring(var.task.cpu), []), var.task.memory)
+    error_message = "task: Fargate has no such size. cpu 1024 takes 2048 to 8192 MiB, 2048 takes 4096 to 16384, 4096 takes 8192 to 30720 (whole GiB), 8192 takes 16384 to 61440 by 4096, 16384 takes 32768 to 122880 by 8192."
   }
   validation {
     condition     = var.task.disk >= 21 && var.task.disk <= 200
@@ -214,18 +255,5 @@ variable "task" {
   validation {
     condition     = contains(["ARM64", "X86_64"], var.task.architecture)
     error_message = "task: architecture must be ARM64 or X86_64."
-  }
-}
-
-variable "helper_images" {
-  description = "Images of the two helpers beside the party, by digest or mirrored into your own registry: the AWS command line (copies the public documents before the start) and the OpenTelemetry collector (metrics)."
-  type = object({
-    aws_cli   = optional(string, "public.ecr.aws/aws-cli/aws-cli:2.31.22")
-    collector = optional(string, "public.ecr.aws/aws-observability/aws-otel-collector:v0.45.1")
-  })
-  default = {}
-  validation {
-    condition     = alltrue([for i in values(var.helper_images) : can(regex("(@sha256:[0-9a-f]{64}|:v?[0-9]+\\.[0-9]+\\.[0-9]+)$", i))])
-    error_message = "helper_images: give each by digest or by a full version, never by a moving tag such as latest."
   }
 }

@@ -3,14 +3,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use tercet_client::http::{Http, HttpOptions, Request, Url};
 use tercet_stack::{Options, Stack};
 
 use super::{File, PROGRAM, environment};
-use crate::command::{exists, run, target_dir};
+use crate::command::{exists, program, run, target_dir};
 use crate::up;
 
 /// Runs a system natively, stops it, and runs it again with the image's parties on the same data.
@@ -39,7 +38,7 @@ pub fn run_task(files: &[File]) -> Result<()> {
         let ready = async { Http::new(HttpOptions::default())?.send(&Request::get("the party", url)).await };
         runtime.block_on(ready).with_context(|| format!("party {party} does not become ready"))?;
         let config = stack.layout().party_config(party);
-        run(Command::new(programs.join("party-host")).arg("healthcheck").arg("--config").arg(config))?;
+        run(program(programs.join("party-host")).arg("healthcheck").arg("--config").arg(config))?;
     }
     stack.stop();
     eprintln!("three parties of this image ran: ready, healthy, nothing to write to");

@@ -1,7 +1,7 @@
 //! Four operators on one machine: their documents, their states, their secrets, their processes.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
@@ -307,7 +307,7 @@ pub fn vectors() -> PathBuf {
 
 /// Runs a program; its standard output.
 fn run(program: &Path, folder: &Path, args: &[&str], env: &[(&str, String)]) -> Result<String> {
-    let out = Command::new(program)
+    let out = crate::command::program(program)
         .args(args)
         .envs(env.iter().map(|(k, v)| (k, v)))
         .current_dir(folder)

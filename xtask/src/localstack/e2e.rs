@@ -2,7 +2,7 @@
 //! asks through the deployed HTTPS entry, everything is checked from outside, and `destroy` leaves nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -125,7 +125,7 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
     std::fs::write(&facts, serde_json::to_vec_pretty(&deployment.facts()?)?)?;
     let check = |what: &str| {
         let script = root().join("localstack/checks/check.py");
-        run(Command::new(python.join("python3")).arg("-B").arg(script).arg(what).arg(&facts))
+        run(crate::command::program(python.join("python3")).arg("-B").arg(script).arg(what).arg(&facts))
     };
     check("deployed")?;
     check("times")?;
@@ -143,8 +143,8 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
 fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> Result<()> {
     let policies = root().join("terraform/policies");
     let quiet = ["ci", "--no-audit", "--no-fund", "--silent"];
-    run(Command::new("npm").args(quiet).current_dir(&policies))?;
-    let mut collect = Command::new(python.join("python3"));
+    run(crate::command::program("npm").args(quiet).current_dir(&policies))?;
+    let mut collect = crate::command::program(python.join("python3"));
     collect.arg("-B").arg(policies.join("collect.py"));
     collect.args(["--region", super::REGION, "--endpoint", deployment.endpoint()]);
     for account in super::deploy::accounts() {
@@ -154,7 +154,7 @@ fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> R
     ensure!(out.status.success(), "the deployed policies could not be collected");
     let documents = folder.join("policies.json");
     std::fs::write(&documents, out.stdout)?;
-    run(Command::new("node").arg(policies.join("check.mjs")).arg(&documents))
+    run(crate::command::program("node").arg(policies.join("check.mjs")).arg(&documents))
 }
 
 async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) -> Result<()> {
@@ -237,7 +237,7 @@ fn kill_functions(folder: &Path) -> Result<()> {
         let Ok(program) = std::fs::read_link(path.join("exe")) else { continue };
         if program.starts_with(folder) && program.file_name().is_some_and(|n| n == "bootstrap") {
             let pid = path.file_name().unwrap_or_default();
-            run(Command::new("kill").arg("-KILL").arg(pid).stdin(Stdio::null()))?;
+            run(crate::command::program("kill").arg("-KILL").arg(pid).stdin(Stdio::null()))?;
             killed += 1;
         }
     }

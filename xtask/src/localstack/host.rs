@@ -6,12 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{root, run, target_dir};
+use crate::command::{program, root, run, target_dir};
 use crate::python;
 
 const REQUIREMENTS: &str = "localstack/requirements.txt";
@@ -41,8 +41,8 @@ pub fn install() -> Result<PathBuf> {
     }
     // Built from a copy: setuptools leaves folders beside what it builds.
     let copy = tempfile::tempdir()?;
-    run(Command::new("cp").arg("-R").arg(source.join(".")).arg(copy.path()))?;
-    run(Command::new(bin.join("python3"))
+    run(program("cp").arg("-R").arg(source.join(".")).arg(copy.path()))?;
+    run(program(bin.join("python3"))
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
         .args(["--no-deps", "--no-index", "--no-build-isolation", "--force-reinstall"])
         .arg(copy.path()))?;
@@ -52,7 +52,7 @@ pub fn install() -> Result<PathBuf> {
 
 /// Runs the executor's own tests.
 pub fn test_executor(bin: &Path) -> Result<()> {
-    run(Command::new(bin.join("python3"))
+    run(program(bin.join("python3"))
         .args(["-B", "-m", "unittest", "discover", "--quiet", "--start-directory", "tests"])
         .current_dir(root().join(EXECUTOR))
         .env("PYTHONPATH", "."))
@@ -93,7 +93,7 @@ impl LocalStack {
         install_dynamodb(&folder.join("root"), options.embedded)?;
         let log = folder.join("localstack.log");
         let out = File::create(&log).with_context(|| log.display().to_string())?;
-        let mut command = Command::new(bin.join("python3"));
+        let mut command = program(bin.join("python3"));
         command
             .args(["-m", "localstack.runtime.main"])
             // Nothing of the caller's environment: a variable of LocalStack's or the AWS SDK's would change what runs.
@@ -187,7 +187,7 @@ impl Drop for LocalStack {
 
 /// Sends a process a signal.
 pub fn signal(pid: u32, signal: &str) -> Result<()> {
-    run(Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()))
+    run(program("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()))
 }
 
 /// Whether something on this port answers LocalStack's health check.

@@ -63,6 +63,46 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "name" {
+  description = "Prefix of every name in this deployment."
+  type        = string
+  default     = "tercet-coordinator"
+}
+
+variable "function" {
+  description = "Memory, time limit and reserved concurrency of each function, see the module."
+  type = object({
+    api     = optional(object({ memory = optional(number, 512), timeout = optional(number, 29), concurrency = optional(number, -1) }), {})
+    refresh = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, -1) }), {})
+    reap    = optional(object({ memory = optional(number, 256), timeout = optional(number, 300), concurrency = optional(number, -1) }), {})
+  })
+  default = {}
+}
+
+variable "throttle" {
+  description = "API Gateway's own limit for everybody together: requests a second, and burst."
+  type        = object({ rate = optional(number, 500), burst = optional(number, 1000) })
+  default     = {}
+}
+
+variable "schedules" {
+  description = "When refresh and reap run."
+  type        = object({ refresh = optional(string, "rate(1 minute)"), reap = optional(string, "rate(1 minute)") })
+  default     = {}
+}
+
+variable "log_retention_days" {
+  description = "Days that logs are kept."
+  type        = number
+  default     = 365
+}
+
+variable "secret_recovery_days" {
+  description = "Days that a deleted secret or key can be had back."
+  type        = number
+  default     = 30
+}
+
 module "coordinator" {
   source              = "../../../modules/coordinator"
   lambda_zip          = var.lambda_zip
@@ -76,6 +116,13 @@ module "coordinator" {
   tracing             = var.tracing
   alarms              = var.alarms
   deletion_protection = var.deletion_protection
+
+  name                 = var.name
+  function             = var.function
+  throttle             = var.throttle
+  schedules            = var.schedules
+  log_retention_days   = var.log_retention_days
+  secret_recovery_days = var.secret_recovery_days
 }
 
 output "url" {
@@ -84,7 +131,7 @@ output "url" {
 }
 
 output "secret_arns" {
-  description = "To be filled with `tercet operator init`."
+  description = "To be filled with `tercet coordinator store`."
   value       = module.coordinator.secret_arns
 }
 

@@ -9,13 +9,69 @@ variable "index" {
 }
 
 variable "image" {
-  description = "The party's image, by digest."
+  description = "The party's image, by digest; null at the first apply, which makes the repository that it is pushed to."
   type        = string
+  default     = null
 }
 
 variable "engine_digest" {
-  description = "SHA-256 of the engine in the image."
+  description = "SHA-256 of the engine in the image; null at the first apply."
   type        = string
+  default     = null
+}
+
+variable "started" {
+  description = "Whether the party runs: false at the first apply, true when image, keys and documents are there."
+  type        = bool
+  default     = false
+}
+
+variable "documents" {
+  description = "Folder with federation.json and surveys/*.json; null at the first apply."
+  type        = string
+  default     = null
+}
+
+variable "restart" {
+  description = "Any text; changing it restarts the party, for example after a secret was replaced."
+  type        = string
+  default     = ""
+}
+
+variable "backup" {
+  description = "Continuous copies of the bucket, see the module."
+  type        = object({ enabled = optional(bool, true), days = optional(number, 35), locked = optional(bool, true), copy_to = optional(string) })
+  default     = {}
+}
+
+variable "bucket_name" {
+  description = "Name of the bucket; null: made of operator, index and account."
+  type        = string
+  default     = null
+}
+
+variable "vpc_cidr" {
+  description = "Address range of the party's own network."
+  type        = string
+  default     = "10.64.0.0/20"
+}
+
+variable "noncurrent_days" {
+  description = "Days that replaced and deleted objects can be had back."
+  type        = number
+  default     = 90
+}
+
+variable "log_retention_days" {
+  description = "Days that logs are kept."
+  type        = number
+  default     = 365
+}
+
+variable "secret_recovery_days" {
+  description = "Days that deleted secrets can be had back."
+  type        = number
+  default     = 30
 }
 
 variable "domain_name" {
@@ -83,7 +139,16 @@ module "party" {
   alarms          = var.alarms
   destroy_data    = var.destroy_data
 
-  sealing_rotation = var.sealing_rotation
+  started              = var.started
+  documents            = var.documents
+  restart              = var.restart
+  backup               = var.backup
+  bucket_name          = var.bucket_name
+  vpc_cidr             = var.vpc_cidr
+  noncurrent_days      = var.noncurrent_days
+  log_retention_days   = var.log_retention_days
+  secret_recovery_days = var.secret_recovery_days
+  sealing_rotation     = var.sealing_rotation
 }
 
 output "manifest" {
@@ -102,12 +167,12 @@ output "egress_cidrs" {
 }
 
 output "secret_arns" {
-  description = "To be filled with `tercet operator init`."
+  description = "To be filled with `tercet operator store`."
   value       = module.party.secret_arns
 }
 
 output "deployment" {
-  description = "Where federation.json and surveys/*.json go: aws s3 cp --sse AES256 FILE …"
+  description = "Where federation.json and surveys/*.json lie. Terraform copies them there from the folder `documents`; by hand: aws s3 cp --sse AES256 FILE …"
   value       = "s3://${module.party.bucket}/deployment/"
 }
 

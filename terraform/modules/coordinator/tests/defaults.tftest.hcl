@@ -44,8 +44,8 @@ run "defaults" {
     error_message = "functions are told where the key is, never the key"
   }
   assert {
-    condition     = aws_lambda_function.function["api"].reserved_concurrent_executions == 50 && aws_lambda_function.function["refresh"].reserved_concurrent_executions == 1
-    error_message = "concurrency is bounded"
+    condition     = alltrue([for f in aws_lambda_function.function : f.reserved_concurrent_executions == -1])
+    error_message = "a new account may not reserve instances, so the first apply must not ask for any"
   }
   assert {
     condition     = length(aws_apigatewayv2_api.http) == 1 && length(aws_api_gateway_rest_api.rest) == 0 && length(aws_lambda_function_url.api) == 0 && output.url == "https://a1.execute-api.eu-central-1.amazonaws.com"
@@ -133,5 +133,16 @@ run "settings_do_not_win_over_the_modules_own" {
   assert {
     condition     = aws_lambda_function.function["api"].reserved_concurrent_executions == -1
     error_message = "-1 reserves no concurrency"
+  }
+}
+
+run "reserved_instances" {
+  command = apply
+  variables {
+    function = { api = { concurrency = 50 } }
+  }
+  assert {
+    condition     = aws_lambda_function.function["api"].reserved_concurrent_executions == 50
+    error_message = "what the operator reserves is reserved"
   }
 }

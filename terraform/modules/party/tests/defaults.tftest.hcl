@@ -12,6 +12,7 @@ variables {
   domain_name     = "party.example.org"
   certificate_arn = "arn:aws:acm:eu-central-1:111111111111:certificate/1"
   peer_cidrs      = ["203.0.113.9/32", "192.0.2.4/32"]
+  started         = true
 }
 
 run "store" {
@@ -46,8 +47,8 @@ run "store" {
     error_message = "old versions end, not too soon"
   }
   assert {
-    condition     = one(aws_backup_plan.party[0].rule).schedule == "cron(0 3 * * ? *)" && aws_backup_selection.party[0].resources == toset([aws_s3_bucket.store.arn])
-    error_message = "the bucket is copied every day"
+    condition     = one(aws_backup_plan.party[0].rule).enable_continuous_backup && one(one(aws_backup_plan.party[0].rule).lifecycle).delete_after == 35 && aws_backup_selection.party[0].resources == toset([aws_s3_bucket.store.arn]) && aws_backup_vault_lock_configuration.party[0].min_retention_days == 35
+    error_message = "the bucket is copied continuously, and no copy can be deleted before its time"
   }
 }
 
@@ -92,8 +93,20 @@ run "service" {
     error_message = "no secret in an environment"
   }
   assert {
-    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.user, c.stopTimeout, c.healthCheck.command[1]] if c.name == "party"] == [["65532:65532", 120, "/usr/bin/party-host"]]
-    error_message = "the party is not root, is asked whether it lives, and has time to stop"
+    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.name, c.user, c.stopTimeout, c.healthCheck.command[1]]] == [["party", "65532:65532", 120, "/usr/bin/party-host"]]
+    error_message = "the task has one container; the party is not root, is asked whether it lives, and has time to stop"
+  }
+  assert {
+    condition     = aws_ecs_task_definition.party[0].skip_destroy && aws_ecs_service.party[0].wait_for_steady_state && !one(aws_ecs_service.party[0].deployment_circuit_breaker).rollback && aws_ecs_service.party[0].health_check_grace_period_seconds == 3600
+    error_message = "a failed deployment fails the apply, and a slow start is none"
+  }
+  assert {
+    condition     = length(setintersection(flatten([for s in jsondecode(aws_iam_role_policy.execution[0].policy).Statement : s.Action]), flatten([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Action]))) == 0
+    error_message = "what starts the container can read nothing that the party can"
+  }
+  assert {
+    condition     = length([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : c.environment if contains([for e in c.environment : e.value], "s3://${aws_s3_bucket.store.id}/deployment/party.toml")]) == 1
+    error_message = "the party reads its documents from the bucket itself"
   }
   assert {
     condition     = aws_ecs_service.party[0].desired_count == 1 && aws_ecs_service.party[0].deployment_maximum_percent == 100 && one(aws_ecs_service.party[0].network_configuration).assign_public_ip == false && aws_ecs_service.party[0].enable_execute_command == false
@@ -108,20 +121,16 @@ run "service" {
     error_message = "HTTPS ends at the load balancer, the peer link at the party"
   }
   assert {
-    condition     = aws_ecr_repository.party[0].image_tag_mutability == "IMMUTABLE" && one(aws_ecr_repository.party[0].image_scanning_configuration).scan_on_push
-    error_message = "images do not change under their names, and are scanned"
+    condition     = aws_ecr_repository.party[0].image_tag_mutability == "IMMUTABLE"
+    error_message = "images do not change under their names"
   }
   assert {
     condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy"] : contains(keys(aws_cloudwatch_metric_alarm.service), a)]) && length(aws_cloudwatch_metric_alarm.disk) == 1 && contains(keys(aws_cloudwatch_metric_alarm.log), "aborts")
     error_message = "aborts, lag, expiry, disk and memory raise alarms"
   }
   assert {
-    condition     = alltrue([for m in yamldecode(local.collector).exporters.awsemf.metric_declarations : alltrue([for d in m.dimensions : contains(d, "party")]) && contains(m.dimensions, ["party"])]) && yamldecode(local.collector).receivers.prometheus.config.scrape_configs[0].static_configs[0].labels.party == aws_cloudwatch_metric_alarm.service["height-lag"].dimensions.party
-    error_message = "every metric has the dimension that alarms look under: the collector drops those without any"
-  }
-  assert {
-    condition     = yamldecode(local.collector).exporters.awsemf.namespace == aws_cloudwatch_metric_alarm.service["height-lag"].namespace && contains([for m in yamldecode(local.collector).exporters.awsemf.metric_declarations : m.metric_name_selectors[0]], "^tercet_log_lag$")
-    error_message = "the lag's alarm looks where the collector writes"
+    condition     = strcontains(local.config, "namespace = \"${aws_cloudwatch_metric_alarm.service["height-lag"].namespace}\"") && strcontains(local.config, "party = \"${aws_cloudwatch_metric_alarm.service["height-lag"].dimensions.party}\"")
+    error_message = "the party writes its metrics where the alarms look"
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30
@@ -141,6 +150,7 @@ run "no_compute" {
   command = apply
   variables {
     sealing_rotation = true
+    started          = false
     compute          = "none"
     image            = null
     engine_digest    = null
@@ -155,5 +165,45 @@ run "no_compute" {
   assert {
     condition     = strcontains(output.config, "sealing_previous = \"arn:") && !strcontains(run.service.config, "sealing_previous")
     error_message = "the previous sealing key is there while it is rotated, and only then"
+  }
+}
+
+run "first_apply" {
+  command = apply
+  variables {
+    image         = null
+    engine_digest = null
+    started       = false
+  }
+  assert {
+    condition     = aws_ecs_service.party[0].desired_count == 0 && aws_ecs_service.party[0].wait_for_steady_state == false
+    error_message = "before image, keys and documents exist, the service is there and stopped"
+  }
+}
+
+run "a_changed_document_restarts_the_party" {
+  command = apply
+  variables {
+    documents = "tests/documents"
+    restart   = "2026-11-27"
+  }
+  assert {
+    condition     = toset(keys(aws_s3_object.document)) == toset(["federation.json", "surveys/a.json"]) && alltrue([for o in aws_s3_object.document : o.server_side_encryption == "AES256"])
+    error_message = "the documents are copied, under the key that their readers may use"
+  }
+  assert {
+    condition     = aws_ecs_task_definition.party[0].container_definitions != run.service.container_definitions
+    error_message = "other documents are another task definition"
+  }
+}
+
+run "guarded" {
+  command = apply
+  variables {
+    alarms = { topic_arns = ["arn:aws:sns:eu-central-1:111111111111:alarms", "arn:aws:sns:eu-central-1:222222222222:alarms"] }
+  }
+  assert {
+    condition     = length(aws_cloudwatch_event_rule.guard) == 3 && length(aws_cloudwatch_event_target.guard) == 6
+    error_message = "changes of policies, other programs and failed deployments are told to every topic"
   }
 }

@@ -34,9 +34,9 @@ run "first" {
     peer_cidrs           = ["party.example.org"]
     vpc_cidr             = "10.0.0.0/28"
     task                 = { memory = 512 }
-    helper_images        = { aws_cli = "public.ecr.aws/aws-cli/aws-cli:latest" }
+    documents            = "tests/no-such-folder"
   }
-  expect_failures = [var.operator, var.index, var.bucket_name, var.noncurrent_days, var.secret_recovery_days, var.log_retention_days, var.alarms, var.backup, var.image, var.engine_digest, var.domain_name, var.certificate_arn, var.peer_cidrs, var.vpc_cidr, var.task, var.helper_images]
+  expect_failures = [var.operator, var.index, var.bucket_name, var.noncurrent_days, var.secret_recovery_days, var.log_retention_days, var.alarms, var.backup, var.image, var.engine_digest, var.domain_name, var.certificate_arn, var.peer_cidrs, var.vpc_cidr, var.task, var.documents]
 }
 
 run "what_fargate_needs" {
@@ -47,10 +47,12 @@ run "what_fargate_needs" {
     engine_digest   = null
     domain_name     = null
     certificate_arn = null
+    started         = true
+    backup          = { copy_to = "arn:aws:s3:::bucket" }
     peer_cidrs      = ["0.0.0.0/0"]
     task            = { disk = 10 }
   }
-  expect_failures = [var.alarms, var.image, var.engine_digest, var.domain_name, var.certificate_arn, var.peer_cidrs, var.task]
+  expect_failures = [var.alarms, var.image, var.engine_digest, var.domain_name, var.certificate_arn, var.peer_cidrs, var.task, var.backup]
 }
 
 run "zone_without_domain" {
@@ -70,4 +72,30 @@ run "compute" {
     compute = "ec2"
   }
   expect_failures = [var.compute]
+}
+
+run "sizes_that_fargate_does_not_have" {
+  command = plan
+  variables {
+    task = { cpu = 4096 }
+  }
+  expect_failures = [var.task]
+}
+
+run "a_folder_without_a_federation" {
+  command = plan
+  variables {
+    started   = true
+    documents = "tests/documents/surveys"
+  }
+  expect_failures = [var.documents]
+}
+
+run "nothing_to_start" {
+  command = plan
+  variables {
+    started = true
+    compute = "none"
+  }
+  expect_failures = [var.started]
 }

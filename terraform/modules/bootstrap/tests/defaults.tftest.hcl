@@ -1,0 +1,51 @@
+# AWS is mocked: what is checked is what the module asks for.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111111111111" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-central-1" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:111111111111:tercet-example-org-alarms" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::tercet-example-org-state-111111111111" }
+  }
+}
+
+variables {
+  operator = "example-org"
+}
+
+run "defaults" {
+  command = apply
+  assert {
+    condition     = aws_s3_bucket.state.bucket == "tercet-example-org-state-111111111111" && aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" && aws_s3_bucket_public_access_block.state.restrict_public_buckets
+    error_message = "the state has a bucket of its own that keeps versions and is not public"
+  }
+  assert {
+    condition     = output.backend.use_lockfile && output.backend.region == "eu-central-1" && output.certificate_arn == null && output.validation == []
+    error_message = "the state is locked, and no certificate is made that nobody asked for"
+  }
+  assert {
+    condition     = length(jsondecode(aws_sns_topic_policy.alarms.policy).Statement) == 1 && jsondecode(aws_sns_topic_policy.alarms.policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "111111111111"
+    error_message = "alarms of this account alone reach the topic"
+  }
+}
+
+run "watched" {
+  command = apply
+  variables {
+    watchers = ["222222222222", "333333333333"]
+    emails   = ["ops@example.org"]
+  }
+  assert {
+    condition     = jsondecode(aws_sns_topic_policy.alarms.policy).Statement[1].Principal.AWS == ["arn:aws:iam::222222222222:root", "arn:aws:iam::333333333333:root"] && !contains(jsondecode(aws_sns_topic_policy.alarms.policy).Statement[1].Action, "sns:Publish")
+    error_message = "the other operators listen, and cannot raise false alarms"
+  }
+}
