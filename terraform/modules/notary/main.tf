@@ -8,7 +8,7 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
   name      = "tercet-${var.operator}-notary"
   bucket    = coalesce(var.bucket_name, "${local.name}-${local.account}")
   root      = "arn:${local.partition}:iam::${local.account}:root"
