@@ -83,6 +83,8 @@ pub async fn serve(notary: Arc<Notary>, survey: Served, mut socket: WebSocket, p
     let _ = timeout(Duration::from_secs(10), async {
         send(&mut socket, &last).await;
         let _ = socket.send(Message::Close(None)).await;
+        // What the provider still sends is read: closing before would reset the connection, and the statement with it.
+        while let Some(Ok(_)) = socket.recv().await {}
     })
     .await;
     gauge!("tercet_notary_sessions").decrement(1.0);

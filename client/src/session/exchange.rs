@@ -54,7 +54,9 @@ pub async fn exchange(
     let mut received = Zeroizing::new(Vec::with_capacity(MAX_DIRECTION));
     let mut done = false;
     let statement = loop {
-        flush(&mut tls, &mut tunnel).await?;
+        if !done {
+            flush(&mut tls, &mut tunnel).await?;
+        }
         match tunnel.next().await? {
             Event::Statement(statement) => break statement,
             Event::Bytes(n) => {
@@ -74,8 +76,11 @@ pub async fn exchange(
                 if !done && response::is_complete(&received) {
                     done = true;
                     tls.send_close_notify();
-                    flush(&mut tls, &mut tunnel).await?;
-                    tunnel.done().await?;
+                    // A server that has closed already has ended the session: the statement is on its way, and whether
+                    // these bytes passed is for it to say.
+                    if flush(&mut tls, &mut tunnel).await.is_ok() {
+                        let _ = tunnel.done().await;
+                    }
                 }
             }
         }

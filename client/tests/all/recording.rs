@@ -56,7 +56,8 @@ fn hashes_and_records_are_those_of_the_vectors() {
 #[test]
 fn refusals_have_their_code_and_exit_1() {
     let retried = inspect("openssl-p256-only-asked-with-x25519", &["--server-name", NAME]);
-    let nothing = serde_json::json!({"t1": null, "t2": null, "records": [], "refused": "hello-retry-request"});
+    let nothing =
+        serde_json::json!({"t1": null, "t2": null, "records": [], "refused": "hello-retry-request"});
     assert_eq!(retried, (1, nothing));
     let (status, found) = inspect("rustls-ec", &["--server-name", "other.test"]);
     assert_eq!((status, found["refused"].as_str()), (1, Some("server-name")));

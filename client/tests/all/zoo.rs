@@ -27,7 +27,8 @@ const REQUEST: &[u8] =
     b"GET /account HTTP/1.1\r\nHost: api.exchange.test\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 
 fn body() -> String {
-    let rows: Vec<_> = (0..60).map(|i| format!(r#"{{"asset":"A{i:04}","free":"{i}.{:08}"}}"#, i * 7919)).collect();
+    let rows: Vec<_> =
+        (0..60).map(|i| format!(r#"{{"asset":"A{i:04}","free":"{i}.{:08}"}}"#, i * 7919)).collect();
     format!(r#"{{"uid":354937868,"balances":[{},{{"asset":"ETH","free":"12.34567890"}}]}}"#, rows.join(","))
 }
 
@@ -42,15 +43,16 @@ impl Site {
         Self::with_key(KeyPair::generate_for(algorithm).unwrap())
     }
 
-    /// A site with an RSA key, which OpenSSL makes.
+    /// A site with a key of this algorithm, which OpenSSL makes.
+    fn openssl(algorithm: &[&str]) -> Self {
+        let mut command = Command::new("openssl");
+        command.args(["genpkey", "-algorithm"]).args(algorithm).stderr(Stdio::null());
+        let pem = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        Self::with_key(KeyPair::from_pem(&pem).unwrap())
+    }
+
     fn rsa() -> Self {
-        let pem = Command::new("openssl")
-            .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
-            .stderr(Stdio::null())
-            .output()
-            .unwrap()
-            .stdout;
-        Self::with_key(KeyPair::from_pem(&String::from_utf8(pem).unwrap()).unwrap())
+        Self::openssl(&["RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
     }
 
     fn with_key(key: KeyPair) -> Self {
@@ -112,7 +114,8 @@ fn has(program: &str) -> bool {
 impl Server {
     /// Starts a program and waits until its port answers.
     fn start(port: u16, mut command: Command) -> Self {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut this = Self { child, address };
         let begun = Instant::now();
@@ -127,7 +130,10 @@ impl Server {
     /// OpenSSL's test server: the file `page` holds a whole HTTP response.
     fn openssl(site: &Site, options: &[&str]) -> Self {
         let body = body();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         site.write("account", &format!("{head}{body}"));
         let port = free_port();
         let mut command = Command::new("openssl");
@@ -208,7 +214,18 @@ public class Server {
 "#;
         let source = site.write("Server.java", SOURCE);
         let made = Command::new("openssl")
-            .args(["pkcs12", "-export", "-in", "chain.pem", "-inkey", "leaf.key", "-passout", "pass:zoo", "-out", "store.p12"])
+            .args([
+                "pkcs12",
+                "-export",
+                "-in",
+                "chain.pem",
+                "-inkey",
+                "leaf.key",
+                "-passout",
+                "pass:zoo",
+                "-out",
+                "store.p12",
+            ])
             .current_dir(site.dir.path())
             .status();
         assert!(made.unwrap().success());
@@ -258,8 +275,13 @@ struct World {
 impl World {
     async fn new(site: &Site, server: SocketAddr) -> Self {
         let coordinator = SigningKey::from_seed(&[1; 32]).unwrap();
-        let surveys =
-            Surveys::new([Served { id: SURVEY, server_name: NAME.into(), port: 443, opens: 0, closes: u64::MAX }]);
+        let surveys = Surveys::new([Served {
+            id: SURVEY,
+            server_name: NAME.into(),
+            port: 443,
+            opens: 0,
+            closes: u64::MAX,
+        }]);
         let resolver = Resolver::new(vec![], BTreeMap::from([(NAME.to_owned(), server)]));
         let key = StatementKey::from_seed(&[2; 32]).unwrap();
         let notary = Notary::new(key, vec![coordinator.public()], surveys, resolver, Limits::default());
@@ -313,7 +335,7 @@ fn p256() -> Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openssl_with_every_kind_of_certificate() {
-    let sites = [p256(), Site::new(&rcgen::PKCS_ECDSA_P384_SHA384), Site::new(&rcgen::PKCS_ED25519), Site::rsa()];
+    let sites = [p256(), Site::new(&rcgen::PKCS_ECDSA_P384_SHA384), Site::openssl(&["ED25519"]), Site::rsa()];
     for site in &sites {
         let server = Server::openssl(site, &[]);
         let session = accepted(site, &server, Group::P256).await;
@@ -342,7 +364,9 @@ async fn openssl_with_fragments_padding_tickets_and_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_is_refused_and_a_new_session_with_the_other_group_is_accepted() {
     let site = p256();
-    for (theirs, wrong, right) in [("X25519", Group::P256, Group::X25519), ("P-256", Group::X25519, Group::P256)] {
+    for (theirs, wrong, right) in
+        [("X25519", Group::P256, Group::X25519), ("P-256", Group::X25519, Group::P256)]
+    {
         let server = Server::openssl(&site, &["-groups", theirs]);
         let error = refused(&site, &server, wrong).await;
         assert!(matches!(error, Error::Session(Refusal::HelloRetryRequest)), "{error}");

@@ -105,7 +105,11 @@ impl<'a> Query<'a> {
         let given: Option<i64> = time.parse().ok();
         let now = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
         if !given.is_some_and(|t| now.saturating_sub(t).saturating_abs() <= LATE_MS) {
-            return Err((StatusCode::BAD_REQUEST, -1021, "Timestamp for this request is outside of the window."));
+            return Err((
+                StatusCode::BAD_REQUEST,
+                -1021,
+                "Timestamp for this request is outside of the window.",
+            ));
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, account.api_secret.as_bytes());
         let given = hex::decode(signature).unwrap_or_default();
