@@ -5,22 +5,21 @@ use std::time::Duration;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use tercet_protocol::api::{
-    Admission, FederationInfo, QueryRequest, QueryStatus, SubmissionStatus, SurveySummary,
+    Admission, FederationInfo, QueryRequest, QueryStatus, ReleaseList, ReleaseNow, SubmissionStatus,
+    SurveySummary,
 };
 use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{PublicPart, Receipt};
 use tercet_protocol::survey::SurveyDescriptor;
+use tercet_protocol::withdrawal::Withdrawal;
 
 use crate::error::Error;
 use crate::http::{Answer, Http, HttpOptions, JSON, OCTETS, Request, Url, join};
 
 /// How the coordinator is called in error texts.
 pub const COORDINATOR: &str = "the coordinator";
-
-/// Seconds that an answer about a running query may take; coordinators have a limit of their own.
-const QUERY_WAIT: u64 = 10;
 
 /// A coordinator.
 #[derive(Debug, Clone)]
@@ -82,21 +81,6 @@ impl Coordinator {
         Ok(survey)
     }
 
-    /// The survey asked for, or the only one there is.
-    pub async fn choose(&self, wanted: Option<SurveyId>) -> Result<SurveyDescriptor, Error> {
-        if let Some(id) = wanted {
-            return self.survey(id).await;
-        }
-        match self.surveys().await?.as_slice() {
-            [] => Err(Error::bad_answer(COORDINATOR, "it has no survey")),
-            [only] => self.survey(only.id).await,
-            several => {
-                let lines: Vec<_> = several.iter().map(|s| format!("  {}  {}", s.id, s.title)).collect();
-                Err(Error::usage(format!("choose one of the surveys with --survey:\n{}", lines.join("\n"))))
-            }
-        }
-    }
-
     /// Finds the survey's operators and checks their manifests against the keys that the survey pins.
     pub async fn deployment(&self, survey: SurveyDescriptor) -> Result<Deployment, Error> {
         let info: FederationInfo = self.get(&["v1", "federation"]).await?;
@@ -156,10 +140,8 @@ impl Coordinator {
     ) -> Result<(Url, QueryStatus), Error> {
         let url = join(&self.base, &["v1", "surveys", &survey.to_string(), "queries"]);
         let body = serde_json::to_vec(query).map_err(|e| Error::usage(e.to_string()))?;
-        let mut request = Request::get(COORDINATOR, url.clone()).with_body(Method::POST, body, JSON);
-        // If an answer gets lost the parties may have released already, and a second query would be refused for
-        // want of new submissions.
-        request.repeatable = false;
+        // The same question again has the same answer.
+        let request = Request::get(COORDINATOR, url.clone()).with_body(Method::POST, body, JSON);
         let answer: Answer = self.http.send(&request).await?;
         let status: QueryStatus = answer.json(COORDINATOR)?;
         let location = match &answer.location {
@@ -177,11 +159,9 @@ impl Coordinator {
         Ok((location, status))
     }
 
-    /// Where a query stands; the coordinator may hold the answer back for a while until it has ended.
+    /// Where a query stands.
     pub async fn query(&self, location: &Url, id: QueryId) -> Result<QueryStatus, Error> {
-        let mut request = Request::get(COORDINATOR, location.clone());
-        request.wait = Some(QUERY_WAIT);
-        let answer = self.http.send(&request).await?;
+        let answer = self.http.send(&Request::get(COORDINATOR, location.clone())).await?;
         let status: QueryStatus = answer.json(COORDINATOR)?;
         if status.query != id {
             return Err(Error::bad_answer(COORDINATOR, "the status is another query's"));
@@ -192,6 +172,36 @@ impl Coordinator {
     /// The newest published statistics.
     pub async fn published(&self, survey: SurveyId) -> Result<SignedResult, Error> {
         self.get(&["v1", "surveys", &survey.to_string(), "statistics"]).await
+    }
+
+    /// The statistics published at a release point.
+    pub async fn published_at(&self, survey: SurveyId, release: u64) -> Result<SignedResult, Error> {
+        let release = release.to_string();
+        self.get(&["v1", "surveys", &survey.to_string(), "releases", &release, "statistics"]).await
+    }
+
+    /// The release points whose statistics are published, newest first.
+    pub async fn releases(&self, survey: SurveyId) -> Result<ReleaseList, Error> {
+        self.get(&["v1", "surveys", &survey.to_string(), "releases"]).await
+    }
+
+    /// Wishes for a release point now, which only a development deployment makes.
+    pub async fn release_now(&self, survey: SurveyId) -> Result<ReleaseNow, Error> {
+        let url = join(&self.base, &["v1", "surveys", &survey.to_string(), "releases"]);
+        let request = Request::get(COORDINATOR, url).with_body(Method::POST, Vec::new(), JSON);
+        self.http.send(&request).await?.json(COORDINATOR)
+    }
+
+    /// Hands over a wish to leave. The same wish may be sent any number of times.
+    pub async fn withdraw(&self, wish: &Withdrawal) -> Result<SubmissionStatus, Error> {
+        let url = join(&self.base, &["v1", "submissions", &wish.submission.to_string(), "withdraw"]);
+        let body = serde_json::to_vec(wish).map_err(|e| Error::usage(e.to_string()))?;
+        let request = Request::get(COORDINATOR, url).with_body(Method::POST, body, JSON);
+        let status: SubmissionStatus = self.http.send(&request).await?.json(COORDINATOR)?;
+        if status.submission != wish.submission {
+            return Err(Error::bad_answer(COORDINATOR, "the status is another submission's"));
+        }
+        Ok(status)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Error> {

@@ -1,7 +1,7 @@
 //! What can go wrong in a command, with the exit status and the stable code that scripts rely on.
 
 use tercet_protocol::api::Problem;
-use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::ids::{SubmissionId, SurveyId};
 use tercet_protocol::keys::KeyError;
 use tercet_protocol::operator::FederationError;
 use tercet_protocol::policy::Refusal;
@@ -90,6 +90,24 @@ pub enum Error {
         /// The submission.
         id: SubmissionId,
     },
+    /// Accepted by all three parties, but something that was to follow failed.
+    #[error("submission {id} IS accepted by all three parties, but {cause}. {what_to_do}")]
+    AcceptedBut {
+        /// The submission.
+        id: SubmissionId,
+        /// What failed.
+        cause: Box<Error>,
+        /// What to do about it.
+        what_to_do: &'static str,
+    },
+    /// The user was asked and did not agree.
+    #[error("stopped, as you wished: {0}")]
+    Declined(&'static str),
+    /// A result that is signed, but by keys that nobody here has chosen to trust.
+    #[error(
+        "the signatures are those of survey {0}, which the file brings along itself, and that proves nothing: compare the          survey's id with a source that you trust, and give it with --survey"
+    )]
+    Unpinned(SurveyId),
     /// Reading or writing a file failed.
     #[error("{what} {path}: {source}")]
     Io {
@@ -139,6 +157,9 @@ impl Error {
             Self::TimedOut(_) => "timed-out".into(),
             Self::Unconfirmed { .. } => "unconfirmed".into(),
             Self::Spent { .. } => "incomplete".into(),
+            Self::AcceptedBut { .. } => "accepted-but".into(),
+            Self::Declined(_) => "declined".into(),
+            Self::Unpinned(_) => "unpinned".into(),
             Self::Io { .. } => "io".into(),
             Self::Interrupted => "interrupted".into(),
             Self::Exchange(_) => "exchange".into(),

@@ -48,10 +48,7 @@ pub enum Access {
 /// Writes a file at once: readers see the old content or the new, never a part. With `replace` false an existing
 /// file is an error.
 pub fn write(path: &Path, bytes: &[u8], access: Access, replace: bool) -> Result<(), Error> {
-    let parent = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
+    let parent = parent(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tercet-");
     #[cfg(unix)]
@@ -67,6 +64,43 @@ pub fn write(path: &Path, bytes: &[u8], access: Access, replace: bool) -> Result
     file.as_file().sync_all().map_err(io("cannot write", path))?;
     let done = if replace { file.persist(path) } else { file.persist_noclobber(path) };
     done.map(|_| ()).map_err(|e| io("cannot write", path)(e.error))
+}
+
+/// Checks, before anything is sent or computed, that a result can be written to `path`: its folder is there and
+/// writable, and nothing is lost. An existing file is an error unless `force` is set; anything but a regular file always
+/// is.
+pub fn check_output(path: &Path, force: bool) -> Result<(), Error> {
+    let parent = parent(path);
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let path = path.display();
+            return Err(Error::Usage(format!(
+                "{path} is no regular file: name a file, or leave the option out"
+            )));
+        }
+        Ok(_) if !force => {
+            let path = path.display();
+            return Err(Error::Usage(format!(
+                "{path} exists: name another file, or give --force to replace it"
+            )));
+        }
+        Ok(_) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(io("cannot look at", path)(e)),
+    }
+    // A file that is made and removed again shows what no permission bit tells.
+    tempfile::Builder::new()
+        .prefix(".tercet-")
+        .tempfile_in(parent)
+        .map_err(io("cannot write beside", path))?;
+    Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    }
 }
 
 /// Creates a folder and those above it; a new one is the owner's only.

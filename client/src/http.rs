@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method};
 use serde::de::DeserializeOwned;
 use tercet_protocol::api::{PREFER, PROBLEM_JSON, Problem};
 use tercet_protocol::keys::random;
 
 use crate::error::Error;
 
-pub use reqwest::Url;
+pub use reqwest::{Method, Url};
 
 /// Media type of uploads.
 pub const OCTETS: &str = "application/octet-stream";

@@ -8,11 +8,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod certificates;
+pub mod consent;
 pub mod coordinator;
 mod error;
 pub mod files;
 pub mod http;
 pub mod inspect;
+pub mod memory;
 pub mod notarize;
 pub mod operator;
 pub mod query;
@@ -22,5 +24,6 @@ pub mod session;
 pub mod show;
 pub mod submit;
 pub mod survey;
+pub mod withdraw;
 
 pub use error::Error;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
-use tercet_protocol::api::{QueryRequest, QueryState};
+use tercet_protocol::api::{QueryRequest, QueryState, QueryStatus};
 use tercet_protocol::ids::SurveyId;
+use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
-use tercet_protocol::statistic::{Statistic, permitted};
 use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
 
 use crate::coordinator::{COORDINATOR, Coordinator};
@@ -17,7 +17,8 @@ use crate::error::Error;
 pub const MAX_RESULT_FILE: usize = 4 << 20;
 
 /// A signed result together with the survey's descriptor, whose hash is the survey's id: all that a third party
-/// needs to verify it offline, given that it knows the id. Written by `--json` and `--output`.
+/// needs to verify it offline, given that it knows the id. Written by `--json` and `--output`. The API's own answers,
+/// which have no descriptor, are read too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResultFile {
@@ -26,7 +27,8 @@ pub struct ResultFile {
     /// The parties' signatures, in party order.
     pub signatures: [tercet_protocol::ids::Signature; 3],
     /// The descriptor's exact bytes, base64.
-    pub descriptor: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<String>,
 }
 
 impl ResultFile {
@@ -34,13 +36,34 @@ impl ResultFile {
     pub fn new(signed: SignedResult, survey: &SurveyDescriptor) -> Result<Self, Error> {
         verify(&signed, survey)?;
         let SignedResult { result, signatures } = signed;
-        Ok(Self { result, signatures, descriptor: BASE64.encode(survey.bytes()) })
+        Ok(Self { result, signatures, descriptor: Some(BASE64.encode(survey.bytes())) })
     }
 
-    /// Reads a file, without believing it yet.
+    /// Reads a file of this program or an answer of the coordinator's API, without believing it yet.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(json)
-            .map_err(|e| Error::usage(format!("not a result file of tercet query: {e}")))
+        let own: Result<Self, _> = serde_json::from_slice(json);
+        let why = match own {
+            Ok(this) => return Ok(this),
+            Err(why) => why,
+        };
+        match serde_json::from_slice::<QueryStatus>(json) {
+            Ok(QueryStatus { state: QueryState::Done { result }, .. }) => {
+                Ok(Self { result: result.result, signatures: result.signatures, descriptor: None })
+            }
+            Ok(_) => Err(Error::usage("this is the status of a query that has no result: ask again for it")),
+            Err(_) => Err(Error::usage(format!(
+                "neither a result file of tercet query nor an answer of the coordinator about statistics: {why}"
+            ))),
+        }
+    }
+
+    /// The survey that the file brings along; none for the API's own answers.
+    pub fn own_descriptor(&self) -> Result<Option<SurveyDescriptor>, Error> {
+        let Some(text) = &self.descriptor else { return Ok(None) };
+        let bytes = BASE64.decode(text).ok().filter(|b| b.len() <= MAX_SURVEY_BYTES);
+        let bytes = bytes
+            .ok_or_else(|| Error::bad_answer("the file", "its descriptor is not base64, or too large"))?;
+        Ok(Some(SurveyDescriptor::from_bytes(bytes)?))
     }
 
     /// Verifies offline: the descriptor (the file's own, or the one given) hashes to the survey's id, and its
@@ -50,15 +73,12 @@ impl ResultFile {
         expected: Option<SurveyId>,
         descriptor: Option<&[u8]>,
     ) -> Result<SurveyDescriptor, Error> {
-        let bytes = match descriptor {
-            Some(bytes) => bytes.to_vec(),
-            None => {
-                BASE64.decode(&self.descriptor).ok().filter(|b| b.len() <= MAX_SURVEY_BYTES).ok_or_else(
-                    || Error::bad_answer("the file", "its descriptor is not base64, or too large"),
-                )?
-            }
+        let survey = match descriptor {
+            Some(bytes) => SurveyDescriptor::from_bytes(bytes.to_vec())?,
+            None => self.own_descriptor()?.ok_or_else(|| {
+                Error::usage("the file has no survey descriptor: give the survey's with --descriptor")
+            })?,
         };
-        let survey = SurveyDescriptor::from_bytes(bytes)?;
         if let Some(id) = expected
             && id != survey.id()
         {
@@ -93,14 +113,13 @@ pub fn verify(signed: &SignedResult, survey: &SurveyDescriptor) -> Result<(), Er
 pub struct QueryOptions {
     /// Give up after this.
     pub timeout: Duration,
-    /// First pause between two looks at the status, unless the coordinator took as long to answer; grows to ten times
-    /// as much.
+    /// First pause before a look at the status; grows to ten times as much.
     pub poll: Duration,
 }
 
 impl Default for QueryOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(600), poll: Duration::from_millis(150) }
+        Self { timeout: Duration::from_secs(600), poll: Duration::from_millis(100) }
     }
 }
 
@@ -123,7 +142,8 @@ pub async fn ask(
     request: &QueryRequest,
     options: QueryOptions,
 ) -> Result<ResultFile, Error> {
-    let asked = asked(survey, request)?;
+    let question = Question::of(survey.manifest(), &request.statistics, request.filter.clone())
+        .map_err(|e| Error::usage(e.to_string()))?;
     let (location, mut status) = coordinator.start_query(survey.id(), request).await?;
     let id = status.query;
     let started = tokio::time::Instant::now();
@@ -142,53 +162,46 @@ pub async fn ask(
             }
             QueryState::Running => {}
         }
-        let asked = tokio::time::Instant::now();
+        // Asked more and more seldom.
+        tokio::time::sleep(wait).await;
+        wait = (wait * 3 / 2).min(options.poll * 10);
         status = coordinator.query(&location, id).await?;
-        // One that does not wait is asked more and more seldom.
-        if matches!(status.state, QueryState::Running) {
-            tokio::time::sleep(wait.saturating_sub(asked.elapsed())).await;
-            wait = (wait * 3 / 2).min(options.poll * 10);
-        }
     };
-    if signed.result.query != id {
-        return Err(Error::bad_answer(COORDINATOR, "the result answers another query"));
-    }
-    if signed.result.filter != request.filter {
-        return Err(Error::bad_answer("the parties", "the result is about other rows than asked"));
-    }
-    if let Some(missing) = asked.iter().find(|a| !signed.result.statistics.iter().any(|s| s.statistic == **a))
-    {
-        return Err(Error::bad_answer("the parties", format!("the result lacks the statistic {missing}")));
-    }
+    answers(&signed, survey, &question)?;
     ResultFile::new(signed, survey)
 }
 
-/// The names that the answer must have, in their usual spelling.
-fn asked(survey: &SurveyDescriptor, request: &QueryRequest) -> Result<Vec<String>, Error> {
-    let manifest = survey.manifest();
-    let listed = manifest.survey.statistics.join(", ");
-    request.filter.check(manifest).map_err(Error::usage)?;
-    if request.statistics.is_empty() {
-        let all = manifest.statistics();
-        if all.is_empty() {
-            return Err(Error::usage(format!(
-                "name the statistics, with their parameters, out of: {listed}"
-            )));
-        }
-        return Ok(all.iter().map(ToString::to_string).collect());
+/// Checks that a result answers this question at the release point that it names.
+fn answers(signed: &SignedResult, survey: &SurveyDescriptor, question: &Question) -> Result<(), Error> {
+    let result = &signed.result;
+    if result.filter != question.filter {
+        return Err(Error::bad_answer("the parties", "the result is about other rows than asked"));
     }
-    let usual = |name: &String| match permitted(manifest, name) {
-        Some(statistic) => Ok(statistic.to_string()),
-        None => {
-            let why = name.parse::<Statistic>().err().map(|e| format!(" ({e})")).unwrap_or_default();
-            let name = name.escape_debug();
-            Err(Error::usage(format!("the survey does not release \"{name}\"{why}; it releases: {listed}")))
-        }
-    };
-    request.statistics.iter().map(usual).collect()
+    let has = |name: &&String| result.statistics.iter().any(|s| s.statistic == **name);
+    if let Some(missing) = question.statistics.iter().find(|name| !has(name)) {
+        return Err(Error::bad_answer("the parties", format!("the result lacks the statistic {missing}")));
+    }
+    if result.query != question.id(survey.id(), result.release.number) {
+        return Err(Error::bad_answer(COORDINATOR, "the result answers another question"));
+    }
+    Ok(())
 }
 
-/// The newest published statistics, verified.
-pub async fn published(coordinator: &Coordinator, survey: &SurveyDescriptor) -> Result<ResultFile, Error> {
-    ResultFile::new(coordinator.published(survey.id()).await?, survey)
+/// The statistics published at a release point, or at the newest, verified.
+pub async fn published(
+    coordinator: &Coordinator,
+    survey: &SurveyDescriptor,
+    release: Option<u64>,
+) -> Result<ResultFile, Error> {
+    let signed = match release {
+        Some(number) => coordinator.published_at(survey.id(), number).await?,
+        None => coordinator.published(survey.id()).await?,
+    };
+    answers(&signed, survey, &Question::listed(survey.manifest()))?;
+    if let Some(number) = release
+        && signed.result.release.number != number
+    {
+        return Err(Error::bad_answer(COORDINATOR, "it gave another release point's statistics"));
+    }
+    ResultFile::new(signed, survey)
 }

@@ -32,8 +32,30 @@ pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String
         out.push_str("\nnoise was added before anything was opened:\n");
         noise.iter().for_each(|n| _ = writeln!(out, "  {n}"));
     }
-    let (n, height) = (result.submissions, result.height);
-    let _ = writeln!(out, "\n{n} submissions, log height {height}, released {}", utc(result.released_at));
+    let point = &result.release;
+    let _ = writeln!(
+        out,
+        "\n{} submissions at release point {} of {}",
+        result.submissions,
+        point.number,
+        utc(point.time)
+    );
+    let erased = match point.erased_rows {
+        0 => String::new(),
+        n => format!(", of which {n} were erased since"),
+    };
+    let _ = writeln!(out, "all in all {} submissions in {} groups{erased}", point.rows, point.units);
+    if let Some(n) = result.not_told_apart {
+        let _ = writeln!(out, "{n} more entered without a field of the filter and are not covered");
+    }
+    for s in &result.statistics {
+        if let Some(n) = s.not_told_apart {
+            let _ = writeln!(out, "{}: {n} entered without that field and are in no group", s.statistic);
+        }
+        if let Some(number) = s.release {
+            let _ = writeln!(out, "{}: as of release point {number}", s.statistic);
+        }
+    }
     let _ = writeln!(out, "survey {}", survey.id());
     printable(&out)
 }
@@ -183,8 +205,20 @@ fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
 pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let failed = |e: csv::Error| Error::usage(format!("the result is not CSV: {e}"));
-    let header =
-        ["statistic", "column", "part", "submissions", "value", "unit", "numerator", "denominator", "noise"];
+    let header = [
+        "statistic",
+        "column",
+        "part",
+        "submissions",
+        "value",
+        "unit",
+        "numerator",
+        "denominator",
+        "noise",
+        "release",
+        "release_time",
+    ];
+    let time = utc(result.release.time);
     csv.write_record(header).map_err(failed)?;
     let fraction =
         |f: Option<&Fraction>| f.map(|f| [f.numerator.clone(), f.denominator.clone()]).unwrap_or_default();
@@ -192,17 +226,28 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
         let column = s.column.clone().unwrap_or_default();
         let added: Vec<String> = s.noise.iter().map(noise).collect();
         let added = added.join("; ");
-        let mut row = |part: &str,
-                       n: Option<u64>,
-                       value: Option<&String>,
-                       unit: &str,
-                       exact: Option<&Fraction>| {
-            let n = n.map(|n| n.to_string()).unwrap_or_default();
-            let value = value.map(String::as_str).unwrap_or_default();
-            let [numerator, denominator] = fraction(exact);
-            csv.write_record([&s.statistic, &column, part, &n, value, unit, &numerator, &denominator, &added])
+        let release = s.release.unwrap_or(result.release.number).to_string();
+        let mut row =
+            |part: &str, n: Option<u64>, value: Option<&String>, unit: &str, exact: Option<&Fraction>| {
+                let n = n.map(|n| n.to_string()).unwrap_or_default();
+                let value = value.map(String::as_str).unwrap_or_default();
+                let [numerator, denominator] = fraction(exact);
+                let (part, unit) = (plain(part), plain(unit));
+                csv.write_record([
+                    &s.statistic,
+                    &column,
+                    &part,
+                    &n,
+                    value,
+                    &unit,
+                    &numerator,
+                    &denominator,
+                    &added,
+                    &release,
+                    &time,
+                ])
                 .map_err(failed)
-        };
+            };
         if s.parts.is_empty() {
             row("", s.submissions.or(Some(result.submissions)), s.value.as_ref(), &s.unit, s.exact.as_ref())?;
         }
@@ -215,17 +260,35 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|e| Error::usage(format!("the result is not CSV: {e}")))
 }
 
+/// A text from a survey or a provider's page as a spreadsheet shows it: never as a formula. What would be one, or hides
+/// characters, gets an apostrophe in front or an escape.
+fn plain(text: &str) -> String {
+    let shown = printable(text);
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{shown}"),
+        _ => shown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tercet_protocol::filter::Filter;
     use tercet_protocol::ids::{EngineDigest, EntryHash, PublicKey, QueryId, SurveyId};
+    use tercet_protocol::release_point::ReleasePoint;
     use tercet_protocol::survey::SurveyManifest;
 
     use super::*;
 
     fn part(label: &str, submissions: Option<u64>, value: &str) -> PartValue {
         let exact = Some(Fraction { numerator: value.into(), denominator: "1".into() });
-        PartValue { label: label.into(), submissions, unit: String::new(), value: Some(value.into()), exact }
+        PartValue {
+            label: label.into(),
+            submissions,
+            release: None,
+            unit: String::new(),
+            value: Some(value.into()),
+            exact,
+        }
     }
 
     fn one(statistic: &str, value: &str) -> StatisticValue {
@@ -261,11 +324,12 @@ mod tests {
         ReleasedStatistics {
             survey: SurveyId([1; 32]),
             query: QueryId([2; 16]),
+            release: ReleasePoint { number: 2, time: 1_750_000_000, rows: 40, units: 3, erased_rows: 1 },
             height: 3,
             head: EntryHash([4; 32]),
             filter: Filter::default().or("country", "DE"),
             submissions: 24,
-            released_at: 1_750_000_000,
+            not_told_apart: Some(6),
             statistics: vec![
                 one("quantile:0.9", "20"),
                 one("median", "-5"),
@@ -341,7 +405,7 @@ mod tests {
         let csv = to_csv(&result).unwrap();
         let rows: Vec<_> = csv.lines().collect();
         assert!(rows[3].starts_with("mean,eth,,17,1.5,"));
-        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",21,14,,14,1,");
+        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",21,14,,14,1,,2,2025-06-15T15:06:40Z");
     }
 
     #[test]
@@ -357,10 +421,23 @@ mod tests {
         let csv = to_csv(&result()).unwrap();
         let rows: Vec<_> = csv.lines().collect();
         assert_eq!(rows.len(), 1 + 4 + 3 + 2 + 2);
-        assert_eq!(rows[1], "quantile:0.9,eth,,24,20,ETH,,,");
-        assert_eq!(rows[3], format!("mean,eth,,24,1.5,ETH,,,\"{}\"", noise(&added())));
-        assert_eq!(rows[4], "gini,eth,,24,,,,,");
-        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1,");
-        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1,");
+        assert_eq!(rows[1], "quantile:0.9,eth,,24,20,ETH,,,,2,2025-06-15T15:06:40Z");
+        assert_eq!(rows[3], format!("mean,eth,,24,1.5,ETH,,,\"{}\",2,2025-06-15T15:06:40Z", noise(&added())));
+        assert_eq!(rows[4], "gini,eth,,24,,,,,,2,2025-06-15T15:06:40Z");
+        assert_eq!(rows[6], "\"histogram:0,1,10\",eth,\"[0, 1)\",24,14,,14,1,,2,2025-06-15T15:06:40Z");
+        assert_eq!(rows[10], "mean@country,eth,\"D,\"\"E\"\"\",12,-3,,-3,1,,2,2025-06-15T15:06:40Z");
+        // A group's label is text of a provider's page (field case A30): no spreadsheet may run it.
+        for (label, shown) in [
+            ("=2+5", "'=2+5"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-1+2", "'-1+2"),
+            ("+1", "'+1"),
+            ("\u{202e}x", "\\u{202e}x"),
+        ] {
+            let mut result = result();
+            result.statistics[6].parts[0].label = label.into();
+            let csv = to_csv(&result).unwrap();
+            assert_eq!(csv.lines().nth(10).unwrap().split(',').nth(2), Some(shown));
+        }
     }
 }

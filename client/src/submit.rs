@@ -9,9 +9,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use reqwest::Method;
-use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use serde::Serialize;
-use tercet_mpc::proof::{ColumnWitness, Progress, prove};
+use tercet_kernels::Cores;
+use tercet_mpc::proof::{ColumnWitness, Progress, prove_on};
 use tercet_mpc::statement::Statement;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 use crate::coordinator::{Admitted, COORDINATOR, Coordinator, Deployment, UPLOAD_TIMEOUT};
 use crate::error::Error;
 use crate::http::{OCTETS, Request, join};
+use crate::withdraw::WithdrawalKey;
 
 /// Submissions that one set of files can give: one, and as many again as were never completed.
 const MAX_GENERATIONS: u32 = 16;
@@ -77,6 +79,8 @@ pub struct Prepared {
     pub id: SubmissionId,
     /// The parties' private parts, not sealed yet.
     private: [Zeroizing<Vec<u8>>; 3],
+    /// The private half of the public part's withdrawal key, if it was made here.
+    withdrawal: Option<WithdrawalKey>,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -88,11 +92,11 @@ impl std::fmt::Debug for Prepared {
 impl Prepared {
     /// A submission from its parts, however they were made: the parties judge it.
     pub fn from_parts(public: PublicPart, private: [Zeroizing<Vec<u8>>; 3]) -> Self {
-        Self { id: public.id(), public, private }
+        Self { id: public.id(), public, private, withdrawal: None }
     }
 }
 
-/// A submission that all three parties accepted: the content of a receipt file.
+/// A submission that all three parties accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Submitted {
     /// The submission.
@@ -103,6 +107,9 @@ pub struct Submitted {
     pub state: &'static str,
     /// The parties' receipts, verified, in party order.
     pub receipts: Vec<Receipt>,
+    /// What withdraws it again; none if the submission was not made by [`prepare`].
+    #[serde(skip)]
+    pub withdrawal: Option<WithdrawalKey>,
 }
 
 /// A presentation that fits a survey, with what opens its columns. `Debug` shows no secret.
@@ -168,36 +175,60 @@ pub fn prepare(
         .iter()
         .map(|o| ColumnWitness { bytes: o.bytes.clone(), blinder: o.blinder.clone() })
         .collect();
-    let mut public =
-        PublicPart { survey: survey.id(), presentation: presentation.to_vec(), share_hashes: Vec::new() };
-    let seed = proof_seed(survey.id(), presentation, &opened.openings, generation)?;
+    let secrets = ProviderSecrets::of(survey.id(), presentation, &opened.openings)?;
+    let withdrawal = secrets.withdrawal_key()?;
+    let mut public = PublicPart {
+        survey: survey.id(),
+        withdrawal_key: withdrawal.signing_key()?.public(),
+        presentation: presentation.to_vec(),
+        share_hashes: Vec::new(),
+    };
+    let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
-    let proven = prove(&opened.statement, &witness, &public.proof_context(), &seed, &mut progress)
+    let context = public.proof_context();
+    let proven = prove_on(&Cores::all(), &opened.statement, &witness, &context, &seed, &mut progress)
         .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
-    Ok(Prepared::from_parts(public, proven.private))
+    Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
 }
 
-/// The seed of all the proof's randomness: HKDF-SHA256 of the blinders, which are uniform, known to the provider
-/// alone and fresh for each notarization. Everything that the proof depends on is in `info` or the salt, so one
-/// seed never serves two different proofs, whose masks would then cancel.
-fn proof_seed(
+/// Everything random in a submission comes from here: HKDF-SHA256 of the commitments' blinders, which are uniform, known
+/// to the provider alone and fresh for each notarization. So the same files give the same submission on every run.
+struct ProviderSecrets {
+    key: Prk,
     survey: SurveyId,
-    presentation: &[u8],
-    openings: &[Opening],
-    generation: u32,
-) -> Result<Zeroizing<[u8; 32]>, Error> {
-    let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
-    let salt = format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
-    let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
-    let hash = sha256(&[presentation]);
-    let generation = generation.to_le_bytes();
-    let info: [&[u8]; 3] = [survey.as_ref(), &hash, &generation];
-    let mut seed = Zeroizing::new([0; 32]);
-    key.expand(&info, HKDF_SHA256)
-        .and_then(|okm| okm.fill(seed.as_mut_slice()))
-        .map_err(|_| KeyError::Invalid("a seed of HKDF's own length"))?;
-    Ok(seed)
+    presentation: [u8; 32],
+}
+
+impl ProviderSecrets {
+    fn of(survey: SurveyId, presentation: &[u8], openings: &[Opening]) -> Result<Self, Error> {
+        let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
+        let salt =
+            format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
+        let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
+        Ok(Self { key, survey, presentation: sha256(&[presentation]) })
+    }
+
+    /// The seed of all the proof's randomness. Everything that the proof depends on is in `info` or the salt, so one
+    /// seed never serves two different proofs, whose masks would then cancel.
+    fn proof_seed(&self, generation: u32) -> Result<Zeroizing<[u8; 32]>, Error> {
+        self.expand(&[self.survey.as_ref(), &self.presentation, &generation.to_le_bytes()])
+    }
+
+    /// The key that withdraws the submission: the same for all generations, since at most one of them is accepted.
+    fn withdrawal_key(&self) -> Result<WithdrawalKey, Error> {
+        let info: [&[u8]; 3] = [self.survey.as_ref(), &self.presentation, b"tercet withdrawal key v1"];
+        Ok(WithdrawalKey::from_seed(self.expand(&info)?))
+    }
+
+    fn expand(&self, info: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>, Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        self.key
+            .expand(info, HKDF_SHA256)
+            .and_then(|okm| okm.fill(seed.as_mut_slice()))
+            .map_err(|_| KeyError::Invalid("a seed of HKDF's own length"))?;
+        Ok(seed)
+    }
 }
 
 /// Checks, proves, uploads and waits for the three receipts.
@@ -238,13 +269,13 @@ pub async fn upload(
         tickets += 1;
         let admission = match coordinator.admit(&prepared.public).await {
             Ok(Admitted::Ticket(admission)) => admission,
-            Ok(Admitted::Known(status)) => return known(deployment, id, status),
+            Ok(Admitted::Known(status)) => return known(deployment, prepared, status),
             Err(Error::Refused { problem, .. }) if is_spent(&problem) => return Err(Error::Spent { id }),
             Err(e) => break e,
         };
         check_ticket(deployment, id, &admission)?;
         match deliver_all(coordinator, deployment, prepared, &admission, options, on_event).await {
-            Ok(receipts) => return accepted(deployment, id, receipts),
+            Ok(receipts) => return accepted(deployment, prepared, receipts),
             Err(Error::Refused { problem, .. })
                 if problem.known() == Some(ProblemKind::TicketInvalid) && tickets < MAX_TICKETS =>
             {
@@ -259,7 +290,7 @@ pub async fn upload(
     // A party's answer may have got lost although all three accepted: the coordinator collects receipts too.
     match coordinator.submission(id).await {
         Ok(SubmissionStatus { state: SubmissionState::Accepted { receipts }, .. }) => {
-            accepted(deployment, id, receipts)
+            accepted(deployment, prepared, receipts)
         }
         _ => Err(Error::Unconfirmed { id, cause: Box::new(error) }),
     }
@@ -281,18 +312,22 @@ fn is_spent(problem: &Problem) -> bool {
     problem.known() == Some(ProblemKind::Incomplete)
 }
 
-fn known(deployment: &Deployment, id: SubmissionId, status: SubmissionStatus) -> Result<Submitted, Error> {
+fn known(deployment: &Deployment, prepared: &Prepared, status: SubmissionStatus) -> Result<Submitted, Error> {
+    let id = prepared.id;
     if status.submission != id {
         return Err(Error::bad_answer(COORDINATOR, "it answered about another submission"));
     }
     match status.state {
-        SubmissionState::Accepted { receipts } => accepted(deployment, id, receipts),
+        SubmissionState::Accepted { receipts } => accepted(deployment, prepared, receipts),
         // Ended for good, but not for anything that is wrong with the value.
         SubmissionState::Rejected { problem } if is_spent(&problem) || problem.is_transient() => {
             Err(Error::Spent { id })
         }
         SubmissionState::Rejected { problem } => {
             Err(Error::Refused { from: decider(deployment, &problem), problem: Box::new(problem) })
+        }
+        SubmissionState::Withdrawn { .. } => {
+            Err(Error::Refused { from: COORDINATOR.into(), problem: Box::new(withdrawn()) })
         }
         SubmissionState::Pending => {
             let cause = Error::TimedOut("the coordinator calls it pending but gave no ticket".into());
@@ -301,18 +336,29 @@ fn known(deployment: &Deployment, id: SubmissionId, status: SubmissionStatus) ->
     }
 }
 
+fn withdrawn() -> Problem {
+    let detail = "it was erased as its provider wished, and cannot be sent again";
+    Problem::new(ProblemKind::Withdrawn, detail)
+}
+
 fn decider(deployment: &Deployment, problem: &Problem) -> String {
     problem.party.map_or_else(|| COORDINATOR.into(), |p| deployment.party_name(usize::from(p)))
 }
 
 fn accepted(
     deployment: &Deployment,
-    id: SubmissionId,
+    prepared: &Prepared,
     mut receipts: Vec<Receipt>,
 ) -> Result<Submitted, Error> {
     receipts.sort_by_key(|r| r.party);
-    deployment.verify_receipts(id, &receipts)?;
-    Ok(Submitted { submission: id, survey: deployment.survey.id(), state: "accepted", receipts })
+    deployment.verify_receipts(prepared.id, &receipts)?;
+    Ok(Submitted {
+        submission: prepared.id,
+        survey: deployment.survey.id(),
+        state: "accepted",
+        receipts,
+        withdrawal: prepared.withdrawal.clone(),
+    })
 }
 
 /// Parties would refuse a wrong ticket; saying so here names the one at fault.
@@ -423,6 +469,9 @@ async fn deliver(
             }
             SubmissionState::Rejected { problem } => {
                 return Err(Error::Refused { from, problem: Box::new(problem) });
+            }
+            SubmissionState::Withdrawn { .. } => {
+                return Err(Error::Refused { from, problem: Box::new(withdrawn()) });
             }
             SubmissionState::Pending => {}
         }

@@ -41,6 +41,7 @@ impl Checked {
         let m = &self.manifest;
         let s = &m.survey;
         let mut out = format!("{} ({})\n", s.title, s.name);
+        let missing = s.missing_about();
         let mut line = |label: &str, text: String| {
             out.push_str(format!("{label:<14}{text}").trim_end());
             out.push('\n');
@@ -51,6 +52,23 @@ impl Checked {
                 line(if i == 0 { "parties" } else { "" }, key.to_string());
             }
             line("engine", engine.to_string());
+        }
+        for (label, text) in [
+            ("owner", &s.owner),
+            ("contact", &s.contact),
+            ("purpose", &s.purpose),
+            ("retention", &s.retention),
+        ] {
+            if let Some(text) = text {
+                line(label, text.clone());
+            }
+        }
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            line(
+                "",
+                format!("WARNING: [survey] does not say {missing}: providers are told so before they agree"),
+            );
         }
         let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
         line("data fetched", format!("between {} and {}", time(s.opens), time(s.closes)));
@@ -85,7 +103,7 @@ impl Checked {
             "second proof",
             match s.resubmission {
                 Resubmission::Reject => "is refused".into(),
-                Resubmission::Replace => "replaces the first".into(),
+                Resubmission::Replace => "replaces the first, while that waits to be counted".into(),
             },
         );
         for c in &m.columns {
@@ -118,9 +136,6 @@ impl Checked {
         for c in &m.categories {
             line("category", format!("{}: one of {}", c.name, c.values.join(", ")));
             line("", format!("hidden between {} and {}", c.prefix, c.suffix));
-            if c.values.iter().any(|v| v.len() != c.values[0].len()) {
-                line("", "WARNING: a text's length is public, and these have different ones".into());
-            }
         }
         for f in &m.fields {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
@@ -128,14 +143,39 @@ impl Checked {
             line("", format!("revealed between {} and {}", f.prefix, f.suffix));
         }
         line("statistics", s.statistics.join(", "));
+        let schedule = m.schedule();
         line(
-            "released",
-            format!("over {} submissions or more, differing by {} or more", s.smallest_set(), s.min_new),
+            "counted",
+            format!(
+                "in groups of {} or more that are never split, every {}",
+                s.min_new,
+                words(schedule.every)
+            ),
         );
-        if let Some(budget) = s.budget {
-            line("", format!("at most {budget} times in all"));
+        if !m.fields.is_empty() {
+            line("", format!("a rare combination of fields gives up one after {}", words(schedule.patience)));
+        }
+        line(
+            "shown",
+            format!("answers about {} people or more; two answers may tell of {}", s.min_cohort, s.min_new),
+        );
+        for (i, note) in m.order_notes().into_iter().enumerate() {
+            line(if i == 0 { "in order" } else { "" }, note);
+        }
+        for warning in m.warnings() {
+            line("WARNING", warning);
         }
         out
+    }
+}
+
+/// A duration in its largest whole unit.
+fn words(seconds: u64) -> String {
+    let units = [("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
+    let (name, of) = units.into_iter().find(|(_, of)| seconds.is_multiple_of(*of)).unwrap_or(("seconds", 1));
+    match seconds / of {
+        1 => name.trim_end_matches('s').to_owned(),
+        n => format!("{n} {name}"),
     }
 }
 
@@ -148,7 +188,15 @@ fn decimal(value: u64, scale: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::decimal;
+    use super::{decimal, words};
+
+    #[test]
+    fn durations_have_their_largest_whole_unit() {
+        assert_eq!(
+            [86_400, 90_000, 345_600, 60, 61].map(words),
+            ["day", "25 hours", "4 days", "minute", "61 seconds"]
+        );
+    }
 
     #[test]
     fn decimals_are_exact() {

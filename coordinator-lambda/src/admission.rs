@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tercet_mpc::ShareHashes;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
-use tercet_protocol::ids::{Nullifier, SubmissionId, SurveyId};
+use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Ticket};
 
 use crate::api::invocation::RequestToken;
@@ -112,9 +112,10 @@ impl Coordinator {
         if let Some(outcome) = self.seen_before(id).await? {
             return Ok(outcome);
         }
+        let withdrawal_key = public.withdrawal_key;
         let nullifier = verify(Arc::clone(&survey), public).await?;
         self.limit("identity", &format!("{}#{nullifier}", survey.id()), limits.identity, report).await?;
-        self.enter(&survey, id, nullifier).await
+        self.enter(&survey, id, nullifier, withdrawal_key).await
     }
 
     /// The answer to a submission that is in the table; none if it is not, or may be tried again.
@@ -128,6 +129,10 @@ impl Coordinator {
             RecordState::Accepted => Ok(Some(Outcome::Accepted(status(record)))),
             RecordState::Rejected { retryable: true, .. } => Ok(None),
             RecordState::Rejected { problem, .. } => Err(problem.into()),
+            RecordState::Withdrawn { .. } => refuse(
+                ProblemKind::Withdrawn,
+                "it was erased as its provider wished, and cannot be sent again",
+            ),
         }
     }
 
@@ -158,6 +163,7 @@ impl Coordinator {
         survey: &Survey,
         id: SubmissionId,
         nullifier: Nullifier,
+        withdrawal_key: PublicKey,
     ) -> Result<Outcome, Error> {
         let limits = &self.config.limits;
         for _ in 0..ROUNDS {
@@ -166,6 +172,7 @@ impl Coordinator {
                 submission: id,
                 survey: survey.id(),
                 nullifier,
+                withdrawal_key,
                 expires,
                 replace: survey.replaces(),
                 max_unfinished: limits.max_unfinished,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -39,7 +40,7 @@ const OTHER_KEYS: [&str; 10] = [
     "settle_seconds",
     "query_seconds",
     "party_timeout_ms",
-    "query_wait_seconds",
+    "refresh_seconds",
     "request_timeout_ms",
     "statistics_max_age",
     "trusted_proxies",
@@ -93,10 +94,10 @@ pub struct Config {
     /// Longest wait for one answer of a party, in milliseconds.
     #[serde(default = "party_timeout_ms")]
     pub party_timeout_ms: u64,
-    /// Longest time for which an answer about a running query is held back for its end, in seconds. A function is paid
-    /// for while it waits, and each look at a query is paid for too.
-    #[serde(default = "query_wait_seconds")]
-    pub query_wait_seconds: u64,
+    /// How often the local server looks for new release points, in seconds. Without it never: on Lambda the function
+    /// `refresh` runs on a schedule.
+    #[serde(default)]
+    pub refresh_seconds: Option<NonZeroU64>,
     /// Longest time one request may take, in milliseconds.
     #[serde(default = "request_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -126,9 +127,6 @@ fn query_seconds() -> u64 {
 fn party_timeout_ms() -> u64 {
     3_000
 }
-fn query_wait_seconds() -> u64 {
-    1
-}
 fn request_timeout_ms() -> u64 {
     25_000
 }
@@ -157,6 +155,9 @@ pub struct Limits {
     pub survey: Rate,
     /// Admissions of one identity.
     pub identity: Rate,
+    /// Questions about one survey that were not asked before at its newest release point, from everybody: each is
+    /// computed by the parties and kept for a day.
+    pub questions: Rate,
     /// Submissions of one survey that are admitted and not decided.
     pub max_unfinished: u32,
     /// Over how many counters `max_unfinished` is spread. More of them let more admissions happen at once.
@@ -170,6 +171,7 @@ impl Default for Limits {
             status: Rate { burst: 120, per_second: 10.0 },
             survey: Rate { burst: 600, per_second: 300.0 },
             identity: Rate { burst: 10, per_second: 0.1 },
+            questions: Rate { burst: 60, per_second: 0.5 },
             max_unfinished: 5_000,
             unfinished_shards: 8,
         }
@@ -184,6 +186,7 @@ struct LimitsSection {
     status: RateSection,
     survey: RateSection,
     identity: RateSection,
+    questions: RateSection,
     max_unfinished: Option<u32>,
     unfinished_shards: Option<u16>,
 }
@@ -212,6 +215,7 @@ impl From<LimitsSection> for Limits {
             status: s.status.over(d.status),
             survey: s.survey.over(d.survey),
             identity: s.identity.over(d.identity),
+            questions: s.questions.over(d.questions),
             max_unfinished: s.max_unfinished.unwrap_or(d.max_unfinished),
             unfinished_shards: s.unfinished_shards.unwrap_or(d.unfinished_shards),
         }
@@ -316,9 +320,13 @@ impl Config {
             return Err(crate::secrets::one_place());
         }
         let l = &self.limits;
-        for (key, rate) in
-            [("address", l.address), ("status", l.status), ("survey", l.survey), ("identity", l.identity)]
-        {
+        for (key, rate) in [
+            ("address", l.address),
+            ("status", l.status),
+            ("survey", l.survey),
+            ("identity", l.identity),
+            ("questions", l.questions),
+        ] {
             if rate.burst == 0 || rate.burst > 1_000_000 {
                 return Err(invalid(&format!("limits.{key}.burst"), "must be 1 to 1000000"));
             }
@@ -339,7 +347,6 @@ impl Config {
         range("settle_seconds", self.settle_seconds, 0, 3_600)?;
         range("query_seconds", self.query_seconds, 1, 86_400)?;
         range("party_timeout_ms", self.party_timeout_ms, 1, 60_000)?;
-        range("query_wait_seconds", self.query_wait_seconds, 0, 20)?;
         range("request_timeout_ms", self.request_timeout_ms, 100, 900_000)?;
         range("statistics_max_age", self.statistics_max_age, 0, 86_400)
     }

@@ -16,10 +16,12 @@ pub mod metrics;
 mod notaries;
 pub mod parties;
 pub mod queries;
+pub mod releases;
 pub mod secrets;
 pub mod settle;
 pub mod store;
 pub mod surveys;
+pub mod withdrawals;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;

@@ -16,9 +16,6 @@ use serde_json::json;
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
-/// How long a scheduled refresh waits for one survey's parties.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
-
 /// The coordinator of a Tercet deployment: admits submissions, limits rates, hands queries to the three parties
 /// and serves what they release. Never holds a share.
 #[derive(Debug, Parser)]
@@ -43,7 +40,7 @@ enum Function {
     /// Serve the HTTP API.
     #[default]
     Api,
-    /// Ask the parties for every open survey's statistics and publish what they release.
+    /// Publish the statistics of every survey's new release points.
     Refresh,
     /// Bring submissions whose ticket has ended to an end.
     Reap,
@@ -93,7 +90,7 @@ async fn once(function: Function, coordinator: &Coordinator) -> anyhow::Result<s
         Function::Api => anyhow::bail!("the API is not a scheduled function"),
         Function::Reap => Ok(json!(reap(coordinator).await?)),
         Function::Refresh => {
-            let done = refresh(coordinator, REFRESH_PATIENCE).await?;
+            let done = refresh(coordinator).await?;
             Ok(done.iter().map(|(survey, did)| (survey.to_string(), json!(did))).collect())
         }
     }
@@ -105,11 +102,24 @@ async fn serve(listen: SocketAddr, coordinator: Arc<Coordinator>) -> anyhow::Res
         .await
         .with_context(|| format!("cannot listen on {listen}: is another program using it?"))?;
     let address = listener.local_addr()?;
+    if let Some(every) = coordinator.config.refresh_seconds.map(|s| Duration::from_secs(s.get())) {
+        tokio::spawn(refresh_every(Arc::clone(&coordinator), every));
+    }
     let app = api::router(coordinator).into_make_service_with_connect_info::<SocketAddr>();
     println!("listening http://{address}");
     std::io::stdout().flush()?;
     tracing::info!(%address, "listening");
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await.context("the server ended")
+}
+
+/// What a schedule does on Lambda.
+async fn refresh_every(coordinator: Arc<Coordinator>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if let Err(error) = refresh(&coordinator).await {
+            tracing::error!(%error, "looking for new release points failed");
+        }
+    }
 }
 
 async fn stopped() {

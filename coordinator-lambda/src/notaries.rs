@@ -3,7 +3,7 @@
 //! A notary cannot tell a flood from many providers; the coordinator's rates do it for both. The ticket names no
 //! provider and no submission, and nothing of it is kept: coordinator and notary cannot join what they know by it.
 
-use tercet_protocol::ids::{PublicKey, SurveyId, TicketNonce};
+use tercet_protocol::ids::{Nonce, PublicKey, SurveyId};
 use tercet_protocol::keys::random;
 use tercet_protocol::notary::{NotaryTicket, TICKET_SECONDS};
 
@@ -24,7 +24,7 @@ impl Coordinator {
         let limits = &self.config.limits;
         self.limit("address", address, limits.address, report).await?;
         self.limit("survey", &survey.to_string(), limits.survey, report).await?;
-        let nonce = TicketNonce(random().map_err(|_| Error::Randomness)?);
+        let nonce = Nonce(random().map_err(|_| Error::Randomness)?);
         // A few seconds less than notaries allow, so that clocks need not agree exactly.
         let expires = self.clock.seconds() + TICKET_SECONDS - 10;
         Ok(NotaryTicket::issue(&self.key, survey, notary, nonce, expires))

@@ -4,11 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tercet_protocol::api::{PREFER, PartyQuery, Problem, QueryStatus, SubmissionStatus};
-use tercet_protocol::ids::{QueryId, SubmissionId};
+use tercet_protocol::api::{PartySurveyStatus, Problem, QueryStatus, ReleaseNow, SubmissionStatus};
+use tercet_protocol::ids::{QueryId, SubmissionId, SurveyId};
+use tercet_protocol::query_ticket::QueryTicket;
+use tercet_protocol::result::SignedResult;
+use tercet_protocol::survey::MAX_RESULT;
+use tercet_protocol::withdrawal::Withdrawal;
 
-/// Largest answer read from a party, in bytes: a result with every statistic of 16 columns is far smaller.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// Largest answer read from a party, in bytes: a result as long as the table keeps, and what surrounds it.
+const MAX_ANSWER: usize = MAX_RESULT - 4096;
+/// Longest wait for a release point or an erasure that all three parties have to agree on.
+const AGREEMENT: Duration = Duration::from_secs(15);
 /// Longest text of a party's problem that is passed on, in bytes.
 const MAX_DETAIL: usize = 1_000;
 
@@ -26,7 +32,10 @@ pub enum PartyError {
     /// It refused.
     #[error("refused: {0}")]
     Refused(Box<Problem>),
-    /// The answer is too long or not of the expected form.
+    /// The answer is too long.
+    #[error("answered with more than {0} bytes")]
+    TooLarge(usize),
+    /// The answer is not of the expected form.
     #[error("answered something unreadable: {0}")]
     Unreadable(String),
 }
@@ -35,7 +44,6 @@ pub enum PartyError {
 #[derive(Debug, Clone)]
 pub struct Parties {
     http: reqwest::Client,
-    timeout: Duration,
 }
 
 impl Parties {
@@ -56,7 +64,7 @@ impl Parties {
             .user_agent(concat!("tercet-coordinator/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ClientError(e.to_string()))?;
-        Ok(Self { http, timeout })
+        Ok(Self { http })
     }
 
     /// A submission's status at a party; none if the party does not know it.
@@ -68,19 +76,30 @@ impl Parties {
         self.answer(self.http.get(format!("{party}/v1/submissions/{id}"))).await
     }
 
-    /// A query's status at a party, which may take `wait` seconds longer for its end; none if the party does not know it.
-    pub async fn query(
+    /// How far a party is with a survey; none if it does not run it.
+    pub async fn survey(&self, party: &str, id: SurveyId) -> Result<Option<PartySurveyStatus>, PartyError> {
+        self.answer(self.http.get(format!("{party}/v1/surveys/{id}"))).await
+    }
+
+    /// The signed statistics of a release point; none if the party does not have them.
+    pub async fn release(
         &self,
         party: &str,
-        id: QueryId,
-        wait: u64,
-    ) -> Result<Option<QueryStatus>, PartyError> {
-        let mut request = self.http.get(format!("{party}/v1/queries/{id}"));
-        if wait > 0 {
-            let patience = self.timeout + Duration::from_secs(wait);
-            request = request.header(PREFER, format!("wait={wait}")).timeout(patience);
-        }
-        self.answer(request).await
+        id: SurveyId,
+        number: u64,
+    ) -> Result<Option<SignedResult>, PartyError> {
+        self.answer(self.http.get(format!("{party}/v1/surveys/{id}/releases/{number}/statistics"))).await
+    }
+
+    /// Asks a party of a development deployment to lead a release point now.
+    pub async fn release_now(&self, party: &str, id: SurveyId) -> Result<ReleaseNow, PartyError> {
+        let request = self.http.post(format!("{party}/v1/surveys/{id}/releases")).timeout(AGREEMENT);
+        self.known(request).await
+    }
+
+    /// A query's status at a party; none if the party does not know it.
+    pub async fn query(&self, party: &str, id: QueryId) -> Result<Option<QueryStatus>, PartyError> {
+        self.answer(self.http.get(format!("{party}/v1/queries/{id}"))).await
     }
 
     /// Hands a query to the party that leads it. Sending it again changes nothing.
@@ -88,9 +107,24 @@ impl Parties {
         &self,
         party: &str,
         id: QueryId,
-        query: &PartyQuery,
+        ticket: &QueryTicket,
     ) -> Result<QueryStatus, PartyError> {
-        let sent = self.answer(self.http.put(format!("{party}/v1/queries/{id}")).json(query)).await?;
+        self.known(self.http.put(format!("{party}/v1/queries/{id}")).json(ticket)).await
+    }
+
+    /// Hands a provider's wish to leave to a party. Sending it again changes nothing.
+    pub async fn withdraw(
+        &self,
+        party: &str,
+        withdrawal: &Withdrawal,
+    ) -> Result<Option<SubmissionStatus>, PartyError> {
+        let url = format!("{party}/v1/submissions/{}/withdraw", withdrawal.submission);
+        self.answer(self.http.post(url).json(withdrawal).timeout(AGREEMENT)).await
+    }
+
+    /// The JSON body of a success; "not found" is no answer.
+    async fn known<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, PartyError> {
+        let sent = self.answer(request).await?;
         sent.ok_or_else(|| PartyError::Unreadable("it does not know the address".into()))
     }
 
@@ -105,7 +139,7 @@ impl Parties {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(PartyError::Unreadable(format!("more than {MAX_ANSWER} bytes")));
+                return Err(PartyError::TooLarge(MAX_ANSWER));
             }
             body.extend_from_slice(&chunk);
         }

@@ -1,10 +1,14 @@
-//! Queries: handing them to the parties, verifying what comes back, publishing it.
+//! Questions beyond the published statistics: each in its one canonical form, computed once for each release point.
+//!
+//! What the survey's rules refuse is refused here, before anything is written or sent. A question that was answered is
+//! served from the table. Only a new one costs the parties something: it needs a place in the survey's rate of new
+//! questions, and goes to the leading party with a ticket.
 
-use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
-use tercet_protocol::filter::Filter;
-use tercet_protocol::ids::{QueryId, SurveyId};
+use tercet_protocol::api::{Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
+use tercet_protocol::ids::{Nonce, QueryId, SurveyId};
+use tercet_protocol::keys::random;
+use tercet_protocol::query_ticket::{QueryTicket, Question, QuestionError};
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::statistic;
 
 use crate::admission::RateReport;
 use crate::coordinator::Coordinator;
@@ -14,26 +18,14 @@ use crate::store::queries::{QueryOutcome, QueryRecord};
 use crate::surveys::Survey;
 
 /// The party that leads a query: the first in the survey's order.
-const LEADER: u8 = 0;
-/// Most statistics in one request.
-const MAX_STATISTICS: usize = 64;
-/// How long a query can be read, in seconds.
-const KEEP_SECONDS: u64 = 7 * 86_400;
-
-/// Which exchange with the leading party about a query it is.
-#[derive(Debug, Clone, Copy)]
-pub enum Asking {
-    /// The first: it cannot know it yet.
-    First,
-    /// A later one.
-    Again {
-        /// Seconds that it may take longer, for the query's end.
-        wait: u64,
-    },
-}
+pub(crate) const LEADER: u8 = 0;
+/// How long an answer can be read, in seconds.
+const KEEP_ANSWER: u64 = 86_400;
+/// How long it can be read that a question failed, in seconds.
+const KEEP_REFUSAL: u64 = 600;
 
 impl Coordinator {
-    /// Checks, limits, enters and hands over a query; the status is already final if the parties refuse at once.
+    /// Answers a question from the table, or hands it to the parties.
     pub async fn ask(
         &self,
         survey: SurveyId,
@@ -42,171 +34,228 @@ impl Coordinator {
         report: &mut RateReport,
     ) -> Result<QueryStatus, Error> {
         let survey = self.survey(survey)?;
-        let statistics = permitted(&survey, request.statistics)?;
-        if let Err(problem) = request.filter.check(survey.descriptor.manifest()) {
-            return refuse(ProblemKind::Malformed, problem);
-        }
+        let manifest = survey.descriptor.manifest();
+        let question = Question::of(manifest, &request.statistics, request.filter).map_err(refused)?;
         let limits = &self.config.limits;
         self.limit("address", address, limits.address, report).await?;
         self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
-        // Named after the request: an invocation that runs twice asks once.
-        let record = self.new_query(&survey, QueryId(report.token.0), statistics, request.filter).await?;
-        self.progress(record, Asking::First).await.map(status)
-    }
-
-    /// Enters the query `query` about `statistics` of the rows that `filter` selects.
-    pub(crate) async fn new_query(
-        &self,
-        survey: &Survey,
-        query: QueryId,
-        statistics: Vec<String>,
-        filter: Filter,
-    ) -> Result<QueryRecord, Error> {
-        let asked_at = self.clock.seconds();
-        let record = QueryRecord { query, survey: survey.id(), statistics, filter, asked_at, outcome: None };
-        self.store.create_query(&record, asked_at + KEEP_SECONDS).await?;
-        Ok(record)
-    }
-
-    /// Where a query stands, asking the leading party if it is running, and waiting so many seconds for its end, but no
-    /// longer than the configuration lets.
-    pub async fn query_status(&self, id: QueryId, wait: u64) -> Result<QueryStatus, Error> {
-        match self.store.query(id, self.clock.seconds()).await? {
+        let newest = self.newest(&survey).await?;
+        if question == Question::listed(manifest) {
+            let query = question.id(survey.id(), newest.point.number);
+            let result = self.signed_statistics(&newest).await?;
+            return Ok(QueryStatus { query, state: QueryState::Done { result } });
+        }
+        match self.ask_at(&survey, newest.point.number, &question, report).await? {
+            Some(status) => Ok(status),
+            // The parties are further than what is published here.
             None => {
-                refuse(ProblemKind::NotFound, "no query with this id was asked here in the last seven days")
-            }
-            Some(record) => {
-                let wait = wait.min(self.config.query_wait_seconds);
-                self.progress(record, Asking::Again { wait }).await.map(status)
+                self.fetch_releases(&survey).await?;
+                let newer = self.newest(&survey).await?.point.number;
+                match self.ask_at(&survey, newer, &question, report).await? {
+                    Some(status) => Ok(status),
+                    None => Err(moved_on().into()),
+                }
             }
         }
     }
 
-    /// Brings a running query forward by one exchange with the leading party.
-    pub async fn progress(&self, mut record: QueryRecord, asking: Asking) -> Result<QueryRecord, Error> {
+    /// Asks about one release point. None: the parties have a newer one.
+    async fn ask_at(
+        &self,
+        survey: &Survey,
+        release: u64,
+        question: &Question,
+        report: &mut RateReport,
+    ) -> Result<Option<QueryStatus>, Error> {
+        let id = question.id(survey.id(), release);
+        let now = self.clock.seconds();
+        if let Some(record) = self.store.query(id, now).await? {
+            match &record.outcome {
+                Some(QueryOutcome::Refused(problem)) if problem.is_transient() => {}
+                Some(QueryOutcome::Refused(problem)) => return Err(problem.clone().into()),
+                Some(QueryOutcome::Done(_)) | None => return Ok(Some(status(record))),
+            }
+        }
+        self.limit("questions", &survey.id().to_string(), self.config.limits.questions, report).await?;
+        let record = QueryRecord {
+            query: id,
+            survey: survey.id(),
+            release,
+            question: question.clone(),
+            asked_at: now,
+            outcome: None,
+        };
+        let answer = match self.hand_over(survey, &record).await {
+            Err(PartyError::Refused(problem)) if is_old(&problem) => return Ok(None),
+            // Refused before anything was computed: nothing is written.
+            Err(PartyError::Refused(problem)) => {
+                return Err(passed_on(*problem, LEADER).unwrap_or_else(given_up).into());
+            }
+            Err(e) => {
+                tracing::warn!(query = %id, party = LEADER, error = %e, "the leading party took no question");
+                return Err(given_up().into());
+            }
+            Ok(answer) => answer,
+        };
+        self.store.create_query(&record, now, now + self.config.query_seconds + KEEP_REFUSAL).await?;
+        self.conclude(survey, record, Some(answer)).await.map(status).map(Some)
+    }
+
+    /// Hands a question to the leading party with a ticket. Sending it again changes nothing.
+    async fn hand_over(&self, survey: &Survey, record: &QueryRecord) -> Result<QueryStatus, PartyError> {
+        let nonce = Nonce(random().map_err(|e| PartyError::Unreachable(e.to_string()))?);
+        let expires = self.clock.seconds() + self.config.ticket_seconds;
+        let ticket = QueryTicket::issue(
+            &self.key,
+            record.survey,
+            record.release,
+            record.question.clone(),
+            expires,
+            nonce,
+        );
+        self.parties.put_query(&survey.party_urls[usize::from(LEADER)], record.query, &ticket).await
+    }
+
+    /// Where a question stands, asking the leading party once if it is being computed.
+    pub async fn query_status(&self, id: QueryId) -> Result<QueryStatus, Error> {
+        match self.store.query(id, self.clock.seconds()).await? {
+            None => refuse(ProblemKind::NotFound, "no question with this id was asked here lately: ask it"),
+            Some(record) => self.progress(record).await.map(status),
+        }
+    }
+
+    /// Brings a running question forward by one exchange with the leading party.
+    pub async fn progress(&self, record: QueryRecord) -> Result<QueryRecord, Error> {
         if record.outcome.is_some() {
             return Ok(record);
         }
         // A survey that is no longer configured has no parties to ask.
         let Some(survey) = self.deployment.survey(record.survey).cloned() else { return Ok(record) };
-        let id = record.query;
         let party = &survey.party_urls[usize::from(LEADER)];
-        let known = match asking {
-            Asking::First => Ok(None),
-            Asking::Again { wait } => self.parties.query(party, id, wait).await,
-        };
-        let answer = match known {
+        let answer = match self.parties.query(party, record.query).await {
             Ok(Some(status)) => Ok(status),
-            // New to it, or it was restarted.
-            Ok(None) => {
-                let query = PartyQuery {
-                    survey: record.survey,
-                    statistics: record.statistics.clone(),
-                    filter: record.filter.clone(),
-                };
-                self.parties.put_query(party, id, &query).await
-            }
+            // It was restarted.
+            Ok(None) => self.hand_over(&survey, &record).await,
             Err(e) => Err(e),
         };
-        let outcome = match answer {
-            Ok(status) => self.read(&survey, &record, status),
+        match answer {
+            Ok(answer) => self.conclude(&survey, record, Some(answer)).await,
+            Err(PartyError::Refused(problem)) if is_old(&problem) => self.end(record, moved_on()).await,
+            Err(PartyError::TooLarge(max)) => {
+                let detail = format!("the parties' answer has more than {max} bytes: ask for less at a time");
+                self.end(record, Problem::new(ProblemKind::ResultTooLarge, detail)).await
+            }
             Err(PartyError::Refused(problem)) if !problem.is_transient() => {
-                passed_on(*problem, LEADER).map(QueryOutcome::Refused)
+                let problem = passed_on(*problem, LEADER).unwrap_or_else(given_up);
+                self.end(record, problem).await
             }
             Err(e) => {
-                tracing::warn!(query = %id, party = LEADER, error = %e, "the leading party gave no answer about a query");
-                None
+                tracing::warn!(query = %record.query, party = LEADER, error = %e, "the leading party gave no answer about a question");
+                self.conclude(&survey, record, None).await
             }
-        };
-        let overdue = self.clock.seconds() >= record.asked_at.saturating_add(self.config.query_seconds);
-        let outcome = outcome.or_else(|| overdue.then(|| QueryOutcome::Refused(given_up())));
-        let Some(outcome) = outcome else { return Ok(record) };
-        if !self.store.finish_query(id, &outcome).await? {
-            // Another instance was faster: its outcome stands.
-            return Ok(self.store.query(id, self.clock.seconds()).await?.unwrap_or(record));
         }
-        // What is published is about everybody.
-        if let QueryOutcome::Done(result) = &outcome
-            && result.result.filter.is_empty()
-        {
-            let published = self.store.publish(result).await?;
-            tracing::info!(query = %id, height = result.result.height, published, "statistics released");
+    }
+
+    /// Ends a question if the party's answer says so, or if it was asked too long ago.
+    async fn conclude(
+        &self,
+        survey: &Survey,
+        record: QueryRecord,
+        answer: Option<QueryStatus>,
+    ) -> Result<QueryRecord, Error> {
+        let outcome = answer.and_then(|answer| read(survey, &record, answer));
+        let overdue = self.clock.seconds() >= record.asked_at.saturating_add(self.config.query_seconds);
+        match outcome {
+            Some(outcome) => self.finish(record, outcome).await,
+            None if overdue => self.end(record, given_up()).await,
+            None => Ok(record),
+        }
+    }
+
+    async fn end(&self, record: QueryRecord, problem: Problem) -> Result<QueryRecord, Error> {
+        self.finish(record, QueryOutcome::Refused(problem)).await
+    }
+
+    async fn finish(&self, mut record: QueryRecord, outcome: QueryOutcome) -> Result<QueryRecord, Error> {
+        let now = self.clock.seconds();
+        let keep = match outcome {
+            QueryOutcome::Done(_) => KEEP_ANSWER,
+            QueryOutcome::Refused(_) => KEEP_REFUSAL,
+        };
+        if !self.store.finish_query(record.query, &outcome, now + keep).await? {
+            // Another instance was faster: its outcome stands.
+            return Ok(self.store.query(record.query, now).await?.unwrap_or(record));
         }
         record.outcome = Some(outcome);
         Ok(record)
     }
+}
 
-    /// A party's answer as an outcome; none while it computes or when the answer cannot be believed.
-    fn read(&self, survey: &Survey, record: &QueryRecord, status: QueryStatus) -> Option<QueryOutcome> {
-        if status.query != record.query {
-            tracing::warn!(query = %record.query, party = LEADER, "a party answered about another query");
-            return None;
-        }
-        match status.state {
-            QueryState::Running => None,
-            QueryState::Refused { problem } => passed_on(problem, LEADER).map(QueryOutcome::Refused),
-            QueryState::Done { result } => match believable(survey, record, &result) {
-                Ok(()) => Some(QueryOutcome::Done(Box::new(result))),
-                Err(why) => {
-                    tracing::error!(query = %record.query, party = LEADER, why, "a party's result is not stored");
-                    None
-                }
-            },
-        }
+/// A party's answer as an outcome; none while it computes or when the answer cannot be believed.
+fn read(survey: &Survey, record: &QueryRecord, answer: QueryStatus) -> Option<QueryOutcome> {
+    if answer.query != record.query {
+        tracing::warn!(query = %record.query, party = LEADER, "a party answered about another question");
+        return None;
+    }
+    match answer.state {
+        QueryState::Running => None,
+        QueryState::Refused { problem } => passed_on(problem, LEADER).map(QueryOutcome::Refused),
+        QueryState::Done { result } => match believable(survey, record.release, &record.question, &result) {
+            Ok(()) => Some(QueryOutcome::Done(Box::new(result))),
+            Err(why) => {
+                tracing::error!(query = %record.query, party = LEADER, why, "a party's result is not stored");
+                None
+            }
+        },
     }
 }
 
-/// Whether a result answers this query and all three parties signed it.
-fn believable(survey: &Survey, record: &QueryRecord, result: &SignedResult) -> Result<(), String> {
-    let released = &result.result;
-    if released.survey != record.survey || released.query != record.query {
-        return Err("it is about another query".into());
+/// Whether a result answers this question at this release point and all three parties signed it.
+pub(crate) fn believable(
+    survey: &Survey,
+    release: u64,
+    question: &Question,
+    result: &SignedResult,
+) -> Result<(), String> {
+    let answered = &result.result;
+    if answered.survey != survey.id() || answered.query != question.id(survey.id(), release) {
+        return Err("it answers another question".into());
     }
-    if released.filter != record.filter {
+    if answered.release.number != release {
+        return Err("it is about another release point".into());
+    }
+    if answered.filter != question.filter {
         return Err("it is about other rows".into());
     }
-    let asked = |name: &String| record.statistics.contains(name);
-    if !released.statistics.iter().all(|s| asked(&s.statistic)) {
+    if !answered.statistics.iter().all(|s| question.statistics.contains(&s.statistic)) {
         return Err("it has a statistic that was not asked for".into());
     }
-    if let Some(name) =
-        record.statistics.iter().find(|n| !released.statistics.iter().any(|s| s.statistic == **n))
-    {
+    let given = |name: &&String| answered.statistics.iter().any(|s| s.statistic == **name);
+    if let Some(name) = question.statistics.iter().find(|name| !given(name)) {
         return Err(format!("it lacks {name}"));
     }
     result.verify(survey.descriptor.parties()).map_err(|e| e.to_string())
 }
 
-/// The names asked for, each once and in its usual spelling; none: all that the survey lists with their parameters.
-fn permitted(survey: &Survey, names: Vec<String>) -> Result<Vec<String>, Error> {
-    let manifest = survey.descriptor.manifest();
-    if names.is_empty() {
-        let all = survey.statistics();
-        let listed = survey.listed().join(", ");
-        return match all.is_empty() {
-            false => Ok(all),
-            true => refuse(
-                ProblemKind::Malformed,
-                format!("name the statistics, with parameters, out of: {listed}"),
-            ),
-        };
-    }
-    if names.len() > MAX_STATISTICS {
-        return refuse(ProblemKind::Malformed, format!("ask for at most {MAX_STATISTICS} statistics"));
-    }
-    let mut wanted: Vec<String> = Vec::with_capacity(names.len());
-    for name in names {
-        let Some(asked) = statistic::permitted(manifest, &name).map(|a| a.to_string()) else {
-            let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-            let released = survey.listed().join(", ");
-            let detail = format!("the survey does not release \"{shown}\"; it releases: {released}");
-            return refuse(ProblemKind::StatisticNotPermitted, detail);
-        };
-        if !wanted.contains(&asked) {
-            wanted.push(asked);
-        }
-    }
-    Ok(wanted)
+fn refused(e: QuestionError) -> Problem {
+    let kind = match e {
+        QuestionError::NotReleased { .. } => ProblemKind::StatisticNotPermitted,
+        QuestionError::Filter(_)
+        | QuestionError::Empty(_)
+        | QuestionError::TooMany
+        | QuestionError::Spelling(_) => ProblemKind::Malformed,
+    };
+    Problem::new(kind, e.to_string())
+}
+
+/// Whether a party refuses a ticket because it has a newer release point.
+fn is_old(problem: &Problem) -> bool {
+    problem.known() == Some(ProblemKind::TicketInvalid) && problem.rule.as_deref() == Some("release")
+}
+
+fn moved_on() -> Problem {
+    let detail = "a new release point came while the question was being answered: ask again";
+    Problem::new(ProblemKind::Busy, detail).retry_after(2)
 }
 
 fn given_up() -> Problem {

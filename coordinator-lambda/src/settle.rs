@@ -191,7 +191,7 @@ impl Coordinator {
             return View::Silent;
         }
         match status.state {
-            SubmissionState::Pending => View::Pending,
+            SubmissionState::Pending | SubmissionState::Withdrawn { .. } => View::Pending,
             SubmissionState::Rejected { problem } => match passed_on(problem, party) {
                 Some(problem) => View::Rejected(problem),
                 None => View::Silent,
@@ -222,6 +222,7 @@ pub fn status(record: SubmissionRecord) -> SubmissionStatus {
             SubmissionState::Accepted { receipts: record.receipts.into_iter().flatten().collect() }
         }
         RecordState::Rejected { problem, .. } => SubmissionState::Rejected { problem },
+        RecordState::Withdrawn { receipts } => SubmissionState::Withdrawn { receipts },
     };
     SubmissionStatus { submission: record.submission, survey: record.survey, state }
 }

@@ -33,16 +33,6 @@ impl Survey {
     pub fn replaces(&self) -> bool {
         self.descriptor.manifest().survey.resubmission == Resubmission::Replace
     }
-
-    /// Names of the statistics that are released when none is named.
-    pub fn statistics(&self) -> Vec<String> {
-        self.descriptor.manifest().statistics().iter().map(ToString::to_string).collect()
-    }
-
-    /// What the survey lists: statistics, and families of them with any parameters.
-    pub fn listed(&self) -> &[String] {
-        &self.descriptor.manifest().survey.statistics
-    }
 }
 
 /// What is wrong with the deployment's files.

@@ -7,18 +7,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tercet_mpc::statistics::{Permit, Statistic};
 use tercet_protocol::api::{
-    Admission, FederationInfo, PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryRequest, QueryState,
-    QueryStatus, SubmissionState, SubmissionStatus, SurveySummary,
+    Admission, FederationInfo, PartySurveyStatus, Problem, ProblemKind, QueryRequest, QueryState,
+    QueryStatus, ReleaseList, SubmissionState, SubmissionStatus, SurveySummary,
 };
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{
-    EngineDigest, EntryHash, Nullifier, PublicKey, QueryId, SealingKey, Signature, SubmissionId, SurveyId,
+    Commitment, EngineDigest, EntryHash, Nonce, Nullifier, PublicKey, QueryId, SealingKey, Signature,
+    SubmissionId, SurveyId,
 };
-use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
+use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
+use tercet_protocol::query_ticket::{QueryTicket, Question};
+use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{Fraction, PartValue, ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::{Receipt, Ticket};
 use tercet_protocol::survey::PROTOCOL_VERSION;
+use tercet_protocol::withdrawal::Withdrawal;
 use tlsn_verifier::NotaryKey;
 
 use crate::fixtures::{KEYS, parties};
@@ -55,7 +59,9 @@ pub fn api(data: &[u8]) {
     body::<Ticket>(data);
     body::<Receipt>(data).iter().for_each(check_receipt);
     body::<QueryRequest>(data);
-    body::<PartyQuery>(data);
+    body::<QueryTicket>(data);
+    body::<Withdrawal>(data);
+    body::<ReleaseList>(data);
     body::<Vec<SurveySummary>>(data);
     body::<PartySurveyStatus>(data);
     if let Some(info) = body::<FederationInfo>(data) {
@@ -101,13 +107,26 @@ pub fn api_seeds() -> Vec<Vec<u8>> {
         json(&Ticket::issue(&KEYS[0], survey, submission, 7)),
         json(&receipt()),
         json(&QueryRequest { statistics: vec!["mean".into()], filter: filter() }),
-        json(&PartyQuery { survey, statistics: vec!["count".into()], filter: filter() }),
+        json(&QueryTicket::issue(
+            &KEYS[0],
+            survey,
+            1,
+            Question { statistics: ["count".to_owned()].into(), filter: filter() },
+            7,
+            Nonce([8; 16]),
+        )),
+        json(&Withdrawal::sign(&KEYS[0], survey, submission)),
+        json(&ReleaseList {
+            survey,
+            releases: vec![ReleasePoint { number: 1, time: 6, rows: 2, units: 1, erased_rows: 0 }],
+        }),
         json(&[SurveySummary { id: survey, name: "a".into(), title: "A \"b\" \u{e9}".into() }]),
         json(&PartySurveyStatus {
             survey,
             height: 1,
             head: EntryHash([5; 32]),
             submissions: 2,
+            release: 1,
             party: 0,
             engine: EngineDigest([7; 32]),
         }),
@@ -141,12 +160,17 @@ pub fn entry() -> CommittedEntry {
         nullifier: Nullifier([i; 32]),
         replaces,
         fields: Vec::new(),
+        rows: [Commitment([i; 32]); 3],
+        withdrawal_key: PublicKey([i; 32]),
     };
     let entry = LogEntry {
         survey: SURVEY,
         height: 1,
         previous: EntryHash([0; 32]),
-        accepted: vec![accepted(8, None), accepted(9, Some(SubmissionId([7; 32])))],
+        at: 1_000,
+        body: EntryBody::Batch {
+            accepted: vec![accepted(8, None), accepted(9, Some(SubmissionId([7; 32])))],
+        },
     };
     let votes = KEYS.each_ref().map(|key| entry.sign(key));
     CommittedEntry { entry, votes }
@@ -174,9 +198,7 @@ fn signed_result() -> SignedResult {
         unit: "ETH".into(),
         value: Some("1.5".into()),
         exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
-        submissions: None,
-        noise: Vec::new(),
-        parts: Vec::new(),
+        ..StatisticValue::default()
     };
     let group = PartValue { label: "DE".into(), submissions: Some(2), ..PartValue::default() };
     let grouped = StatisticValue { statistic: "mean@country".into(), parts: vec![group], ..mean.clone() };
@@ -185,11 +207,12 @@ fn signed_result() -> SignedResult {
     let result = ReleasedStatistics {
         survey: SURVEY,
         query: QueryId([3; 16]),
+        release: ReleasePoint { number: 1, time: 6, rows: 2, units: 1, erased_rows: 0 },
         height: 1,
         head: EntryHash([5; 32]),
         filter: filter(),
         submissions: 2,
-        released_at: 6,
+        not_told_apart: Some(1),
         statistics: vec![mean, undefined, grouped, counted],
     };
     let signatures = KEYS.each_ref().map(|key| result.sign(key));

@@ -118,7 +118,8 @@ pub fn private_part(data: &[u8]) {
     let Some(private) = PrivatePart::decode(party, &HONEST.layout, data) else { return };
     assert_eq!(private.encode()[..], *data);
     let honest = *data == HONEST.proven.private[party.index()][..];
-    assert_eq!(private.shares(&HONEST.layout, &HONEST.proven.public).is_ok(), honest);
+    let shares = private.shares(&HONEST.statement, &HONEST.layout, &CTX, &HONEST.proven.public);
+    assert_eq!(shares.is_ok(), honest);
 }
 
 pub fn private_part_seeds() -> Vec<Vec<u8>> {

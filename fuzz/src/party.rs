@@ -75,7 +75,7 @@ pub fn segment(data: &[u8]) {
     for row in (0..rows).take(64) {
         assert_eq!(segment.row(row).unwrap(), &segment.shares()[row * width..][..width]);
     }
-    assert_eq!(segment.row(rows), None);
+    assert_eq!((segment.row(rows), segment.keys(rows)), (None, None));
 }
 
 pub fn segment_seeds() -> Vec<Vec<u8>> {
@@ -83,7 +83,10 @@ pub fn segment_seeds() -> Vec<Vec<u8>> {
         .map(|(rows, lanes)| {
             let ids = vec![SubmissionId([1; 32]); rows];
             let shares = Zeroizing::new(vec![5; rows * lanes as usize * LANE_BYTES]);
-            Segment::new(ids, lanes, shares).unwrap().encode(&ENTRY).to_vec()
+            Segment::new(ids, lanes, shares, Zeroizing::new(vec![6; rows * 64]))
+                .unwrap()
+                .encode(&ENTRY)
+                .to_vec()
         })
         .to_vec()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::OpeningKey;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, open_private, seal_private};
 
@@ -13,6 +13,7 @@ const SUBMISSION: SubmissionId = SubmissionId([6; 32]);
 fn honest() -> PublicPart {
     PublicPart {
         survey: fixtures::SURVEY.id(),
+        withdrawal_key: PublicKey([4; 32]),
         presentation: fixtures::vector("cohort/provider00/presentation.bin"),
         share_hashes: vec![3; 128],
     }

@@ -53,7 +53,7 @@ fn main() {
             let private = &proven.private[party.index()];
             let examine = || {
                 let part = PrivatePart::decode(party, &layout, private)?;
-                let shares = part.shares(&layout, &proven.public).ok()?;
+                let shares = part.shares(&statement, &layout, &ctx, &proven.public).ok()?;
                 let c = challenges(&statement, &ctx, &proven.public, layout.log_rows);
                 Some(open(&statement, &layout, &c, [&shares[0], &shares[1]]))
             };
@@ -66,10 +66,17 @@ fn main() {
         }
         let c = challenges(&statement, &ctx, &proven.public, layout.log_rows);
         let part = || PrivatePart::decode(PartyId::P1, &layout, &proven.private[1]);
-        let Some(Ok(shares)) = part().map(|p| p.shares(&layout, &proven.public)) else { return };
+        let Some(Ok(shares)) = part().map(|p| p.shares(&statement, &layout, &ctx, &proven.public)) else {
+            return;
+        };
         println!(
             "{name}   of it shares        {:8.1} us",
-            time(200, || drop(black_box(part().map(|p| p.shares(&layout, &proven.public)))))
+            time(200, || drop(black_box(part().map(|p| p.shares(
+                &statement,
+                &layout,
+                &ctx,
+                &proven.public
+            )))))
         );
         println!(
             "{name}   of it circuit, open {:8.1} us",

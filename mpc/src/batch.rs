@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::PartyId;
 use crate::net::{Abort, Session, Step, Transport, status_byte};
-use crate::proof::{Challenges, Opening, PrivatePart, Reject, ShareHashes, challenges, check, open};
+use crate::proof::{Challenges, Opening, PrivatePart, Reject, Share, ShareHashes, challenges, check, open};
 use crate::sharing::{Replicated, Ring, RingShare};
 use crate::statement::{Layout, Statement};
+use crate::{PartyId, mutant};
 
 /// One submission as one party has it.
 pub struct Item<'a> {
@@ -33,18 +33,27 @@ impl fmt::Debug for Item<'_> {
 /// One party's shares of an accepted submission's lanes. Only [`verify_batch`] makes it, so whoever has one has a
 /// submission whose proof the three parties checked together.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Accepted(Vec<RingShare>);
+pub struct Accepted {
+    lanes: Vec<RingShare>,
+    row_keys: [[u8; 32]; 2],
+}
 
 impl Accepted {
     /// The shares, in the order of [`Statement::lanes`].
     pub fn lanes(&self) -> &[RingShare] {
-        &self.0
+        &self.lanes
+    }
+
+    /// The keys of the commitments to the own and the next share's rows ([`ShareHashes::rows`]), to be stored with them:
+    /// by them a party that lacks a row sees that it is given the right one.
+    pub fn row_keys(&self) -> &[[u8; 32]; 2] {
+        &self.row_keys
     }
 }
 
 impl fmt::Debug for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Accepted({} lanes)", self.0.len())
+        write!(f, "Accepted({} lanes)", self.lanes.len())
     }
 }
 
@@ -68,7 +77,29 @@ struct Local {
     challenges: Challenges,
     /// Of its own share and the next.
     openings: [Opening; 2],
-    lanes: Vec<RingShare>,
+    accepted: Accepted,
+}
+
+/// Checks one party's private part alone, without the two others: its form and length, that it is of this submission, and
+/// all commitments of what is in it. What passes is not proven yet ([`verify_batch`] does that), but nothing that the
+/// provider sends can take its place.
+///
+/// # Errors
+/// The reason for which [`verify_batch`] would refuse it.
+pub fn check_private(party: PartyId, item: &Item<'_>) -> Result<(), Reject> {
+    open_private(party, item, &item.statement.layout()).map(drop)
+}
+
+/// A party's two shares and the keys of their rows' commitments.
+fn open_private(
+    party: PartyId,
+    item: &Item<'_>,
+    layout: &Layout,
+) -> Result<([Share; 2], [[u8; 32]; 2]), Reject> {
+    let bytes = item.private.ok_or(Reject::MissingPrivate)?;
+    let private = PrivatePart::decode(party, layout, bytes).ok_or(Reject::MalformedPrivate)?;
+    let row_keys = private.row_keys();
+    Ok((private.shares(item.statement, layout, item.ctx, item.public)?, row_keys))
 }
 
 /// Checks a batch with the two other parties, in one exchange.
@@ -105,6 +136,12 @@ pub fn verify_batch(
             to_prev.extend(round.item_hash(i, party.next().index(), &buffer));
         }
     }
+    if mutant!("lie-batch-opening") {
+        to_next.iter_mut().skip(32 + items.len()).for_each(|byte| *byte ^= 1);
+    }
+    if mutant!("lie-batch-vouching") {
+        to_prev.iter_mut().skip(32 + items.len()).for_each(|byte| *byte ^= 1);
+    }
     let [from_next, from_prev] = session.exchange(net, &round, &to_next, &to_prev)?;
     let head = to_next.get(..32).unwrap_or_default();
     let mut next = Received::parse(party.next(), &from_next, head, items.len())?;
@@ -118,6 +155,7 @@ pub fn verify_batch(
         let vector = prev.take(i, Opening::bytes(&layout))?;
         if let (Some(hash), Some(vector)) = (hash, vector)
             && *hash != round.item_hash(i, party.prev().index(), vector)
+            && !mutant!("batch-opening-not-checked")
         {
             return Err(Abort::Inconsistent { step, item: i });
         }
@@ -142,22 +180,20 @@ pub fn verify_batch(
 
 fn examine(party: PartyId, item: &Item<'_>, layouts: &mut Layouts) -> Result<Local, Reject> {
     let layout = layouts.of(item.statement);
-    let bytes = item.private.ok_or(Reject::MissingPrivate)?;
-    let private = PrivatePart::decode(party, &layout, bytes).ok_or(Reject::MalformedPrivate)?;
-    let shares = private.shares(&layout, item.public)?;
+    let (shares, row_keys) = open_private(party, item, &layout)?;
     let challenges = challenges(item.statement, item.ctx, item.public, layout.log_rows);
     let openings = open(item.statement, &layout, &challenges, [&shares[0], &shares[1]]);
     let [own, next] = shares.each_ref().map(|s| s.lanes(&layout));
     let lanes = own.zip(next).map(|(own, next)| Replicated { own: Ring(own), next: Ring(next) }).collect();
-    Ok(Local { layout, challenges, openings, lanes })
+    Ok(Local { layout, challenges, openings, accepted: Accepted { lanes, row_keys } })
 }
 
 fn conclude(local: Local, third: &[u8], party: PartyId) -> Result<Verdict, Abort> {
-    let Local { layout, challenges, openings: [own, next], lanes } = local;
+    let Local { layout, challenges, openings: [own, next], accepted } = local;
     let malformed = Abort::Malformed { peer: party.prev(), step: Step::ProofOpening };
     let third = Opening::decode(&layout, third).ok_or(malformed)?;
     Ok(match check(&layout, &challenges, [&own, &next, &third]) {
-        Ok(()) => Verdict::Accepted(Accepted(lanes)),
+        Ok(()) => Verdict::Accepted(accepted),
         Err(reason) => Verdict::Rejected { by: None, reason },
     })
 }
@@ -168,8 +204,14 @@ fn batch_digest(items: &[Item<'_>]) -> [u8; 32] {
     hasher.update(&(items.len() as u64).to_le_bytes());
     for item in items {
         let statement = item.statement.encode();
-        hasher.update(&(statement.len() as u64).to_le_bytes());
-        hasher.update(&statement).update(item.ctx).update(&item.public.encode());
+        if !mutant!("batch-digest-without-statement") {
+            hasher.update(&(statement.len() as u64).to_le_bytes());
+            hasher.update(&statement);
+        }
+        hasher.update(item.ctx);
+        if !mutant!("batch-digest-without-hashes") {
+            hasher.update(&item.public.encode());
+        }
     }
     *hasher.finalize().as_bytes()
 }
@@ -200,7 +242,9 @@ impl<'a> Received<'a> {
             return Err(Abort::Disagreement { peer, step });
         }
         let (statuses, rest) = rest.split_at_checked(items).ok_or(malformed.clone())?;
-        if statuses.iter().any(|s| *s != 0 && Reject::from_u8(*s).is_none()) {
+        // What only the joint check can know, no peer says of itself.
+        let known = |s: u8| s == 0 || Reject::from_u8(s).is_some_and(Reject::alone);
+        if !statuses.iter().all(|s| known(*s)) && !mutant!("unknown-status-accepted") {
             return Err(malformed);
         }
         Ok(Self { peer, statuses, rest })

@@ -45,6 +45,8 @@ impl<const N: usize> Default for Words<N> {
     }
 }
 
+impl<const N: usize> zeroize::DefaultIsZeroes for Words<N> {}
+
 impl<const N: usize> Words<N> {
     #[inline(always)]
     fn map(self, f: impl Fn(u64) -> u64) -> Self {

@@ -111,6 +111,8 @@ const fn mul(a: u128, b: u128) -> u128 {
     reduce(low ^ (middle << 64), high ^ (middle >> 64))
 }
 
+impl zeroize::DefaultIsZeroes for Gf128 {}
+
 impl Mul for Gf128 {
     type Output = Self;
     fn mul(self, other: Self) -> Self {

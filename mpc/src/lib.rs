@@ -22,18 +22,24 @@ pub mod order;
 mod party;
 pub mod proof;
 pub mod prss;
+pub mod rows;
 pub mod sharing;
 pub mod statement;
 pub mod statistics;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 
-pub use batch::{Accepted, Item, Verdict, verify_batch};
+pub use batch::{Accepted, Item, Verdict, check_private, verify_batch};
 pub use net::{Abort, Cost, Peer, Session, Step, Transport};
 pub use party::PartyId;
-pub use proof::{ColumnWitness, Progress, ProveError, Proven, Reject, ShareHashes, prove};
+pub use proof::{
+    ColumnWitness, HandshakeSecret, OneCore, Progress, ProveError, Proven, Reject, ShareHashes, Workers,
+    prove, prove_on, prove_session,
+};
 pub use sharing::{RingShare, open_sums, sum_rows};
-pub use statement::{Column, Condition, Format, HashAlg, Output, Statement, Term};
+pub use statement::{Binding, Column, Condition, Format, HashAlg, Output, Statement, Term};
+
+use tercet_mutants::mutant;
 
 /// The version of everything here that two machines must agree on: circuits, encodings, transcripts, frames.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::proof::Reject;
-use crate::{PROTOCOL_VERSION, PartyId};
+use crate::{PROTOCOL_VERSION, PartyId, mutant};
 
 /// A neighbour of the party that speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -225,7 +225,7 @@ impl Session {
 
     /// Begins the next exchange. Until it has succeeded the session counts as closed.
     pub(crate) fn begin(&mut self, step: Step) -> Result<Round, Abort> {
-        if self.closed || self.open > 0 {
+        if (self.closed || self.open > 0) && !mutant!("session-goes-on-after-an-abort") {
             return Err(Abort::Closed { step });
         }
         Ok(self.next(step))
@@ -304,12 +304,20 @@ impl Session {
     ) -> Result<Vec<u8>, Abort> {
         let party = self.party;
         let round = self.begin(step)?;
-        let vouched = round.item_hash(0, party.next().index(), next);
-        let [from_next, third] = self.exchange(net, &round, own, &vouched)?;
-        if third.len() != own.len() {
+        let mut own = Vec::from(own);
+        let mut vouched = round.item_hash(0, party.next().index(), next);
+        if mutant!("lie-opening") {
+            own.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+        }
+        if mutant!("lie-vouching") {
+            vouched[0] ^= 1;
+        }
+        let [from_next, third] = self.exchange(net, &round, &own, &vouched)?;
+        if third.len() != own.len() && !mutant!("third-share-of-any-length") {
             return Err(Abort::Malformed { peer: party.prev(), step });
         }
-        if from_next != round.item_hash(0, party.prev().index(), &third) {
+        let holds = from_next == round.item_hash(0, party.prev().index(), &third);
+        if !holds && !mutant!("opened-share-not-checked") {
             return Err(Abort::Inconsistent { step, item: 0 });
         }
         self.complete(round);
@@ -350,9 +358,16 @@ impl Round {
     pub fn item_hash(&self, item: usize, share: usize, data: &[u8]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.session);
         hasher.update(b"tercet-mpc v1 item");
-        hasher.update(&self.number.to_le_bytes());
-        hasher.update(&[self.step as u8, share as u8]);
-        hasher.update(&(item as u64).to_le_bytes());
+        if !mutant!("item-hash-without-number") {
+            hasher.update(&self.number.to_le_bytes());
+        }
+        hasher.update(&[self.step as u8]);
+        if !mutant!("item-hash-without-share") {
+            hasher.update(&[share as u8]);
+        }
+        if !mutant!("item-hash-without-item") {
+            hasher.update(&(item as u64).to_le_bytes());
+        }
         *hasher.update(data).finalize().as_bytes()
     }
 }
@@ -361,3 +376,6 @@ impl Round {
 pub(crate) fn status_byte(status: Option<Reject>) -> u8 {
     status.map_or(0, |r| r as u8)
 }
+
+#[cfg(test)]
+mod tests;

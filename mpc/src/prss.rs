@@ -14,7 +14,7 @@ use crate::compute::KeyStream;
 use crate::net::Step;
 use crate::proof::Transcript;
 use crate::sharing::{Replicated, Shareable};
-use crate::{PROTOCOL_VERSION, PartyId};
+use crate::{PROTOCOL_VERSION, PartyId, mutant};
 
 /// Everything a session's keys depend on besides the pairs' secrets. The same at all three parties.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,11 @@ impl SessionKeys {
         }
         let key = |index: PartyId, secret: &[u8; 32]| {
             let mut t = Transcript::new("tercet-mpc v1 session key");
-            t.absorb("pair secret", secret).absorb("key", &[index as u8]).absorb("session", &context.session);
+            t.absorb("pair secret", secret);
+            if !mutant!("session-key-without-index") {
+                t.absorb("key", &[index as u8]);
+            }
+            t.absorb("session", &context.session);
             t.absorb("survey", &context.survey).absorb("engine", &context.engine);
             for p in PartyId::ALL {
                 t.absorb("party", &context.parties[p.index()]).absorb("nonce", &context.nonces[p.index()]);
@@ -224,6 +228,17 @@ mod tests {
         let mut swapped = context();
         swapped.parties.swap(0, 1);
         assert!(first(&swapped)[0].own != base[0].own);
+    }
+
+    /// One secret in two places gives two keys: the pairs' streams are unrelated whatever the pairs' secrets are.
+    #[test]
+    fn a_key_is_of_its_index() {
+        let own = |p: PartyId| {
+            let keys = SessionKeys::derive(p, &[10; 32], &[11; 32], &context()).unwrap();
+            Prss::new(keys).random::<blake3::OutputReader, Xor>(Step::OpenSums, 1)[0].own.0
+        };
+        let [a, b, c] = PartyId::ALL.map(own);
+        assert!(a != b && b != c && a != c);
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use alloc::vec::Vec;
 
 mod encoding;
+pub mod session;
 
 use crate::circuit;
 use crate::decimal::{DecimalError, Excess, is_decimal, parse_decimal};
 use crate::fixed;
+pub use session::{Session, SessionError};
 
 /// Most columns of one statement.
 pub const MAX_COLUMNS: usize = 16;
 /// Most outputs of one statement.
-pub const MAX_OUTPUTS: usize = 128;
+pub const MAX_OUTPUTS: usize = 192;
 /// Longest value, in bytes.
 pub const MAX_VALUE_BYTES: u8 = 64;
 /// Most decimal places.
@@ -19,7 +21,7 @@ pub const MAX_SCALE: u8 = 18;
 /// Most bits of a column's magnitude.
 pub const MAX_BITS: u8 = 63;
 /// Most values of a category.
-pub const MAX_CATEGORIES: usize = 16;
+pub const MAX_CATEGORIES: usize = 64;
 /// Bytes of the blinder that follows the value under the hash.
 pub const BLINDER_BYTES: usize = 16;
 /// Rows that a sum over lanes may have without wrapping: 2^32.
@@ -37,17 +39,31 @@ pub enum HashAlg {
     Keccak256 = 3,
 }
 
-/// One committed text: a number, or one of some values.
+/// One text that is not shown: a number, or one of some values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Column {
-    /// Hash of the commitment.
-    pub alg: HashAlg,
-    /// Length of the text in bytes, 1 to [`MAX_VALUE_BYTES`]; public, as the committed range is.
+    /// Length of the text in bytes, 1 to [`MAX_VALUE_BYTES`] (0 if it is absent); public, as its place is.
     pub length: u8,
     /// What the text may be.
     pub format: Format,
-    /// `H(text || blinder)`.
-    pub commitment: [u8; 32],
+    /// What ties the text to the evidence.
+    pub binding: Binding,
+}
+
+/// What ties a column's text to the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Binding {
+    /// `H(text || blinder)`, attested.
+    Hash {
+        /// The hash.
+        alg: HashAlg,
+        /// Its value.
+        commitment: [u8; 32],
+    },
+    /// The text stands, encrypted, in the statement's session ([`session::Run::Column`]).
+    Keystream,
+    /// The evidence shows that there is no text: a number that may be missing is missing, another one is zero.
+    Absent,
 }
 
 /// What a column's text may be.
@@ -83,7 +99,14 @@ impl Column {
         commitment: [u8; 32],
     ) -> Self {
         let format = Format::Number(Number { scale, bits, excess, missing: None });
-        Self { alg, length, format, commitment }
+        Self { length, format, binding: Binding::Hash { alg, commitment } }
+    }
+
+    /// Replaces the hash that the text is bound to; does nothing if it is bound otherwise.
+    pub fn rebind(&mut self, new: [u8; 32]) {
+        if let Binding::Hash { commitment, .. } = &mut self.binding {
+            *commitment = new;
+        }
     }
 }
 
@@ -184,6 +207,9 @@ pub enum Condition {
     Present(u8),
     /// The category column has its value of this index.
     Is(u8, u8),
+    /// The column has a value, and its integer is below this edge, whose magnitude is below 2^bits. Only of the number
+    /// one: the differences of such outputs are the counts of a histogram's bins.
+    Below(u8, i64),
 }
 
 impl Term {
@@ -302,6 +328,13 @@ pub enum StatementError {
         /// What they must be.
         problem: &'static str,
     },
+    /// A column is bound to something that this kind of statement does not have, or has none of the values that it
+    /// must have.
+    #[error("column {0} cannot have this binding in this statement")]
+    Binding(usize),
+    /// The session cannot be proven.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The encoding is not one of ours.
     #[error("the statement's encoding is malformed")]
     Encoding,
@@ -312,6 +345,7 @@ pub enum StatementError {
 pub struct Statement {
     columns: Vec<Column>,
     outputs: Vec<Output>,
+    session: Option<Session>,
 }
 
 impl Column {
@@ -322,7 +356,13 @@ impl Column {
         };
         let wrong = |problem| Err(StatementError::Texts { column, problem });
         let text = |t: &[u8]| !t.is_empty() && t.len() <= usize::from(MAX_VALUE_BYTES);
-        check("length", self.length, 1, MAX_VALUE_BYTES)?;
+        match self.binding {
+            Binding::Absent if !matches!(self.format, Format::Number(_)) => {
+                return Err(StatementError::Binding(column));
+            }
+            Binding::Absent => check("length", self.length, 0, 0)?,
+            Binding::Hash { .. } | Binding::Keystream => check("length", self.length, 1, MAX_VALUE_BYTES)?,
+        }
         match &self.format {
             Format::Number(number) => {
                 check("scale", number.scale, 0, MAX_SCALE)?;
@@ -336,7 +376,7 @@ impl Column {
             }
             Format::Category(values) => {
                 if !(2..=MAX_CATEGORIES).contains(&values.len()) || !values.iter().all(|v| text(v)) {
-                    return wrong("a category has 2 to 16 values of 1 to 64 bytes");
+                    return wrong("a category has 2 to 64 values of 1 to 64 bytes");
                 }
                 let distinct = values.iter().enumerate().all(|(i, v)| !values[..i].contains(v));
                 if distinct { Ok(()) } else { wrong("a category has each value once") }
@@ -346,8 +386,25 @@ impl Column {
 }
 
 impl Statement {
-    /// Checks all parameters.
+    /// A statement about attested hashes. Checks all parameters.
     pub fn new(columns: Vec<Column>, outputs: Vec<Output>) -> Result<Self, StatementError> {
+        Self::checked(columns, outputs, None)
+    }
+
+    /// A statement about a recorded session, in which its columns stand. Checks all parameters.
+    pub fn of_session(
+        columns: Vec<Column>,
+        outputs: Vec<Output>,
+        session: Session,
+    ) -> Result<Self, StatementError> {
+        Self::checked(columns, outputs, Some(session))
+    }
+
+    fn checked(
+        columns: Vec<Column>,
+        outputs: Vec<Output>,
+        session: Option<Session>,
+    ) -> Result<Self, StatementError> {
         if columns.is_empty() || columns.len() > MAX_COLUMNS {
             return Err(StatementError::Columns(columns.len()));
         }
@@ -355,7 +412,16 @@ impl Statement {
             return Err(StatementError::Outputs(outputs.len()));
         }
         columns.iter().enumerate().try_for_each(|(i, c)| c.check(i))?;
-        let this = Self { columns, outputs };
+        let bound = |c: &Column| match c.binding {
+            Binding::Hash { .. } => session.is_none(),
+            Binding::Keystream => session.is_some(),
+            Binding::Absent => true,
+        };
+        if let Some(column) = columns.iter().position(|c| !bound(c)) {
+            return Err(StatementError::Binding(column));
+        }
+        session.iter().try_for_each(|session| session.check(&columns))?;
+        let this = Self { columns, outputs, session };
         for (i, output) in this.outputs.iter().enumerate() {
             if !this.exists(*output) {
                 return Err(StatementError::UnknownColumn(i));
@@ -374,7 +440,7 @@ impl Statement {
         let number = |c: u8| matches!(format(c), Some(Format::Number(_)));
         let optional = |c: u8| format(c).is_some_and(Format::may_be_missing);
         let term = match output.term() {
-            Term::One => matches!(output.condition(), Some(Condition::Is(..))),
+            Term::One => matches!(output.condition(), Some(Condition::Is(..) | Condition::Below(..))),
             Term::Present(c) => optional(c),
             Term::Value(c) | Term::Square(c) | Term::Log(c) | Term::Reciprocal(c) => number(c),
             Term::Product(a, b) => number(a) && number(b) && a != b,
@@ -384,6 +450,9 @@ impl Statement {
             Some(Condition::Present(c)) => {
                 let later = !matches!(output.term(), Term::Present(of) if of > c);
                 optional(c) && later && output.term().columns().all(|of| of != c)
+            }
+            Some(Condition::Below(c, edge)) => {
+                number(c) && output.term() == Term::One && edge.unsigned_abs() >> self.bits(c) == 0
             }
             Some(Condition::Is(c, value)) => {
                 matches!(format(c), Some(Format::Category(values)) if usize::from(value) < values.len())
@@ -395,6 +464,11 @@ impl Statement {
     /// The columns.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// The recorded session in which its columns stand, if it is about one.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 
     /// The outputs.
@@ -435,11 +509,26 @@ impl Statement {
         self.columns.get(usize::from(column)).map_or(0, |c| c.format.bits())
     }
 
-    /// The statement with all commitments zeroed: what sizes depend on.
+    /// The statement with all commitments and bytes of a session zeroed: what sizes depend on.
     pub fn shape(&self) -> Self {
         let mut shape = self.clone();
-        shape.columns.iter_mut().for_each(|c| c.commitment = [0; 32]);
+        for column in &mut shape.columns {
+            if let Binding::Hash { commitment, .. } = &mut column.binding {
+                *commitment = [0; 32];
+            }
+        }
+        shape.session.iter_mut().for_each(Session::blank);
         shape
+    }
+
+    /// Bytes of the circuit's inputs: texts and blinders, or a session's secret.
+    fn input_bytes(&self) -> usize {
+        let of = |c: &Column| match c.binding {
+            Binding::Hash { .. } => usize::from(c.length) + BLINDER_BYTES,
+            Binding::Keystream | Binding::Absent => 0,
+        };
+        let secret = if self.session.is_some() { session::HANDSHAKE_SECRET_BYTES } else { 0 };
+        self.columns.iter().map(of).sum::<usize>() + secret
     }
 
     /// Sizes of the circuit and its proof. Evaluates the circuit once: keep it for statements of one shape.
@@ -471,11 +560,14 @@ pub struct Layout {
     pub lanes: usize,
     /// AND gates (M).
     pub gates: usize,
+    /// Inversions of bytes (two byte gates each).
+    pub inversions: usize,
     /// Wires that must be zero.
     pub zeros: usize,
     /// log2 of the rows n of a column of gates.
     pub log_rows: u32,
-    /// Columns of gates (L), each of n rows.
+    /// Columns (L), each of n rows: those of AND gates, then those of the inversions' first gates, then of their
+    /// second gates.
     pub columns: usize,
 }
 
@@ -486,17 +578,19 @@ impl Layout {
     fn new(statement: &Statement) -> Self {
         let mut counter = circuit::Counter::default();
         circuit::evaluate(&mut counter, statement);
-        let gates = counter.gates;
+        let circuit::Counter { gates, inversions, zeros } = counter;
+        let columns = |d: u32| gates.div_ceil(1 << d) + 2 * inversions.div_ceil(1 << d);
         // The proof has n + 2L + 1 elements.
-        let size = |d: &u32| (1usize << d) + 2 * gates.div_ceil(1 << d);
+        let size = |d: &u32| (1usize << d) + 2 * columns(*d);
         let log_rows = Self::LOG_ROWS.min_by_key(size).unwrap_or(*Self::LOG_ROWS.start());
         Self {
-            input_bytes: statement.columns.iter().map(|c| usize::from(c.length) + BLINDER_BYTES).sum(),
+            input_bytes: statement.input_bytes(),
             lanes: statement.lanes().len(),
             gates,
-            zeros: counter.zeros,
+            inversions,
+            zeros,
             log_rows,
-            columns: gates.div_ceil(1 << log_rows),
+            columns: columns(log_rows),
         }
     }
 
@@ -505,9 +599,19 @@ impl Layout {
         1 << self.log_rows
     }
 
-    /// Bytes of one share of the witness: inputs, one 128-bit word a lane, one bit a gate.
+    /// Columns of AND gates.
+    pub const fn gate_columns(&self) -> usize {
+        self.gates.div_ceil(self.rows())
+    }
+
+    /// Columns of the inversions' first gates, and as many of their second.
+    pub const fn inversion_columns(&self) -> usize {
+        self.inversions.div_ceil(self.rows())
+    }
+
+    /// Bytes of one share of the witness: inputs, one 128-bit word a lane, one bit a gate, eight an inversion.
     pub const fn witness_bytes(&self) -> usize {
-        self.input_bytes + 16 * self.lanes + self.gates.div_ceil(8)
+        self.input_bytes + 16 * self.lanes + self.gates.div_ceil(8) + 8 * self.inversions.div_ceil(8)
     }
 
     /// Field elements of the proof: two masks a column, n values on the coset, the top coefficient.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use tercet_protocol::ids::{PublicKey, SurveyId, TicketNonce};
+use tercet_protocol::ids::{Nonce, PublicKey, SurveyId};
 use tercet_protocol::notary::{NotaryTicket, TICKET_SECONDS};
 
 /// Why a ticket is not taken.
@@ -45,7 +45,7 @@ pub struct Tickets {
     coordinators: Vec<PublicKey>,
     notary: PublicKey,
     /// Nonces of taken tickets with their expiry: bounded, since the coordinator limits what it signs.
-    taken: Mutex<HashMap<TicketNonce, u64>>,
+    taken: Mutex<HashMap<Nonce, u64>>,
 }
 
 impl Tickets {
@@ -88,9 +88,8 @@ mod tests {
         let notary = PublicKey([2; 32]);
         let tickets = Tickets::new(vec![PublicKey([9; 32]), coordinator.public()], notary);
         let survey = SurveyId([3; 32]);
-        let ticket = |nonce, expires| {
-            NotaryTicket::issue(&coordinator, survey, notary, TicketNonce([nonce; 16]), expires)
-        };
+        let ticket =
+            |nonce, expires| NotaryTicket::issue(&coordinator, survey, notary, Nonce([nonce; 16]), expires);
         assert_eq!(tickets.take(&ticket(1, 150), survey, 100), Ok(()));
         assert_eq!(tickets.take(&ticket(1, 150), survey, 100), Err(TicketError::Used));
         // The same nonce under another expiry is the same ticket.
@@ -101,11 +100,10 @@ mod tests {
         assert_eq!(tickets.take(&ticket(2, 150), SurveyId([4; 32]), 100), Err(TicketError::Survey));
         let other = NotaryTicket { notary: PublicKey([7; 32]), ..ticket(2, 150) };
         assert_eq!(tickets.take(&other, survey, 100), Err(TicketError::Signature));
-        let elsewhere =
-            NotaryTicket::issue(&coordinator, survey, PublicKey([7; 32]), TicketNonce([2; 16]), 150);
+        let elsewhere = NotaryTicket::issue(&coordinator, survey, PublicKey([7; 32]), Nonce([2; 16]), 150);
         assert_eq!(tickets.take(&elsewhere, survey, 100), Err(TicketError::Notary));
         let stranger = SigningKey::from_seed(&[5; 32]).unwrap();
-        let forged = NotaryTicket::issue(&stranger, survey, notary, TicketNonce([2; 16]), 150);
+        let forged = NotaryTicket::issue(&stranger, survey, notary, Nonce([2; 16]), 150);
         assert_eq!(tickets.take(&forged, survey, 100), Err(TicketError::Signature));
         // Refused tickets are not used up, and expired nonces are forgotten.
         assert_eq!(tickets.take(&ticket(2, 150), survey, 100), Ok(()));

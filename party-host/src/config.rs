@@ -36,6 +36,9 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// Release points.
+    #[serde(default)]
+    pub releases: ReleasesConfig,
     /// Metrics for CloudWatch; without this section they are at `/metrics` only.
     #[serde(default)]
     pub cloudwatch: Option<CloudWatchConfig>,
@@ -84,6 +87,15 @@ impl Default for BatchConfig {
     fn default() -> Self {
         Self { max: 128, linger_ms: 5, gather_ms: 400 }
     }
+}
+
+/// When people enter the statistics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReleasesConfig {
+    /// Whether this party admits release points that are not due: for development only. In use, the survey's timetable alone
+    /// decides who is counted together.
+    pub any_time: bool,
 }
 
 /// Bounds on memory and time.

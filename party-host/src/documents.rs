@@ -97,10 +97,15 @@ impl DocumentPlace {
             }
             Self::Object { bucket, key } => {
                 let failed = |problem| ConfigError::Object { place: self.to_string(), problem };
-                let got = client(aws).get_object().bucket(bucket).key(key).send().await.map_err(|e| {
-                    failed(explained(e.code(), &DisplayErrorContext(&e).to_string()))
-                })?;
-                if got.content_length().is_some_and(|n| usize::try_from(n).map_or(true, |n| n > MAX_DOCUMENT)) {
+                let got = client(aws)
+                    .get_object()
+                    .bucket(bucket)
+                    .key(key)
+                    .send()
+                    .await
+                    .map_err(|e| failed(explained(e.code(), &DisplayErrorContext(&e).to_string())))?;
+                if got.content_length().is_some_and(|n| usize::try_from(n).map_or(true, |n| n > MAX_DOCUMENT))
+                {
                     return Err(failed(format!("it is larger than {} MiB", MAX_DOCUMENT >> 20)));
                 }
                 let body = got.body.collect().await.map_err(|e| failed(e.to_string()))?;
@@ -158,7 +163,9 @@ fn client(aws: &SdkConfig) -> aws_sdk_s3::Client {
 
 fn explained(code: Option<&str>, problem: &str) -> String {
     match code {
-        Some("NoSuchKey") => "it does not exist: give Terraform the folder of documents, or copy it there".into(),
+        Some("NoSuchKey") => {
+            "it does not exist: give Terraform the folder of documents, or copy it there".into()
+        }
         Some("AccessDenied") => "the party's role may not read it".into(),
         _ => problem.to_owned(),
     }

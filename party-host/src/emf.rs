@@ -46,10 +46,8 @@ struct Writer {
 impl Writer {
     /// The lines for one rendering of all metrics at `now` (Unix time in seconds).
     fn lines(&mut self, rendered: &str, now: u64) -> String {
-        let counters: Vec<&str> = rendered
-            .lines()
-            .filter_map(|l| l.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-            .collect();
+        let counters: Vec<&str> =
+            rendered.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         let mut out = String::new();
         for line in rendered.lines() {
             let Some((name, labels, value)) = sample(line) else { continue };
@@ -70,7 +68,8 @@ impl Writer {
 
     fn document(&self, name: &str, labels: &[(&str, &str)], value: f64, unit: &str, now: u64) -> Value {
         let mut dimensions = vec![json!(["party"])];
-        let mut members = Map::from_iter([("party".to_owned(), json!(self.party)), (name.to_owned(), json!(value))]);
+        let mut members =
+            Map::from_iter([("party".to_owned(), json!(self.party)), (name.to_owned(), json!(value))]);
         if !labels.is_empty() {
             let named = std::iter::once("party").chain(labels.iter().map(|(label, _)| *label));
             dimensions.push(json!(named.collect::<Vec<_>>()));
@@ -111,7 +110,12 @@ mod tests {
     const NAMES: &[&str] = &["tercet_submissions_total", "tercet_log_lag"];
 
     fn writer() -> Writer {
-        Writer { namespace: "Tercet/Party/p0".into(), party: "p0".into(), names: NAMES, before: BTreeMap::new() }
+        Writer {
+            namespace: "Tercet/Party/p0".into(),
+            party: "p0".into(),
+            names: NAMES,
+            before: BTreeMap::new(),
+        }
     }
 
     fn rendered(count: u64) -> String {
@@ -148,7 +152,8 @@ mod tests {
             let document: Value = serde_json::from_str(line).unwrap();
             let directive = &document["_aws"]["CloudWatchMetrics"][0];
             assert_eq!(document["_aws"]["Timestamp"], 1_795_000_000_000_u64);
-            for name in directive["Dimensions"].as_array().unwrap().iter().flat_map(|d| d.as_array().unwrap()) {
+            for name in directive["Dimensions"].as_array().unwrap().iter().flat_map(|d| d.as_array().unwrap())
+            {
                 assert!(document[name.as_str().unwrap()].is_string(), "{name} in {document}");
             }
             for metric in directive["Metrics"].as_array().unwrap() {

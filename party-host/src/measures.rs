@@ -26,8 +26,7 @@ pub const HTTP_REQUESTS: &str = "tercet_http_requests_total";
 pub const HTTP_SECONDS: &str = "tercet_http_request_seconds";
 
 /// The metrics that alarms and the dashboard in Terraform use: what [`crate::emf`] sends to CloudWatch.
-pub const WATCHED: &[&str] =
-    &[SESSIONS_FAILED, SUBMISSIONS, LOG_HEIGHT, LOG_LAG, RELEASES, REFUSALS];
+pub const WATCHED: &[&str] = &[SESSIONS_FAILED, SUBMISSIONS, LOG_HEIGHT, LOG_LAG, RELEASES, REFUSALS];
 
 /// Describes them all to the exporter, and shows counters before they first count: what reads them every minute
 /// would otherwise take the first event for the beginning.

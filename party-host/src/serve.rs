@@ -127,10 +127,7 @@ pub async fn federation(place: &DocumentPlace, aws: &SdkConfig) -> Result<Federa
 }
 
 /// Reads the survey descriptors in a folder.
-pub async fn surveys(
-    folder: &DocumentPlace,
-    aws: &SdkConfig,
-) -> Result<Vec<SurveyDescriptor>, ServeError> {
+pub async fn surveys(folder: &DocumentPlace, aws: &SdkConfig) -> Result<Vec<SurveyDescriptor>, ServeError> {
     let mut surveys = Vec::new();
     for place in folder.list(aws).await? {
         let bytes = place.read(aws).await?;
@@ -183,6 +180,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
             gather: Duration::from_millis(config.batch.gather_ms),
             max_batch: config.batch.max,
             linger: Duration::from_millis(config.batch.linger_ms),
+            releases_any: config.releases.any_time,
         };
         let node = SurveyNode::load(descriptor, parts)
             .await

@@ -12,7 +12,7 @@ mod hash;
 mod memory;
 mod order;
 
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use tercet_mpc::sharing::LANE_BYTES;
@@ -24,7 +24,9 @@ mod bindings {
 }
 
 use bindings::tercet::engine::host;
-use bindings::{Abort, Context, Enough, Guest, Reading, Rejection, Session, Submission, Verdict};
+use bindings::{
+    Abort, AcceptedRow, Context, Enough, Guest, Reading, Rejection, Session, Submission, Verdict,
+};
 
 /// `by` of a rejection that all three parties found together.
 const EVERYBODY: u8 = 255;
@@ -89,8 +91,12 @@ fn stopped(e: tercet_mpc::Abort) -> Abort {
     abort(code, &e.to_string())
 }
 
+fn party_of(index: u8) -> Result<PartyId, Abort> {
+    PartyId::from_index(index.into()).ok_or_else(|| abort("input", "no such party"))
+}
+
 fn open_session(session: &Session) -> Result<tercet_mpc::Session, Abort> {
-    let party = PartyId::from_index(session.party.into()).ok_or_else(|| abort("input", "no such party"))?;
+    let party = party_of(session.party)?;
     let id =
         <[u8; 32]>::try_from(&session.id[..]).map_err(|_| abort("input", "a session id has 32 bytes"))?;
     Ok(tercet_mpc::Session::new(party, id))
@@ -116,6 +122,17 @@ fn parse(submission: &Submission) -> Result<Parsed<'_>, Abort> {
     })
 }
 
+impl Parsed<'_> {
+    fn item(&self) -> tercet_mpc::Item<'_> {
+        tercet_mpc::Item {
+            statement: &self.statement,
+            ctx: &self.context,
+            public: &self.hashes,
+            private: Some(self.private),
+        }
+    }
+}
+
 fn verdict(verdict: tercet_mpc::Verdict) -> Verdict {
     match verdict {
         tercet_mpc::Verdict::Accepted(accepted) => {
@@ -123,7 +140,7 @@ fn verdict(verdict: tercet_mpc::Verdict) -> Verdict {
             for lane in accepted.lanes() {
                 row.extend(lane.to_lane());
             }
-            Verdict::Accepted(row)
+            Verdict::Accepted(AcceptedRow { row, keys: accepted.row_keys().as_flattened().to_vec() })
         }
         tercet_mpc::Verdict::Rejected { by, reason } => Verdict::Rejected(Rejection {
             by: by.map_or(EVERYBODY, |p| p as u8),
@@ -136,17 +153,15 @@ impl Guest for Engine {
     fn verify_batch(session: Session, batch: Vec<Submission>) -> Result<Vec<Verdict>, Abort> {
         let mut session = open_session(&session)?;
         let parsed: Vec<_> = batch.iter().map(parse).collect::<Result<_, _>>()?;
-        let items: Vec<_> = parsed
-            .iter()
-            .map(|p| tercet_mpc::Item {
-                statement: &p.statement,
-                ctx: &p.context,
-                public: &p.hashes,
-                private: Some(p.private),
-            })
-            .collect();
+        let items: Vec<_> = parsed.iter().map(Parsed::item).collect();
         let verdicts = tercet_mpc::verify_batch(&mut session, &items, &mut Frames).map_err(stopped)?;
         Ok(verdicts.into_iter().map(verdict).collect())
+    }
+
+    fn check_private(party: u8, submission: Submission) -> Result<Option<String>, Abort> {
+        let party = party_of(party)?;
+        let checked = tercet_mpc::check_private(party, &parse(&submission)?.item());
+        Ok(checked.err().map(|reason| reason.code().to_string()))
     }
 
     fn open_sums(session: Session, lanes: u32, segments: Vec<Vec<u8>>) -> Result<Vec<u8>, Abort> {
@@ -175,6 +190,19 @@ impl Guest for Engine {
         request: Vec<u8>,
     ) -> Result<Reading, Abort> {
         order::read(&session, &context, (bits, present), segments, &request)
+    }
+
+    fn draw_noise(session: Session, context: Context, noise: Vec<Vec<u8>>) -> Result<Vec<u8>, Abort> {
+        order::draw_noise(&session, &context, &noise)
+    }
+
+    fn at_least(
+        session: Session,
+        context: Context,
+        counts: Vec<u8>,
+        limits: Vec<u64>,
+    ) -> Result<Vec<bool>, Abort> {
+        order::at_least(&session, &context, &counts, &limits)
     }
 
     fn decide(

@@ -72,6 +72,40 @@ pub fn open_noised(
     Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
 }
 
+/// See `draw-noise` of the interface.
+pub fn draw_noise(session: &Session, context: &Context, noise: &[Vec<u8>]) -> Result<Vec<u8>, Abort> {
+    let mut open = open_session(session)?;
+    let prss = keys(session, context, open.party())?;
+    let read = |bytes: &Vec<u8>| Laplace::decode(bytes).map_err(|e| abort("input", &e.to_string()));
+    let noise = noise.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut frames = Frames;
+    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
+    let drawn = compute::draw_noise(&mut computation, &noise).map_err(stopped)?;
+    computation.finish().map_err(stopped)?;
+    Ok(drawn.into_iter().flat_map(RingShare::to_lane).collect())
+}
+
+/// See `at-least` of the interface.
+pub fn at_least(
+    session: &Session,
+    context: &Context,
+    counts: &[u8],
+    limits: &[u64],
+) -> Result<Vec<bool>, Abort> {
+    let mut open = open_session(session)?;
+    let prss = keys(session, context, open.party())?;
+    let (counts, rest) = counts.as_chunks::<LANE_BYTES>();
+    if !rest.is_empty() || counts.len() != limits.len() {
+        return Err(abort("input", "a count has 32 bytes and a limit"));
+    }
+    let counts: Vec<RingShare> = counts.iter().map(RingShare::from_lane).collect();
+    let mut frames = Frames;
+    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
+    let decided = compute::at_least(&mut computation, &counts, limits).map_err(stopped)?;
+    computation.finish().map_err(stopped)?;
+    Ok(decided)
+}
+
 /// See `read-order` of the interface.
 pub fn read(
     session: &Session,

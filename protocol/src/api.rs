@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::filter::Filter;
 use crate::ids::{EngineDigest, EntryHash, PublicKey, QueryId, SubmissionId, SurveyId};
 use crate::operator::OperatorManifest;
+use crate::release_point::ReleasePoint;
 use crate::result::SignedResult;
 use crate::submission::{Receipt, Ticket};
+use crate::withdrawal::ErasureReceipt;
 
 /// Media type of problem details.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -82,10 +84,18 @@ problems! {
     StatisticNotPermitted = "statistic-not-permitted", 403, "The survey does not release this statistic";
     /// Fewer submissions than the minimum cohort.
     CohortTooSmall = "cohort-too-small", 403, "Too few submissions for a release";
-    /// The difference to earlier releases would tell about too few submissions.
-    TooFewNew = "too-few-new", 403, "Too few new submissions since the last release";
-    /// The survey's releases are used up.
-    BudgetSpent = "budget-spent", 403, "The survey's releases are used up";
+    /// Too few have entered since the statistic was computed last.
+    TooFewNew = "too-few-new", 403, "Too few have entered since this was computed last";
+    /// The identity is in a unit already: what was counted is never counted anew.
+    AlreadyCounted = "already-counted", 409, "This identity has already been counted";
+    /// The submission was withdrawn: it cannot be sent again.
+    Withdrawn = "withdrawn", 409, "This submission was withdrawn";
+    /// The survey has no release point yet.
+    NothingReleased = "nothing-released", 404, "Nothing has been released yet";
+    /// The answer would be larger than what can be kept.
+    ResultTooLarge = "result-too-large", 403, "The answer would be too large";
+    /// Only parties that run with the development switch do this.
+    DevelopmentOnly = "development-only", 403, "Only a development deployment does this";
     /// Rate limited.
     RateLimited = "rate-limited", 429, "Too many requests";
     /// Too much work under way.
@@ -213,9 +223,16 @@ pub enum SubmissionState {
         /// Why.
         problem: Problem,
     },
+    /// Erased at its provider's wish.
+    Withdrawn {
+        /// At a party: its own word. At the coordinator: all three.
+        receipts: Vec<ErasureReceipt>,
+    },
 }
 
-/// `GET /v1/submissions/{id}` at the coordinator and at a party.
+/// `GET /v1/submissions/{id}` at the coordinator and at a party, and the answer to
+/// `POST /v1/submissions/{id}/withdraw` with a [`crate::withdrawal::Withdrawal`]: `withdrawn` once the submission is
+/// erased (status 200), its earlier state while the parties have not agreed on that yet (status 202).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionStatus {
     /// The submission.
@@ -242,19 +259,6 @@ pub struct Admission {
 pub struct QueryRequest {
     /// Names of the statistics wanted; none: all that the survey lists with their parameters.
     #[serde(default)]
-    pub statistics: Vec<String>,
-    /// Which rows count.
-    #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
-    pub filter: Filter,
-}
-
-/// Body of `PUT /v1/queries/{id}` at a party.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartyQuery {
-    /// The survey.
-    pub survey: SurveyId,
-    /// Names of the statistics wanted; never empty.
     pub statistics: Vec<String>,
     /// Which rows count.
     #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
@@ -312,10 +316,34 @@ pub struct PartySurveyStatus {
     pub head: EntryHash,
     /// Submissions that count now.
     pub submissions: u64,
+    /// Number of the newest release point; 0 before the first.
+    #[serde(default)]
+    pub release: u64,
     /// This party's index in the survey.
     pub party: u8,
     /// The engine it runs.
     pub engine: EngineDigest,
+}
+
+/// `GET /v1/surveys/{id}/releases` at the coordinator: the release points whose statistics are published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseList {
+    /// The survey.
+    pub survey: SurveyId,
+    /// Newest first. `GET /v1/surveys/{id}/releases/{number}/statistics` gives one's statistics.
+    pub releases: Vec<ReleasePoint>,
+}
+
+/// Answer to `POST /v1/surveys/{id}/releases`, at a party and at the coordinator of a development deployment: a release
+/// point now, although none is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseNow {
+    /// The survey.
+    pub survey: SurveyId,
+    /// Number of the newest release point; 0 if there is none.
+    pub release: u64,
+    /// Whether this request made it. False: nothing would have entered, so that there is none to make.
+    pub made: bool,
 }
 
 /// `GET /v1/federation` at the coordinator.

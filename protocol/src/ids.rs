@@ -79,11 +79,15 @@ id!(
     /// Hash of a log entry ([`crate::log::LogEntry`]).
     EntryHash, 32);
 id!(
-    /// Chosen by the coordinator, at random, for each query.
+    /// SHA-256 of one share of a row or of a unit's sums together with 32 secret bytes, so that nobody can test guesses.
+    Commitment, 32);
+id!(
+    /// Hash of a question about a survey at a release point ([`crate::query_ticket::Question::id`]): the same
+    /// question has the same id.
     QueryId, 16);
 id!(
-    /// Chosen by the coordinator, at random, for each ticket to a notary.
-    TicketNonce, 16);
+    /// A random number that is used once.
+    Nonce, 16);
 id!(
     /// SHA-256 of the engine's component file.
     EngineDigest, 32);

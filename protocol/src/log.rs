@@ -1,14 +1,18 @@
-//! The agreed log: one entry per committed batch, chained by hash and signed by all three parties.
+//! The agreed log: every change of a survey's state is one entry, chained by hash and signed by all three parties.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{CodecError, Reader, Writer};
-use crate::ids::{EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
+use crate::ids::{Commitment, EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::{KeyError, SigningKey};
 use crate::survey::{MAX_FIELD_VALUE, MAX_FIELDS};
 
 /// Most submissions in one batch.
 pub const MAX_BATCH: usize = 1024;
+/// Most units that enter at one release point; rows of further ones wait for the next.
+pub const MAX_UNITS: usize = 1 << 14;
+/// Most groups whose members nobody knows, the rests of their partitions included.
+pub const MAX_SECRET: usize = 1 << 11;
 
 /// One accepted submission in an entry. Its row is its position among the survey's accepted submissions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,18 +28,24 @@ pub struct Accepted {
     /// Values of the survey's revealed fields, in its order. Each party reads them from the presentation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
+    /// Commitments to the row's three shares, in order: whoever lost a share can tell that it gets the right one back.
+    pub rows: [Commitment; 3],
+    /// The key that a withdrawal of this submission is signed with.
+    pub withdrawal_key: PublicKey,
 }
 
 impl Accepted {
-    /// Writes it: ids, one byte that says what follows (1: the replaced id, 2: fields), and that.
+    /// Writes it: ids, commitments and key, one byte that says what follows (1: the replaced id, 2: fields), and that.
     pub fn write(&self, w: &mut Writer) {
         w.array(self.submission.as_ref()).array(self.nullifier.as_ref());
+        commitments(w, &self.rows);
+        w.array(self.withdrawal_key.as_ref());
         w.u8(u8::from(self.replaces.is_some()) | if self.fields.is_empty() { 0 } else { 2 });
         if let Some(id) = &self.replaces {
             w.array(id.as_ref());
         }
         if !self.fields.is_empty() {
-            w.u32(u32::try_from(self.fields.len()).unwrap_or(u32::MAX));
+            count(w, self.fields.len());
             self.fields.iter().for_each(|f| {
                 w.bytes(f.as_bytes());
             });
@@ -45,6 +55,7 @@ impl Accepted {
     /// Reads what [`Self::write`] wrote.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
         let (submission, nullifier) = (SubmissionId(r.array()?), Nullifier(r.array()?));
+        let (rows, withdrawal_key) = (read_commitments(r)?, PublicKey(r.array()?));
         let mark = r.u8()?;
         if mark > 3 {
             return Err(CodecError::Unknown("the mark of a replaced submission"));
@@ -60,11 +71,158 @@ impl Accepted {
                 return Err(CodecError::Unknown("the mark of fields"));
             }
         }
-        Ok(Self { submission, nullifier, replaces, fields })
+        Ok(Self { submission, nullifier, replaces, fields, rows, withdrawal_key })
     }
 }
 
-/// A batch that all three parties agreed on. Heights count from 1; the entry before the first has hash zero.
+/// A release point: rows that waited enter the statistics, in units that never change again.
+///
+/// Which rows enter in which unit is a function of the log below and of [`Self::due`]; nothing of it is stored but the
+/// digest, so that whoever computes it differently notices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// The release point's number, from 1.
+    pub point: u64,
+    /// Unix seconds at which it was due: waiting times are counted up to here.
+    pub due: u64,
+    /// Digest of the units that enter.
+    pub entering: [u8; 32],
+    /// For each unit that enters, in order: commitments to the three shares of its sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<[Commitment; 3]>,
+    /// For each secret group in the survey's order, the rests of their partitions after them: how many rows entered as a
+    /// unit of that group; zero where the group's rows still wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret: Vec<u64>,
+}
+
+/// What an entry changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryBody {
+    /// Checked submissions come in, in row order, and wait for a release point.
+    Batch {
+        /// The submissions.
+        accepted: Vec<Accepted>,
+    },
+    /// Waiting rows enter the statistics.
+    Release(Release),
+    /// One row's shares are deleted at all three parties.
+    Erase {
+        /// The submission that the row came in by.
+        submission: SubmissionId,
+        /// The person's request, signed with the submission's withdrawal key.
+        request: Signature,
+    },
+    /// All stored shares are re-randomised.
+    Refresh {
+        /// The epoch that the new shares belong to; the first one is 1.
+        epoch: u64,
+    },
+    /// An entry that two parties lost the rows of is given up, by the three operators' hands.
+    Void {
+        /// The entry that is given up.
+        entry: EntryHash,
+    },
+}
+
+impl EntryBody {
+    /// Stable name of the kind, for logs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Batch { .. } => "batch",
+            Self::Release(_) => "release",
+            Self::Erase { .. } => "erase",
+            Self::Refresh { .. } => "refresh",
+            Self::Void { .. } => "void",
+        }
+    }
+
+    /// Writes it: one byte for the kind, and its content.
+    pub fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Batch { accepted } => {
+                w.u8(0);
+                count(w, accepted.len());
+                accepted.iter().for_each(|a| a.write(w));
+            }
+            Self::Release(p) => {
+                w.u8(1).u64(p.point).u64(p.due).array(&p.entering);
+                count(w, p.units.len());
+                p.units.iter().for_each(|u| commitments(w, u));
+                count(w, p.secret.len());
+                p.secret.iter().for_each(|n| {
+                    w.u64(*n);
+                });
+            }
+            Self::Erase { submission, request } => {
+                w.u8(2).array(submission.as_ref()).array(request.as_ref());
+            }
+            Self::Refresh { epoch } => {
+                w.u8(3).u64(*epoch);
+            }
+            Self::Void { entry } => {
+                w.u8(4).array(entry.as_ref());
+            }
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Ok(match r.u8()? {
+            0 => {
+                let mut accepted = Vec::new();
+                for _ in 0..r.count("accepted", MAX_BATCH)? {
+                    accepted.push(Accepted::read(r)?);
+                }
+                Self::Batch { accepted }
+            }
+            1 => {
+                let (point, due, entering) = (r.u64()?, r.u64()?, r.array()?);
+                let (mut units, mut secret) = (Vec::new(), Vec::new());
+                for _ in 0..r.count("units", MAX_UNITS)? {
+                    units.push(read_commitments(r)?);
+                }
+                for _ in 0..r.count("secret groups", MAX_SECRET)? {
+                    secret.push(r.u64()?);
+                }
+                Self::Release(Release { point, due, entering, units, secret })
+            }
+            2 => Self::Erase { submission: SubmissionId(r.array()?), request: Signature(r.array()?) },
+            3 => Self::Refresh { epoch: r.u64()? },
+            4 => Self::Void { entry: EntryHash(r.array()?) },
+            _ => return Err(CodecError::Unknown("the kind of a log entry")),
+        })
+    }
+
+    /// Whether it is no larger than an entry may be.
+    fn fits(&self) -> Result<(), LogError> {
+        match self {
+            Self::Batch { accepted } if accepted.len() > MAX_BATCH => Err(LogError::Size(accepted.len())),
+            Self::Release(p) if p.units.len() > MAX_UNITS => Err(LogError::Size(p.units.len())),
+            Self::Release(p) if p.secret.len() > MAX_SECRET => Err(LogError::Size(p.secret.len())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn count(w: &mut Writer, n: usize) {
+    // Every list here is capped far below.
+    w.u32(u32::try_from(n).unwrap_or(u32::MAX));
+}
+
+fn commitments(w: &mut Writer, three: &[Commitment; 3]) {
+    three.iter().for_each(|c| {
+        w.array(c.as_ref());
+    });
+}
+
+fn read_commitments(r: &mut Reader<'_>) -> Result<[Commitment; 3], CodecError> {
+    Ok([Commitment(r.array()?), Commitment(r.array()?), Commitment(r.array()?)])
+}
+
+/// One change that all three parties agreed on. Heights count from 1; the entry before the first has hash zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogEntry {
@@ -74,18 +232,39 @@ pub struct LogEntry {
     pub height: u64,
     /// Hash of the entry below.
     pub previous: EntryHash,
-    /// Accepted submissions, in row order.
-    pub accepted: Vec<Accepted>,
+    /// Unix seconds at which the leader proposed it. The others vote only if their clocks show about the same.
+    pub at: u64,
+    /// What it changes.
+    pub body: EntryBody,
 }
 
 impl LogEntry {
+    /// Writes everything but votes.
+    pub fn write(&self, w: &mut Writer) {
+        w.array(self.survey.as_ref()).u64(self.height).array(self.previous.as_ref()).u64(self.at);
+        self.body.write(w);
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let (survey, height) = (SurveyId(r.array()?), r.u64()?);
+        let (previous, at) = (EntryHash(r.array()?), r.u64()?);
+        Ok(Self { survey, height, previous, at, body: EntryBody::read(r)? })
+    }
+
     /// The hash that the next entry, receipts and signatures name.
     pub fn hash(&self) -> EntryHash {
-        let mut w = Writer::tagged("tercet log entry v1");
-        w.array(self.survey.as_ref()).u64(self.height).array(self.previous.as_ref());
-        w.u32(u32::try_from(self.accepted.len()).unwrap_or(u32::MAX));
-        self.accepted.iter().for_each(|a| a.write(&mut w));
+        let mut w = Writer::tagged("tercet log entry v2");
+        self.write(&mut w);
         EntryHash(sha256(&[&w.finish()]))
+    }
+
+    /// The submissions that come in by it; none by an entry of another kind.
+    pub fn accepted(&self) -> &[Accepted] {
+        match &self.body {
+            EntryBody::Batch { accepted } => accepted,
+            _ => &[],
+        }
     }
 
     /// One party's vote: its signature of this entry.
@@ -98,7 +277,8 @@ impl LogEntry {
         party.verify(&Self::vote_message(self.hash()), vote)
     }
 
-    fn vote_message(hash: EntryHash) -> Vec<u8> {
+    /// What a vote signs.
+    pub fn vote_message(hash: EntryHash) -> Vec<u8> {
         let mut w = Writer::tagged("tercet vote v1");
         w.array(hash.as_ref());
         w.finish()
@@ -134,8 +314,8 @@ pub enum LogError {
         /// The head's height.
         head: u64,
     },
-    /// More submissions than a batch may have.
-    #[error("the entry holds {0} submissions, more than a batch may")]
+    /// A list in it is longer than it may be.
+    #[error("a list of the entry has {0} elements, more than it may have")]
     Size(usize),
 }
 
@@ -154,9 +334,7 @@ impl CommittedEntry {
         if e.height.checked_sub(1) != Some(head.0) || e.previous != head.1 {
             return Err(LogError::Chain { found: e.height, head: head.0 });
         }
-        if e.accepted.len() > MAX_BATCH {
-            return Err(LogError::Size(e.accepted.len()));
-        }
+        e.body.fits()?;
         for ((i, key), vote) in (0u8..).zip(parties).zip(&self.votes) {
             e.verify_vote(key, vote).map_err(|_| LogError::Vote(i))?;
         }
@@ -168,19 +346,42 @@ impl CommittedEntry {
 mod tests {
     use super::*;
 
+    fn accepted() -> Accepted {
+        Accepted {
+            submission: SubmissionId([5; 32]),
+            nullifier: Nullifier([6; 32]),
+            replaces: None,
+            fields: vec!["DE".into()],
+            rows: [7, 8, 9].map(|n| Commitment([n; 32])),
+            withdrawal_key: PublicKey([10; 32]),
+        }
+    }
+
+    fn bodies() -> Vec<EntryBody> {
+        let units = vec![[1, 2, 3].map(|n| Commitment([n; 32]))];
+        vec![
+            EntryBody::Batch { accepted: vec![accepted()] },
+            EntryBody::Release(Release {
+                point: 3,
+                due: 86_400,
+                entering: [4; 32],
+                units,
+                secret: vec![0, 11],
+            }),
+            EntryBody::Erase { submission: SubmissionId([5; 32]), request: Signature([6; 64]) },
+            EntryBody::Refresh { epoch: 2 },
+            EntryBody::Void { entry: EntryHash([7; 32]) },
+        ]
+    }
+
     #[test]
     fn an_entry_needs_three_votes_and_its_place() {
         let keys = [1, 2, 3].map(|i| SigningKey::from_seed(&[i; 32]).unwrap());
         let parties = keys.each_ref().map(SigningKey::public);
         let survey = SurveyId([1; 32]);
         let head = (6, EntryHash([4; 32]));
-        let accepted = vec![Accepted {
-            submission: SubmissionId([5; 32]),
-            nullifier: Nullifier([6; 32]),
-            replaces: None,
-            fields: vec!["DE".into()],
-        }];
-        let entry = LogEntry { survey, height: 7, previous: head.1, accepted };
+        let body = EntryBody::Batch { accepted: vec![accepted()] };
+        let entry = LogEntry { survey, height: 7, previous: head.1, at: 1_000, body };
         let votes = keys.each_ref().map(|k| entry.sign(k));
         let good = CommittedEntry { entry, votes };
         assert_eq!(good.verify(survey, &parties, head), Ok(()));
@@ -195,13 +396,49 @@ mod tests {
             bad.votes[i] = bad.votes[(i + 1) % 3];
             assert_eq!(bad.verify(survey, &parties, head), Err(LogError::Vote(i as u8)));
         }
-        let mut bad = good.clone();
-        bad.entry.accepted[0].replaces = Some(SubmissionId([5; 32]));
-        assert_eq!(bad.verify(survey, &parties, head), Err(LogError::Vote(0)));
-        for fields in [vec![], vec!["FR".into()], vec!["DE".into(), String::new()]] {
+        let mut later = good.clone();
+        later.entry.at += 1;
+        assert_eq!(later.verify(survey, &parties, head), Err(LogError::Vote(0)));
+        type Change = fn(&mut Accepted);
+        let changes: [Change; 7] = [
+            |a| a.replaces = Some(SubmissionId([5; 32])),
+            |a| a.fields = vec![],
+            |a| a.fields = vec!["FR".into()],
+            |a| a.fields = vec!["DE".into(), String::new()],
+            |a| a.rows[2] = Commitment([0; 32]),
+            |a| a.withdrawal_key = PublicKey([0; 32]),
+            |a| a.nullifier = Nullifier([0; 32]),
+        ];
+        for change in changes {
             let mut bad = good.clone();
-            bad.entry.accepted[0].fields = fields;
+            let EntryBody::Batch { accepted } = &mut bad.entry.body else { panic!("a batch") };
+            change(&mut accepted[0]);
             assert_eq!(bad.verify(survey, &parties, head), Err(LogError::Vote(0)));
+        }
+    }
+
+    #[test]
+    fn every_kind_has_one_encoding_and_its_own_hash() {
+        let entry = |body| LogEntry {
+            survey: SurveyId([1; 32]),
+            height: 1,
+            previous: EntryHash([0; 32]),
+            at: 5,
+            body,
+        };
+        let mut hashes = std::collections::HashSet::new();
+        for body in bodies() {
+            let entry = entry(body);
+            let mut w = Writer::default();
+            entry.write(&mut w);
+            let bytes = w.finish();
+            assert_eq!(LogEntry::read(&mut Reader::new(&bytes)), Ok(entry.clone()));
+            for cut in 0..bytes.len() {
+                assert!(LogEntry::read(&mut Reader::new(&bytes[..cut])).is_err());
+            }
+            let json = serde_json::to_string(&entry).unwrap();
+            assert_eq!(serde_json::from_str::<LogEntry>(&json).unwrap(), entry);
+            assert!(hashes.insert(entry.hash()));
         }
     }
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Writer;
-use crate::ids::{PublicKey, Signature, SurveyId, TicketNonce};
+use crate::ids::{Nonce, PublicKey, Signature, SurveyId};
 use crate::keys::{KeyError, SigningKey};
 
 /// Longest life of a ticket, in seconds.
@@ -25,7 +25,7 @@ pub struct NotaryTicket {
     /// The notary.
     pub notary: PublicKey,
     /// Drawn for this ticket: the notary takes it once.
-    pub nonce: TicketNonce,
+    pub nonce: Nonce,
     /// Unix seconds after which the notary refuses it.
     pub expires: u64,
     /// The coordinator's signature of [`Self::message`].
@@ -34,13 +34,7 @@ pub struct NotaryTicket {
 
 impl NotaryTicket {
     /// Issues a ticket.
-    pub fn issue(
-        key: &SigningKey,
-        survey: SurveyId,
-        notary: PublicKey,
-        nonce: TicketNonce,
-        expires: u64,
-    ) -> Self {
+    pub fn issue(key: &SigningKey, survey: SurveyId, notary: PublicKey, nonce: Nonce, expires: u64) -> Self {
         let mut this = Self { survey, notary, nonce, expires, signature: Signature([0; 64]) };
         this.signature = key.sign(&this.message());
         this
@@ -120,13 +114,13 @@ mod tests {
     #[test]
     fn tickets_bind_every_field() {
         let key = SigningKey::from_seed(&[9; 32]).unwrap();
-        let (survey, notary, nonce) = (SurveyId([1; 32]), PublicKey([2; 32]), TicketNonce([3; 16]));
+        let (survey, notary, nonce) = (SurveyId([1; 32]), PublicKey([2; 32]), Nonce([3; 16]));
         let good = NotaryTicket::issue(&key, survey, notary, nonce, 5);
         assert_eq!(good.verify(&key.public()), Ok(()));
         for altered in [
             NotaryTicket { survey: SurveyId([9; 32]), ..good.clone() },
             NotaryTicket { notary: PublicKey([9; 32]), ..good.clone() },
-            NotaryTicket { nonce: TicketNonce([9; 16]), ..good.clone() },
+            NotaryTicket { nonce: Nonce([9; 16]), ..good.clone() },
             NotaryTicket { expires: 6, ..good.clone() },
         ] {
             assert_eq!(altered.verify(&key.public()), Err(KeyError::BadSignature), "{altered:?}");

@@ -6,6 +6,7 @@ use crate::codec::Writer;
 use crate::filter::Filter;
 use crate::ids::{EntryHash, PublicKey, QueryId, Signature, SurveyId};
 use crate::keys::{KeyError, SigningKey};
+use crate::release_point::ReleasePoint;
 
 /// One released statistic.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,13 @@ pub struct StatisticValue {
     /// How many of the covered submissions have a value in each of its columns; none where all have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submissions: Option<u64>,
+    /// The number of the release point that it was computed at, where that is an earlier one than the result's: order
+    /// statistics are computed anew only when enough rows have entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<u64>,
+    /// Rows that its groups do not tell apart, because they entered without that field; none where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_told_apart: Option<u64>,
     /// What was added to the sums that it is computed of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<AddedNoise>,
@@ -60,6 +68,9 @@ pub struct PartValue {
     /// Submissions of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submissions: Option<u64>,
+    /// The number of the release point that it was computed at, where that is an earlier one than the result's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<u64>,
     /// Its unit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
@@ -80,70 +91,63 @@ pub struct Fraction {
     pub denominator: String,
 }
 
-/// What the parties release for a query.
+/// The parties' answer to a question at a release point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleasedStatistics {
     /// The survey.
     pub survey: SurveyId,
-    /// The query answered.
+    /// The question's id ([`crate::query_ticket::Question::id`]).
     pub query: QueryId,
-    /// Height of the log that the statistics cover.
+    /// The release point that it is about.
+    pub release: ReleasePoint,
+    /// Height of the release point's entry in the log.
     pub height: u64,
-    /// Hash of the log entry at that height.
+    /// Hash of that entry.
     pub head: EntryHash,
     /// Which submissions are covered.
     #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
     /// Number of submissions covered.
     pub submissions: u64,
-    /// Unix seconds at which the parties agreed to release.
-    pub released_at: u64,
-    /// The statistics, in the order asked.
+    /// Rows that the filter does not tell apart, because they entered without one of its fields, so that they are not
+    /// covered; none where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_told_apart: Option<u64>,
+    /// The statistics, in the question's order.
     pub statistics: Vec<StatisticValue>,
 }
 
 impl ReleasedStatistics {
-    /// The bytes that each party signs. A result without filter and parts has the same bytes as before there were
-    /// any, and so have one without noise and one without missing values; the domain tells the forms apart.
+    /// The bytes that each party signs.
     pub fn message(&self) -> Vec<u8> {
-        let counted = self.statistics.iter().any(|s| s.submissions.is_some());
-        let noised = counted || self.statistics.iter().any(|s| !s.noise.is_empty());
-        let extended =
-            noised || !self.filter.is_empty() || self.statistics.iter().any(|s| !s.parts.is_empty());
-        let mut w = Writer::tagged(match (extended, noised, counted) {
-            (_, _, true) => "tercet result v4",
-            (_, true, _) => "tercet result v3",
-            (true, ..) => "tercet result v2",
-            _ => "tercet result v1",
-        });
-        w.array(self.survey.as_ref()).array(self.query.as_ref()).u64(self.height).array(self.head.as_ref());
-        if extended {
-            self.filter.write(&mut w);
-        }
-        w.u64(self.submissions).u64(self.released_at).u64(self.statistics.len() as u64);
+        let mut w = Writer::tagged("tercet result v5");
+        w.array(self.survey.as_ref()).array(self.query.as_ref());
+        self.release.write(&mut w);
+        w.u64(self.height).array(self.head.as_ref());
+        self.filter.write(&mut w);
+        w.u64(self.submissions);
+        count(&mut w, self.not_told_apart);
+        w.u64(self.statistics.len() as u64);
         for s in &self.statistics {
             w.bytes(s.statistic.as_bytes());
             optional(&mut w, s.column.as_deref());
             number(&mut w, &s.unit, s.value.as_deref(), s.exact.as_ref());
-            if counted {
-                count(&mut w, s.submissions);
-            }
-            if noised {
-                w.u64(s.noise.len() as u64);
-                for n in &s.noise {
-                    for text in [&n.sum, &n.mechanism, &n.epsilon, &n.sensitivity, &n.deviation] {
-                        w.bytes(text.as_bytes());
-                    }
+            count(&mut w, s.submissions);
+            count(&mut w, s.release);
+            count(&mut w, s.not_told_apart);
+            w.u64(s.noise.len() as u64);
+            for n in &s.noise {
+                for text in [&n.sum, &n.mechanism, &n.epsilon, &n.sensitivity, &n.deviation] {
+                    w.bytes(text.as_bytes());
                 }
             }
-            if extended {
-                w.u64(s.parts.len() as u64);
-                for p in &s.parts {
-                    w.bytes(p.label.as_bytes());
-                    count(&mut w, p.submissions);
-                    number(&mut w, &p.unit, p.value.as_deref(), p.exact.as_ref());
-                }
+            w.u64(s.parts.len() as u64);
+            for p in &s.parts {
+                w.bytes(p.label.as_bytes());
+                count(&mut w, p.submissions);
+                count(&mut w, p.release);
+                number(&mut w, &p.unit, p.value.as_deref(), p.exact.as_ref());
             }
         }
         w.finish()
@@ -222,6 +226,7 @@ mod tests {
         let part = PartValue {
             label: "DE".into(),
             submissions: Some(4),
+            release: Some(2),
             unit: "ETH".into(),
             value: Some("2".into()),
             exact: value.exact.clone(),
@@ -233,11 +238,11 @@ mod tests {
             ..StatisticValue::default()
         };
         let simple = released(vec![value.clone()], Filter::default());
-        every_leaf_is_signed(&simple, 12);
-        every_leaf_is_signed(&released(vec![value.clone(), grouped.clone()], Filter::default()), 24);
+        every_leaf_is_signed(&simple, 17);
+        every_leaf_is_signed(&released(vec![value.clone(), grouped.clone()], Filter::default()), 29);
         every_leaf_is_signed(
             &released(vec![value.clone()], Filter::default().or("country", "DE").or("country", "FR")),
-            14,
+            19,
         );
         let noise = AddedNoise {
             sum: "eth".into(),
@@ -247,30 +252,32 @@ mod tests {
             deviation: "5.7".into(),
         };
         let noised = StatisticValue { noise: vec![noise.clone(), noise], ..grouped.clone() };
-        every_leaf_is_signed(&released(vec![noised], Filter::default()), 28);
-        let counted = StatisticValue { submissions: Some(4), ..value.clone() };
-        every_leaf_is_signed(&released(vec![counted, grouped.clone()], Filter::default()), 25);
+        every_leaf_is_signed(&released(vec![noised], Filter::default()), 33);
+        let counted = StatisticValue {
+            submissions: Some(4),
+            release: Some(2),
+            not_told_apart: Some(1),
+            ..value.clone()
+        };
+        every_leaf_is_signed(&released(vec![counted, grouped.clone()], Filter::default()), 32);
         // A part or a filter taken away, or moved to another statistic, is another message.
         let first = released(vec![grouped.clone(), grouped.clone()], Filter::default());
         let mut moved = first.clone();
         let part = moved.statistics[0].parts.pop().unwrap();
         moved.statistics[1].parts.insert(0, part);
         assert_ne!(first.message(), moved.message());
-        // The form that results had before parts and filters keeps its bytes.
-        let start = b"\x10\0\0\0tercet result v1";
-        assert!(simple.message().starts_with(start), "{:?}", simple.message());
-        assert_eq!(simple.message().len(), 175);
     }
 
     fn released(statistics: Vec<StatisticValue>, filter: Filter) -> ReleasedStatistics {
         ReleasedStatistics {
             survey: SurveyId([1; 32]),
             query: QueryId([2; 16]),
+            release: ReleasePoint { number: 2, time: 6, rows: 9, units: 3, erased_rows: 1 },
             height: 3,
             head: EntryHash([4; 32]),
             filter,
             submissions: 5,
-            released_at: 6,
+            not_told_apart: Some(4),
             statistics,
         }
     }

@@ -3,37 +3,40 @@
 use std::collections::BTreeMap;
 
 use tercet_mpc::noise::Laplace;
-use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::statement::Lane;
-pub use tercet_mpc::statistics::{Epsilon, Family, Measure, Permit, Statistic, StatisticError, Target};
+pub use tercet_mpc::statistics::{
+    Epsilon, Family, Measure, Ordered, Permit, Statistic, StatisticError, Target,
+};
 use tercet_mpc::statistics::{Exact, Facts, Value, evaluate, submissions};
 use tercet_mpc::{Output, Term, fixed};
 
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
 use crate::survey::SurveyManifest;
 
-/// What a query opened about one set of rows.
+/// What the parties opened about one set of rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Submissions covered.
     pub submissions: u64,
+    /// How many units they entered in.
+    pub units: u64,
     /// The opened lanes.
     pub lanes: Vec<Lane>,
     /// Their sums, in the same order.
     pub sums: Vec<u128>,
-    /// For each column that was sorted: its index, what was asked, the answer.
-    pub orders: Vec<(u8, OrderRequest, OrderAnswer)>,
-    /// The noise of sums that have some.
+    /// What was read off columns that were put in order.
+    pub orders: Vec<Ordered>,
+    /// The noise of one unit's sums, where they have some.
     pub noise: BTreeMap<Output, Laplace>,
 }
 
-/// What a query opened about one group: its label (empty: all small groups together) and its rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenedGroup {
-    /// The field's value.
-    pub label: String,
-    /// What was opened.
-    pub opened: Opened,
+/// Which rows something was opened about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    /// The field or category, and its value; none: all rows that were asked for.
+    pub group: Option<(String, String)>,
+    /// Number of the partition into secret groups whose units these are; none: units whose members are known.
+    pub partition: Option<usize>,
 }
 
 /// The statistic of this name, if the survey releases it.
@@ -61,61 +64,118 @@ pub fn targets(manifest: &SurveyManifest, family: Family, columns: &[String]) ->
     }
 }
 
-/// The asked statistics in their order, each of its columns. `groups` holds what was opened by field.
+/// The asked statistics in their order, each of its columns. `partition` tells which partition's units a statistic is over, and
+/// `opened` holds what was opened about each set of rows; what was not opened has no value.
 pub fn release(
     manifest: &SurveyManifest,
     statistics: &[Statistic],
-    opened: &Opened,
-    groups: &BTreeMap<String, Vec<OpenedGroup>>,
+    partition: &dyn Fn(&Statistic, Target) -> Option<usize>,
+    opened: &BTreeMap<Scope, Opened>,
 ) -> Vec<StatisticValue> {
-    let columns = Columns::of(manifest);
-    let value = |statistic: &Statistic, target, opened: &Opened| {
-        evaluate(&statistic.measure, target, &columns.facts(opened)).ok()
-    };
     let mut values = Vec::new();
     for statistic in statistics {
         for target in targets(manifest, statistic.family(), &statistic.columns) {
-            let units = Units::new(manifest, statistic.family(), target);
-            let first = statistic.group.as_ref().and_then(|f| groups.get(f)?.first()).map(|g| &g.opened);
-            let mut released = StatisticValue {
-                statistic: statistic.to_string(),
-                column: column(manifest, target),
-                unit: units.whole.clone(),
-                noise: noise(manifest, statistic.family(), target, &first.unwrap_or(opened).noise),
-                ..StatisticValue::default()
-            };
-            match &statistic.group {
-                Some(field) => {
-                    let groups = groups.get(field).map(Vec::as_slice).unwrap_or_default();
-                    released.parts.extend(groups.iter().map(|g| {
-                        let exact = match value(statistic, target, &g.opened) {
-                            Some(Value::One(exact)) => Some(exact),
-                            Some(Value::Parts(_)) | None => None,
-                        };
-                        let submissions = submissions(target, &columns.facts(&g.opened));
-                        part(g.label.clone(), submissions, units.whole.clone(), exact.as_ref())
-                    }));
-                }
+            let partition = partition(statistic, target);
+            values.push(match &statistic.group {
                 None => {
-                    released.submissions =
-                        manifest.counted(target).and_then(|_| submissions(target, &columns.facts(opened)));
-                    match value(statistic, target, opened) {
-                        Some(Value::One(exact)) => {
-                            released.value = Some(exact.to_string());
-                            released.exact = fraction(&exact);
-                        }
-                        Some(Value::Parts(parts)) => released.parts.extend(parts.into_iter().map(|p| {
-                            let unit = units.part(&p.label);
-                            part(p.label, None, unit, Some(&p.value))
-                        })),
-                        None => {}
-                    }
+                    let opened = opened.get(&Scope { group: None, partition });
+                    whole(manifest, statistic, target, opened, partition.is_some())
                 }
-            }
-            values.push(released);
+                Some(field) => {
+                    let of = |s: &&Scope| s.group.as_ref().is_some_and(|(f, _)| f == field);
+                    let scopes = opened.keys().filter(of).filter(|s| s.partition == partition);
+                    let groups = scopes.filter_map(|s| Some((s.group.as_ref()?.1.as_str(), opened.get(s)?)));
+                    grouped(manifest, statistic, target, groups.collect())
+                }
+            });
         }
     }
     values
+}
+
+fn empty(manifest: &SurveyManifest, statistic: &Statistic, target: Target) -> StatisticValue {
+    StatisticValue {
+        statistic: statistic.to_string(),
+        column: column(manifest, target),
+        unit: Units::new(manifest, statistic.family(), target).whole,
+        ..StatisticValue::default()
+    }
+}
+
+fn whole(
+    manifest: &SurveyManifest,
+    statistic: &Statistic,
+    target: Target,
+    opened: Option<&Opened>,
+    secret: bool,
+) -> StatisticValue {
+    let mut released = empty(manifest, statistic, target);
+    let Some(opened) = opened else { return released };
+    let columns = Columns::of(manifest);
+    released.noise = noise(manifest, statistic.family(), target, opened);
+    released.submissions = counted_rows(manifest, statistic, target, opened, secret);
+    match evaluate(&statistic.measure, target, &columns.facts(opened)).ok() {
+        Some(Value::One(exact)) => {
+            released.value = Some(exact.to_string());
+            released.exact = fraction(&exact);
+        }
+        Some(Value::Parts(parts)) => {
+            let units = Units::new(manifest, statistic.family(), target);
+            released.parts.extend(parts.into_iter().map(|p| {
+                let unit = units.part(&p.label);
+                part(p.label, None, unit, Some(&p.value))
+            }));
+        }
+        None => {}
+    }
+    released
+}
+
+fn grouped(
+    manifest: &SurveyManifest,
+    statistic: &Statistic,
+    target: Target,
+    groups: Vec<(&str, &Opened)>,
+) -> StatisticValue {
+    let mut released = empty(manifest, statistic, target);
+    let columns = Columns::of(manifest);
+    if let Some((_, first)) = groups.first() {
+        released.noise = noise(manifest, statistic.family(), target, first);
+    }
+    released.parts.extend(groups.into_iter().map(|(label, opened)| {
+        let facts = columns.facts(opened);
+        let exact = match evaluate(&statistic.measure, target, &facts) {
+            Ok(Value::One(exact)) => Some(exact),
+            Ok(Value::Parts(_)) | Err(_) => None,
+        };
+        let rows = ordered_rows(statistic, target, opened).or_else(|| submissions(target, &facts));
+        part(label.to_owned(), rows, released.unit.clone(), exact.as_ref())
+    }));
+    released
+}
+
+/// How many rows a statistic is over, where that is not the number of rows that the answer is about.
+fn counted_rows(
+    manifest: &SurveyManifest,
+    statistic: &Statistic,
+    target: Target,
+    opened: &Opened,
+    secret: bool,
+) -> Option<u64> {
+    let secret = secret || manifest.counted(target).is_some();
+    match ordered_rows(statistic, target, opened) {
+        Some(values) if secret || values != opened.submissions => Some(values),
+        Some(_) => None,
+        None if secret => manifest.submissions(target, opened),
+        None => None,
+    }
+}
+
+/// How many values an order statistic is over: erased ones are not among them.
+fn ordered_rows(statistic: &Statistic, target: Target, opened: &Opened) -> Option<u64> {
+    let Target::One(column) = target else { return None };
+    let ordered = opened.orders.iter().find(|o| o.column == column);
+    ordered.filter(|_| statistic.family().is_order()).map(|o| o.values)
 }
 
 /// The columns' formats, as evaluation takes them.
@@ -134,7 +194,7 @@ impl Columns {
 
     fn facts<'a>(&'a self, opened: &'a Opened) -> Facts<'a> {
         let Self { optional, scales, bits } = self;
-        let Opened { submissions, lanes, sums, orders, noise: _ } = opened;
+        let Opened { submissions, lanes, sums, orders, units: _, noise: _ } = opened;
         Facts { count: *submissions, optional, scales, bits, lanes, sums, orders }
     }
 }
@@ -146,20 +206,15 @@ impl SurveyManifest {
     }
 }
 
-/// What was added to the sums of a statistic. All sets of rows of one query have the same noise.
-fn noise(
-    manifest: &SurveyManifest,
-    family: Family,
-    target: Target,
-    added: &BTreeMap<Output, Laplace>,
-) -> Vec<AddedNoise> {
+/// What was added to the sums of a statistic: one term for each unit.
+fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Opened) -> Vec<AddedNoise> {
     let column = |c: u8| {
         manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.scale)))
     };
     let sums = family
         .outputs(target, &manifest.optional())
         .into_iter()
-        .filter_map(|output| Some((output, added.get(&output)?)));
+        .filter_map(|output| Some((output, opened.noise.get(&output)?)));
     sums.map(|(output, laplace)| {
         let (sum, scale) = match output.term() {
             Term::One => ("1".into(), 0),
@@ -179,16 +234,24 @@ fn noise(
             mechanism: "discrete-laplace".into(),
             epsilon: laplace.epsilon().to_string(),
             sensitivity: laplace.sensitivity_at(scale).to_string(),
-            deviation: laplace.deviation_at(scale).to_string(),
+            deviation: deviation(laplace, scale, opened.units),
         }
     })
     .collect()
+}
+
+/// Of the sum of so many independent terms: the root of their number times one term's.
+fn deviation(laplace: &Laplace, scale: u32, units: u64) -> String {
+    let one = laplace.deviation_at(scale);
+    let all = Exact::signed_root(one.numerator() * units, one.denominator().clone(), scale + 2);
+    all.unwrap_or(one).to_string()
 }
 
 fn part(label: String, submissions: Option<u64>, unit: String, exact: Option<&Exact>) -> PartValue {
     PartValue {
         label,
         submissions,
+        release: None,
         unit,
         value: exact.map(ToString::to_string),
         exact: exact.and_then(fraction),

@@ -2,6 +2,7 @@
 //! about it.
 
 use serde::{Deserialize, Serialize};
+use tercet_mutants::mutant;
 use zeroize::Zeroizing;
 
 use crate::codec::{CodecError, Reader, Writer};
@@ -10,39 +11,48 @@ use crate::keys::{KeyError, OpeningKey, SigningKey};
 
 /// Largest presentation accepted, in bytes. A presentation carries the revealed transcript and certificates.
 pub const MAX_PRESENTATION: usize = 256 * 1024;
-/// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column).
-pub const MAX_SEALED: usize = 512 * 1024;
+/// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
+/// session of 2 KB, 2.3 MB for the longest). What a statement really needs is known before a party keeps it.
+pub const MAX_SEALED: usize = tercet_mpc::proof::PRIVATE_MAX_BYTES + 1024;
 /// Largest body of a share upload, in bytes.
 pub const MAX_UPLOAD: usize = MAX_PRESENTATION + MAX_SEALED + 4096;
+
+const FORMAT: &str = "tercet submission v2";
 
 /// What everybody may see of a submission. Identical bytes go to the coordinator and to all parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicPart {
     /// The survey.
     pub survey: SurveyId,
+    /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
+    pub withdrawal_key: PublicKey,
     /// The TLSNotary presentation, as its file.
     pub presentation: Vec<u8>,
-    /// Hashes of the three shares of the witness and of the proof (PROTOCOL section 4: hw, hp), as `tercet-mpc`
-    /// encodes them.
+    /// The commitments to the three shares of witness and proof, and to the rows, as `tercet-mpc` encodes them
+    /// (`ShareHashes`).
     pub share_hashes: Vec<u8>,
 }
 
 impl PublicPart {
     /// The bytes that travel and that [`Self::id`] hashes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::tagged("tercet submission v1");
-        w.array(self.survey.as_ref()).bytes(&self.presentation).bytes(&self.share_hashes);
+        let mut w = Writer::tagged(FORMAT);
+        w.array(self.survey.as_ref())
+            .array(self.withdrawal_key.as_ref())
+            .bytes(&self.presentation)
+            .bytes(&self.share_hashes);
         w.finish()
     }
 
     /// Reads [`Self::encode`]'s bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut r = Reader::new(bytes);
-        if r.bytes("format", 64)? != b"tercet submission v1" {
+        if r.bytes("format", 64)? != FORMAT.as_bytes() {
             return Err(CodecError::Unknown("format"));
         }
         let this = Self {
             survey: SurveyId(r.array()?),
+            withdrawal_key: PublicKey(r.array()?),
             presentation: r.bytes("presentation", MAX_PRESENTATION)?.to_vec(),
             share_hashes: r.bytes("share_hashes", 1024)?.to_vec(),
         };
@@ -55,10 +65,12 @@ impl PublicPart {
         SubmissionId(sha256(&[&self.encode()]))
     }
 
-    /// What the provider's proof is bound to besides its statement: survey and presentation.
+    /// What the provider's proof is bound to besides its statement: survey, presentation, and who may withdraw it.
     pub fn proof_context(&self) -> [u8; 32] {
-        let mut w = Writer::tagged("tercet proof context v1");
-        w.array(self.survey.as_ref()).array(&sha256(&[&self.presentation]));
+        let mut w = Writer::tagged("tercet proof context v2");
+        w.array(self.survey.as_ref())
+            .array(self.withdrawal_key.as_ref())
+            .array(&sha256(&[&self.presentation]));
         sha256(&[&w.finish()])
     }
 }
@@ -66,7 +78,7 @@ impl PublicPart {
 const SEAL_INFO: &[u8] = b"tercet private part v1";
 
 fn seal_aad(id: SubmissionId, party: u8) -> Vec<u8> {
-    let mut aad = id.0.to_vec();
+    let mut aad = if mutant!("sealing-without-submission") { Vec::new() } else { id.0.to_vec() };
     aad.push(party);
     aad
 }
@@ -233,7 +245,12 @@ mod tests {
     use super::*;
 
     fn public() -> PublicPart {
-        PublicPart { survey: SurveyId([1; 32]), presentation: vec![2; 100], share_hashes: vec![3; 192] }
+        PublicPart {
+            survey: SurveyId([1; 32]),
+            withdrawal_key: PublicKey([4; 32]),
+            presentation: vec![2; 100],
+            share_hashes: vec![3; 192],
+        }
     }
 
     #[test]
@@ -305,5 +322,23 @@ mod tests {
             assert_ne!(a.proof_context(), b.proof_context());
         }
         assert_ne!(a.id(), other_hashes.id());
+        // Nobody on the way can put another key in: the private parts are sealed to the id.
+        let other_key = PublicPart { withdrawal_key: PublicKey([9; 32]), ..a.clone() };
+        assert_ne!(a.id(), other_key.id());
+        assert_ne!(a.proof_context(), other_key.proof_context());
+    }
+
+    #[test]
+    fn a_private_part_is_sealed_to_one_submission_and_party() {
+        let key = OpeningKey::from_seed(&[7; 32]);
+        let id = public().id();
+        let sealed = seal_private(key.public(), id, 1, b"private").unwrap();
+        assert_eq!(&open_private(&key, id, 1, &sealed).unwrap()[..], b"private");
+        assert_eq!(open_private(&key, id, 2, &sealed), Err(KeyError::CannotOpen));
+        for bit in [0, 255] {
+            let mut other = id;
+            other.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open_private(&key, other, 1, &sealed), Err(KeyError::CannotOpen));
+        }
     }
 }

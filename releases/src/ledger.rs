@@ -373,23 +373,29 @@ impl Ledger {
     }
 
     /// What enters if the next release point is that of this time. Takes time in proportion to the rows that wait.
+    ///
+    /// Only rows that were accepted by then: else a release point at which nothing could enter would stay open, and whoever comes
+    /// next would choose in whose company to enter. After the last one, rows that came too late are never counted.
     pub fn entering(&self, time: u64) -> Entering {
-        let waiting: Vec<Waiting<'_>> = self
-            .waiting()
+        let entry = |row: &Row| self.rows.get(*row as usize);
+        let (by_then, late): (Vec<Row>, Vec<Row>) =
+            self.waiting().partition(|row| entry(row).is_some_and(|e| e.at <= time));
+        let waiting: Vec<Waiting<'_>> = by_then
+            .iter()
             .filter_map(|row| {
-                let entry = self.rows.get(row as usize)?;
-                Some(Waiting { row, at: entry.at, label: self.labels.get(entry.label as usize)? })
+                let entry = entry(row)?;
+                Some(Waiting { row: *row, at: entry.at, label: self.labels.get(entry.label as usize)? })
             })
             .collect();
         // There are fewer release points than rows.
         let number = u32::try_from(self.points.len()).unwrap_or(u32::MAX).saturating_add(1);
         let schedule = &self.rules.schedule;
-        Entering::new(
-            number,
-            time,
-            schedule.is_last(time),
-            form(&waiting, self.rules.min_new, schedule, time),
-        )
+        let last = schedule.is_last(time);
+        let mut formation = form(&waiting, self.rules.min_new, schedule, time);
+        if last {
+            formation.never.extend(late);
+        }
+        Entering::new(number, time, last, formation)
     }
 
     /// Applies a release point of the log: what enters at `time` now, if its digest is the one that the log says.
@@ -436,12 +442,12 @@ impl Ledger {
 
     /// The numbers of the units that entered at a release point.
     pub fn units_at(&self, number: u32) -> std::ops::Range<UnitId> {
-        let until =
-            |n: u32| n.checked_sub(1).and_then(|i| self.points.get(i as usize)).map_or(0, |p| p.units);
-        match number {
-            0 => 0..0,
-            n => until(n - 1)..until(n),
-        }
+        let all = u32::try_from(self.units.len()).unwrap_or(u32::MAX);
+        let until = |n: u32| match n.checked_sub(1) {
+            None => 0,
+            Some(i) => self.points.get(i as usize).map_or(all, |p| p.units),
+        };
+        until(number.saturating_sub(1))..until(number)
     }
 
     /// The release points that the log holds; the first has number 1.

@@ -59,6 +59,13 @@ impl Filter {
         self
     }
 
+    /// Narrows a field to one value: no other one is selected any more.
+    pub fn and(mut self, field: usize, value: &str) -> Self {
+        let admitted = self.0.get(&field).is_none_or(|values| values.contains(value));
+        self.0.insert(field, if admitted { BTreeSet::from([value.to_owned()]) } else { BTreeSet::new() });
+        self
+    }
+
     /// Whether there is no condition.
     pub fn is_everybody(&self) -> bool {
         self.0.is_empty()

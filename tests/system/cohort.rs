@@ -28,14 +28,17 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
         "dev",
     );
     let url = world.stack.coordinator();
+    let survey = world.stack.survey().to_string();
     let tercet = |args: &[&str]| {
-        let output =
-            Command::new(programs.join("tercet")).args(args).arg("--coordinator").arg(&url).output().unwrap();
+        let mut command = Command::new(programs.join("tercet"));
+        // Receipts go to the current folder.
+        command.current_dir(world.dir.path()).env("TERCET_COORDINATOR", &url).env("TERCET_SURVEY", &survey);
+        let output = command.args(args).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
         text
     };
-    let mut values = Vec::new();
+    let (mut values, mut kept) = (Vec::new(), Vec::new());
     for dir in cohort() {
         let file = |name: &str| dir.join(name).display().to_string();
         let out = tercet(&[
@@ -44,10 +47,12 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
             &file("presentation.bin"),
             "--secrets",
             &file("secrets.bin"),
+            "--yes",
             "--json",
         ]);
         let receipt: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(receipt["receipts"].as_array().unwrap().len(), 3);
+        kept.push(receipt["receipt_file"].as_str().unwrap().to_owned());
         let status: Value =
             serde_json::from_str(&tercet(&["status", receipt["submission"].as_str().unwrap(), "--json"]))
                 .unwrap();
@@ -56,6 +61,8 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
             serde_json::from_str(&std::fs::read_to_string(dir.join("meta.json")).unwrap()).unwrap();
         values.push(units(meta["value"].as_str().unwrap()));
     }
+    let made: Value = serde_json::from_str(&tercet(&["release", "--wait", "--json"])).unwrap();
+    assert_eq!((&made["release"], &made["made"]), (&1.into(), &true.into()));
     let file = world.dir.path().join("result.json");
     let out = tercet(&["query", "--json", "--output", &file.display().to_string()]);
     let result: Value = serde_json::from_str(&out).unwrap();
@@ -68,6 +75,8 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
         ("mean", reduced(sum, unit * n)),
         ("variance", reduced(n * squares - sum * sum, n * (n - 1) * unit * unit)),
     ];
+    assert_eq!(result["result"]["release"]["number"], 1);
+    assert_eq!(result["result"]["release"]["rows"], values.len());
     let statistics = result["result"]["statistics"].as_array().unwrap();
     for (name, (numerator, denominator)) in expected {
         let s = statistics.iter().find(|s| s["statistic"] == name).unwrap();
@@ -77,11 +86,22 @@ async fn the_cohort_is_accepted_and_its_statistics_are_exact() {
             "{name}"
         );
     }
-    let verified = Command::new(programs.join("tercet")).arg("verify-result").arg(&file).output().unwrap();
+    // One of them leaves. What was published stays, and says later that one was erased.
+    let erased: Value =
+        serde_json::from_str(&tercet(&["withdraw", "--receipt", &kept[0], "--yes", "--json"])).unwrap();
+    assert_eq!(erased["state"], "withdrawn");
+    assert_eq!(erased["receipts"][2]["entered"]["unit_rows"], values.len());
+    let again: Value = serde_json::from_str(&tercet(&["published", "--release", "1", "--json"])).unwrap();
+    assert_eq!(again, result);
+    let verify = || {
+        let mut command = Command::new(programs.join("tercet"));
+        command.arg("verify-result").arg(&file).args(["--survey", &survey]).output().unwrap()
+    };
+    let verified = verify();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     let altered = std::fs::read_to_string(&file).unwrap().replacen("\"count\"", "\"sum\"", 1);
     std::fs::write(&file, altered).unwrap();
-    let refused = Command::new(programs.join("tercet")).arg("verify-result").arg(&file).output().unwrap();
+    let refused = verify();
     assert_eq!(refused.status.code(), Some(1), "an altered result verifies");
     world.stack.stop();
 }

@@ -49,6 +49,8 @@ enum Name {
     Quantiles,
     /// Every statistic of stored rows at once, through three party processes.
     Statistics,
+    /// Recorded TLS 1.3 sessions: proof, upload, memory, a party's check in the sandbox and native.
+    Session,
     /// All of them.
     All,
 }

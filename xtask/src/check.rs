@@ -1,11 +1,10 @@
 //! `cargo xtask test`: everything that CI runs.
 
-
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{emulated, engine, fuzz, terraform, workflows};
+use crate::{emulated, engine, fuzz, mutants, terraform, workflows};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -59,6 +58,7 @@ const STEPS: &[Step] = &[
         test.args(["test", "--no-fail-fast"]).args(MEMBERS);
         command::run(test.env("TERCET_ENGINE", engine::build()?.path))
     }),
+    ("mutants", mutants::step),
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
     ("roots for AWS on an emulator", emulated::check),

@@ -2,9 +2,9 @@
 //! clear-text oracle.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use num_bigint::BigInt;
@@ -12,17 +12,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tercet_client::Error;
 use tercet_client::coordinator::{Coordinator, Deployment};
-use tercet_client::http::{HttpOptions, Url};
+use tercet_client::http::{HttpOptions, JSON, Method, Request, Url};
 use tercet_client::notarize::{self, Headers, Notarized, Plan};
 use tercet_client::query::{self, QueryOptions, ResultFile};
-use tercet_client::submit::{self, Prepared, SubmitOptions};
-use tercet_mpc::{ColumnWitness, HashAlg, Statement};
-use tercet_protocol::api::Problem;
-use tercet_protocol::keys::random;
+use tercet_client::submit::{self, Prepared, SubmitOptions, Submitted};
+use tercet_client::withdraw::{self, Erased, ReceiptFile, WithdrawalKey};
+use tercet_mpc::{Binding, ColumnWitness, HashAlg, Statement};
+use tercet_protocol::api::{Problem, QueryRequest};
+use tercet_protocol::filter::Filter;
+use tercet_protocol::ids::{Nonce, PublicKey};
+use tercet_protocol::keys::{SigningKey, random};
 use tercet_protocol::policy::SurveyVerifier;
+use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::submission::PublicPart;
 use tercet_stack::Stack;
 use tlsn_verifier::{Direction, WireVersion};
+use zeroize::Zeroizing;
 
 use crate::{oracle, up};
 
@@ -32,7 +37,7 @@ const CONCURRENCY: usize = 4;
 /// What to run.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Honest providers, 10 or more: the sample survey releases nothing below.
+    /// Honest providers, 10 or more: nobody enters in a smaller group.
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(10..=5000))]
     providers: u32,
     /// Print the outcome as one JSON object, as the last line.
@@ -45,6 +50,15 @@ pub struct Options {
 struct Account {
     api_key: String,
     eth_free: String,
+    index: u32,
+}
+
+impl Account {
+    /// The value of the sample survey's field, by which groups are told apart.
+    fn maker_fee(&self) -> &'static str {
+        // As the sample exchange has it: ten accounts of each kind in turn.
+        if (self.index / 10).is_multiple_of(2) { "15" } else { "10" }
+    }
 }
 
 /// An attack and what became of it.
@@ -72,7 +86,9 @@ struct Seconds {
     start: f64,
     submit: f64,
     attacks: f64,
+    release: f64,
     query: f64,
+    withdraw: f64,
     stop: f64,
 }
 
@@ -113,9 +129,16 @@ pub fn run(options: &Options) -> Result<()> {
 
 struct Outcome {
     accepted: usize,
+    /// Refused as they should be.
     refusals: Vec<Refusal>,
-    result: ResultFile,
+    /// What was published at the release point.
+    published: ResultFile,
     rows: Vec<Row>,
+    /// What was asked of one group.
+    filtered: ResultFile,
+    filtered_rows: Vec<Row>,
+    /// Who left: one that was waiting and one that was counted.
+    left: [Erased; 2],
 }
 
 /// A released statistic beside the oracle's.
@@ -148,14 +171,14 @@ async fn flow(
 
     let bar = ProgressBar::new(honest.len() as u64);
     bar.set_style(ProgressStyle::with_template("providers {bar:30} {pos}/{len} {elapsed}")?);
-    let receipts: Vec<()> = stream::iter(honest.iter().enumerate())
+    let receipts: Vec<(usize, Submitted)> = stream::iter(honest.iter().enumerate())
         .map(|(i, account)| {
             let (providers, bar) = (&providers, &bar);
             async move {
                 let notarized = providers.notarize(account, i).await?;
-                providers.submit(&notarized).await.map_err(|e| anyhow!("provider {i}: {e}"))?;
+                let done = providers.submit(&notarized).await.map_err(|e| anyhow!("provider {i}: {e}"))?;
                 bar.inc(1);
-                Ok::<_, anyhow::Error>(())
+                Ok::<_, anyhow::Error>((i, done))
             }
         })
         .buffer_unordered(CONCURRENCY)
@@ -163,29 +186,81 @@ async fn flow(
         .await?;
     bar.finish();
     seconds.submit = lap(clock);
+    // The first account's group is always large enough to enter.
+    let counted = receipts.iter().find(|(i, _)| *i == 0).context("the first provider is missing")?.1.clone();
     eprintln!("{} providers fetched, notarized, proved and hold three receipts each", receipts.len());
 
-    let refusals = vec![
+    let mut refusals = vec![
         providers.forged_value(forger).await?,
         providers.repeated_identity(&honest[0]).await?,
         providers.tampered_presentation(forger).await?,
+        providers.too_early().await?,
     ];
     seconds.attacks = lap(clock);
 
+    // People enter the statistics in groups, at a release point. Whose group is too small waits.
     let survey = &providers.deployment.survey;
-    let result = query::query(&providers.coordinator, survey, &[], QueryOptions::default()).await?;
-    // `query` verified the signatures; the file's own check is what an outsider runs.
-    result.verify(Some(survey.id()), None)?;
-    let rows = compare(honest, &result, u32::from(survey.manifest().columns[0].scale))?;
+    let now = providers.coordinator.release_now(survey.id()).await?;
+    ensure!(now.made, "no release point was made");
+    let published = query::published(&providers.coordinator, survey, Some(now.release)).await?;
+    // `published` verified the signatures; the file's own check is what an outsider runs.
+    published.verify(Some(survey.id()), None)?;
+    let smallest = survey.manifest().survey.min_new as usize;
+    let of = |fee: &str| honest.iter().filter(|a| a.maker_fee() == fee).collect::<Vec<_>>();
+    let groups = ["15", "10"].map(of);
+    let entered: Vec<&Account> = groups.iter().filter(|g| g.len() >= smallest).flatten().copied().collect();
+    let scale = u32::from(survey.manifest().columns[0].scale);
+    let rows = compare(&entered, &published, scale)?;
+    eprintln!(
+        "release point {}: {} of {} providers entered in {} groups, {} wait",
+        now.release,
+        entered.len(),
+        honest.len(),
+        published.result.release.units,
+        honest.len() - entered.len()
+    );
+    seconds.release = lap(clock);
+
+    let request = |fee: &str, statistics: &[&str]| QueryRequest {
+        statistics: statistics.iter().map(|s| (*s).to_owned()).collect(),
+        filter: Filter::default().or("maker_fee", fee),
+    };
+    let asked = request("15", &["count", "sum", "mean", "stddev"]);
+    let filtered = query::ask(&providers.coordinator, survey, &asked, QueryOptions::default()).await?;
+    let filtered_rows = compare(&groups[0], &filtered, scale)?;
+    eprintln!("asked about one group: {} providers whose maker fee is 15", filtered.result.submissions);
+    refusals.push(providers.without_ticket(&stack.party(0), now.release).await?);
+    if groups[1].len() < smallest {
+        let small = request("10", &["sum"]);
+        let answer = query::ask(&providers.coordinator, survey, &small, QueryOptions::default()).await;
+        refusals.push(refusal("a question about too few", answer.map(|_| ()))?);
+    }
     seconds.query = lap(clock);
-    Ok(Outcome { accepted: receipts.len(), refusals, result, rows })
+
+    // One leaves who was never counted, and one who was.
+    let waiting = providers.submit(&providers.notarize(forger, 1).await?).await?;
+    refusals.push(providers.withdraw_another(&waiting).await?);
+    let left = [providers.withdraw(&waiting).await?, providers.withdraw(&counted).await?];
+    ensure!(
+        left[0].receipts.iter().all(|r| r.entered.is_none()),
+        "a waiting row is said to have been counted"
+    );
+    ensure!(left[1].receipts.iter().all(|r| r.entered.is_some()), "a counted row is said to have waited");
+    for erased in &left {
+        erased.to_text().lines().for_each(|line| eprintln!("left: {line}"));
+    }
+    // What was published stays as it is.
+    let again = query::published(&providers.coordinator, survey, Some(now.release)).await?;
+    ensure!(again == published, "a withdrawal changed what was published");
+    seconds.withdraw = lap(clock);
+    Ok(Outcome { accepted: receipts.len(), refusals, published, rows, filtered, filtered_rows, left })
 }
 
 fn accounts(exchange_dir: &Path) -> Result<Vec<Account>> {
     Ok(serde_json::from_slice(&std::fs::read(exchange_dir.join("accounts.json"))?)?)
 }
 
-fn compare(honest: &[Account], result: &ResultFile, scale: u32) -> Result<Vec<Row>> {
+fn compare(honest: &[&Account], result: &ResultFile, scale: u32) -> Result<Vec<Row>> {
     let values: Vec<BigInt> =
         honest.iter().map(|a| oracle::parse(&a.eth_free, scale as usize)).collect::<Result<_>>()?;
     let row = |s: &tercet_protocol::result::StatisticValue| {
@@ -220,11 +295,53 @@ impl Providers {
         Ok(notarize::notarize(self.coordinator.http(), &self.notary, &plan).await?)
     }
 
-    async fn submit(&self, n: &Notarized) -> Result<(), Error> {
+    async fn submit(&self, n: &Notarized) -> Result<Submitted, Error> {
         let options = SubmitOptions::default();
         submit::submit(&self.coordinator, &self.deployment, &n.presentation, &n.secrets, options, &|_| {})
             .await
-            .map(|_| ())
+    }
+
+    /// The receipt file that `tercet submit` would have written.
+    fn receipt(&self, done: &Submitted) -> Result<ReceiptFile> {
+        let key = done.withdrawal.as_ref().context("a submission without a withdrawal key")?;
+        Ok(ReceiptFile::new(self.coordinator.url().as_str(), done, key, "receipt.json"))
+    }
+
+    async fn withdraw(&self, done: &Submitted) -> Result<Erased> {
+        let file = self.receipt(done)?;
+        let patience = Duration::from_secs(60);
+        Ok(withdraw::withdraw(&self.coordinator, &self.deployment, &file, patience).await?)
+    }
+
+    /// Wishes to have another person's submission erased, with a key of one's own.
+    async fn withdraw_another(&self, victim: &Submitted) -> Result<Refusal> {
+        let file = self.receipt(victim)?;
+        let file =
+            ReceiptFile { withdrawal_key: WithdrawalKey::from_seed(Zeroizing::new(random()?)), ..file };
+        let patience = Duration::from_secs(5);
+        let outcome = withdraw::withdraw(&self.coordinator, &self.deployment, &file, patience).await;
+        refusal("withdrawing another's submission", outcome.map(|_| ()))
+    }
+
+    /// Asks before anybody has entered.
+    async fn too_early(&self) -> Result<Refusal> {
+        let survey = &self.deployment.survey;
+        let answer = query::query(&self.coordinator, survey, &[], QueryOptions::default()).await;
+        refusal("a question before the first release point", answer.map(|_| ()))
+    }
+
+    /// Puts a question straight at a party, past the coordinator's limits, with a ticket of one's own making.
+    async fn without_ticket(&self, party: &str, release: u64) -> Result<Refusal> {
+        let survey = &self.deployment.survey;
+        let question = Question::of(survey.manifest(), &["sum".to_owned()], Filter::default())?;
+        let key = SigningKey::from_seed(&random()?)?;
+        let expires = u64::MAX;
+        let ticket = QueryTicket::issue(&key, survey.id(), release, question, expires, Nonce(random()?));
+        let url = Url::parse(&format!("{party}/v1/queries/{}", ticket.query()))?;
+        let body = serde_json::to_vec(&ticket)?;
+        let request = Request::get("party 0", url).with_body(Method::PUT, body, JSON);
+        let answer = self.coordinator.http().send(&request).await;
+        refusal("a question without the coordinator's ticket", answer.map(|_| ()))
     }
 
     /// Shares and proves another value than the notary attested, with an otherwise perfect proof.
@@ -239,11 +356,12 @@ impl Providers {
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
         let honest = admitted.statement(survey.manifest())?;
         let mut columns = honest.columns().to_vec();
-        columns[0].alg = HashAlg::Sha256;
-        columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        let commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        columns[0].binding = Binding::Hash { alg: HashAlg::Sha256, commitment };
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
         let mut public = PublicPart {
             survey: survey.id(),
+            withdrawal_key: PublicKey([0; 32]),
             presentation: notarized.presentation.clone(),
             share_hashes: Vec::new(),
         };
@@ -259,7 +377,7 @@ impl Providers {
     /// Notarizes a second time as the same person.
     async fn repeated_identity(&self, account: &Account) -> Result<Refusal> {
         let again = self.notarize(account, 1).await?;
-        refusal("repeated identity", self.submit(&again).await)
+        refusal("repeated identity", self.submit(&again).await.map(|_| ()))
     }
 
     /// Changes one revealed byte of a presentation.
@@ -273,6 +391,7 @@ impl Providers {
         notarized.presentation[at + 6] ^= 1;
         let public = PublicPart {
             survey: self.deployment.survey.id(),
+            withdrawal_key: PublicKey([0; 32]),
             presentation: notarized.presentation,
             share_hashes: vec![0; tercet_mpc::ShareHashes::BYTES],
         };
@@ -294,34 +413,39 @@ fn refusal(attack: &'static str, outcome: Result<(), Error>) -> Result<Refusal> 
 }
 
 fn report(options: &Options, outcome: &Outcome, seconds: &Seconds) -> Result<()> {
-    let differs = outcome.rows.iter().filter(|r| r.released != r.oracle).count();
-    let ok = differs == 0 && outcome.accepted == options.providers as usize && outcome.refusals.len() == 3;
+    let all = || outcome.rows.iter().chain(&outcome.filtered_rows);
+    let differs = all().filter(|r| r.released != r.oracle).count();
+    let ok = differs == 0 && outcome.accepted == options.providers as usize && outcome.refusals.len() >= 6;
     println!("{:<20} {:>36} {:>36}", "statistic", "three parties, signed", "clear-text oracle");
-    for r in &outcome.rows {
-        println!(
-            "{:<20} {:>36} {:>36}{}",
-            r.name,
-            r.released,
-            r.oracle,
-            if r.released == r.oracle { "" } else { "  DIFFERS" }
-        );
-    }
+    table(&outcome.rows);
+    let released = &outcome.published.result;
     println!(
-        "three signatures verified over height {} and {} submissions",
-        outcome.result.result.height, outcome.result.result.submissions
+        "three signatures verified over release point {} and {} submissions in {} groups",
+        released.release.number, released.submissions, released.release.units
     );
+    println!("\nof those whose maker fee is 15, in one group of {}:", outcome.filtered.result.submissions);
+    table(&outcome.filtered_rows);
+    println!("\n{} attacks refused, {} people left", outcome.refusals.len(), outcome.left.len());
     if options.json {
-        let of = |get: fn(&Row) -> &String| -> serde_json::Map<String, serde_json::Value> {
-            outcome.rows.iter().map(|r| (r.name.clone(), get(r).clone().into())).collect()
+        let of = |get: fn(&Row) -> &String, rows: &[Row]| -> serde_json::Map<String, serde_json::Value> {
+            rows.iter().map(|r| (r.name.clone(), get(r).clone().into())).collect()
         };
         println!(
             "{}",
             json!({
-                "statistics": of(|r| &r.released),
-                "oracle": of(|r| &r.oracle),
+                "statistics": of(|r| &r.released, &outcome.rows),
+                "oracle": of(|r| &r.oracle, &outcome.rows),
+                "release": released.release,
+                "filter": {
+                    "where": outcome.filtered.result.filter,
+                    "submissions": outcome.filtered.result.submissions,
+                    "statistics": of(|r| &r.released, &outcome.filtered_rows),
+                    "oracle": of(|r| &r.oracle, &outcome.filtered_rows),
+                },
                 "accepted": outcome.accepted,
                 "refused": outcome.refusals.len(),
                 "refusals": outcome.refusals,
+                "withdrawn": outcome.left,
                 "signatures_verified": 3,
                 "match": ok,
                 "seconds": seconds,
@@ -329,4 +453,11 @@ fn report(options: &Options, outcome: &Outcome, seconds: &Seconds) -> Result<()>
         );
     }
     if ok { Ok(()) } else { bail!("{differs} statistics differ from the oracle") }
+}
+
+fn table(rows: &[Row]) {
+    for r in rows {
+        let mark = if r.released == r.oracle { "" } else { "  DIFFERS" };
+        println!("{:<20} {:>36} {:>36}{mark}", r.name, r.released, r.oracle);
+    }
 }

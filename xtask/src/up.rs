@@ -1,9 +1,12 @@
 //! `cargo xtask up`: the whole system, left running.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tercet_client::coordinator::Coordinator;
+use tercet_client::http::HttpOptions;
 use tercet_protocol::ids::{SurveyId, sha256};
 use tercet_stack::Stack;
 
@@ -30,6 +33,10 @@ pub struct Options {
     /// has this name. May be given several times.
     #[arg(long, value_name = "NAME=ADDRESS:PORT")]
     resolve: Vec<String>,
+    /// Make a release point every so many seconds, if anybody enters. Without it, when the survey's schedule says so, and
+    /// when `tercet release` asks for one.
+    #[arg(long, value_name = "SECONDS")]
+    release_every: Option<NonZeroU64>,
 }
 
 /// The programs that a system is made of.
@@ -65,6 +72,22 @@ fn default_data_dir(manifest: Option<&Path>) -> Result<PathBuf> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let digest = SurveyId(sha256(&[&bytes])).to_string();
     Ok(base.join(&digest[..16]))
+}
+
+/// Wishes for a release point again and again. That nothing enters is no failure.
+async fn release_every(url: String, survey: SurveyId, every: Duration) {
+    let coordinator = match Coordinator::new(&url, HttpOptions::default()) {
+        Ok(coordinator) => coordinator,
+        Err(e) => return eprintln!("no release points: {e}"),
+    };
+    loop {
+        tokio::time::sleep(every).await;
+        match coordinator.release_now(survey).await {
+            Ok(now) if now.made => eprintln!("release point {}", now.release),
+            Ok(_) => {}
+            Err(e) => eprintln!("no release point: {e}"),
+        }
+    }
 }
 
 /// Runs until Ctrl-C.
@@ -104,15 +127,22 @@ pub fn run(options: &Options) -> Result<()> {
         );
     }
     println!(
-        "  {} submit --coordinator {url} --survey {survey} --presentation proof/presentation.bin --secrets proof/secrets.bin",
+        "  {} submit --coordinator {url} --survey {survey} --presentation proof/presentation.bin --secrets \
+         proof/secrets.bin --receipt receipt.json",
         tercet.display()
     );
-    println!("  {} query --coordinator {url} --survey {survey}", tercet.display());
+    println!("  {} release --coordinator {url} --survey {survey} --wait", tercet.display());
+    println!("  {} published --coordinator {url} --survey {survey}", tercet.display());
+    println!("  {} query --coordinator {url} --survey {survey} --statistic mean", tercet.display());
+    println!("  {} withdraw --receipt receipt.json", tercet.display());
     println!("\nLogs are in {}. Ctrl-C stops everything.", stack.layout().root().join("logs").display());
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let casualty = runtime.block_on(async {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        if let Some(every) = options.release_every {
+            tokio::spawn(release_every(url.clone(), survey, Duration::from_secs(every.get())));
+        }
         loop {
             tokio::select! {
                 end = tokio::signal::ctrl_c() => return end.map(|()| None),

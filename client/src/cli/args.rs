@@ -12,7 +12,8 @@ use tercet_protocol::ids::{EngineDigest, PublicKey, SubmissionId, SurveyId};
 /// get statistics that all three signed.
 #[derive(Debug, Parser)]
 #[command(name = "tercet", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 done, 1 refused or failed (the reason is named), 2 wrong usage.")]
+#[command(after_help = "Exit status: 0 done, 1 refused or failed (the reason is named), 2 wrong usage.
+Surveys that you choose are remembered in $TERCET_CONFIG_DIR, by default ~/.config/tercet.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -28,8 +29,10 @@ pub enum Command {
     Inspect(Inspect),
     Submit(Submit),
     Status(Status),
+    Withdraw(Withdraw),
     Query(Query),
     Published(Published),
+    Release(Release),
     VerifyResult(VerifyResult),
     Notarize(Notarize),
     /// Work with survey files.
@@ -57,6 +60,15 @@ pub struct Connect {
     /// server's place.
     #[arg(long)]
     pub allow_http: bool,
+}
+
+/// Which survey is meant.
+#[derive(Debug, Args)]
+pub struct Choose {
+    /// The survey's id. Without it, the one that you chose at this coordinator before; the first time you are shown what
+    /// there is and asked. No coordinator chooses for you.
+    #[arg(long, value_name = "ID", env = "TERCET_SURVEY", hide_env_values = true)]
+    pub survey: Option<SurveyId>,
 }
 
 /// Verify a TLSNotary presentation or a recorded TLS 1.3 session and show what it proves.
@@ -102,14 +114,16 @@ pub struct Inspect {
 
 /// Submit a notarized value to a survey.
 ///
-/// Checks the presentation against the survey's rules, proves the hidden value without showing it, splits it into
-/// three shares sealed to one party each, uploads them and waits for three signed receipts. Sending the same
+/// Checks the presentation against the survey's rules, shows what the survey publishes and asks. Then it proves the
+/// hidden value without showing it, splits it into three shares sealed to one party each, uploads them and waits for
+/// three signed receipts. They are kept in a file with the key that withdraws the submission again. Sending the same
 /// files again is safe at any time: it stays the same submission.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tercet submit --coordinator https://tercet.example.org --presentation p.bin --secrets s.bin
-  tercet submit --coordinator http://127.0.0.1:8080 --presentation p.bin --secrets s.bin \\
-      --survey 5f0c…9a --receipt receipt.json
+  tercet submit --coordinator https://tercet.example.org --survey 5f0c…9a \\
+      --presentation p.bin --secrets s.bin
+  tercet submit --coordinator http://127.0.0.1:8080 --survey 5f0c…9a \\
+      --presentation p.bin --secrets s.bin --receipt receipt.json --yes
 
 Exit status: 0 accepted, 1 refused or not confirmed (the reason is named), 2 wrong usage.")]
 pub struct Submit {
@@ -121,12 +135,21 @@ pub struct Submit {
     /// The prover's secrets file, which belongs to the presentation. It never leaves this machine.
     #[arg(long, value_name = "FILE")]
     pub secrets: PathBuf,
-    /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
-    #[arg(long, value_name = "ID")]
-    pub survey: Option<SurveyId>,
-    /// Write the three receipts to a file.
+    #[command(flatten)]
+    pub choose: Choose,
+    /// Where to keep the three receipts and the key that withdraws the submission; by default
+    /// tercet-receipt-ID.json here. Readable by you only.
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+    /// Replace the receipt's file if it exists.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not ask: you know what the survey publishes and agree.
+    #[arg(long)]
+    pub yes: bool,
+    /// Check the files and show what the survey publishes, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Seconds to wait for the parties' decision.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub timeout: u64,
@@ -140,7 +163,7 @@ pub struct Submit {
 #[command(after_help = "Examples:
   tercet status 3b1f…77 --coordinator https://tercet.example.org
 
-Exit status: 0 for any state (pending, accepted, rejected), 1 unknown or not verifiable, 2 wrong usage.")]
+Exit status: 0 for any state (pending, accepted, rejected, withdrawn), 1 unknown or not verifiable, 2 wrong usage.")]
 pub struct Status {
     /// The submission's id, as tercet submit printed it.
     pub id: SubmissionId,
@@ -151,28 +174,89 @@ pub struct Status {
     pub json: bool,
 }
 
-/// Ask the parties for statistics.
+/// Leave a survey: have your submission erased.
 ///
-/// The three parties compute on their shares and sign one result; the signatures are verified against the keys
-/// that the survey pins. The parties refuse a release over too few submissions, or too few new ones since the
-/// last: what was published then stays available with tercet published.
+/// The receipt's key signs the wish, and the three parties agree on erasing your shares. If you were counted already,
+/// the sums of the group in which you entered stay as they are; nothing is computed from your value again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tercet query --coordinator https://tercet.example.org
-  tercet query --coordinator https://tercet.example.org --statistic mean --statistic stddev \\
-      --survey 5f0c…9a --output result.json
-  tercet query --coordinator https://tercet.example.org --statistic quantile:0.9 \\
-      --where country=DE --format csv
+  tercet withdraw --receipt receipt.json
+  tercet withdraw --receipt receipt.json --yes --output erased.json
+
+Exit status: 0 erased at all three parties, 1 not (the reason is named), 2 wrong usage.")]
+pub struct Withdraw {
+    /// The receipt file that tercet submit wrote.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: PathBuf,
+    /// Base address of the coordinator, if it has moved since: the receipt names the one it went to.
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+    /// Allow plain http:// beyond loopback.
+    #[arg(long)]
+    pub allow_http: bool,
+    /// Write what the parties signed about the erasure to a file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace that file if it exists.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Seconds to wait for the parties.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Make a release point now, in a development deployment.
+///
+/// Parties of a deployment in use make release points when the survey's schedule says so, and refuse this; cargo xtask
+/// up runs them with their development switch.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet release --coordinator http://127.0.0.1:8080 --survey 5f0c…9a --wait
+
+Exit status: 0 made, or nothing would have entered, 1 refused or failed (the reason is named), 2 wrong usage.")]
+pub struct Release {
+    #[command(flatten)]
+    pub connect: Connect,
+    #[command(flatten)]
+    pub choose: Choose,
+    /// Wait until the new point's statistics are published.
+    #[arg(long)]
+    pub wait: bool,
+    /// Seconds to wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Ask for statistics.
+///
+/// What the survey lists was computed at its newest release point, and is shown as it was published. Other questions,
+/// such as sums of those whose revealed field has a value, are computed by the three parties on their shares. They sign
+/// one result; the signatures are verified against the keys that the survey pins.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet query --coordinator https://tercet.example.org --survey 5f0c…9a
+  tercet query --coordinator https://tercet.example.org --survey 5f0c…9a \\
+      --statistic mean --statistic stddev --output result.json
+  tercet query --coordinator https://tercet.example.org --survey 5f0c…9a \\
+      --statistic mean --where country=DE --format csv
 
 Exit status: 0 released, 1 refused or failed (the reason is named), 2 wrong usage.")]
 pub struct Query {
     #[command(flatten)]
     pub connect: Connect,
-    /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
-    #[arg(long, value_name = "ID")]
-    pub survey: Option<SurveyId>,
-    /// A statistic to ask for, such as mean, quantile:0.9, histogram:0,1,10 or mean(column)@field; without any,
-    /// all that the survey lists with their parameters.
+    #[command(flatten)]
+    pub choose: Choose,
+    /// A statistic to ask for, such as mean, sum(column) or mean(column)@field; without any, all that the survey lists
+    /// with their parameters.
     #[arg(long = "statistic", value_name = "NAME")]
     pub statistics: Vec<String>,
     /// Only submissions whose revealed field has this value. May be given several times: values of one field are
@@ -214,6 +298,9 @@ pub struct Shown {
     /// Write the signed result to a file that tercet verify-result checks offline.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replace that file if it exists.
+    #[arg(long)]
+    pub force: bool,
     /// How to print the result: a table with charts, the signed result as one JSON object, or CSV.
     #[arg(long, value_enum, default_value_t = ResultFormat::Text)]
     pub format: ResultFormat,
@@ -223,6 +310,14 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Whether the file can be written, before anything is asked.
+    pub fn check(&self) -> Result<(), tercet_client::Error> {
+        match &self.output {
+            Some(path) => tercet_client::files::check_output(path, self.force),
+            None => Ok(()),
+        }
+    }
+
     /// The format asked for.
     pub fn format(&self) -> ResultFormat {
         if self.json { ResultFormat::Json } else { self.format }
@@ -240,26 +335,30 @@ pub enum ResultFormat {
     Csv,
 }
 
-/// Show the newest published statistics, without asking the parties to compute.
+/// Show the statistics published at a release point, without asking the parties to compute.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tercet published --coordinator https://tercet.example.org
+  tercet published --coordinator https://tercet.example.org --survey 5f0c…9a
+  tercet published --coordinator https://tercet.example.org --survey 5f0c…9a --release 12
 
 Exit status: 0 shown and verified, 1 nothing published or not verifiable, 2 wrong usage.")]
 pub struct Published {
     #[command(flatten)]
     pub connect: Connect,
-    /// The survey's id; needed if the coordinator has several, and pins the survey if you know it.
-    #[arg(long, value_name = "ID")]
-    pub survey: Option<SurveyId>,
+    #[command(flatten)]
+    pub choose: Choose,
+    /// The release point's number; without it, the newest.
+    #[arg(long, value_name = "NUMBER")]
+    pub release: Option<u64>,
     #[command(flatten)]
     pub shown: Shown,
 }
 
 /// Verify a result file offline: three signatures, by the parties that the survey pins.
 ///
-/// The survey's id is the hash of its descriptor, which the file carries. Give --survey with an id from a source
-/// you trust; without it, the file only proves that the three keys it names signed it.
+/// Takes files of tercet query, and the coordinator's own answers. The survey's id is the hash of its descriptor, which
+/// a file of tercet query carries. Give --survey with an id from a source you trust, or the survey's descriptor, unless
+/// you have chosen this survey here before: a file that names its own keys proves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tercet verify-result result.json --survey 5f0c…9a
@@ -267,10 +366,10 @@ pub struct Published {
 
 Exit status: 0 verified, 1 not, 2 wrong usage.")]
 pub struct VerifyResult {
-    /// The file, as written by tercet query --output or --json.
+    /// The file, as written by tercet query --output or --json, or as the coordinator's API answered.
     pub file: PathBuf,
     /// The survey that the result must be about.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", env = "TERCET_SURVEY", hide_env_values = true)]
     pub survey: Option<SurveyId>,
     /// Use this survey descriptor instead of the one in the file.
     #[arg(long, value_name = "FILE")]
@@ -319,9 +418,12 @@ pub struct Notarize {
     /// The survey that says which values to hide, from a coordinator.
     #[arg(long, value_name = "URL")]
     pub coordinator: Option<String>,
-    /// The survey's id, if the coordinator has several.
+    /// The survey's id, if it is from a coordinator: without it, the one that you chose there before.
     #[arg(long, value_name = "ID", requires = "coordinator")]
     pub survey: Option<SurveyId>,
+    /// Replace files that exist.
+    #[arg(long)]
+    pub force: bool,
     /// Connect to this address instead of the one in the URL.
     #[arg(long, value_name = "HOST:PORT")]
     pub connect: Option<String>,
@@ -391,6 +493,9 @@ pub enum Survey {
         /// Where to write the survey.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Replace that file if it exists.
+        #[arg(long)]
+        force: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -475,6 +580,9 @@ pub enum FederationTool {
         /// Where to write the federation.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Replace that file if it exists.
+        #[arg(long)]
+        force: bool,
     },
 }
 

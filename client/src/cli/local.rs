@@ -12,7 +12,7 @@ use tercet_client::{Error, operator, survey};
 use tercet_protocol::survey::MAX_SURVEY_BYTES;
 
 use super::args::{Inspect, Survey, VerifyResult};
-use super::output;
+use super::{choose, output};
 
 pub fn inspect(args: &Inspect) -> Result<(), Error> {
     let presentation = match (&args.recorded, &args.server_name, &args.presentation) {
@@ -47,14 +47,22 @@ fn inspect_recorded(args: &Inspect, dir: &Path, server_name: &str) -> Result<(),
 
 pub fn verify_result(args: &VerifyResult) -> Result<(), Error> {
     let file = ResultFile::from_json(&files::read(&args.file, MAX_RESULT_FILE)?)?;
-    let descriptor = args.descriptor.as_ref().map(|p| files::read(p, MAX_SURVEY_BYTES)).transpose()?;
-    let survey = file.verify(args.survey, descriptor.as_ref().map(|d| d.as_slice()))?;
-    let pinned = args.survey.is_some() || args.descriptor.is_some();
+    let given = args.descriptor.as_ref().map(|p| files::read(p, MAX_SURVEY_BYTES)).transpose()?;
+    let given = given.map(|bytes| bytes.to_vec());
+    let remembered = match choose::memory() {
+        Some(memory) => memory.survey(file.result.survey)?,
+        None => None,
+    };
+    let pinned = args.survey.is_some() || given.is_some() || remembered.is_some();
+    let descriptor = given.or_else(|| remembered.map(|s| s.bytes().to_vec()));
+    let survey = file.verify(args.survey, descriptor.as_deref())?;
+    if !pinned {
+        return Err(Error::Unpinned(survey.id()));
+    }
     if args.json {
         return output::json(&json!({
             "verdict": "verified",
             "survey": survey.id(),
-            "survey_pinned": pinned,
             "parties": survey.parties(),
             "result": file.result,
         }));
@@ -62,11 +70,6 @@ pub fn verify_result(args: &VerifyResult) -> Result<(), Error> {
     let mut text = format!("verified: signed by all three parties\n\n{}\n", to_text(&file.result, &survey));
     for (i, key) in survey.parties().iter().enumerate() {
         text.push_str(&format!("party {i} {key}\n"));
-    }
-    if !pinned {
-        text.push_str(
-            "\nNOTE: compare the survey's id, or the three keys, with a source that you trust (--survey ID does it).\n",
-        );
     }
     output::text(&text);
     Ok(())
@@ -83,10 +86,11 @@ pub fn survey(args: &Survey) -> Result<(), Error> {
             let id = checked.assembled.as_ref().map(|(id, _, _)| id);
             output::json(&json!({"valid": true, "survey": id, "manifest": checked.manifest}))
         }
-        Survey::Assemble { survey_file, operators, engine, out, json } => {
+        Survey::Assemble { survey_file, operators, engine, out, force, json } => {
+            files::check_output(out, *force)?;
             let manifests = super::operators::three(operators)?;
             let descriptor = operator::assemble(survey_file, &manifests, *engine)?;
-            files::write(out, descriptor.bytes(), Access::Public, true)?;
+            files::write(out, descriptor.bytes(), Access::Public, *force)?;
             if *json {
                 return output::json(&json!({"survey": descriptor.id(), "file": out}));
             }

@@ -1,6 +1,7 @@
 //! From the command line to the library and back to the terminal.
 
 mod args;
+mod choose;
 mod local;
 mod network;
 mod notarize;
@@ -21,7 +22,8 @@ pub fn main() -> ExitCode {
     let json = wants_json(&cli.command);
     let inspecting = matches!(cli.command, Command::Inspect(_));
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if output::complete() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
         Err(error) => {
             // The findings about a recorded session hold the reason already.
             let json = json && !(inspecting && matches!(error, Error::Session(_)));
@@ -47,6 +49,8 @@ fn run(command: Command) -> Result<(), Error> {
         }
         Command::Submit(args) => wait(network::submit(&args)),
         Command::Status(args) => wait(network::status(&args)),
+        Command::Withdraw(args) => wait(network::withdraw(&args)),
+        Command::Release(args) => wait(network::release(&args)),
         Command::Query(args) => wait(network::query(&args)),
         Command::Published(args) => wait(network::published(&args)),
         Command::Notarize(args) => wait(notarize::notarize(&args)),
@@ -81,6 +85,8 @@ fn wants_json(command: &Command) -> bool {
         Command::Inspect(a) => a.json,
         Command::Submit(a) => a.json,
         Command::Status(a) => a.json,
+        Command::Withdraw(a) => a.json,
+        Command::Release(a) => a.json,
         Command::Query(a) => a.shown.format() == args::ResultFormat::Json,
         Command::Published(a) => a.shown.format() == args::ResultFormat::Json,
         Command::VerifyResult(a) => a.json,

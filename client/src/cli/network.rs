@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use tercet_client::Error;
+use tercet_client::consent;
 use tercet_client::coordinator::Coordinator;
 use tercet_client::files::{self, Access};
 use tercet_client::http::{HttpOptions, RetryPolicy};
 use tercet_client::inspect::printable;
 use tercet_client::query::{QueryOptions, ResultFile};
 use tercet_client::show::{to_csv, to_text};
-use tercet_client::submit::{Event, SubmitOptions};
-use tercet_protocol::api::{QueryRequest, SubmissionState};
+use tercet_client::submit::{Event, SubmitOptions, Submitted};
+use tercet_client::withdraw::{MAX_RECEIPT_FILE, ReceiptFile};
+use tercet_protocol::api::{ProblemKind, QueryRequest, SubmissionState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::survey::SurveyDescriptor;
 use tlsn_verifier::Secrets;
+use zeroize::Zeroizing;
 
-use super::args::{Connect, Published, Query, ResultFormat, Shown, Status, Submit};
+use super::args::{Connect, Published, Query, Release, ResultFormat, Shown, Status, Submit, Withdraw};
+use super::choose::{self, choose};
 use super::output::{self, Progress};
 
 const MAX_SECRETS_FILE: usize = 16 << 20;
@@ -31,14 +35,29 @@ fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
 }
 
 pub async fn submit(args: &Submit) -> Result<(), Error> {
+    // Everything that can be wrong on this machine is found before anything is sent.
+    let folder = std::path::Path::new(".");
+    match &args.receipt {
+        _ if args.dry_run => {}
+        Some(path) => files::check_output(path, args.force)?,
+        None => files::check_output(&folder.join(format!(".tercet-{}", std::process::id())), false)?,
+    }
     let presentation = files::read(&args.presentation, MAX_SECRETS_FILE)?;
     let secrets = files::read(&args.secrets, MAX_SECRETS_FILE)?;
     let secrets = Secrets::decode(&secrets).map_err(|e| Error::Value(format!("the secrets file: {e}")))?;
     let coordinator = connect_patiently(&args.connect)?;
-    let progress = Progress::spinner("fetching the survey");
-    let survey = coordinator.choose(args.survey).await?;
-    let title = survey.manifest().survey.title.clone();
+    let survey = choose(&coordinator, args.choose.survey).await?;
     let deployment = coordinator.deployment(survey).await?;
+    tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
+    output::note(&printable(&consent::to_text(&deployment)));
+    if args.dry_run {
+        output::note("The files fit this survey. Nothing was sent.");
+        return Ok(());
+    }
+    if !args.yes {
+        choose::ask("Send your value to this survey?", "nothing was sent")?;
+    }
+    let progress = Progress::spinner("checking");
     let on_event = |event: Event| {
         progress.message(match event {
             Event::Checked => "the presentation fits the survey".into(),
@@ -52,20 +71,110 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         tercet_client::submit::submit(&coordinator, &deployment, &presentation, &secrets, options, &on_event);
     let done = done.await?;
     drop(progress);
-    if let Some(path) = &args.receipt {
-        let json = serde_json::to_vec_pretty(&done).map_err(|e| Error::Usage(e.to_string()))?;
-        files::write(path, &json, Access::Public, true)?;
-    }
+    // Accepted: whatever fails from here on must not look as if it were not.
+    let path = match &args.receipt {
+        Some(path) => path.clone(),
+        None => folder.join(format!("tercet-receipt-{}.json", &done.submission.to_string()[..12])),
+    };
+    keep_receipt(&path, args, &coordinator, &done).map_err(|cause| Error::AcceptedBut {
+        id: done.submission,
+        cause: Box::new(cause),
+        what_to_do: "Send the same files again with another --receipt: that changes nothing but the receipt",
+    })?;
+    let path = path.display().to_string();
     if args.json {
-        return output::json(&done);
+        let mut shown = serde_json::to_value(&done).map_err(|e| Error::Usage(e.to_string()))?;
+        shown["receipt_file"] = path.into();
+        return output::json(&shown);
     }
     let height = done.receipts.first().map_or(0, |r| r.height);
     output::text(&format!(
-        "accepted by all three parties, at log height {height}\nsubmission {}\nsurvey {} ({})\n",
+        "accepted by all three parties, at log height {height}\nsubmission {}\nsurvey {} ({})\nreceipt {path}\n\
+         To leave again: tercet withdraw --receipt {path}\n",
         done.submission,
         done.survey,
-        printable(&title)
+        printable(&deployment.survey.manifest().survey.title)
     ));
+    Ok(())
+}
+
+/// Writes the receipt. A receipt of the same submission, from an earlier run, is replaced by what is the same.
+fn keep_receipt(
+    path: &std::path::Path,
+    args: &Submit,
+    coordinator: &Coordinator,
+    done: &Submitted,
+) -> Result<(), Error> {
+    let key = done.withdrawal.as_ref().ok_or_else(|| Error::Value("the submission has no key".into()))?;
+    let file = ReceiptFile::new(coordinator.url().as_str(), done, key, &path.display().to_string());
+    let json =
+        serde_json::to_vec_pretty(&file).map(Zeroizing::new).map_err(|e| Error::Usage(e.to_string()))?;
+    let same = path.is_file()
+        && files::read(path, MAX_RECEIPT_FILE)
+            .and_then(|old| ReceiptFile::from_json(&old))
+            .is_ok_and(|old| old.submission == done.submission);
+    files::write(path, &json, Access::Private, args.force || same)
+}
+
+pub async fn withdraw(args: &Withdraw) -> Result<(), Error> {
+    if let Some(path) = &args.output {
+        files::check_output(path, args.force)?;
+    }
+    let file = ReceiptFile::from_json(&files::read(&args.receipt, MAX_RECEIPT_FILE)?)?;
+    let url = args.coordinator.as_ref().unwrap_or(&file.coordinator);
+    let retry = RetryPolicy { attempts: 8, ..RetryPolicy::default() };
+    let coordinator = Coordinator::new(url, HttpOptions { allow_http: args.allow_http, retry })?;
+    let survey = coordinator.survey(file.survey).await?;
+    let title = printable(&survey.manifest().survey.title);
+    let deployment = coordinator.deployment(survey).await?;
+    output::note(&format!(
+        "submission {}\nsurvey {} ({title})\nIts shares will be deleted at all three parties. That cannot be undone.",
+        file.submission, file.survey
+    ));
+    if !args.yes {
+        choose::ask("Leave this survey?", "nothing was withdrawn")?;
+    }
+    let progress = Progress::spinner("the three parties agree on erasing it");
+    let timeout = Duration::from_secs(args.timeout);
+    let erased = tercet_client::withdraw::withdraw(&coordinator, &deployment, &file, timeout).await?;
+    drop(progress);
+    if let Some(path) = &args.output {
+        let json = serde_json::to_vec_pretty(&erased).map_err(|e| Error::Usage(e.to_string()))?;
+        files::write(path, &json, Access::Public, args.force)?;
+    }
+    if args.json {
+        return output::json(&erased);
+    }
+    output::text(&erased.to_text());
+    Ok(())
+}
+
+pub async fn release(args: &Release) -> Result<(), Error> {
+    let coordinator = connect(&args.connect)?;
+    let survey = choose(&coordinator, args.choose.survey).await?;
+    let progress = Progress::spinner("the three parties agree on a release point");
+    let end = tokio::time::Instant::now() + Duration::from_secs(args.timeout);
+    let now = coordinator.release_now(survey.id()).await?;
+    while args.wait && now.release > 0 {
+        match coordinator.published_at(survey.id(), now.release).await {
+            Ok(_) => break,
+            Err(Error::Refused { problem, .. })
+                if problem.known() == Some(ProblemKind::NotFound) && tokio::time::Instant::now() < end =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    drop(progress);
+    if args.json {
+        return output::json(&now);
+    }
+    output::text(&match (now.made, now.release) {
+        (true, n) => format!("release point {n}\n"),
+        (false, 0) => "nothing would enter: there is no release point yet\n".into(),
+        (false, n) => format!("nothing would enter: release point {n} stays the newest\n"),
+    });
     Ok(())
 }
 
@@ -86,39 +195,40 @@ pub async fn status(args: &Status) -> Result<(), Error> {
             format!("accepted: three receipts verified, log height {height}")
         }
         SubmissionState::Rejected { problem } => format!("rejected: {}", printable(&problem.to_string())),
+        SubmissionState::Withdrawn { receipts } => {
+            let height = receipts.first().map_or(0, |r| r.height);
+            format!("withdrawn: its shares are erased at all three parties, log height {height}")
+        }
     };
     output::text(&format!("{state}\nsubmission {}\nsurvey {}\n", status.submission, status.survey));
     Ok(())
 }
 
 pub async fn query(args: &Query) -> Result<(), Error> {
+    args.shown.check()?;
     let coordinator = connect(&args.connect)?;
+    let survey = choose(&coordinator, args.choose.survey).await?;
     let progress = Progress::spinner("the parties are computing");
-    let survey = coordinator.choose(args.survey).await?;
     let options = QueryOptions { timeout: Duration::from_secs(args.timeout), ..QueryOptions::default() };
     let filter = args.conditions.iter().fold(Filter::default(), |f, c| f.or(&c.field, &c.value));
     let request = QueryRequest { statistics: args.statistics.clone(), filter };
     let file = tercet_client::query::ask(&coordinator, &survey, &request, options).await?;
     drop(progress);
-    show_result(&file, &survey, args.survey.is_some(), &args.shown)
+    show_result(&file, &survey, &args.shown)
 }
 
 pub async fn published(args: &Published) -> Result<(), Error> {
+    args.shown.check()?;
     let coordinator = connect(&args.connect)?;
-    let survey = coordinator.choose(args.survey).await?;
-    let file = tercet_client::query::published(&coordinator, &survey).await?;
-    show_result(&file, &survey, args.survey.is_some(), &args.shown)
+    let survey = choose(&coordinator, args.choose.survey).await?;
+    let file = tercet_client::query::published(&coordinator, &survey, args.release).await?;
+    show_result(&file, &survey, &args.shown)
 }
 
-fn show_result(
-    file: &ResultFile,
-    survey: &SurveyDescriptor,
-    pinned: bool,
-    shown: &Shown,
-) -> Result<(), Error> {
+fn show_result(file: &ResultFile, survey: &SurveyDescriptor, shown: &Shown) -> Result<(), Error> {
     if let Some(path) = &shown.output {
         let json = serde_json::to_vec_pretty(file).map_err(|e| Error::Usage(e.to_string()))?;
-        files::write(path, &json, Access::Public, true)?;
+        files::write(path, &json, Access::Public, shown.force)?;
     }
     match shown.format() {
         ResultFormat::Text => {}
@@ -128,8 +238,7 @@ fn show_result(
             return Ok(());
         }
     }
-    let keys = if pinned { "" } else { " (the survey is the coordinator's only one; --survey pins it)" };
     let text = to_text(&file.result, survey);
-    output::text(&printable(&format!("{text}signatures of all three parties verified{keys}\n")));
+    output::text(&printable(&format!("{text}signatures of all three parties verified\n")));
     Ok(())
 }

@@ -12,6 +12,7 @@ use tlsn_verifier::{HashAlg, WireVersion};
 use zeroize::Zeroizing;
 
 use super::args::{Format, Hash, Notarize};
+use super::choose::choose;
 use super::output::{self, Progress};
 
 const MAX_HEADERS: usize = 64 * 1024;
@@ -20,11 +21,17 @@ pub async fn notarize(args: &Notarize) -> Result<(), Error> {
     let options = HttpOptions { allow_http: args.allow_http, ..HttpOptions::default() };
     let http = Http::new(options)?;
     let notary = http.base(&args.notary)?;
+    for name in [library::PRESENTATION, library::SECRETS, library::ATTESTATION] {
+        let path = args.out.join(name);
+        if path.exists() {
+            files::check_output(&path, args.force)?;
+        }
+    }
     let progress = Progress::spinner("reading the survey");
     let (survey, roots) = match (&args.survey_file, &args.coordinator) {
         (Some(file), _) => operator::read_survey(file)?,
         (None, Some(url)) => {
-            let survey = Coordinator::new(url, options)?.choose(args.survey).await?;
+            let survey = choose(&Coordinator::new(url, options)?, args.survey).await?;
             (survey.manifest().clone(), survey.root_certificates()?)
         }
         (None, None) => return Err(Error::Usage("give --survey-file or --coordinator".into())),
@@ -57,7 +64,7 @@ pub async fn notarize(args: &Notarize) -> Result<(), Error> {
     progress.message("fetching and notarizing".into());
     let notarized = library::notarize(&http, &notary, &plan).await?;
     drop(progress);
-    notarized.write(&args.out)?;
+    notarized.write(&args.out, args.force)?;
     output::note(
         "WARNING: the local notary signs whatever it is told, with a key that anyone can read. What it made is for \
          trying out and tests: it is worthless as proof.",

@@ -50,8 +50,15 @@ pub async fn coordinator(args: &CoordinatorTool) -> Result<(), Error> {
 }
 
 pub fn federation(args: &FederationTool) -> Result<(), Error> {
-    let FederationTool::Assemble { coordinator_url, coordinator_key, coordinator_next_key, operators, out } =
-        args;
+    let FederationTool::Assemble {
+        coordinator_url,
+        coordinator_key,
+        coordinator_next_key,
+        operators,
+        out,
+        force,
+    } = args;
+    files::check_output(out, *force)?;
     let coordinator = CoordinatorInfo {
         url: coordinator_url.clone(),
         key: *coordinator_key,
@@ -59,7 +66,7 @@ pub fn federation(args: &FederationTool) -> Result<(), Error> {
     };
     let federation = operator::federation(coordinator, &three(operators)?)?;
     let json = serde_json::to_string_pretty(&federation).map_err(|e| Error::Usage(e.to_string()))?;
-    files::write(out, format!("{json}\n").as_bytes(), Access::Public, true)?;
+    files::write(out, format!("{json}\n").as_bytes(), Access::Public, *force)?;
     output::text(&format!("written to {}\n", out.display()));
     Ok(())
 }

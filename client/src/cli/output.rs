@@ -1,6 +1,7 @@
 //! Results on stdout, everything else on stderr; progress only where somebody watches.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,9 +10,28 @@ use serde_json::{Value, json};
 use tercet_client::Error;
 use tercet_client::inspect::printable;
 
-/// Writes to stdout. A reader that went away (`| head`) is no error.
+/// Whether something could not be written to stdout: the command must then not end as if all were well.
+static INCOMPLETE: AtomicBool = AtomicBool::new(false);
+
+/// Writes to stdout. A reader that went away (`| head`) is no error; anything else is, and the command's status says so.
 pub fn text(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+    let written = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+    if let Err(e) = written
+        && e.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        INCOMPLETE.store(true, Ordering::Relaxed);
+        note(&format!("error (io): the output is incomplete: cannot write to standard output: {e}"));
+    }
+}
+
+/// Whether everything written to stdout arrived.
+pub fn complete() -> bool {
+    !INCOMPLETE.load(Ordering::Relaxed)
+}
+
+/// A question on stderr, without a line end.
+pub fn prompt(question: &str) {
+    let _ = write!(std::io::stderr(), "{question}").and_then(|()| std::io::stderr().flush());
 }
 
 /// Writes one JSON object and a line end.
@@ -61,9 +81,10 @@ fn hint(error: &Error) -> Option<String> {
         return Some(format!("try again in {seconds} s"));
     }
     let hint = match error.code().as_str() {
-        "too-few-new" | "cohort-too-small" | "budget-spent" => {
-            Some("tercet published shows the newest statistics that were released before")
+        "too-few-new" | "cohort-too-small" => {
+            Some("tercet published shows the statistics of the newest release point")
         }
+        "nothing-released" => Some("tercet survey check tells how often the survey makes a release point"),
         "identity-used" => Some("the survey counts each person once; nothing more is to be done"),
         "incomplete" => Some("send the same files again: they give a fresh submission"),
         "policy-violated" | "presentation-invalid" => {

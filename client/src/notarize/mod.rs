@@ -81,11 +81,12 @@ impl fmt::Debug for Notarized {
 impl Notarized {
     /// Writes the three files to a folder, readable by the owner only; the presentation last, so that where it is
     /// the others are too.
-    pub fn write(&self, dir: &Path) -> Result<(), Error> {
+    /// With `replace` false, files that exist are an error.
+    pub fn write(&self, dir: &Path, replace: bool) -> Result<(), Error> {
         files::create_private_dir(dir)?;
-        files::write(&dir.join(ATTESTATION), &self.attestation, Access::Private, true)?;
-        files::write(&dir.join(SECRETS), &self.secrets.encode(), Access::Private, true)?;
-        files::write(&dir.join(PRESENTATION), &self.presentation, Access::Private, true)
+        files::write(&dir.join(ATTESTATION), &self.attestation, Access::Private, replace)?;
+        files::write(&dir.join(SECRETS), &self.secrets.encode(), Access::Private, replace)?;
+        files::write(&dir.join(PRESENTATION), &self.presentation, Access::Private, replace)
     }
 }
 

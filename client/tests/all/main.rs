@@ -3,6 +3,7 @@
 
 mod command;
 mod fixtures;
+mod leaving;
 mod notarizing;
 mod operators;
 mod querying;

@@ -11,7 +11,7 @@ use crate::stub::{Call, Stub, World, json, problem, query_options};
 
 async fn ask(stub: &Stub, statistics: &[&str]) -> Result<ResultFile, Error> {
     let coordinator = stub.coordinator();
-    let survey = coordinator.choose(None).await.unwrap();
+    let survey = coordinator.survey(stub.survey_id()).await.unwrap();
     let names: Vec<String> = statistics.iter().map(|s| (*s).to_owned()).collect();
     query(&coordinator, &survey, &names, query_options()).await
 }
@@ -59,9 +59,22 @@ async fn a_result_file_with_any_part_changed_is_refused() {
     let other = Stub::honest().await;
     let descriptor = other.with(|w| w.survey.bytes().to_vec());
     assert_eq!(file.verify(None, Some(&descriptor)).unwrap_err().code(), "bad-answer");
-    let mut cut = file;
-    cut.descriptor.truncate(10);
+    let mut cut = file.clone();
+    cut.descriptor.as_mut().unwrap().truncate(10);
     assert_eq!(cut.verify(None, None).unwrap_err().exit_status(), 1);
+    // The API's own answers are read as they are; they bring no survey along.
+    let signed = file.signed();
+    let status =
+        QueryStatus { query: signed.result.query, state: QueryState::Done { result: signed.clone() } };
+    let survey = stub.with(|w| w.survey.bytes().to_vec());
+    for json in [serde_json::to_vec(&signed).unwrap(), serde_json::to_vec(&status).unwrap()] {
+        let read = ResultFile::from_json(&json).unwrap();
+        assert_eq!(read.signed(), signed);
+        assert_eq!(read.verify(None, None).unwrap_err().exit_status(), 2);
+        read.verify(None, Some(&survey)).unwrap();
+    }
+    let running = QueryStatus { state: QueryState::Running, ..status };
+    assert!(ResultFile::from_json(&serde_json::to_vec(&running).unwrap()).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,17 +142,17 @@ async fn starting_a_query_is_retried_only_when_it_was_refused() {
 async fn published_statistics_are_verified_too() {
     let stub = Stub::honest().await;
     let coordinator = stub.coordinator();
-    let survey = coordinator.choose(None).await.unwrap();
-    assert_eq!(published(&coordinator, &survey).await.unwrap().result.statistics.len(), 2);
+    let survey = coordinator.survey(stub.survey_id()).await.unwrap();
+    assert_eq!(published(&coordinator, &survey, None).await.unwrap().result.statistics.len(), 5);
     let forged = Stub::start(|call, world| {
-        let mut result = world.result(QueryId([8; 16]), &["count".into()]);
+        let mut result = world.listed();
         result.result.submissions += 1;
         call.path.ends_with("/statistics").then(|| json(200, &result))
     })
     .await;
     let coordinator = forged.coordinator();
-    let survey = coordinator.choose(None).await.unwrap();
-    assert_eq!(published(&coordinator, &survey).await.unwrap_err().code(), "bad-signature");
+    let survey = coordinator.survey(forged.survey_id()).await.unwrap();
+    assert_eq!(published(&coordinator, &survey, None).await.unwrap_err().code(), "bad-signature");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +163,7 @@ async fn a_filter_is_checked_here_and_the_answer_must_be_about_it() {
 
     let stub = Stub::honest().await;
     let coordinator = stub.coordinator();
-    let survey = coordinator.choose(None).await.unwrap();
+    let survey = coordinator.survey(stub.survey_id()).await.unwrap();
     let request = |filter| QueryRequest { statistics: vec!["mean".into()], filter };
     let unknown = request(Filter::default().or("country", "DE"));
     let refused = ask(&coordinator, &survey, &unknown, query_options()).await.unwrap_err();

@@ -19,16 +19,22 @@ use tercet_client::query::QueryOptions;
 use tercet_client::submit::SubmitOptions;
 use tercet_protocol::api::{
     Admission, FederationInfo, PROBLEM_JSON, Problem, ProblemKind, QueryRequest, QueryState, QueryStatus,
-    SubmissionState, SubmissionStatus, SurveySummary,
+    ReleaseNow, SubmissionState, SubmissionStatus, SurveySummary,
 };
-use tercet_protocol::ids::{EngineDigest, EntryHash, Nullifier, QueryId, Signature, SubmissionId};
+use tercet_protocol::ids::{EngineDigest, EntryHash, Nullifier, QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::OperatorManifest;
+use tercet_protocol::query_ticket::Question;
+use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::{Fraction, ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::{PublicPart, Receipt, ShareUpload, Ticket, open_private};
 use tercet_protocol::survey::SurveyDescriptor;
+use tercet_protocol::withdrawal::{Entered, ErasureReceipt, Withdrawal};
 
 use crate::fixtures::vectors;
+
+/// The newest release point.
+pub const RELEASE: u64 = 1;
 
 /// A request as hooks see it.
 pub struct Call {
@@ -61,6 +67,10 @@ pub struct World {
     /// Every request: method and path.
     pub log: Vec<(Method, String)>,
     pub queries: HashMap<QueryId, QueryRequest>,
+    /// Withdrawals that were signed with the key of the public part.
+    pub withdrawn: Vec<SubmissionId>,
+    /// Where withdrawn rows had entered.
+    pub entered: Option<Entered>,
 }
 
 pub struct Stub {
@@ -136,9 +146,13 @@ impl Stub {
 
     pub async fn deployment(&self) -> (Coordinator, Deployment) {
         let coordinator = self.coordinator();
-        let survey = coordinator.choose(None).await.unwrap();
+        let survey = coordinator.survey(self.survey_id()).await.unwrap();
         let deployment = coordinator.deployment(survey).await.unwrap();
         (coordinator, deployment)
+    }
+
+    pub fn survey_id(&self) -> SurveyId {
+        self.with(|w| w.survey.id())
     }
 
     /// Runs with the world locked.
@@ -181,6 +195,8 @@ impl World {
             shares: Default::default(),
             log: Vec::new(),
             queries: HashMap::new(),
+            withdrawn: Vec::new(),
+            entered: Some(Entered { release: 1, time: 1_750_000_000, unit_rows: 24 }),
         }
     }
 
@@ -205,6 +221,34 @@ impl World {
         self.shares.iter().all(|s| s.contains_key(&id))
     }
 
+    /// The release point's question with these names, and its id.
+    pub fn question(&self, request: &QueryRequest) -> (Question, QueryId) {
+        let manifest = self.survey.manifest();
+        let question = Question::of(manifest, &request.statistics, request.filter.clone()).unwrap();
+        let id = question.id(self.survey.id(), RELEASE);
+        (question, id)
+    }
+
+    /// What the survey lists, at the newest release point.
+    pub fn listed(&self) -> SignedResult {
+        let (question, id) = self.question(&QueryRequest::default());
+        self.result(id, &question.statistics.into_iter().collect::<Vec<_>>())
+    }
+
+    pub fn erasure(&self, id: SubmissionId, party: usize) -> ErasureReceipt {
+        ErasureReceipt {
+            survey: self.survey.id(),
+            submission: id,
+            height: 9,
+            entry: EntryHash([6; 32]),
+            time: 1_750_000_500,
+            entered: self.entered,
+            party: party as u8,
+            signature: Signature([0; 64]),
+        }
+        .signed(&self.identities[party])
+    }
+
     pub fn result(&self, query: QueryId, statistics: &[String]) -> SignedResult {
         let value = |name: &String| StatisticValue {
             statistic: name.clone(),
@@ -212,18 +256,23 @@ impl World {
             unit: if name == "count" { String::new() } else { "ETH".into() },
             value: Some("1.5".into()),
             exact: Some(Fraction { numerator: "3".into(), denominator: "2".into() }),
-            submissions: None,
-            noise: Vec::new(),
-            parts: Vec::new(),
+            ..StatisticValue::default()
         };
         let result = ReleasedStatistics {
             survey: self.survey.id(),
             query,
+            release: ReleasePoint {
+                number: RELEASE,
+                time: 1_750_000_000,
+                rows: 24,
+                units: 1,
+                erased_rows: 0,
+            },
             height: 4,
             head: EntryHash([5; 32]),
             filter: self.queries.get(&query).map(|q| q.filter.clone()).unwrap_or_default(),
             submissions: 24,
-            released_at: 1_750_000_000,
+            not_told_apart: None,
             statistics: statistics.iter().map(value).collect(),
         };
         self.signed(result)
@@ -253,8 +302,23 @@ impl World {
                 )
             }
             ("GET", None, ["v1", "surveys", _]) => self.survey.bytes().to_vec().into_response(),
-            ("GET", None, ["v1", "surveys", _, "statistics"]) => {
-                json(200, &self.result(QueryId([8; 16]), &["count".into(), "mean".into()]))
+            ("GET", None, ["v1", "surveys", _, "statistics"]) => json(200, &self.listed()),
+            ("GET", None, ["v1", "surveys", _, "releases", number, "statistics"]) => match *number {
+                "1" => json(200, &self.listed()),
+                _ => problem(ProblemKind::NotFound, "no such release point"),
+            },
+            ("POST", None, ["v1", "surveys", _, "releases"]) => {
+                json(200, &ReleaseNow { survey: self.survey.id(), release: RELEASE, made: true })
+            }
+            ("POST", None, ["v1", "submissions", id, "withdraw"]) => {
+                let id: SubmissionId = id.parse().unwrap();
+                let wish: Withdrawal = serde_json::from_slice(body).unwrap();
+                if wish.verify(&self.admitted[&id].withdrawal_key).is_err() {
+                    return problem(ProblemKind::Malformed, "not its key");
+                }
+                self.withdrawn.push(id);
+                let receipts = (0..3).map(|p| self.erasure(id, p)).collect();
+                json(200, &self.status(id, SubmissionState::Withdrawn { receipts }))
             }
             ("POST", None, ["v1", "surveys", _, "submissions"]) => self.admit(body),
             ("GET", None, ["v1", "submissions", id]) => {
@@ -279,7 +343,7 @@ impl World {
             ("GET", Some(p), ["v1", "submissions", id]) => self.party_status(id.parse().unwrap(), p),
             ("POST", None, ["v1", "surveys", _, "queries"]) => {
                 let request: QueryRequest = serde_json::from_slice(body).unwrap();
-                let query = QueryId([self.queries.len() as u8 + 1; 16]);
+                let (_, query) = self.question(&request);
                 self.queries.insert(query, request);
                 let mut response = json(202, &QueryStatus { query, state: QueryState::Running });
                 response
@@ -293,9 +357,8 @@ impl World {
                 if looks < 3 {
                     return json(200, &QueryStatus { query, state: QueryState::Running });
                 }
-                let asked = self.queries[&query].statistics.clone();
-                let all =
-                    if asked.is_empty() { self.survey.manifest().survey.statistics.clone() } else { asked };
+                let (question, _) = self.question(&self.queries[&query]);
+                let all: Vec<String> = question.statistics.into_iter().collect();
                 json(
                     200,
                     &QueryStatus { query, state: QueryState::Done { result: self.result(query, &all) } },

@@ -302,11 +302,11 @@ async fn the_survey_and_its_operators_cannot_be_swapped() {
     })
     .await;
     let id = stub.with(|w| w.survey.id());
-    assert_eq!(stub.coordinator().choose(Some(id)).await.unwrap_err().code(), "bad-answer");
+    assert_eq!(stub.coordinator().survey(id).await.unwrap_err().code(), "bad-answer");
 
     // A manifest with another sealing key, signed by somebody else.
     let stub = Stub::honest().await;
-    let survey = stub.coordinator().choose(None).await.unwrap();
+    let survey = stub.coordinator().survey(stub.survey_id()).await.unwrap();
     stub.with(|w| {
         let other = w.manifests[1].sealing;
         w.manifests[0].sealing = other;

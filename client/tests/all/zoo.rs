@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tercet_client::Error;
 use tercet_client::session::{Group, Notarized, Target, Tunnel, exchange, finish};
 use tercet_notary::{Limits, Notary, Resolver, Running, Served, Surveys, start};
-use tercet_protocol::ids::{SurveyId, TicketNonce};
+use tercet_protocol::ids::{Nonce, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::notary::NotaryTicket;
 use tercet_tls_session::{Direction, Refusal, StatementKey, Suite};
@@ -292,7 +292,7 @@ impl World {
 
     async fn session(&self, group: Group) -> Result<Notarized, Error> {
         static NEXT: AtomicU8 = AtomicU8::new(0);
-        let nonce = TicketNonce([NEXT.fetch_add(1, Ordering::Relaxed); 16]);
+        let nonce = Nonce([NEXT.fetch_add(1, Ordering::Relaxed); 16]);
         let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 30;
         let ticket = NotaryTicket::issue(&self.coordinator, SURVEY, self.running.key, nonce, expires);
         let base = format!("http://{}", self.running.address).parse().unwrap();

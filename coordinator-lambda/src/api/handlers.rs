@@ -11,12 +11,14 @@ use axum::routing::{MethodRouter, get, post};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 use tercet_protocol::api::{
-    FederationInfo, PREFER, Problem, ProblemKind, QueryRequest, SurveySummary, preferred_wait,
+    FederationInfo, Problem, ProblemKind, QueryRequest, QueryState, ReleaseList, SubmissionState,
+    SurveySummary,
 };
-use tercet_protocol::ids::{SurveyId, sha256};
+use tercet_protocol::ids::SurveyId;
 use tercet_protocol::notary::TicketRequest;
 
 use super::context::ClientAddress;
@@ -26,6 +28,7 @@ use super::problem::Failure;
 use crate::admission::{Outcome, RateReport, whole_seconds};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, refuse};
+use crate::store::releases::Published;
 
 type Shared = State<Arc<Coordinator>>;
 type Answer = Result<Response, Failure>;
@@ -33,6 +36,10 @@ type PathId = Result<Path<String>, PathRejection>;
 
 /// Largest JSON body, in bytes.
 const MAX_JSON: usize = 16 * 1024;
+/// Most release points in one list: some years of daily ones.
+const MAX_LISTED: i32 = 1_000;
+/// For what never changes.
+const FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// The handler of an operation.
 pub(super) fn of(operation: Operation) -> MethodRouter<Arc<Coordinator>> {
@@ -45,9 +52,13 @@ pub(super) fn of(operation: Operation) -> MethodRouter<Arc<Coordinator>> {
         Operation::Survey => get(survey),
         Operation::Submit => post(submit),
         Operation::NotaryTicket => post(notary_ticket),
+        Operation::Withdraw => post(withdraw),
         Operation::SubmissionStatus => get(submission_status),
         Operation::Query => post(query),
         Operation::QueryStatus => get(query_status),
+        Operation::Releases => get(releases),
+        Operation::ReleaseNow => post(release_now),
+        Operation::ReleaseStatistics => get(release_statistics),
         Operation::Statistics => get(statistics),
     }
 }
@@ -83,8 +94,7 @@ async fn survey(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {
     let survey = c.survey(id_of(id, "survey")?)?;
     // The id is the hash of these bytes: they can never change.
     let etag = format!("\"{}\"", survey.id());
-    let cache = "public, max-age=31536000, immutable".to_owned();
-    Ok(cacheable(&headers, &etag, &cache, || Bytes::copy_from_slice(survey.descriptor.bytes())))
+    Ok(cacheable(&headers, &etag, FOREVER, || Bytes::copy_from_slice(survey.descriptor.bytes())))
 }
 
 async fn submit(
@@ -156,53 +166,110 @@ async fn query(
 ) -> Answer {
     let survey: SurveyId = id_of(id, "survey")?;
     let body = whole(body, MAX_JSON)?;
-    let request: QueryRequest = if body.is_empty() {
-        QueryRequest::default()
-    } else {
-        content_type(&headers, "application/json")?;
-        // By way of an object: a list would read as the fields in order.
-        let fields: Result<Map<String, Value>, _> = serde_json::from_slice(&body);
-        match fields.and_then(|f| serde_json::from_value(Value::Object(f))) {
-            Ok(request) => request,
-            Err(e) => {
-                return refuse(ProblemKind::Malformed, format!("the body is not a query: {e}"))
-                    .map_err(Failure);
-            }
-        }
-    };
+    let request =
+        if body.is_empty() { QueryRequest::default() } else { json_body(&headers, &body, "a query")? };
     let mut report = RateReport::of(token);
     let answer = match c.ask(survey, request, &address.0, &mut report).await {
         Ok(status) => {
+            let code = match status.state {
+                QueryState::Running => StatusCode::ACCEPTED,
+                QueryState::Done { .. } | QueryState::Refused { .. } => StatusCode::OK,
+            };
             let location = c.location(&format!("/v1/queries/{}", status.query));
-            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(status)).into_response()
+            (code, [(LOCATION, location)], Json(status)).into_response()
         }
         Err(e) => Failure(e).into_response(),
     };
     Ok(with_rates(answer, &report))
 }
 
-async fn query_status(
+async fn query_status(State(c): Shared, id: PathId, address: ClientAddress, token: RequestToken) -> Answer {
+    let id = id_of(id, "query")?;
+    Ok(limited_status(&c, &address, token, c.query_status(id)).await)
+}
+
+async fn withdraw(
     State(c): Shared,
     id: PathId,
     address: ClientAddress,
     token: RequestToken,
     headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let id = id_of(id, "query")?;
-    let wait = headers.get(PREFER).and_then(|p| preferred_wait(p.to_str().ok()?)).unwrap_or_default();
-    Ok(limited_status(&c, &address, token, c.query_status(id, wait)).await)
+    let id = id_of(id, "submission")?;
+    let body = whole(body, MAX_JSON)?;
+    let withdrawal = json_body(&headers, &body, "a withdrawal")?;
+    let mut report = RateReport::of(token);
+    let answer = match c.withdraw(id, &withdrawal, &address.0, &mut report).await {
+        Ok(status) => {
+            let code = match status.state {
+                SubmissionState::Withdrawn { .. } => StatusCode::OK,
+                _ => StatusCode::ACCEPTED,
+            };
+            (code, Json(status)).into_response()
+        }
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn releases(State(c): Shared, id: PathId) -> Answer {
+    let survey = c.survey(id_of(id, "survey")?)?;
+    let published = c.store.releases(survey.id(), MAX_LISTED).await.map_err(Error::from)?;
+    let releases = published.into_iter().map(|p| p.point).collect();
+    let cache = format!("public, max-age={}", c.config.statistics_max_age);
+    Ok(([(CACHE_CONTROL, cache)], Json(ReleaseList { survey: survey.id(), releases })).into_response())
+}
+
+async fn release_now(State(c): Shared, id: PathId, address: ClientAddress, token: RequestToken) -> Answer {
+    let survey = id_of(id, "survey")?;
+    let mut report = RateReport::of(token);
+    let answer = match c.release_now(survey, &address.0, &mut report).await {
+        Ok(now) => Json(now).into_response(),
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn release_statistics(
+    State(c): Shared,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let Ok(Path((survey, number))) = path else {
+        return refuse(ProblemKind::Malformed, "the address is not text").map_err(Failure);
+    };
+    let survey = c.survey(id_of(Ok(Path(survey)), "survey")?)?;
+    let number: u64 = id_of(Ok(Path(number)), "release point")?;
+    let Some(published) = c.store.release(survey.id(), number).await.map_err(Error::from)? else {
+        let detail =
+            "no release point with this number is published: GET the survey's /releases for those that are";
+        return refuse(ProblemKind::NotFound, detail).map_err(Failure);
+    };
+    // Signed by three parties and never changed.
+    published_text(&c, &headers, &published, FOREVER).await
 }
 
 async fn statistics(State(c): Shared, id: PathId, headers: HeaderMap) -> Answer {
     let survey = c.survey(id_of(id, "survey")?)?;
-    let Some(published) = c.store.published(survey.id()).await? else {
-        let detail =
-            "nothing is published for this survey yet: ask with POST to its /queries, or come back later";
-        return refuse(ProblemKind::NotFound, detail).map_err(Failure);
-    };
-    let etag = format!("\"{}\"", hex::encode(&sha256(&[published.json.as_bytes()])[..16]));
+    let newest = c.newest(&survey).await?;
     let cache = format!("public, max-age={}", c.config.statistics_max_age);
-    Ok(cacheable(&headers, &etag, &cache, || Bytes::from(published.json)))
+    published_text(&c, &headers, &newest, &cache).await
+}
+
+async fn published_text(c: &Coordinator, headers: &HeaderMap, published: &Published, cache: &str) -> Answer {
+    let text = c.statistics(published).await?;
+    Ok(cacheable(headers, &format!("\"{}\"", published.result), cache, || Bytes::from(text)))
+}
+
+/// A JSON object in a body.
+fn json_body<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], what: &str) -> Result<T, Failure> {
+    content_type(headers, "application/json")?;
+    // By way of an object: a list would read as the fields in order.
+    let fields: Result<Map<String, Value>, _> = serde_json::from_slice(body);
+    fields.and_then(|f| serde_json::from_value(Value::Object(f))).map_err(|e| {
+        Failure(Problem::new(ProblemKind::Malformed, format!("the body is not {what}: {e}")).into())
+    })
 }
 
 /// A status, if the address may ask for one now; only then is `status` begun.

@@ -65,14 +65,27 @@ operations! {
     /// A ticket for a session with a notary.
     NotaryTicket = "notaryTicket", POST "/v1/surveys/{survey}/notary-tickets", [201],
         [Malformed, NotFound, TooLarge, RateLimited];
+    /// Has a submission erased, as its provider wishes.
+    Withdraw = "withdraw", POST "/v1/submissions/{submission}/withdraw", [200, 202],
+        [Malformed, NotFound, TooLarge, RateLimited, PartyUnavailable, Aborted];
     /// Where a submission stands.
     SubmissionStatus = "submissionStatus", GET "/v1/submissions/{submission}", [200],
         [Malformed, NotFound, RateLimited];
     /// Asks for statistics.
-    Query = "query", POST "/v1/surveys/{survey}/queries", [202],
-        [Malformed, NotFound, TooLarge, StatisticNotPermitted, RateLimited];
+    Query = "query", POST "/v1/surveys/{survey}/queries", [200, 202],
+        [Malformed, NotFound, TooLarge, StatisticNotPermitted, CohortTooSmall, TooFewNew, ResultTooLarge,
+         TicketInvalid, NothingReleased, RateLimited, PartyUnavailable, Aborted];
     /// Where a query stands.
     QueryStatus = "queryStatus", GET "/v1/queries/{query}", [200], [Malformed, NotFound, RateLimited];
-    /// The newest published result.
-    Statistics = "statistics", GET "/v1/surveys/{survey}/statistics", [200, 304], [Malformed, NotFound];
+    /// The release points whose statistics are published.
+    Releases = "releases", GET "/v1/surveys/{survey}/releases", [200], [Malformed, NotFound];
+    /// Makes a release point now, in a development deployment.
+    ReleaseNow = "releaseNow", POST "/v1/surveys/{survey}/releases", [200],
+        [Malformed, NotFound, DevelopmentOnly, RateLimited, PartyUnavailable, Aborted];
+    /// The statistics of one release point.
+    ReleaseStatistics = "releaseStatistics", GET "/v1/surveys/{survey}/releases/{release}/statistics", [200, 304],
+        [Malformed, NotFound];
+    /// The statistics of the newest release point.
+    Statistics = "statistics", GET "/v1/surveys/{survey}/statistics", [200, 304],
+        [Malformed, NotFound, NothingReleased];
 }

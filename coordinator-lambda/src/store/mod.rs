@@ -12,13 +12,15 @@
 //! | `pending#<survey>` | `<submission>` | What the reaper looks at |
 //! | `unfinished#<survey>` | `<shard>` | `undecided`: admitted and undecided submissions |
 //! | `waiting#<survey>` | `<submission>` | Who came when a survey was full, since when ([`waiting`]) |
-//! | `query#<id>` | `state` | A query ([`queries`]) |
-//! | `survey#<id>` | `published` | The newest published result |
-//! | `survey#<id>` | `refresh` | The scheduled refresh's lease and its query |
+//! | `query#<id>` | `state` | A question that is or was computed ([`queries`]) |
+//! | `release#<survey>` | `<number>` | A published release point ([`releases`]) |
+//! | `result#<hash>` | `<piece>` | The text of a result, in pieces ([`results`]) |
 
 pub mod bucket;
 mod item;
 pub mod queries;
+pub mod releases;
+pub mod results;
 pub mod submissions;
 mod waiting;
 

@@ -7,8 +7,9 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use tercet_protocol::api::Problem;
-use tercet_protocol::ids::{Nullifier, SubmissionId, SurveyId};
+use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::Receipt;
+use tercet_protocol::withdrawal::ErasureReceipt;
 
 use super::item::{json, number, text};
 use super::{ATTEMPTS, Item, Key, NotWritten, Store, StoreError, pause, service};
@@ -24,6 +25,8 @@ pub struct SubmissionRecord {
     pub survey: SurveyId,
     /// Its identity's nullifier.
     pub nullifier: Nullifier,
+    /// Who holds the private half may have it erased.
+    pub withdrawal_key: PublicKey,
     /// Unix seconds at which its newest ticket ends.
     pub expires: u64,
     /// Receipts seen, verified, in party order.
@@ -48,6 +51,11 @@ pub enum RecordState {
         /// Whether the same submission may be posted again: nothing was wrong with it.
         retryable: bool,
     },
+    /// Erased at its provider's wish.
+    Withdrawn {
+        /// The parties' receipts, verified, in party order.
+        receipts: Vec<ErasureReceipt>,
+    },
 }
 
 /// What [`Store::admit`] needs to know.
@@ -59,6 +67,8 @@ pub struct Admit {
     pub survey: SurveyId,
     /// Its identity's nullifier.
     pub nullifier: Nullifier,
+    /// The key that withdraws it.
+    pub withdrawal_key: PublicKey,
     /// Unix seconds at which the ticket ends.
     pub expires: u64,
     /// Whether an accepted identity may be admitted again.
@@ -138,6 +148,7 @@ impl Store {
                 ("state".to_owned(), text("pending")),
                 ("survey".to_owned(), text(a.survey)),
                 ("nullifier".to_owned(), text(a.nullifier)),
+                ("withdrawal_key".to_owned(), text(a.withdrawal_key)),
                 ("expires".to_owned(), number(a.expires)),
                 ("shard".to_owned(), number(shard)),
             ]);
@@ -215,12 +226,14 @@ impl Store {
             "rejected" => {
                 RecordState::Rejected { problem: item.json("problem")?, retryable: item.has("retryable") }
             }
+            "withdrawn" => RecordState::Withdrawn { receipts: item.json("erasure")? },
             _ => return Err(item.corrupt("state")),
         };
         Ok(Some(SubmissionRecord {
             submission: id,
             survey: item.parsed("survey")?,
             nullifier: item.parsed("nullifier")?,
+            withdrawal_key: item.parsed("withdrawal_key")?,
             expires: item.number("expires")?,
             receipts,
             state,
@@ -330,6 +343,55 @@ impl Store {
             .expression_attribute_values(":seen", number(record.expires))
             .expression_attribute_values(":problem", json(NAME, problem)?);
         self.end(NAME, record, submission, "REMOVE pending").await
+    }
+
+    /// An accepted submission, or one that is pending here although the parties have decided it, becomes withdrawn. Its
+    /// identity is free again if it was never counted. Doing it twice changes nothing.
+    pub async fn withdraw(
+        &self,
+        record: &SubmissionRecord,
+        receipts: &[ErasureReceipt; 3],
+    ) -> Result<(), StoreError> {
+        const NAME: &str = "withdraw submission";
+        let build = |_| StoreError::Build(NAME);
+        if record.state == RecordState::Pending {
+            // Accepted before the coordinator looked: its end is written first, so that the counts stay right.
+            let ended = Update::builder()
+                .update_expression("SET #state = :accepted")
+                .condition_expression("#state = :pending")
+                .expression_attribute_values(":accepted", text("accepted"));
+            self.end(NAME, record, ended, "SET accepted = :id REMOVE pending").await?;
+        }
+        let submission = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(submission_key(record.submission).attributes()))
+            .update_expression("SET #state = :withdrawn, erasure = :erasure")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":withdrawn", text("withdrawn"))
+            .expression_attribute_values(":erasure", json(NAME, receipts)?)
+            .build()
+            .map_err(build)?;
+        let mut items = vec![TransactWriteItem::builder().update(submission).build()];
+        if receipts[0].entered.is_none() {
+            let identity = Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(identity_key(record.survey, record.nullifier).attributes()))
+                .update_expression("REMOVE accepted")
+                .condition_expression("accepted = :id")
+                .expression_attribute_values(":id", text(record.submission))
+                .build()
+                .map_err(build)?;
+            items.push(TransactWriteItem::builder().update(identity).build());
+        }
+        for attempt in 0..ATTEMPTS {
+            match self.transact(NAME, items.clone()).await? {
+                Ok(()) => return Ok(()),
+                // The identity has moved on to another submission: only this one's state is left to write.
+                Err(NotWritten::Condition(_)) => items.truncate(1),
+                Err(NotWritten::Conflict) => pause(attempt).await,
+            }
+        }
+        Err(StoreError::Contention(NAME))
     }
 
     /// Ends a pending submission in one transaction: `submission` changes its item (`#state` and `:pending` are

@@ -1,92 +1,10 @@
-//! What runs on a schedule.
+//! What runs on a schedule: the reaper. The refresh is in [`crate::releases`].
 
-use std::time::Duration;
+use coordinator_lambda::functions::{Reaped, reap_once};
+use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};
 
-use coordinator_lambda::functions::{Reaped, Refreshed, reap_once, refresh_once};
-use tercet_protocol::api::{Problem, ProblemKind, QueryState, QueryStatus, SubmissionState};
-use tercet_protocol::result::SignedResult;
-
-use crate::support::parties::{Says, result};
-use crate::support::reply::get;
-use crate::support::{Options, START, World};
-
-async fn refresh(world: &World) -> Refreshed {
-    let mut done = refresh_once(&world.coordinator, Duration::ZERO).await.unwrap();
-    assert_eq!(done.len(), 1);
-    let (survey, refreshed) = done.remove(0);
-    assert_eq!(survey, world.survey_id());
-    refreshed
-}
-
-async fn published(world: &World) -> u64 {
-    let reply = get(format!("/v1/surveys/{}/statistics", world.survey_id())).send(&world.router).await;
-    reply.json::<SignedResult>().result.height
-}
-
-#[tokio::test]
-async fn a_refresh_publishes_what_the_parties_release() {
-    let world = World::new().await;
-    let keys = [0, 1, 2].map(|i: usize| world.parties[i].key.clone());
-    let releasing = move |height: u64| {
-        let keys = keys.clone();
-        move |query, asked: &tercet_protocol::api::PartyQuery| {
-            let result = result(&keys, query, asked, height, START + height);
-            (200, serde_json::to_value(QueryStatus { query, state: QueryState::Done { result } }).unwrap())
-        }
-    };
-    world.parties[0].on_query(releasing(4));
-    assert_eq!(refresh(&world).await, Refreshed::Released { height: 4 });
-    assert_eq!(published(&world).await, 4);
-    assert_eq!(world.parties[0].puts()[0].1.statistics.len(), 5);
-
-    let refusal = serde_json::to_value(Problem::new(ProblemKind::TooFewNew, "wait")).unwrap();
-    world.parties[0].on_query(move |_, _| (403, refusal.clone()));
-    assert_eq!(refresh(&world).await, Refreshed::Refused { problem: ProblemKind::TooFewNew.urn() });
-    assert_eq!(published(&world).await, 4);
-
-    // After the survey's end there is nothing new to come.
-    world.parties[0].on_query(releasing(5));
-    world.clock.advance_seconds(200_000_000);
-    assert_eq!(refresh(&world).await, Refreshed::Idle);
-    assert_eq!(published(&world).await, 4);
-}
-
-#[tokio::test]
-async fn a_refresh_takes_up_what_the_last_one_left_running() {
-    let world = World::new().await;
-    let Refreshed::Running { query } = refresh(&world).await else { panic!() };
-    assert_eq!(refresh(&world).await, Refreshed::Running { query }, "no second query beside the first");
-    let (id, asked) = world.parties[0].puts().remove(0);
-    assert_eq!(id, query);
-    let keys = [0, 1, 2].map(|i: usize| world.parties[i].key.clone());
-    let result = result(&keys, query, &asked, 6, START);
-    world.parties[0].set_query(&QueryStatus { query, state: QueryState::Done { result } });
-    assert_eq!(refresh(&world).await, Refreshed::Released { height: 6 });
-    let Refreshed::Running { query: next } = refresh(&world).await else { panic!() };
-    assert_ne!(next, query);
-}
-
-#[tokio::test]
-async fn one_refresh_at_a_time() {
-    let world = World::new().await;
-    let store = &world.coordinator.store;
-    assert!(store.lease_refresh(world.survey_id(), START, START + 900).await.unwrap());
-    assert_eq!(refresh(&world).await, Refreshed::Busy);
-    // The one that had the turn was cut off: its turn ends by itself.
-    world.clock.advance_seconds(900);
-    assert!(matches!(refresh(&world).await, Refreshed::Running { .. }));
-}
-
-#[tokio::test]
-async fn surveys_that_are_not_open_yet_are_left_alone() {
-    let options = Options {
-        survey: |s| s.survey.opens = s.survey.closes - Duration::from_secs(60),
-        ..Options::default()
-    };
-    let world = World::with(options).await;
-    assert_eq!(refresh(&world).await, Refreshed::Idle);
-    assert!(world.parties[0].puts().is_empty());
-}
+use crate::support::World;
+use crate::support::parties::Says;
 
 #[tokio::test]
 async fn the_reaper_ends_what_nobody_asks_about() {

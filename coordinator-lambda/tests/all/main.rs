@@ -10,6 +10,8 @@ mod notaries;
 mod openapi;
 mod process;
 mod queries;
+mod releases;
 mod routes;
 mod status;
 mod support;
+mod withdrawals;

@@ -7,11 +7,12 @@ use coordinator_lambda::api::operations::{EVERYWHERE, Operation};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tercet_protocol::api::{
-    Admission, FederationInfo, PROBLEM_JSON, Problem, ProblemKind, QueryRequest, QueryStatus,
-    SubmissionStatus, SurveySummary,
+    Admission, FederationInfo, PROBLEM_JSON, Problem, ProblemKind, QueryRequest, QueryStatus, ReleaseList,
+    ReleaseNow, SubmissionStatus, SurveySummary,
 };
 use tercet_protocol::notary::{NotaryTicket, TicketRequest};
 use tercet_protocol::result::SignedResult;
+use tercet_protocol::withdrawal::Withdrawal;
 
 use crate::support::World;
 use crate::support::reply::get;
@@ -97,18 +98,23 @@ fn examples_are_bodies_of_the_api() {
                 (Operation::Federation, _) => check::<FederationInfo>(examples),
                 (Operation::Surveys, _) => check::<Vec<SurveySummary>>(examples),
                 (Operation::Submit, 201) => check::<Admission>(examples),
-                (Operation::Submit | Operation::SubmissionStatus, _) => check::<SubmissionStatus>(examples),
+                (Operation::Submit | Operation::SubmissionStatus | Operation::Withdraw, _) => {
+                    check::<SubmissionStatus>(examples)
+                }
+                (Operation::Releases, _) => check::<ReleaseList>(examples),
+                (Operation::ReleaseNow, _) => check::<ReleaseNow>(examples),
                 (Operation::Query | Operation::QueryStatus, _) => check::<QueryStatus>(examples),
                 (Operation::NotaryTicket, _) => check::<NotaryTicket>(examples),
-                (Operation::Statistics, _) => check::<SignedResult>(examples),
+                (Operation::Statistics | Operation::ReleaseStatistics, _) => check::<SignedResult>(examples),
             };
             assert!(checked > 0, "{} {status} has no example", operation.id());
         }
-        if operation == Operation::NotaryTicket {
-            check::<TicketRequest>(&described["requestBody"]["content"]["application/json"]["examples"]);
-        }
-        if operation == Operation::Query {
-            check::<QueryRequest>(&described["requestBody"]["content"]["application/json"]["examples"]);
+        let body = &described["requestBody"]["content"]["application/json"]["examples"];
+        match operation {
+            Operation::Query => drop(check::<QueryRequest>(body)),
+            Operation::NotaryTicket => drop(check::<TicketRequest>(body)),
+            Operation::Withdraw => drop(check::<Withdrawal>(body)),
+            _ => {}
         }
     }
 }

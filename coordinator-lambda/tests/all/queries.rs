@@ -1,30 +1,25 @@
-//! Queries and published statistics.
+//! Questions: their one form, what they cost, what is refused, and that answers are what three parties signed.
 
-use std::sync::Arc;
-
-use tercet_protocol::api::{PartyQuery, Problem, ProblemKind, QueryState, QueryStatus};
+use tercet_protocol::api::{Problem, ProblemKind, QueryState, QueryStatus};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::ids::{QueryId, Signature, SurveyId};
+use tercet_protocol::ids::{PublicKey, QueryId, Signature, SurveyId};
 use tercet_protocol::keys::SigningKey;
+use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::{FieldSection, SurveyManifest};
 
-use crate::support::parties::result;
+use crate::support::parties::{result, sign};
 use crate::support::reply::{Reply, get, post};
-use crate::support::{Options, START, World};
+use crate::support::{Options, SEED, START, World};
 
 impl World {
-    fn keys(&self) -> [Arc<SigningKey>; 3] {
-        [0, 1, 2].map(|i: usize| Arc::clone(&self.parties[i].key))
-    }
-
     async fn ask(&self, body: &str) -> Reply {
         post(format!("/v1/surveys/{}/queries", self.survey_id()), body).send(&self.router).await
     }
 
     async fn asked(&self, body: &str) -> QueryId {
         let reply = self.ask(body).await;
-        assert_eq!(reply.status, 202);
+        assert_eq!(reply.status, 202, "{}", String::from_utf8_lossy(&reply.body));
         let status: QueryStatus = reply.json();
         assert_eq!(reply.header("location"), Some(&*format!("/v1/queries/{}", status.query)));
         status.query
@@ -39,171 +34,175 @@ impl World {
     }
 
     /// The leading party has this result now.
-    fn released(&self, query: QueryId, result: SignedResult) {
+    fn answered(&self, query: QueryId, result: SignedResult) {
         self.parties[0].set_query(&QueryStatus { query, state: QueryState::Done { result } });
     }
 
-    fn result(&self, query: QueryId, names: &[&str], height: u64, at: u64) -> SignedResult {
-        let statistics = names.iter().map(|n| (*n).to_owned()).collect();
-        let asked = PartyQuery { survey: self.survey_id(), statistics, filter: Filter::default() };
-        result(&self.keys(), query, &asked, height, at)
-    }
-
-    async fn statistics(&self) -> Reply {
-        get(format!("/v1/surveys/{}/statistics", self.survey_id())).send(&self.router).await
-    }
-
-    /// Asks, lets the parties release, and looks.
-    async fn release(&self, names: &[&str], height: u64, at: u64) {
-        let body = serde_json::json!({ "statistics": names }).to_string();
-        let id = self.asked(&body).await;
-        self.released(id, self.result(id, names, height, at));
-        assert!(matches!(self.query(id).await, QueryState::Done { .. }));
+    fn result(&self, release: u64, question: &Question) -> SignedResult {
+        result(&self.keys(), self.survey_id(), release, question)
     }
 }
 
-const ALL: [&str; 5] = ["count", "sum", "mean", "variance", "stddev"];
+fn question(names: &[&str]) -> Question {
+    let statistics = names.iter().map(|n| (*n).to_owned()).collect();
+    Question { statistics, filter: Filter::default() }
+}
+
+const MEAN: &str = r#"{"statistics":["mean","count","mean"]}"#;
 
 #[tokio::test]
-async fn a_query_goes_to_the_leading_party_and_its_result_is_published() {
+async fn a_question_goes_to_the_leading_party_with_a_ticket_and_is_answered_once() {
     let world = World::new().await;
-    world.statistics().await.problem(ProblemKind::NotFound);
-    let id = world.asked("").await;
-    let all = PartyQuery {
-        survey: world.survey_id(),
-        statistics: ALL.map(str::to_owned).to_vec(),
-        filter: Filter::default(),
-    };
-    assert_eq!(world.parties[0].puts(), [(id, all)], "no names: all that the survey permits");
+    world.ask(MEAN).await.problem(ProblemKind::NothingReleased);
+    world.publish(3).await;
+    let id = world.asked(MEAN).await;
+    let asked = question(&["count", "mean"]);
+    assert_eq!(id, asked.id(world.survey_id(), 3));
+    let puts = world.parties[0].puts();
+    assert_eq!(puts.len(), 1);
+    let (put, ticket) = &puts[0];
+    assert_eq!((*put, ticket.query()), (id, id));
+    assert_eq!((ticket.survey, ticket.release, &ticket.question), (world.survey_id(), 3, &asked));
+    let key = SigningKey::from_seed(&SEED).unwrap().public();
+    assert_eq!(ticket.verify(&[key], START + 300), Ok(()));
+    assert!(ticket.verify(&[key], START + 301).is_err());
+    assert!(ticket.verify(&[PublicKey([1; 32])], START).is_err());
     assert!(world.parties[1].puts().is_empty());
+
     assert_eq!(world.query(id).await, QueryState::Running);
-
-    let signed = world.result(id, &ALL, 7, START);
-    world.released(id, signed.clone());
-    assert_eq!(world.query(id).await, QueryState::Done { result: signed.clone() });
-    // Done for good: the party is not asked again.
+    // Asked again, in another spelling, while it is computed: the same question.
+    assert_eq!(world.asked(r#"{"statistics":["count","mean"]}"#).await, id);
+    let signed = world.result(3, &asked);
+    world.answered(id, signed.clone());
+    let done = QueryState::Done { result: signed };
+    assert_eq!(world.query(id).await, done);
+    // Done for good: no party is asked again, whoever asks.
     world.parties[0].forget_queries();
-    assert_eq!(world.query(id).await, QueryState::Done { result: signed.clone() });
+    assert_eq!(world.query(id).await, done);
+    let again = world.ask(MEAN).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(again.json::<QueryStatus>(), QueryStatus { query: id, state: done });
     assert_eq!(world.parties[0].puts().len(), 1);
-
-    let reply = world.statistics().await;
-    assert_eq!((reply.status, reply.header("cache-control")), (200, Some("public, max-age=10")));
-    assert_eq!(reply.json::<SignedResult>(), signed);
-    let etag = reply.header("etag").unwrap().to_owned();
-    assert!(etag.starts_with('"'), "strong: {etag}");
-    let path = format!("/v1/surveys/{}/statistics", world.survey_id());
-    for known in [etag.clone(), format!("\"x\", W/{etag}"), "*".into()] {
-        let reply = get(&path).header("if-none-match", &known).send(&world.router).await;
-        assert_eq!((reply.status, reply.body.len()), (304, 0), "{known}");
-        assert_eq!(reply.header("etag"), Some(&*etag));
-    }
-    let reply = get(&path).header("if-none-match", "\"x\"").send(&world.router).await;
-    assert_eq!(reply.status, 200);
-
-    world.release(&ALL, 9, START + 5).await;
-    let newer = world.statistics().await;
-    assert_ne!(newer.header("etag"), Some(&*etag));
-    assert_eq!(newer.json::<SignedResult>().result.height, 9);
 }
 
+/// What the parties publish by themselves is never computed for a question.
 #[tokio::test]
-async fn only_what_is_newer_and_not_narrower_is_published() {
+async fn the_listed_statistics_are_answered_from_what_is_published() {
     let world = World::new().await;
-    let height = async || world.statistics().await.json::<SignedResult>().result.height;
-    world.release(&["mean"], 3, START).await;
-    assert_eq!(height().await, 3);
-    world.release(&ALL, 5, START + 1).await;
-    assert_eq!(height().await, 5);
-    world.release(&ALL, 4, START + 2).await;
-    assert_eq!(height().await, 5, "older");
-    world.release(&["mean"], 8, START + 3).await;
-    assert_eq!(height().await, 5, "narrower");
-    world.release(&ALL, 5, START + 4).await;
-    let released = world.statistics().await.json::<SignedResult>().result;
-    assert_eq!((released.height, released.released_at), (5, START + 4), "released later");
+    let signed = world.publish(2).await;
+    for body in ["", "{}", r#"{"statistics":["stddev","mean","variance","sum","count"]}"#] {
+        let reply = world.ask(body).await;
+        assert_eq!(reply.status, 200, "{body}");
+        assert_eq!(reply.json::<QueryStatus>().state, QueryState::Done { result: signed.clone() });
+    }
+    assert!(world.parties[0].puts().is_empty());
 }
 
 #[tokio::test]
 async fn results_that_are_not_what_three_parties_signed_are_not_stored() {
     let world = World::new().await;
-    let id = world.asked("{\"statistics\":[\"count\",\"mean\"]}").await;
-    let good = world.result(id, &["count", "mean"], 7, START);
+    world.publish(7).await;
+    let id = world.asked(MEAN).await;
+    let asked = question(&["count", "mean"]);
+    let good = world.result(7, &asked);
     let altered = |edit: fn(&mut SignedResult)| {
         let mut bad = good.clone();
         edit(&mut bad);
         bad
     };
-    let other_survey = {
-        let asked = PartyQuery {
-            survey: SurveyId([3; 32]),
-            statistics: vec!["count".into(), "mean".into()],
-            filter: Filter::default(),
-        };
-        result(&world.keys(), id, &asked, 7, START)
-    };
+    let signed = |edit: fn(&mut SignedResult)| sign(&world.keys(), altered(edit).result);
     let bad = [
         ("an altered value", altered(|r| r.result.statistics[1].value = Some("9".into()))),
+        ("another release point", altered(|r| r.result.release.rows += 1)),
         ("a missing signature", altered(|r| r.signatures[2] = Signature([0; 64]))),
         ("one party's signature twice", altered(|r| r.signatures[1] = r.signatures[0])),
         ("signatures in another order", altered(|r| r.signatures.swap(0, 1))),
-        ("another query", world.result(QueryId([4; 16]), &["count", "mean"], 7, START)),
-        ("another survey", other_survey),
-        ("less than asked", world.result(id, &["count"], 7, START)),
-        ("more than asked", world.result(id, &["count", "mean", "sum"], 7, START)),
+        ("another id", signed(|r| r.result.query = QueryId([4; 16]))),
+        ("another point's number", signed(|r| r.result.release.number = 6)),
+        ("another survey", signed(|r| r.result.survey = SurveyId([3; 32]))),
+        ("other rows", signed(|r| r.result.filter = Filter::default().or("a", "b"))),
+        ("less than asked", signed(|r| r.result.statistics.truncate(1))),
+        (
+            "more than asked",
+            signed(|r| {
+                let mut more = r.result.statistics[0].clone();
+                more.statistic = "sum".into();
+                r.result.statistics.push(more);
+            }),
+        ),
     ];
     for (what, result) in bad {
-        world.released(id, result);
+        world.answered(id, result);
         assert_eq!(world.query(id).await, QueryState::Running, "{what}");
-        world.statistics().await.problem(ProblemKind::NotFound);
     }
-    // Nothing better comes: the query ends as refused.
+    // Nothing better comes: the question ends as refused.
     world.clock.advance_seconds(600);
     let QueryState::Refused { problem } = world.query(id).await else { panic!() };
     assert_eq!((problem.known(), problem.party), (Some(ProblemKind::PartyUnavailable), Some(0)));
-    world.released(id, good);
-    assert!(matches!(world.query(id).await, QueryState::Refused { .. }), "for good");
+    // It may be asked again, and then gets its answer.
+    world.parties[0].forget_queries();
+    assert_eq!(world.asked(MEAN).await, id);
+    world.answered(id, good);
+    assert!(matches!(world.query(id).await, QueryState::Done { .. }));
 }
 
 #[tokio::test]
-async fn a_restarted_party_gets_the_query_again() {
+async fn a_restarted_party_gets_the_question_again() {
     let world = World::new().await;
-    let id = world.asked("").await;
+    world.publish(1).await;
+    let id = world.asked(MEAN).await;
     world.parties[0].forget_queries();
     assert_eq!(world.query(id).await, QueryState::Running);
     let puts = world.parties[0].puts();
     assert_eq!(puts.len(), 2);
-    assert_eq!(puts[0], puts[1]);
-    world.released(id, world.result(id, &ALL, 1, START));
+    assert_eq!((puts[0].0, &puts[0].1.question), (puts[1].0, &puts[1].1.question));
+    assert_ne!(puts[0].1.nonce, puts[1].1.nonce);
+    world.answered(id, world.result(1, &question(&["count", "mean"])));
     assert!(matches!(world.query(id).await, QueryState::Done { .. }));
 }
 
 #[tokio::test]
 async fn the_parties_refusals_reach_the_consumer_in_words() {
     let world = World::new().await;
-    let refusal = Problem::new(ProblemKind::TooFewNew, "2 came since the last release; 5 are needed");
+    world.publish(1).await;
+    let before = world.items().await;
+    let refusal = Problem::new(ProblemKind::CohortTooSmall, "the filter covers 2 rows; 10 are needed");
     let body = serde_json::to_value(&refusal).unwrap();
     world.parties[0].on_query(move |_, _| (403, body.clone()));
-    let reply = world.ask("").await;
-    assert_eq!(reply.status, 202);
-    let status: QueryStatus = reply.json();
-    let QueryState::Refused { problem } = world.query(status.query).await else { panic!() };
+    let problem = world.ask(MEAN).await.problem(ProblemKind::CohortTooSmall);
     assert_eq!(problem, refusal.clone().party(0));
-    assert_eq!(status.state, QueryState::Refused { problem });
-
-    // A busy party is asked again.
-    let busy = serde_json::to_value(Problem::new(ProblemKind::Busy, "later")).unwrap();
+    // A party that is away or busy: to be tried again.
+    let busy = serde_json::to_value(Problem::new(ProblemKind::Busy, "later").retry_after(3)).unwrap();
     world.parties[0].on_query(move |_, _| (503, busy.clone()));
-    let id = world.asked("").await;
-    assert_eq!(world.query(id).await, QueryState::Running);
-    world.parties[0]
-        .set_query(&QueryStatus { query: id, state: QueryState::Refused { problem: refusal.party(2) } });
+    assert_eq!(world.ask(MEAN).await.problem(ProblemKind::Busy).retry_after, Some(3));
+    world.parties[0].on_query(|_, _| (200, serde_json::json!("nonsense")));
+    world.ask(MEAN).await.problem(ProblemKind::PartyUnavailable);
+    assert!(world.items().await <= before + 4, "only rates were written");
+
+    // One that fails while it is computed can be asked again if that can help.
+    world.parties[0].forget_queries();
+    world.parties[0].on_query(|query, _| {
+        (202, serde_json::to_value(QueryStatus { query, state: QueryState::Running }).unwrap())
+    });
+    let id = world.asked(MEAN).await;
+    let aborted = Problem::new(ProblemKind::Aborted, "a party left").party(2);
+    world.parties[0].set_query(&QueryStatus { query: id, state: QueryState::Refused { problem: aborted } });
     let QueryState::Refused { problem } = world.query(id).await else { panic!() };
-    assert_eq!(problem.party, Some(2));
+    assert_eq!((problem.known(), problem.party), (Some(ProblemKind::Aborted), Some(2)));
+    let puts = world.parties[0].puts().len();
+    assert_eq!(world.asked(MEAN).await, id);
+    assert_eq!(world.parties[0].puts().len(), puts + 1);
+    world.parties[0]
+        .set_query(&QueryStatus { query: id, state: QueryState::Refused { problem: refusal.clone() } });
+    assert!(matches!(world.query(id).await, QueryState::Refused { .. }));
+    world.ask(MEAN).await.problem(ProblemKind::CohortTooSmall);
+    assert_eq!(world.parties[0].puts().len(), puts + 1, "that one stays refused");
 }
 
 #[tokio::test]
 async fn what_the_survey_does_not_release_is_not_asked() {
     let world = World::new().await;
+    world.publish(1).await;
     let problem = world
         .ask("{\"statistics\":[\"count\",\"me\\u0007dian\"]}")
         .await
@@ -221,57 +220,35 @@ async fn what_the_survey_does_not_release_is_not_asked() {
     post(elsewhere, "{}").send(&world.router).await.problem(ProblemKind::NotFound);
     post("/v1/surveys/1/queries", "{}").send(&world.router).await.problem(ProblemKind::Malformed);
     assert!(world.parties[0].puts().is_empty());
-    // Each name once, in the order asked.
-    world.asked("{\"statistics\":[\"mean\",\"count\",\"mean\"]}").await;
-    assert_eq!(world.parties[0].puts()[0].1.statistics, ["mean", "count"]);
     // A listed sample variance says the population variance as well: the parties' own rule.
     world.asked("{\"statistics\":[\"variance_population\"]}").await;
-    assert_eq!(world.parties[0].puts()[1].1.statistics, ["variance_population"]);
+    assert!(world.parties[0].puts()[0].1.question.statistics.contains("variance_population"));
 }
 
 #[tokio::test]
-async fn queries_are_forgotten_after_a_week() {
+async fn answers_are_forgotten_after_a_day_and_can_be_asked_for_again() {
     let world = World::new().await;
-    let id = world.asked("").await;
-    world.released(id, world.result(id, &ALL, 1, START));
+    world.publish(1).await;
+    let id = world.asked(MEAN).await;
+    world.answered(id, world.result(1, &question(&["count", "mean"])));
     world.query(id).await;
-    world.clock.advance_seconds(7 * 86_400);
+    world.clock.advance_seconds(86_400);
     get(format!("/v1/queries/{id}")).send(&world.router).await.problem(ProblemKind::NotFound);
+    assert_eq!(world.asked(MEAN).await, id);
     let unknown = get(format!("/v1/queries/{}", QueryId([7; 16])));
     unknown.send(&world.router).await.problem(ProblemKind::NotFound);
     get("/v1/queries/abc").send(&world.router).await.problem(ProblemKind::Malformed);
-    // What was published stays.
-    assert_eq!(world.statistics().await.status, 200);
-}
-
-/// A client may ask to wait for the end; the coordinator lets it no longer than it is configured to.
-#[tokio::test]
-async fn waiting_is_passed_on_and_bounded() {
-    let world = World::new().await;
-    let id = world.asked("").await;
-    let look = async |prefer: Option<&str>| {
-        let request = get(format!("/v1/queries/{id}"));
-        let request = match prefer {
-            Some(prefer) => request.header("prefer", prefer),
-            None => request,
-        };
-        assert_eq!(request.send(&world.router).await.status, 200);
-        world.parties[0].preferred()
-    };
-    assert_eq!(look(Some("respond-async, wait=600")).await.as_deref(), Some("wait=1"));
-    assert_eq!(look(Some("wait=0")).await, None);
-    assert_eq!(look(Some("wait=soon")).await, None);
-    assert_eq!(look(None).await, None);
 }
 
 #[tokio::test]
-async fn a_query_finished_by_many_at_once_has_one_outcome() {
+async fn a_question_finished_by_many_at_once_has_one_outcome() {
     let world = World::new().await;
-    let id = world.asked("").await;
-    world.released(id, world.result(id, &ALL, 2, START));
+    world.publish(2).await;
+    let id = world.asked(MEAN).await;
+    world.answered(id, world.result(2, &question(&["count", "mean"])));
     let calls = (0..8).map(|_| {
         let c = world.another();
-        tokio::spawn(async move { c.query_status(id, 0).await.unwrap() })
+        tokio::spawn(async move { c.query_status(id).await.unwrap() })
     });
     for call in calls.collect::<Vec<_>>() {
         assert!(matches!(call.await.unwrap().state, QueryState::Done { .. }));
@@ -279,7 +256,7 @@ async fn a_query_finished_by_many_at_once_has_one_outcome() {
 }
 
 #[tokio::test]
-async fn a_filter_goes_with_the_query_and_its_result_is_not_published() {
+async fn a_filter_goes_with_the_question() {
     let fields = |m: &mut SurveyManifest| {
         m.survey.statistics.extend(["quantile".to_owned(), "mean@bnb".to_owned()]);
         m.fields.push(FieldSection {
@@ -290,23 +267,16 @@ async fn a_filter_goes_with_the_query_and_its_result_is_not_published() {
         });
     };
     let world = World::with(Options { survey: fields, ..Options::default() }).await;
-    let id = world.asked(r#"{"statistics":["quantile:0.90","mean@bnb"],"where":{"bnb":["1","0"]}}"#).await;
+    world.publish(1).await;
+    let id = world.asked(r#"{"statistics":["sum","mean"],"where":{"bnb":["1","0"]}}"#).await;
     let filter = Filter::default().or("bnb", "0").or("bnb", "1");
-    let names = vec!["quantile:0.9".to_owned(), "mean@bnb".to_owned()];
-    let asked = PartyQuery { survey: world.survey_id(), statistics: names, filter };
-    assert_eq!(world.parties[0].puts(), [(id, asked.clone())], "one spelling each");
-    // A result about all rows is no answer; one about the asked rows is, and only its asker gets it.
-    let whole = PartyQuery { filter: Filter::default(), ..asked.clone() };
-    world.released(id, result(&world.keys(), id, &whole, 7, START));
+    let asked = Question { filter, ..question(&["mean", "sum"]) };
+    assert_eq!(world.parties[0].puts()[0].1.question, asked, "one spelling");
+    // A result about all rows is no answer; one about the asked rows is.
+    world.answered(id, world.result(1, &question(&["mean", "sum"])));
     assert_eq!(world.query(id).await, QueryState::Running);
-    world.released(id, result(&world.keys(), id, &asked, 7, START));
+    world.answered(id, world.result(1, &asked));
     assert!(matches!(world.query(id).await, QueryState::Done { .. }));
-    world.statistics().await.problem(ProblemKind::NotFound);
-    // Without names: what the survey lists with its parameters.
-    let id = world.asked("{}").await;
-    let puts = world.parties[0].puts();
-    assert_eq!((puts[1].0, puts[1].1.statistics.last().map(String::as_str)), (id, Some("mean@bnb")));
-    assert!(!puts[1].1.statistics.iter().any(|s| s.starts_with("quantile")));
     for body in [
         r#"{"where":{"city":["x"]}}"#,
         r#"{"where":{"bnb":["2"]}}"#,
@@ -324,5 +294,92 @@ async fn a_survey_that_lists_families_only_wants_them_named() {
     let world = World::with(Options { survey: families, ..Options::default() }).await;
     let problem = world.ask("").await.problem(ProblemKind::Malformed);
     assert!(problem.detail.contains("quantile"), "{problem}");
-    world.asked(r#"{"statistics":["quantile:0.5"]}"#).await;
+}
+
+/// The parties are one release point further than what is published: the coordinator catches up by itself.
+#[tokio::test]
+async fn a_question_about_an_old_release_point_is_asked_about_the_new_one() {
+    let world = World::new().await;
+    world.publish(1).await;
+    let newer = world.statistics_of(2);
+    world.parties[1].publish(&newer);
+    world.parties[0].on_query(|query, ticket| {
+        if ticket.release == 2 {
+            let running = QueryStatus { query, state: QueryState::Running };
+            return (202, serde_json::to_value(running).unwrap());
+        }
+        let old = Problem::new(ProblemKind::TicketInvalid, "release point 2 is the newest").rule("release");
+        (403, serde_json::to_value(old).unwrap())
+    });
+    let id = world.asked(MEAN).await;
+    assert_eq!(id, question(&["count", "mean"]).id(world.survey_id(), 2));
+    // It never ends in a circle.
+    world.parties[0].on_query(|_, _| {
+        let old = Problem::new(ProblemKind::TicketInvalid, "not the newest").rule("release");
+        (403, serde_json::to_value(old).unwrap())
+    });
+    world.ask(r#"{"statistics":["sum"]}"#).await.problem(ProblemKind::Busy);
+}
+
+/// An answer that is longer than a DynamoDB item may be is kept all the same (field case A23).
+#[tokio::test]
+async fn a_long_answer_is_not_lost() {
+    let world = World::new().await;
+    world.publish(1).await;
+    let id = world.asked(MEAN).await;
+    let asked = question(&["count", "mean"]);
+    let long = |bytes: usize| {
+        let mut long = world.result(1, &asked).result;
+        long.statistics[1].unit = "é".repeat(bytes / 2);
+        sign(&world.keys(), long)
+    };
+    let signed = long(1_500_000);
+    world.answered(id, signed.clone());
+    assert_eq!(world.query(id).await, QueryState::Done { result: signed.clone() });
+    assert_eq!(world.query(id).await, QueryState::Done { result: signed });
+    // One that nobody can keep ends as a refusal that says so, instead of failing at every look.
+    let other = r#"{"statistics":["mean","sum"]}"#;
+    let id = world.asked(other).await;
+    world.answered(id, long(5_000_000));
+    let QueryState::Refused { problem } = world.query(id).await else { panic!() };
+    assert_eq!(problem.known(), Some(ProblemKind::ResultTooLarge));
+}
+
+/// Repeated and refused questions leave a bounded number of items, whoever asks them. Each request goes through the whole
+/// router and table; the number of requests is what a test can afford, and nothing below depends on it.
+#[tokio::test]
+async fn repeated_and_refused_questions_do_not_make_the_table_grow() {
+    let world = World::new().await;
+    world.publish(1).await;
+    let asked = question(&["count", "mean"]);
+    let id = world.asked(MEAN).await;
+    world.answered(id, world.result(1, &asked));
+    world.query(id).await;
+    let refusal = serde_json::to_value(Problem::new(ProblemKind::CohortTooSmall, "too few")).unwrap();
+    world.parties[0].on_query(move |_, _| (403, refusal.clone()));
+    let questions = [
+        (MEAN, 200),
+        (r#"{"statistics":["count","mean"]}"#, 200),
+        ("{}", 200),
+        (r#"{"statistics":["sum"]}"#, 403),
+        (r#"{"statistics":["sum","stddev"]}"#, 403),
+        (r#"{"statistics":["median"]}"#, 403),
+        (r#"{"where":{"a":["b"]}}"#, 400),
+    ];
+    // One round first: rates have their items from then on.
+    let mut after_one = 0;
+    for round in 0..150 {
+        for (body, status) in questions {
+            assert_eq!(world.ask(body).await.status, status, "{body}");
+        }
+        if round == 0 {
+            after_one = world.items().await;
+        }
+    }
+    assert_eq!(world.items().await, after_one);
+    assert_eq!(
+        world.parties[0].puts().len(),
+        1 + 150 * 2,
+        "only what is new or refused costs a party a look"
+    );
 }

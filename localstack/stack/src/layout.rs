@@ -269,7 +269,8 @@ impl Layout {
                  federation = \"../federation.json\"\nsurveys = \"../surveys\"\nengine = \"../engine.wasm\"\n\n\
                  [keys]\nidentity = \"identity.key\"\nsealing = \"sealing.key\"\npeer = \"peer.key\"\nstore = \"store.key\"\n\n\
                  [store]\nbucket = \"tercet-party-{i}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\ncreate_bucket = true\n\n\
-                 [limits]\nadded_rtt_ms = {rtt_ms}\n",
+                 [limits]\nadded_rtt_ms = {rtt_ms}\n\n\
+                 # For development: release points whenever somebody asks for one.\n[releases]\nany_time = true\n",
                 ports.parties[i], ports.peers[i], ports.s3
             );
             write(&self.party_config(i), text.as_bytes())?;
@@ -278,9 +279,10 @@ impl Layout {
         let text = format!(
             "listen = \"127.0.0.1:{}\"\npublic_url = \"http://127.0.0.1:{}\"\ntable = \"tercet\"\ncreate_table = true\n\
              dynamodb_endpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\nfederation = \"../federation.json\"\n\
-             surveys = \"../surveys\"\nsigning_key_file = \"signing.key\"\n\n\
+             surveys = \"../surveys\"\nsigning_key_file = \"signing.key\"\nrefresh_seconds = 2\n\n\
              [limits.address]\nburst = 5000\nper_second = 1000.0\n\n[limits.status]\nburst = 5000\nper_second = 1000.0\n\n\
-             [limits.survey]\nburst = 5000\nper_second = 1000.0\n",
+             [limits.survey]\nburst = 5000\nper_second = 1000.0\n\n\
+             [limits.questions]\nburst = 5000\nper_second = 1000.0\n",
             ports.coordinator, ports.coordinator, ports.dynamodb
         );
         write(&self.coordinator_config(), text.as_bytes())

@@ -3,10 +3,12 @@
 //!
 //! Owns the fast twin of `tercet_mpc::compute::kernels`, and the project's only `unsafe`: the call into functions that
 //! are compiled for an instruction set, after asking the processor whether it has it, and loads and stores of its
-//! registers. Where it has not, the portable functions serve. Must never compute anything else.
+//! registers. Where it has not, the portable functions serve. It also spreads a prover's work over several cores. Must
+//! never compute anything else.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod cores;
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]
 mod processor;
@@ -14,6 +16,7 @@ mod processor;
 #[path = "x86_64.rs"]
 mod processor;
 
+pub use cores::Cores;
 use tercet_mpc::compute::kernels::{ROWS, rows};
 use tercet_mpc::compute::{BitColumns, FieldVector};
 use tercet_mpc::field::Gf128;

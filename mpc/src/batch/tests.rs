@@ -9,11 +9,13 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::decimal::Excess;
 use crate::net::{FRAME_HEADER_BYTES, Peer};
-use crate::proof::tests::digest;
+use crate::proof::tests::{digest, rebound};
 use crate::proof::{ColumnWitness, Proven, prove};
 use crate::sharing::{open_sums, sum_rows};
 use crate::statement::{Column, HashAlg, Output};
 use crate::testing::{Delivery, Envelope, TestWorld};
+
+mod words;
 
 const CTX: [u8; 32] = [8; 32];
 const ID: [u8; 32] = [77; 32];
@@ -93,13 +95,14 @@ fn an_honest_batch_is_accepted() {
 fn each_party_can_refuse_an_item_for_all() {
     let batch = batch();
     type Change = fn(&mut Option<Vec<u8>>);
-    let cases: [(Reject, Change); 5] = [
+    let cases: [(Reject, Change); 6] = [
         (Reject::MissingPrivate, |p| *p = None),
         (Reject::MalformedPrivate, |p| {
             p.as_mut().unwrap().pop();
         }),
-        (Reject::SeedHash, |p| p.as_mut().unwrap()[10] ^= 1),
-        (Reject::WitnessHash, |p| p.as_mut().unwrap()[70] ^= 1),
+        (Reject::Binding, |p| p.as_mut().unwrap()[10] ^= 1),
+        (Reject::SeedHash, |p| p.as_mut().unwrap()[40] ^= 1),
+        (Reject::WitnessHash, |p| p.as_mut().unwrap()[100] ^= 1),
         (Reject::ProofHash, |p| *p.as_mut().unwrap().last_mut().unwrap() ^= 1),
     ];
     for party in PartyId::ALL {
@@ -135,7 +138,7 @@ fn one_party_gets_another_share() {
         let mut privates = privates(&batch);
         privates[party.index()][0] = Some(two.private[party.index()].to_vec());
         for verdicts in run(&TestWorld::new(SEED), &batch, &privates) {
-            assert_eq!(verdicts.unwrap(), [Verdict::Rejected { by: Some(party), reason: Reject::SeedHash }]);
+            assert_eq!(verdicts.unwrap(), [Verdict::Rejected { by: Some(party), reason: Reject::Binding }]);
         }
     }
 }
@@ -144,7 +147,14 @@ fn one_party_gets_another_share() {
 fn anothers_proof_is_refused() {
     let (mine, theirs) = (submit(HashAlg::Blake3, "12.5"), submit(HashAlg::Blake3, "99.5"));
     // Their shares and hashes under my presentation's commitment.
-    let batch = [Submission { statement: mine.statement, proven: theirs.proven }];
+    let mut batch = [Submission { statement: mine.statement, proven: theirs.proven }];
+    for verdicts in run(&TestWorld::new(SEED), &batch, &privates(&batch)) {
+        let refused = Verdict::Rejected { by: Some(PartyId::P0), reason: Reject::Binding };
+        assert_eq!(verdicts.unwrap(), [refused]);
+    }
+    // The same from somebody who made the private parts and lies about what they belong to.
+    let [Submission { statement, proven }] = &mut batch;
+    proven.private = rebound(&proven.private, statement, &CTX, &proven.public);
     for verdicts in run(&TestWorld::new(SEED), &batch, &privates(&batch)) {
         assert_eq!(verdicts.unwrap(), [Verdict::Rejected { by: None, reason: Reject::Unsatisfied }]);
     }

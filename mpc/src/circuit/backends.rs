@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use zeroize::Zeroize;
+
 use super::{Backend, Wide};
 use crate::bits::{BitReader, BitWriter, Bits, Words, mask};
 
@@ -10,6 +12,8 @@ use crate::bits::{BitReader, BitWriter, Bits, Words, mask};
 pub struct Counter {
     /// AND gates.
     pub gates: usize,
+    /// Inversions of bytes, two byte gates each.
+    pub inversions: usize,
     /// Wires that must be zero.
     pub zeros: usize,
 }
@@ -34,6 +38,10 @@ impl Backend for Counter {
         self.gates += gates as usize;
         (Words([]), Words([]))
     }
+    fn invert(&mut self, _: [Words<0>; 8], width: u32) -> [Words<0>; 8] {
+        self.inversions += width as usize;
+        [Words([]); 8]
+    }
     fn zero(&mut self, _: Words<0>, width: u32) {
         self.zeros += width as usize;
     }
@@ -48,8 +56,20 @@ pub struct Streams<W> {
     pub right: Vec<W>,
     /// Outputs (only [`Plain`] fills it; the others read it).
     pub out: Vec<W>,
+    /// Bytes that are inverted, bit by bit.
+    pub inverted: [Vec<W>; 8],
+    /// Their inverses (only [`Plain`] fills it; the others read it).
+    pub inverses: [Vec<W>; 8],
     /// Wires that must be zero.
     pub zeros: Vec<W>,
+}
+
+impl<W: Zeroize> Zeroize for Streams<W> {
+    fn zeroize(&mut self) {
+        let Self { left, right, out, inverted, inverses, zeros } = self;
+        let bytes = inverted.iter_mut().chain(inverses);
+        [left, right, out, zeros].into_iter().chain(bytes).for_each(Zeroize::zeroize);
+    }
 }
 
 /// Evaluates plain values and records every gate.
@@ -59,20 +79,25 @@ pub struct Plain<'a> {
     left: BitWriter<Words<1>>,
     right: BitWriter<Words<1>>,
     out: BitWriter<Words<1>>,
+    inverted: [BitWriter<Words<1>>; 8],
+    inverses: [BitWriter<Words<1>>; 8],
     zeros: BitWriter<Words<1>>,
 }
 
 impl<'a> Plain<'a> {
-    /// `inputs`: values and blinders, bit-tight; `lanes`: the three arithmetic shares of each lane;
-    /// `gates`: how many gates to expect.
-    pub fn new(inputs: &'a [Words<1>], lanes: &'a [[u128; 3]], gates: usize) -> Self {
+    /// `inputs`: values and blinders, or a session's secret, bit-tight; `lanes`: the three arithmetic shares of each
+    /// lane; `sizes`: what to expect. Where it is right, nothing that is recorded is ever moved in memory.
+    pub fn new(inputs: &'a [Words<1>], lanes: &'a [[u128; 3]], sizes: &Counter) -> Self {
+        let Counter { gates, inversions, zeros } = *sizes;
         Self {
             inputs: BitReader::new(inputs),
             lanes: lanes.iter(),
             left: BitWriter::with_capacity(gates),
             right: BitWriter::with_capacity(gates),
             out: BitWriter::with_capacity(gates),
-            zeros: BitWriter::with_capacity(1024),
+            inverted: core::array::from_fn(|_| BitWriter::with_capacity(inversions)),
+            inverses: core::array::from_fn(|_| BitWriter::with_capacity(inversions)),
+            zeros: BitWriter::with_capacity(zeros),
         }
     }
 
@@ -82,6 +107,8 @@ impl<'a> Plain<'a> {
             left: self.left.finish(),
             right: self.right.finish(),
             out: self.out.finish(),
+            inverted: self.inverted.map(BitWriter::finish),
+            inverses: self.inverses.map(BitWriter::finish),
             zeros: self.zeros.finish(),
         }
     }
@@ -124,9 +151,43 @@ impl Backend for Plain<'_> {
         (c, Words([(carries >> gates) as u64 & 1]))
     }
 
+    fn invert(&mut self, x: [Words<1>; 8], width: u32) -> [Words<1>; 8] {
+        let y = inverse(x.map(|x| x.0[0])).map(|y| Words([y]));
+        for (to, word) in self.inverted.iter_mut().zip(x).chain(self.inverses.iter_mut().zip(y)) {
+            to.push(word, width);
+        }
+        y
+    }
+
     fn zero(&mut self, word: Words<1>, width: u32) {
         self.zeros.push(word, width);
     }
+}
+
+/// The product of 64 bytes with 64 others in AES's field, bit by bit.
+fn multiply(a: [u64; 8], b: [u64; 8]) -> [u64; 8] {
+    let mut wide = [0; 15];
+    for (i, a) in a.into_iter().enumerate() {
+        for (to, b) in wide[i..].iter_mut().zip(b) {
+            *to ^= a & b;
+        }
+    }
+    // x^8 = x^4 + x^3 + x + 1.
+    for k in (8..15).rev() {
+        for to in [k - 8, k - 7, k - 5, k - 4] {
+            wide[to] ^= wide[k];
+        }
+    }
+    core::array::from_fn(|k| wide[k])
+}
+
+/// The inverses of 64 bytes, zero for zero: x^254, without tables or branches.
+fn inverse(x: [u64; 8]) -> [u64; 8] {
+    let square = |x, n| (0..n).fold(x, |x, _| multiply(x, x));
+    let two = square(x, 1);
+    let twelve = square(multiply(two, x), 2);
+    let fifteen = multiply(twelve, multiply(two, x));
+    multiply(multiply(square(fifteen, 4), twelve), two)
 }
 
 /// Evaluates N XOR shares side by side: linear, because AND outputs are read from the witness.
@@ -136,20 +197,23 @@ pub struct Shares<'a, const N: usize> {
     inputs: BitReader<'a, Words<N>>,
     lanes: core::slice::Iter<'a, [Wide<Words<N>>; 3]>,
     out: BitReader<'a, Words<N>>,
+    inverses: [BitReader<'a, Words<N>>; 8],
     left: BitWriter<Words<N>>,
     right: BitWriter<Words<N>>,
+    inverted: [BitWriter<Words<N>>; 8],
     zeros: BitWriter<Words<N>>,
 }
 
 impl<'a, const N: usize> Shares<'a, N> {
     /// `indices`: which share each lane of the words is; constants count on share 0. `inputs`, `out`: the
     /// shares' bits, interleaved; `lanes`: for each lane its three arithmetic shares, zero where a share of the
-    /// witness does not carry them; `gates`: how many gates to expect.
+    /// witness does not carry them; `inverses`: the bits of the inverses of bytes; `gates`: how many gates to expect.
     pub fn new(
         indices: [usize; N],
         inputs: &'a [Words<N>],
         lanes: &'a [[Wide<Words<N>>; 3]],
         out: &'a [Words<N>],
+        inverses: [&'a [Words<N>]; 8],
         gates: usize,
     ) -> Self {
         Self {
@@ -157,18 +221,22 @@ impl<'a, const N: usize> Shares<'a, N> {
             inputs: BitReader::new(inputs),
             lanes: lanes.iter(),
             out: BitReader::new(out),
+            inverses: inverses.map(BitReader::new),
             left: BitWriter::with_capacity(gates),
             right: BitWriter::with_capacity(gates),
+            inverted: Default::default(),
             zeros: BitWriter::with_capacity(1024),
         }
     }
 
-    /// What was recorded; `out` stays empty.
+    /// What was recorded; `out` and `inverses` stay empty.
     pub fn finish(self) -> Streams<Words<N>> {
         Streams {
             left: self.left.finish(),
             right: self.right.finish(),
             out: Vec::new(),
+            inverted: self.inverted.map(BitWriter::finish),
+            inverses: Default::default(),
             zeros: self.zeros.finish(),
         }
     }
@@ -204,6 +272,13 @@ impl<const N: usize> Backend for Shares<'_, N> {
         self.left.push((a ^ c) & mask(gates), gates);
         self.right.push((b ^ c) & mask(gates), gates);
         (c, ((toggles >> (gates - 1)) & 1) ^ carry_in)
+    }
+
+    fn invert(&mut self, x: [Words<N>; 8], width: u32) -> [Words<N>; 8] {
+        for (to, word) in self.inverted.iter_mut().zip(x) {
+            to.push(word, width);
+        }
+        self.inverses.each_mut().map(|y| y.read(width))
     }
 
     fn zero(&mut self, word: Words<N>, width: u32) {

@@ -40,7 +40,7 @@ const fn root_fraction(p: u128, degree: u32) -> u32 {
 }
 
 /// The initial state of SHA-256 and of BLAKE3.
-const IV: [u32; 8] = {
+pub const IV: [u32; 8] = {
     let mut iv = [0; 8];
     let mut i = 0;
     while i < 8 {
@@ -86,10 +86,16 @@ pub fn sha256<B: Backend>(b: &mut B, message: &[B::W]) -> [B::W; 8] {
 }
 
 fn sha256_block<B: Backend>(b: &mut B, state: &mut [B::W; 8], block: &[B::W; 64]) {
+    let word = |i: usize| {
+        (block[4 * i] << 24) ^ (block[4 * i + 1] << 16) ^ (block[4 * i + 2] << 8) ^ block[4 * i + 3]
+    };
+    sha256_words(b, state, core::array::from_fn(word));
+}
+
+/// The compression function on a block of 16 words.
+pub fn sha256_words<B: Backend>(b: &mut B, state: &mut [B::W; 8], block: [B::W; 16]) {
     let mut schedule = [B::W::ZERO; 64];
-    for (word, bytes) in schedule.iter_mut().zip(block.as_chunks::<4>().0) {
-        *word = (bytes[0] << 24) ^ (bytes[1] << 16) ^ (bytes[2] << 8) ^ bytes[3];
-    }
+    schedule[..16].copy_from_slice(&block);
     for t in 16..64 {
         let (x, y) = (schedule[t - 15], schedule[t - 2]);
         let small0 = ((twice(x) >> 7) ^ (twice(x) >> 18) ^ (x >> 3)) & mask(32);
@@ -98,24 +104,56 @@ fn sha256_block<B: Backend>(b: &mut B, state: &mut [B::W; 8], block: &[B::W; 64]
         let sum = add32(b, sum, small0);
         schedule[t] = add32(b, sum, schedule[t - 16]);
     }
-    let [mut a, mut bb, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    let mut v = *state;
     for (word, k) in schedule.into_iter().zip(SHA256_K) {
-        let sigma1 = ((twice(e) >> 6) ^ (twice(e) >> 11) ^ (twice(e) >> 25)) & mask(32);
-        let choose = b.and(e, f ^ g, 32) ^ g;
         let k = b.constant(k.into());
-        let t1 = add32(b, h, sigma1);
-        let t1 = add32(b, t1, choose);
-        let t1 = add32(b, t1, k);
-        let t1 = add32(b, t1, word);
-        let sigma0 = ((twice(a) >> 2) ^ (twice(a) >> 13) ^ (twice(a) >> 22)) & mask(32);
-        let majority = b.and(a ^ c, bb ^ c, 32) ^ c;
-        let t2 = add32(b, sigma0, majority);
-        (h, g, f, e) = (g, f, e, add32(b, d, t1));
-        (d, c, bb, a) = (c, bb, a, add32(b, t1, t2));
+        sha256_round(b, &mut v, |b, t1| {
+            let t1 = add32(b, t1, k);
+            add32(b, t1, word)
+        });
     }
-    for (s, v) in state.iter_mut().zip([a, bb, c, d, e, f, g, h]) {
+    for (s, v) in state.iter_mut().zip(v) {
         *s = add32(b, *s, v);
     }
+}
+
+/// The same with a public block: its schedule is known, and the round's constant is part of it. 15.9k gates.
+pub fn sha256_public<B: Backend>(b: &mut B, state: &mut [B::W; 8], block: &[u8; 64]) {
+    let mut schedule = [0u32; 64];
+    for (word, bytes) in schedule.iter_mut().zip(block.as_chunks::<4>().0) {
+        *word = u32::from_be_bytes(*bytes);
+    }
+    for t in 16..64 {
+        let (x, y) = (schedule[t - 15], schedule[t - 2]);
+        let small0 = x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3);
+        let small1 = y.rotate_right(17) ^ y.rotate_right(19) ^ (y >> 10);
+        schedule[t] =
+            small1.wrapping_add(schedule[t - 7]).wrapping_add(small0).wrapping_add(schedule[t - 16]);
+    }
+    let mut v = *state;
+    for (word, k) in schedule.into_iter().zip(SHA256_K) {
+        let known = b.constant(word.wrapping_add(k).into());
+        sha256_round(b, &mut v, |b, t1| add32(b, t1, known));
+    }
+    for (s, v) in state.iter_mut().zip(v) {
+        *s = add32(b, *s, v);
+    }
+}
+
+/// One round; `word` adds the round's constant and word of the schedule.
+#[inline(always)]
+fn sha256_round<B: Backend>(b: &mut B, v: &mut [B::W; 8], word: impl FnOnce(&mut B, B::W) -> B::W) {
+    let [a, bb, c, d, e, f, g, h] = *v;
+    let sigma1 = ((twice(e) >> 6) ^ (twice(e) >> 11) ^ (twice(e) >> 25)) & mask(32);
+    let choose = b.and(e, f ^ g, 32) ^ g;
+    let t1 = add32(b, h, sigma1);
+    let t1 = add32(b, t1, choose);
+    let t1 = word(b, t1);
+    let sigma0 = ((twice(a) >> 2) ^ (twice(a) >> 13) ^ (twice(a) >> 22)) & mask(32);
+    let majority = b.and(a ^ c, bb ^ c, 32) ^ c;
+    let t2 = add32(b, sigma0, majority);
+    let (next_e, next_a) = (add32(b, d, t1), add32(b, t1, t2));
+    *v = [next_a, a, bb, c, next_e, e, f, g];
 }
 
 const BLAKE3_PERMUTATION: [usize; 16] = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8];

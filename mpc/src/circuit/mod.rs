@@ -9,17 +9,19 @@ mod backends;
 mod decimal;
 mod fixed;
 mod hash;
+mod session;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use backends::{Counter, Plain, Shares, Streams};
+use terms::Terms;
 
 use alloc::vec::Vec;
 
 use crate::bits::Bits;
-use crate::statement::{BLINDER_BYTES, Column, Format, HashAlg, Statement, Term};
+use crate::statement::{BLINDER_BYTES, Binding, Column, Format, HashAlg, Session, Statement};
 
 /// A 128-bit number, low word first.
 pub type Wide<W> = [W; 2];
@@ -46,6 +48,11 @@ pub trait Backend {
     /// unspecified) and the carry out of the `gates` lowest bits.
     fn carry(&mut self, a: Self::W, b: Self::W, carry_in: Self::W, gates: u32) -> (Self::W, Self::W);
 
+    /// The inverses in AES's field, GF(2)[x] / (x^8 + x^4 + x^3 + x + 1), of `width` bytes (zero gives zero), one in
+    /// each lane; word k of the argument and of the result holds bit k of each. Eight bits of witness and two gates
+    /// over the field a byte: `x^2 y = x` and `x y^2 = y`.
+    fn invert(&mut self, x: [Self::W; 8], width: u32) -> [Self::W; 8];
+
     /// Claims that the `width` lowest bits are zero; the others are.
     fn zero(&mut self, word: Self::W, width: u32);
 }
@@ -68,26 +75,28 @@ enum Read<W> {
     Category(Vec<W>),
 }
 
-/// The whole statement: commitments, formats, ranges, arithmetic shares.
+/// The texts of the columns that a session has, decrypted, one byte a word; checks all of the session.
+pub fn texts<B: Backend>(b: &mut B, session: &Session, columns: usize) -> Vec<Vec<B::W>> {
+    session::texts(b, session, columns)
+}
+
+/// The whole statement: what ties the texts to the evidence, formats, ranges, arithmetic shares.
 pub fn evaluate<B: Backend>(b: &mut B, statement: &Statement) {
-    let columns: Vec<_> = statement.columns().iter().map(|c| column(b, c)).collect();
-    // A term of several outputs is computed once.
-    let mut known: Vec<(Term, Wide<B::W>)> = Vec::new();
+    let columns = statement.columns();
+    let texts = match statement.session() {
+        Some(session) => texts(b, session, columns.len()),
+        None => columns.iter().map(|c| committed(b, c)).collect(),
+    };
+    let columns: Vec<_> = columns.iter().zip(&texts).map(|(c, text)| read(b, c, text)).collect();
+    let mut terms = Terms::new(&columns);
     for output in statement.outputs() {
         let term = output.term();
-        let value = match known.iter().find(|(t, _)| *t == term) {
-            Some((_, value)) => *value,
-            None => {
-                let value = terms::term(b, &columns, term);
-                known.push((term, value));
-                value
-            }
-        };
+        let value = terms.term(b, term);
         let width = statement.width(term);
         let value = match output.condition() {
             None => value,
             Some(condition) => {
-                let holds = terms::condition(b, &columns, condition);
+                let holds = terms.condition(b, condition);
                 terms::keep_if(b, value, holds, width)
             }
         };
@@ -102,28 +111,44 @@ pub fn evaluate<B: Backend>(b: &mut B, statement: &Statement) {
     }
 }
 
-fn column<B: Backend>(b: &mut B, column: &Column) -> Read<B::W> {
+/// A committed text, one byte a word.
+fn committed<B: Backend>(b: &mut B, column: &Column) -> Vec<B::W> {
+    let Binding::Hash { alg, commitment } = column.binding else { return Vec::new() };
     let length = usize::from(column.length);
-    let preimage: Vec<_> = (0..length + BLINDER_BYTES).map(|_| b.input(8)).collect();
-    match column.alg {
+    let mut preimage: Vec<_> = (0..length + BLINDER_BYTES).map(|_| b.input(8)).collect();
+    match alg {
         HashAlg::Sha256 => {
             let digest = hash::sha256(b, &preimage);
-            check_digest(b, &digest, &column.commitment, u32::from_be_bytes);
+            check_digest(b, &digest, &commitment, u32::from_be_bytes);
         }
         HashAlg::Blake3 => {
             let digest = hash::blake3(b, &preimage);
-            check_digest(b, &digest, &column.commitment, u32::from_le_bytes);
+            check_digest(b, &digest, &commitment, u32::from_le_bytes);
         }
         HashAlg::Keccak256 => {
             let digest = hash::keccak256(b, &preimage);
-            for (word, bytes) in digest.into_iter().zip(column.commitment.as_chunks::<8>().0) {
+            for (word, bytes) in digest.into_iter().zip(commitment.as_chunks::<8>().0) {
                 let expected = b.constant(u64::from_le_bytes(*bytes));
                 b.zero(word ^ expected, 64);
             }
         }
     }
-    let text = &preimage[..length];
+    preimage.truncate(length);
+    preimage
+}
+
+/// What a column's text says.
+fn read<B: Backend>(b: &mut B, column: &Column, text: &[B::W]) -> Read<B::W> {
     match &column.format {
+        Format::Number(number) if column.binding == Binding::Absent => {
+            let missing = column.format.may_be_missing().then(|| b.constant(1));
+            Read::Number(Number {
+                magnitude: B::W::ZERO,
+                negative: B::W::ZERO,
+                bits: number.bits.into(),
+                missing,
+            })
+        }
         Format::Number(number) => Read::Number(text::number(b, text, number)),
         Format::Category(values) => Read::Category(text::category(b, text, values)),
     }

@@ -6,6 +6,7 @@ use super::lockstep::Gates;
 use super::planes::{Numbers, planes_of, rows_of};
 use super::{Bits, Compute, Host, Then, draw_words};
 use crate::PartyId;
+use crate::mutant;
 use crate::net::{Abort, Step};
 use crate::sharing::{Replicated, Ring, RingShare};
 
@@ -145,6 +146,9 @@ impl<H: Host> Compute<'_, H> {
         let planes = streams
             .each_mut()
             .map(|stream| -> Vec<Vec<u64>> { (0..width).map(|_| draw_words(stream, words)).collect() });
+        if mutant!("ring-masks-zero") {
+            return RingMasks { planes: planes.map(|p| alloc::vec![alloc::vec![0; words]; p.len()]), rows };
+        }
         RingMasks { planes, rows }
     }
 

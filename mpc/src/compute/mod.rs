@@ -23,13 +23,14 @@ mod tests;
 
 use alloc::vec::Vec;
 
-pub use guard::{Enough, decide};
+pub use guard::{Enough, at_least, decide};
 pub use hash::{Digest, KeyStream};
 pub use kernels::{BitColumns, FieldVector};
-pub use noise::open_noised;
+pub use noise::{draw_noise, open_noised};
 pub use read::{ReadError, SharedColumn, answer};
 pub use sort::{Sorted, sort};
 
+use crate::mutant;
 use crate::net::{Abort, Peer, Session, Step, Transport};
 use crate::prss::Prss;
 use crate::sharing::{self, Replicated, Shareable};
@@ -142,12 +143,18 @@ impl<'a, H: Host> Compute<'a, H> {
         let words = x.own.len();
         let round = self.session.begin(STEP)?;
         let mut streams: [H::Stream; 2] = self.prss.streams(STEP);
-        let masks = streams.each_mut().map(|stream| draw_words(stream, words));
+        let mut masks = streams.each_mut().map(|stream| draw_words(stream, words));
+        if mutant!("gates-without-masks") {
+            masks = [(); 2].map(|()| alloc::vec![0; words]);
+        }
         let inputs = x.own.iter().zip(&x.next).zip(y.own.iter().zip(&y.next));
-        let own: Vec<u64> = inputs
+        let mut own: Vec<u64> = inputs
             .zip(masks[0].iter().zip(&masks[1]))
             .map(|(((xo, xn), (yo, yn)), (fo, fn_))| (xo & (yo ^ yn)) ^ (xn & yo) ^ fo ^ fn_)
             .collect();
+        if mutant!("lie-gate") {
+            own.iter_mut().take(1).for_each(|word| *word ^= 1);
+        }
         let sent = to_bytes(&own);
         self.session.send(self.host, &round, Peer::Prev, &sent)?;
         self.ledger.sent(x, y, &masks, &sent);

@@ -1,6 +1,6 @@
 //! The most frequent value of a sorted column.
 //!
-//! Nothing is opened but the result: not how often other values occur, nor where runs of equal values begin.
+//! Nothing is opened but the result: not how often any value occurs, nor where runs of equal values begin.
 
 use alloc::vec::Vec;
 
@@ -10,8 +10,8 @@ use super::{Bits, Compute, Host};
 use crate::net::Abort;
 
 impl<H: Host> Compute<'_, H> {
-    /// The smallest of the most frequent values, and how often it occurs. There is at least one row.
-    pub(super) fn mode(&mut self, sorted: &Sorted) -> Result<(u128, u64), Abort> {
+    /// The smallest of the most frequent values. There is at least one row.
+    pub(super) fn mode(&mut self, sorted: &Sorted) -> Result<u128, Abort> {
         let rows = sorted.len();
         let values = sorted.values(0..rows);
         let lengths = self.run_lengths(&values, rows)?;
@@ -68,8 +68,8 @@ impl<H: Host> Compute<'_, H> {
         Ok(planes.pop().unwrap_or_default())
     }
 
-    /// The value of the first row with the greatest length, and that length: a tournament of neighbours.
-    fn longest(&mut self, values: Numbers, lengths: Numbers, mut rows: usize) -> Result<(u128, u64), Abort> {
+    /// The value of the first row with the greatest length: a tournament of neighbours.
+    fn longest(&mut self, values: Numbers, lengths: Numbers, mut rows: usize) -> Result<u128, Abort> {
         let length_bits = lengths.planes.len();
         let mut all = Numbers { planes: lengths.planes.into_iter().chain(values.planes).collect() };
         while rows > 1 {
@@ -100,7 +100,7 @@ impl<H: Host> Compute<'_, H> {
             all = Numbers::from_rows(&own_rows, &next_rows, width);
             rows = pairs + rows % 2;
         }
-        let opened = self.open_numbers(&all, 1)?.pop().unwrap_or_default();
-        Ok((opened >> length_bits, (opened & ((1 << length_bits) - 1)) as u64))
+        let value = Numbers { planes: all.planes.split_off(length_bits) };
+        Ok(self.open_numbers(&value, 1)?.pop().unwrap_or_default())
     }
 }

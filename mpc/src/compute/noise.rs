@@ -8,6 +8,17 @@ use super::{Bits, Compute, Host, draw_words};
 use crate::net::{Abort, Step};
 use crate::noise::{Laplace, THRESHOLD_BITS};
 use crate::sharing::RingShare;
+use crate::{PartyId, mutant};
+
+/// Fresh noise of each distribution, one shared value each: verified, opened by nobody.
+///
+/// A party adds its shares to those of the sums that the noise is for. Nobody knows the noise, nor can shift it: whoever
+/// cheats in drawing it ends the session, so that there is no sum without its noise.
+pub fn draw_noise<H: Host>(compute: &mut Compute<'_, H>, noise: &[Laplace]) -> Result<Vec<RingShare>, Abort> {
+    let drawn = compute.laplace(noise)?;
+    compute.verify()?;
+    Ok(drawn)
+}
 
 /// Opens shared sums with fresh noise added to those that have a distribution; as many as the shorter slice has.
 ///
@@ -53,9 +64,12 @@ impl<H: Host> Compute<'_, H> {
         let mut streams: [H::Stream; 2] = self.prss.streams(Step::And);
         let [own, next] =
             streams.each_mut().map(|stream| draw_words(stream, THRESHOLD_BITS as usize * digits * words));
-        let plane = |k: usize, share: &[u64]| share[k * digits * words..][..digits * words].to_vec();
-        let random =
-            (0..THRESHOLD_BITS as usize).map(|k| Bits { own: plane(k, &own), next: plane(k, &next) });
+        let plane = |k: usize, share: &[u64], holder: PartyId| match holder {
+            PartyId::P1 | PartyId::P2 if mutant!("noise-from-one-key") => vec![0; digits * words],
+            _ => share[k * digits * words..][..digits * words].to_vec(),
+        };
+        let random = (0..THRESHOLD_BITS as usize)
+            .map(|k| Bits { own: plane(k, &own, party), next: plane(k, &next, party.next()) });
         let random = Numbers { planes: random.collect() };
         let limits = planes_of(&limits, THRESHOLD_BITS).into_iter().map(|plane| Bits::public(party, plane));
         let ones = self.less(&random, &Numbers { planes: limits.collect() })?;

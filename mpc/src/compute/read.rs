@@ -1,4 +1,5 @@
-//! What is read off a sorted column: values at ranks, sums of the smallest, counts below edges.
+//! What is read off a sorted column: combinations of values, sums of ranges, counts below edges. Of each only what is asked
+//! for is opened.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,8 +7,9 @@ use alloc::vec::Vec;
 use super::planes::{Numbers, opened_rows, planes_of};
 use super::sort::{Sorted, sort};
 use super::{Bits, Compute, Host};
+use crate::mutant;
 use crate::net::{Abort, Step};
-use crate::order::{OrderAnswer, OrderError, OrderRequest};
+use crate::order::{Combination, OrderAnswer, OrderError, OrderRequest};
 use crate::sharing::{Ring, RingShare};
 
 /// Places that an edge is compared with at a time.
@@ -47,7 +49,7 @@ pub struct SharedColumn<'a> {
 
 /// Sorts a column and opens what the request asks for of the values that are there; nothing else.
 ///
-/// Exact: what is opened are the values at the ranks, and sums modulo a power of two above their range.
+/// Exact: what is opened are the combinations and sums modulo a power of two above their range.
 pub fn answer<H: Host>(
     compute: &mut Compute<'_, H>,
     column: &SharedColumn<'_>,
@@ -61,30 +63,49 @@ pub fn answer<H: Host>(
     }
     // Without signs: value + 2^bits, of bits + 1 bits.
     let bias = 1i128 << bits;
-    let ring = (request.weighted || !request.prefix_sums.is_empty())
-        .then(|| sum_bits(request, u32::from(bits) + 1, rows as usize));
+    let ring = (request.distances || !request.ranges.is_empty())
+        .then(|| ring_bits(request, u32::from(bits) + 1, rows as usize));
     let sorted = compute.sort_present(column, rows as usize, bias, ring)?;
-    let mut answer =
-        OrderAnswer { ranks: compute.at_ranks(&sorted, &request.ranks, bias)?, ..Default::default() };
-    if request.weighted || !request.prefix_sums.is_empty() {
-        (answer.prefix_sums, answer.weighted) = compute.sums(&sorted, request, bias)?;
+    let mut answer = OrderAnswer {
+        combinations: compute.combinations(&sorted, &request.combinations, bias)?,
+        ..Default::default()
+    };
+    if ring.is_some() {
+        (answer.ranges, answer.distances) = compute.sums(&sorted, request, bias)?;
     }
     if !request.edges.is_empty() {
         answer.below = compute.below(&sorted, &request.edges, bias)?;
     }
     if request.mode && !sorted.is_empty() {
-        let (value, count) = compute.mode(&sorted)?;
-        answer.mode = Some(((value.cast_signed() - bias) as i64, count));
+        let value = compute.mode(&sorted)?;
+        answer.mode = Some((value.cast_signed() - bias) as i64);
     }
     Ok(answer)
 }
 
-/// Bits of the largest sum that the request asks for: n^2 times the largest value fits, or n times where nothing is
-/// weighted.
+/// Bits of the largest sum that the request asks for: n^2 times the largest value fits, or n times where no distances are
+/// asked for; and of the largest combination.
+fn ring_bits(request: &OrderRequest, value_bits: u32, rows: usize) -> u32 {
+    let combinations = request.combinations.iter().map(|terms| combination_bits(terms, value_bits));
+    sum_bits(request, value_bits, rows).max(combinations.max().unwrap_or_default())
+}
+
 fn sum_bits(request: &OrderRequest, value_bits: u32, rows: usize) -> u32 {
     let growth = (rows as u64 + 1).next_power_of_two().trailing_zeros() + 1;
-    let factor = if request.weighted { 2 } else { 1 };
+    let factor = if request.distances { 2 } else { 1 };
     (value_bits + factor * growth).min(128)
+}
+
+/// Bits of a combination of values of so many bits, and its sign.
+fn combination_bits(terms: &Combination, value_bits: u32) -> u32 {
+    let factors: u64 = terms.iter().map(|(_, factor)| factor.unsigned_abs()).sum();
+    value_bits + (u64::BITS - factors.leading_zeros()) + 1
+}
+
+/// A number modulo 2^width, from the middle downwards.
+fn signed(number: u128, width: u32) -> i128 {
+    let up = 128 - width;
+    (number << up).cast_signed() >> up
 }
 
 impl<H: Host> Compute<'_, H> {
@@ -116,17 +137,61 @@ impl<H: Host> Compute<'_, H> {
         Ok(sorted)
     }
 
-    /// Opens the values at ranks.
-    fn at_ranks(&mut self, sorted: &Sorted, ranks: &[u64], bias: i128) -> Result<Vec<i64>, Abort> {
-        if ranks.is_empty() {
-            return Ok(Vec::new());
+    /// Opens combinations of values at ranks, each as one number.
+    fn combinations(
+        &mut self,
+        sorted: &Sorted,
+        asked: &[Combination],
+        bias: i128,
+    ) -> Result<Vec<i128>, Abort> {
+        let place = |rank: u64| rank as usize - 1;
+        let single = |terms: &Combination| match terms[..] {
+            [(rank, 1)] => Some(rank),
+            _ => None,
+        };
+        // A single value's bits are there already.
+        let ranks: Vec<u64> = asked.iter().filter_map(single).collect();
+        let mut plain = Vec::new();
+        if !ranks.is_empty() {
+            let numbers = sorted.values(ranks.iter().map(|rank| place(*rank)));
+            plain = self.open_numbers(&numbers, ranks.len())?;
         }
-        let numbers = sorted.values(ranks.iter().map(|r| *r as usize - 1));
-        let opened = self.open_numbers(&numbers, ranks.len())?;
-        Ok(opened.into_iter().map(|u| (u.cast_signed() - bias) as i64).collect())
+        // Of others the values that they need become arithmetic shares, if not all are.
+        let others: Vec<&Combination> = asked.iter().filter(|terms| single(terms).is_none()).collect();
+        let width = others.iter().map(|terms| combination_bits(terms, sorted.value_bits)).max().unwrap_or(0);
+        let mut needed: Vec<u64> =
+            others.iter().flat_map(|terms| terms.iter().map(|(rank, _)| *rank)).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        let shares = if needed.is_empty() {
+            Vec::new()
+        } else if sorted.ring.is_empty() {
+            let numbers = sorted.values(needed.iter().map(|rank| place(*rank)));
+            self.ring_of(&numbers, needed.len(), width)?
+        } else {
+            needed.iter().filter_map(|rank| sorted.ring.get(place(*rank)).copied()).collect()
+        };
+        let share = |rank: &u64| needed.binary_search(rank).ok().and_then(|i| shares.get(i)).copied();
+        let combined = |terms: &&Combination| {
+            terms.iter().fold(RingShare::default(), |sum, (rank, factor)| {
+                sum + share(rank).unwrap_or_default() * i128::from(*factor).cast_unsigned()
+            })
+        };
+        let combined: Vec<RingShare> = others.iter().map(combined).collect();
+        let opened = if combined.is_empty() { Vec::new() } else { self.open_ring(&combined, width)? };
+        let (mut plain, mut opened) = (plain.into_iter(), opened.into_iter());
+        let lower = |terms: &Combination| {
+            let factors: i128 = terms.iter().map(|(_, factor)| i128::from(*factor)).sum();
+            let number = match single(terms) {
+                Some(_) => plain.next().unwrap_or_default().cast_signed(),
+                None => signed(opened.next().unwrap_or_default(), width),
+            };
+            number - bias * factors
+        };
+        Ok(asked.iter().map(lower).collect())
     }
 
-    /// Opens the sums of the k smallest values, and the sum of rank times value.
+    /// Opens the sums of ranges, and the sum of distances.
     fn sums(
         &mut self,
         sorted: &Sorted,
@@ -136,32 +201,35 @@ impl<H: Host> Compute<'_, H> {
         let count = sorted.len();
         let width = sum_bits(request, sorted.value_bits, count);
         let ring = &sorted.ring;
-        let mut wanted = Vec::with_capacity(request.prefix_sums.len() + 1);
         let mut running = vec![RingShare::default()];
         for share in ring {
             running.push(*share + running.last().copied().unwrap_or_default());
         }
-        wanted.extend(
-            request.prefix_sums.iter().map(|k| running.get(*k as usize).copied().unwrap_or_default()),
-        );
-        if request.weighted {
-            wanted.push((1u128..).zip(ring).fold(RingShare::default(), |sum, (i, share)| sum + *share * i));
+        let until = |k: u64| running.get(k as usize).copied().unwrap_or_default();
+        let mut wanted: Vec<RingShare> =
+            request.ranges.iter().map(|(from, to)| until(*to) - until(*from)).collect();
+        if request.distances {
+            // The factors add up to zero: the bias does not count.
+            let factor = |i: i128| (2 * i - count as i128 - 1).cast_unsigned();
+            let all = (1i128..).zip(ring);
+            wanted.push(all.fold(RingShare::default(), |sum, (i, share)| sum + *share * factor(i)));
         }
         let opened = self.open_ring(&wanted, width)?;
-        let (sums, weighted) = opened.split_at(request.prefix_sums.len());
-        let lower = |sum: u128, times: i128| sum.cast_signed() - bias * times;
-        let sums = sums.iter().zip(&request.prefix_sums).map(|(s, k)| lower(*s, i128::from(*k))).collect();
-        let ranks = count as i128 * (count as i128 + 1) / 2;
-        Ok((sums, weighted.first().map(|w| lower(*w, ranks))))
+        let (sums, distances) = opened.split_at(request.ranges.len());
+        let lower =
+            |(sum, (from, to)): (&u128, &(u64, u64))| sum.cast_signed() - bias * i128::from(to - from);
+        let sums = sums.iter().zip(&request.ranges).map(lower).collect();
+        Ok((sums, distances.first().map(|sum| sum.cast_signed())))
     }
 
     /// Opens ring elements modulo 2^width. Shares are shifted up first: what the higher bits of their sum would say
     /// about the shares is lost.
     fn open_ring(&mut self, values: &[RingShare], width: u32) -> Result<Vec<u128>, Abort> {
         let shift = 128 - width;
-        let shifted: Vec<RingShare> = values.iter().map(|v| v.map(|share| Ring(share.0 << shift))).collect();
+        let up = if mutant!("ring-not-shifted-up") { 0 } else { shift };
+        let shifted: Vec<RingShare> = values.iter().map(|v| v.map(|share| Ring(share.0 << up))).collect();
         let opened = self.open_shares(Step::OpenSums, &shifted)?;
-        Ok(opened.into_iter().map(|sum| sum.0 >> shift).collect())
+        Ok(opened.into_iter().map(|sum| sum.0 << (shift - up) >> shift).collect())
     }
 
     /// Opens shared numbers.

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use super::{Compute, FieldVector as _, Host, KeyStream};
 use crate::PartyId;
 use crate::field::Gf128;
+use crate::mutant;
 use crate::net::{Abort, Peer, Step};
 use crate::sharing::{self, Replicated, Xor};
 
@@ -50,7 +51,9 @@ impl<H: Host> Compute<'_, H> {
         both.own.extend(tags.own);
         both.next.extend(tags.next);
         for first in PartyId::ALL {
-            both = self.pass(first, &both)?;
+            if first != PartyId::P1 || !mutant!("shuffle-pass-left-out") {
+                both = self.pass(first, &both)?;
+            }
         }
         let tags = both.split_off(count);
         self.check_tags(&both, &tags, key)?;
@@ -63,11 +66,11 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// A public element of K that nobody knew before. It depends on no gate, so none is verified for it.
-    fn coin(&mut self) -> Result<Gf128, Abort> {
+    pub(super) fn coin(&mut self) -> Result<Gf128, Abort> {
         const STEP: Step = Step::OpenElements;
         let coin = self.secret(STEP);
         let coin = sharing::open(self.session, STEP, &[coin], self.host)?.pop().unwrap_or_default();
-        Ok(Gf128(coin.0))
+        Ok(if mutant!("shuffle-coin-constant") { Gf128(2) } else { Gf128(coin.0) })
     }
 
     /// Shared elements of K times a shared one; one exchange. A corrupted party can add what it likes to a product
@@ -83,8 +86,12 @@ impl<H: Host> Compute<'_, H> {
         let cross = scaled(x.own.iter().copied().map(Gf128).collect(), by.next);
         let round = self.session.begin(STEP)?;
         let zeros: Vec<Xor> = self.prss.zeros::<H::Stream, _>(STEP, x.own.len());
-        let own: Vec<u128> =
-            diagonal.iter().zip(&cross).zip(zeros).map(|((a, b), zero)| a.0 ^ b.0 ^ zero.0).collect();
+        let zeros = zeros.iter().map(|zero| if mutant!("products-without-masks") { 0 } else { zero.0 });
+        let mut own: Vec<u128> =
+            diagonal.iter().zip(&cross).zip(zeros).map(|((a, b), zero)| a.0 ^ b.0 ^ zero).collect();
+        if mutant!("lie-product") {
+            own.iter_mut().take(1).for_each(|x| *x ^= 1);
+        }
         self.session.send(self.host, &round, Peer::Prev, &encode(&own))?;
         let received = self.session.receive(self.host, &round, Peer::Next)?;
         let peer = self.session.party().next();
@@ -105,7 +112,10 @@ impl<H: Host> Compute<'_, H> {
         // The key that the two share is the first's next and the second's own.
         let mut orders: [H::Stream; 2] = self.prss.streams(STEP);
         let mut masks: [H::Stream; 2] = self.prss.streams(STEP);
-        let [mask_own, mask_next] = masks.each_mut().map(|stream| draw(stream, 2 * count));
+        let [mask_own, mask_next] = masks.each_mut().map(|stream| match mutant!("shuffle-without-masks") {
+            false => draw(stream, 2 * count),
+            true => alloc::vec![0; 2 * count],
+        });
         let (peer, values, order, mask) = if party == first {
             let values = both.own.iter().zip(&both.next).map(|(a, b)| a ^ b).collect();
             (Peer::Next, values, permutation(&mut orders[1], count), &mask_own)
@@ -118,7 +128,10 @@ impl<H: Host> Compute<'_, H> {
         let values: Vec<u128> = values;
         let (rows, tags) = values.split_at(count);
         let moved = Rows::permute(rows, &order).into_iter().chain(Rows::permute(tags, &order));
-        let part: Vec<u128> = moved.zip(mask).map(|(value, mask)| value ^ mask).collect();
+        let mut part: Vec<u128> = moved.zip(mask).map(|(value, mask)| value ^ mask).collect();
+        if mutant!("lie-shuffle") {
+            part.iter_mut().take(1).for_each(|x| *x ^= 1);
+        }
         let last = first == PartyId::P2;
         if party == first || last {
             self.session.send(self.host, &round, peer, &encode(&part))?;
@@ -153,9 +166,13 @@ impl<H: Host> Compute<'_, H> {
         let difference = tag - expected;
         let mask = self.secret(Step::Product);
         let difference = Rows { own: alloc::vec![difference.own.0], next: alloc::vec![difference.next.0] };
-        let masked = single(&self.product(&difference, mask)?);
+        let masked = match mutant!("tag-difference-not-masked") {
+            false => single(&self.product(&difference, mask)?),
+            true => tag - expected,
+        };
         match self.open_shares(Step::OpenElements, &[masked])?.as_slice() {
             [Xor(0)] => Ok(()),
+            _ if mutant!("tags-not-checked") => Ok(()),
             _ => {
                 self.session.close();
                 Err(Abort::Altered { step: Step::Shuffle })

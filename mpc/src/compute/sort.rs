@@ -13,6 +13,7 @@ use super::planes::{Numbers, opened_rows};
 use super::shuffle::Rows;
 use super::{Bits, Compute, Host, Then, Tuning};
 use crate::PartyId;
+use crate::mutant;
 use crate::net::Abort;
 use crate::sharing::RingShare;
 
@@ -113,7 +114,8 @@ pub fn sort<H: Host>(
     let [own, next] = numbers.rows(count);
     let party = compute.session.party();
     let key = |rows: Vec<u128>, holder: PartyId| -> Vec<u128> {
-        let number = |i: usize| if holder == PartyId::P0 { i as u128 } else { 0 };
+        let numbered = holder == PartyId::P0 && !mutant!("sort-keys-without-number");
+        let number = |i: usize| if numbered { i as u128 } else { 0 };
         rows.into_iter().enumerate().map(|(i, row)| row << index_bits | number(i)).collect()
     };
     let rows = Rows { own: key(own, party), next: key(next, party.next()) };

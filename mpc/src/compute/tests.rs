@@ -11,7 +11,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 mod guard;
+pub(super) mod hiding;
+#[cfg(debug_assertions)]
+mod liars;
 mod noise;
+#[cfg(debug_assertions)]
+mod views;
 
 use super::*;
 use crate::PartyId;
@@ -34,17 +39,36 @@ fn run<R: Send>(
     tuning: Tuning,
     program: impl Fn(&mut Compute<'_, TestNet<'_>>) -> Result<R, Abort> + Sync,
 ) -> [Result<R, Abort>; 3] {
+    run_with(world, |party| session_keys(world, party), tuning, program)
+}
+
+/// A party's keys in a world's session.
+fn session_keys(world: &TestWorld, party: PartyId) -> SessionKeys {
+    let secret = |p: PartyId| world.bytes(["pair 0", "pair 1", "pair 2"][p.index()]);
+    keys_of(world.bytes("session"), party, [&secret(party), &secret(party.next())])
+}
+
+fn keys_of(session: [u8; 32], party: PartyId, [prev, next]: [&[u8; 32]; 2]) -> SessionKeys {
     let context = SessionContext {
-        session: world.bytes("session"),
+        session,
         parties: [[1; 32], [2; 32], [3; 32]],
         survey: [4; 32],
         engine: [5; 32],
         nonces: [[6; 32], [7; 32], [8; 32]],
     };
-    let secret = |p: PartyId| world.bytes(["pair 0", "pair 1", "pair 2"][p.index()]);
+    SessionKeys::derive(party, prev, next, &context).unwrap()
+}
+
+/// The same with keys that the caller makes.
+fn run_with<R: Send>(
+    world: &TestWorld,
+    keys: impl Fn(PartyId) -> SessionKeys + Sync,
+    tuning: Tuning,
+    program: impl Fn(&mut Compute<'_, TestNet<'_>>) -> Result<R, Abort> + Sync,
+) -> [Result<R, Abort>; 3] {
     world.run(|party, net| {
-        let keys = SessionKeys::derive(party, &secret(party), &secret(party.next()), &context).unwrap();
-        let mut session = Session::new(party, context.session);
+        let keys = keys(party);
+        let mut session = Session::new(party, world.bytes("session"));
         let mut compute = Compute::new(&mut session, Prss::new(keys), net, tuning);
         let result = program(&mut compute)?;
         compute.finish()?;
@@ -178,13 +202,7 @@ proptest! {
         let mut edges = edges;
         edges.extend(values.first());
         edges.extend(values.iter().max().map(|m| m.saturating_add(1)));
-        let request = OrderRequest {
-            ranks: picks.iter().filter(|_| n > 0).map(|p| p % n.max(1) + 1).collect(),
-            prefix_sums: picks.iter().map(|p| p % (n + 1)).collect(),
-            weighted: seed % 3 > 0,
-            edges,
-            mode: seed % 5 > 0,
-        };
+        let request = picked(&picks, n, seed, edges);
         let plain: Vec<u128> = values.iter().map(|v| i128::from(*v).cast_unsigned()).collect();
         let shares = shares(&plain, seed);
         let world = TestWorld::new(seed);
@@ -198,7 +216,7 @@ proptest! {
 #[test]
 fn a_request_beyond_the_column_is_refused() {
     let shares = shares(&[1, 2], 1);
-    let request = OrderRequest { ranks: vec![3], ..Default::default() };
+    let request = OrderRequest { combinations: vec![vec![(3, 1)]], ..Default::default() };
     let results = run(&TestWorld::new(1), tuning(0), |c| {
         Ok(answer(c, &whole(&shares[c.session.party().index()], 5), &request))
     });
@@ -208,13 +226,44 @@ fn a_request_beyond_the_column_is_refused() {
     }
 }
 
+/// Combinations of one to four values, ranges, and what else the seed says.
+fn picked(picks: &[u64], n: u64, seed: u64, edges: Vec<i64>) -> OrderRequest {
+    let rank = |p: &u64| p % n.max(1) + 1;
+    let factor = |p: &u64| match p >> 20 & 3 {
+        0 => 1,
+        1 => -((p >> 30) as i64 & 0xffff_ffff | 1),
+        _ => (p >> 30) as i64 & 0xffff_ffff | 1,
+    };
+    let combination = |picks: &[u64]| {
+        let terms: alloc::collections::BTreeMap<u64, i64> =
+            picks.iter().map(|p| (rank(p), factor(p))).collect();
+        terms.into_iter().collect()
+    };
+    let terms = 1 + seed as usize % 4;
+    let combinations: Vec<Vec<(u64, i64)>> = match n {
+        0 => Vec::new(),
+        _ => picks.chunks(terms).map(combination).chain(picks.first().map(|p| vec![(rank(p), 1)])).collect(),
+    };
+    let range = |pair: &[u64]| {
+        let (a, b) = (pair[0] % (n + 1), pair[1] % (n + 1));
+        (a.min(b), a.max(b))
+    };
+    let ranges = picks.windows(2).map(range).filter(|(a, b)| a < b && (*a, *b) != (0, n)).collect();
+    OrderRequest { combinations, ranges, distances: seed % 3 > 0, edges, mode: seed % 5 > 0 }
+}
+
 /// Small enough to be run some hundred times, with every step in it.
 fn small_job(world: &TestWorld, values: &[u128]) -> [Result<OrderAnswer, Abort>; 3] {
     let shares = shares(values, 3);
     // Verified often, so that there are many proofs.
     let tuning = Tuning { chunk_words: 40, ..tuning(0) };
-    let request =
-        OrderRequest { ranks: vec![1, 3], prefix_sums: vec![2], weighted: true, edges: vec![4], mode: true };
+    let request = OrderRequest {
+        combinations: vec![vec![(1, 1)], vec![(2, 1), (3, 3)]],
+        ranges: vec![(1, 3)],
+        distances: true,
+        edges: vec![4],
+        mode: true,
+    };
     run(world, tuning, |c| match answer(c, &whole(&shares[c.session.party().index()], 5), &request) {
         Ok(answer) => Ok(answer),
         Err(ReadError::Abort(abort)) => Err(abort),
@@ -286,11 +335,12 @@ fn alter_every_message<R: Send + PartialEq + core::fmt::Debug>(
 fn no_altered_message_changes_a_result() {
     let values = [9u128, 3, 3, 31, 0];
     let expected = OrderAnswer {
-        ranks: vec![0, 3],
-        prefix_sums: vec![3],
-        weighted: Some(9 + 6 + 4 * 9 + 5 * 31),
+        // 0, 3, 3, 9, 31.
+        combinations: vec![0, 3 + 3 * 3],
+        ranges: vec![6],
+        distances: Some(-2 * 3 + 2 * 9 + 4 * 31),
         below: vec![3],
-        mode: Some((3, 2)),
+        mode: Some(3),
     };
     let (steps, tried) = alter_every_message(|world| small_job(world, &values), &expected);
     assert!(steps.len() >= 7, "{steps:?}");

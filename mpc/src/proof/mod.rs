@@ -3,6 +3,7 @@
 //!
 //! `docs/protocol.md` has the protocol, its soundness and its zero knowledge.
 
+mod extension;
 mod points;
 mod prover;
 mod share;
@@ -11,7 +12,10 @@ pub(crate) mod tests;
 mod transcript;
 mod verifier;
 
-pub use prover::{ColumnWitness, Phase, Progress, ProveError, Proven, prove};
+pub use prover::{
+    ColumnWitness, HandshakeSecret, OneCore, Phase, Progress, ProveError, Proven, Workers, add, prove,
+    prove_on, prove_session,
+};
 pub use share::{PRIVATE_MAX_BYTES, PrivatePart, Reject, Share, ShareHashes};
 pub(crate) use transcript::Transcript;
 pub use transcript::{Challenges, challenges};

@@ -51,6 +51,12 @@ impl Subspace {
         BASIS[self.log as usize]
     }
 
+    /// The point of this index.
+    #[cfg(test)]
+    pub fn point(&self, index: usize) -> Gf128 {
+        self.points[index]
+    }
+
     /// Z(x), which vanishes exactly on V.
     pub fn vanishing(&self, x: Gf128) -> Gf128 {
         self.levels(x)[self.log as usize]
@@ -83,6 +89,30 @@ impl Subspace {
                 .collect();
         }
         nodes
+    }
+
+    /// Values on V of a polynomial of degree below n become those on V + s. 2 log(n) n / 2 products.
+    pub fn extend(&self, values: &mut [Gf128]) {
+        let log = self.log as usize;
+        for k in 0..log {
+            for (m, block) in values.chunks_exact_mut(2 << k).enumerate() {
+                let (low, high) = block.split_at_mut(1 << k);
+                for (low, high) in low.iter_mut().zip(high) {
+                    *high += *low;
+                    *low += self.points[2 * m] * *high;
+                }
+            }
+        }
+        for k in (0..log).rev() {
+            for (m, block) in values.chunks_exact_mut(2 << k).enumerate() {
+                let point = self.points[2 * m] + BASIS[log - k];
+                let (low, high) = block.split_at_mut(1 << k);
+                for (low, high) in low.iter_mut().zip(high) {
+                    *low += point * *high;
+                    *high += *low;
+                }
+            }
+        }
     }
 
     /// The value at x of the polynomial of degree below n with the given values on V. n - 1 products.

@@ -4,18 +4,20 @@ use alloc::vec::Vec;
 use core::fmt;
 use zeroize::Zeroizing;
 
+use super::extension::{self, Element, Extension};
 use super::points::Subspace;
 use super::share::{Explicit, PrivatePart, Share, ShareHashes};
 use super::transcript::{commitments, element, gamma};
-use crate::PartyId;
 use crate::bits::{BitWriter, Words};
-use crate::circuit::{self, Plain, Streams};
+use crate::circuit::{self, Counter, Plain, Streams};
 use crate::decimal::DecimalError;
-use crate::field::Gf128;
+use crate::field::{Gf128, horner};
 use crate::fixed;
+use crate::statement::session::{HANDSHAKE_SECRET_BYTES, Session};
 use crate::statement::{
-    BLINDER_BYTES, Column, Condition, Lane, Layout, Part, Said, Statement, Term, TextError,
+    BLINDER_BYTES, Binding, Column, Condition, Lane, Layout, Part, Said, Statement, Term, TextError,
 };
+use crate::{PartyId, mutant, rows};
 
 /// The secret behind one column's commitment.
 #[derive(Clone)]
@@ -100,6 +102,27 @@ pub enum ProveError {
         "the attested commitments are not those of these values and blinders: check that presentation and secrets belong together"
     )]
     Commitment,
+    /// The secret is not the session's, or the session's bytes are not what the statement says of them.
+    #[error(
+        "the session does not hold what is claimed of it: check that its files belong together, and that what is shown, hidden and kept inert is what the response says"
+    )]
+    Session,
+    /// The statement is about a session, or is not.
+    #[error("this evidence is proven from other secrets: {expected}")]
+    Kind {
+        /// Which.
+        expected: &'static str,
+    },
+}
+
+/// The handshake secret of a recorded TLS 1.3 session.
+#[derive(Clone)]
+pub struct HandshakeSecret(pub Zeroizing<[u8; HANDSHAKE_SECRET_BYTES]>);
+
+impl fmt::Debug for HandshakeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HandshakeSecret(..)")
+    }
 }
 
 /// A finished proof. The private parts are secret from everybody but their party: seal them.
@@ -116,7 +139,7 @@ impl fmt::Debug for Proven {
     }
 }
 
-/// Proves a statement.
+/// Proves a statement about attested hashes, on one core.
 ///
 /// `witness`: one for each column; `ctx`: what else the proof is bound to (survey and presentation, 32 bytes hashed by
 /// the caller); `seed`: 32 bytes of randomness. The same arguments give the same bytes; a seed that is used again
@@ -128,15 +151,95 @@ pub fn prove(
     seed: &[u8; 32],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Proven, ProveError> {
-    let values = values(statement, witness)?;
+    prove_on(&OneCore, statement, witness, ctx, seed, progress)
+}
+
+/// The same, on the cores that the workers have.
+pub fn prove_on(
+    workers: &(impl Workers + ?Sized),
+    statement: &Statement,
+    witness: &[ColumnWitness],
+    ctx: &[u8; 32],
+    seed: &[u8; 32],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proven, ProveError> {
+    if statement.session().is_some() {
+        return Err(ProveError::Kind { expected: "a session's handshake secret" });
+    }
+    check_witness(statement, witness)?;
+    let texts = witness.iter().map(|w| &w.bytes[..]);
+    let values = values(statement, texts)?;
+    let mut inputs = Zeroizing::new(Vec::with_capacity(statement.layout().input_bytes));
+    let hashed = statement.columns().iter().zip(witness).filter(|(c, _)| c.binding != Binding::Absent);
+    hashed.for_each(|(_, w)| inputs.extend(w.bytes.iter().chain(&w.blinder[..])));
+    prove_inputs(workers, statement, &inputs, &values, ctx, seed, progress)
+}
+
+/// Proves a statement about a recorded session. Its handshake secret is all that it takes; otherwise as [`prove_on`].
+pub fn prove_session(
+    workers: &(impl Workers + ?Sized),
+    statement: &Statement,
+    secret: &HandshakeSecret,
+    ctx: &[u8; 32],
+    seed: &[u8; 32],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proven, ProveError> {
+    let Some(session) = statement.session() else {
+        return Err(ProveError::Kind { expected: "a presentation's values and blinders" });
+    };
+    let texts = decrypt(session, statement.columns().len(), &secret.0)?;
+    let values = values(statement, texts.iter().map(|text| &text[..]))?;
+    prove_inputs(workers, statement, &secret.0[..], &values, ctx, seed, progress)
+}
+
+/// The columns' texts in a session, if all of it is as it says.
+fn decrypt(
+    session: &Session,
+    columns: usize,
+    secret: &[u8; HANDSHAKE_SECRET_BYTES],
+) -> Result<Vec<Zeroizing<Vec<u8>>>, ProveError> {
+    let bits = bits(secret);
+    let mut plain = Plain::new(&bits, &[], &Counter::default());
+    let texts = circuit::texts(&mut plain, session, columns);
+    let streams = Zeroizing::new(plain.finish());
+    if streams.zeros.iter().any(|w| w.0 != [0]) {
+        return Err(ProveError::Session);
+    }
+    // A byte has eight bits.
+    let bytes = |text: &Vec<Words<1>>| Zeroizing::new(text.iter().map(|byte| byte.0[0] as u8).collect());
+    Ok(Zeroizing::new(texts).iter().map(bytes).collect())
+}
+
+/// Bytes as words of bits.
+fn bits(bytes: &[u8]) -> Zeroizing<Vec<Words<1>>> {
+    let mut bits = BitWriter::with_capacity(8 * bytes.len());
+    bytes.iter().for_each(|b| bits.push(Words([u64::from(*b)]), 8));
+    Zeroizing::new(bits.finish())
+}
+
+/// Proves a statement whose columns have these values, from the circuit's inputs.
+fn prove_inputs(
+    workers: &(impl Workers + ?Sized),
+    statement: &Statement,
+    inputs: &[u8],
+    values: &[Said],
+    ctx: &[u8; 32],
+    seed: &[u8; 32],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proven, ProveError> {
     let layout = statement.layout();
-    let total = 2 + 2 * layout.columns;
+    let total = 2 + steps(&layout);
     progress(Progress { phase: Phase::Circuit, done: 0, total });
 
+    // Everything that the proof depends on: two statements about one secret, two layouts of one session, share no mask.
     let mut parts: Vec<&[u8]> = alloc::vec![&seed[..], &ctx[..]];
     let encoded = statement.encode();
-    parts.push(&encoded);
-    witness.iter().for_each(|w| parts.extend([&w.bytes[..], &w.blinder[..]]));
+    if !mutant!("prover-without-statement") {
+        parts.push(&encoded);
+    }
+    if !mutant!("prover-without-witness") {
+        parts.push(inputs);
+    }
     let mut random = commitments::prover(&parts).stream();
     let mut fresh = || {
         let mut bytes = Zeroizing::new([0; 32]);
@@ -146,34 +249,43 @@ pub fn prove(
     let (seeds, blind) = ([fresh(), fresh()], fresh());
     let shares = [0, 1].map(|i| Share::expand(i, &seeds[i], &layout));
 
-    let mut inputs = Zeroizing::new(Vec::with_capacity(layout.input_bytes));
-    witness.iter().for_each(|w| inputs.extend(w.bytes.iter().chain(&w.blinder[..])));
-    let lanes: Vec<[u128; 3]> = statement
-        .lanes()
-        .iter()
-        .zip(shares[0].lanes(&layout).zip(shares[1].lanes(&layout)))
-        .map(|(lane, (x0, x1))| {
-            [x0, x1, lane_value(statement, lane, &values).wrapping_sub(x0).wrapping_sub(x1)]
-        })
-        .collect();
-    let streams = evaluate(statement, &layout, &inputs, &lanes);
+    let lanes: Zeroizing<Vec<[u128; 3]>> = Zeroizing::new(
+        statement
+            .lanes()
+            .iter()
+            .zip(shares[0].lanes(&layout).zip(shares[1].lanes(&layout)))
+            .map(|(lane, (x0, x1))| {
+                [x0, x1, lane_value(statement, lane, values).wrapping_sub(x0).wrapping_sub(x1)]
+            })
+            .collect(),
+    );
+    let streams = Zeroizing::new(evaluate(statement, &layout, inputs, &lanes));
     if streams.zeros.iter().any(|w| w.0 != [0]) {
-        // Formats, ranges and sums hold by construction; what is left is the commitment.
+        // Formats, ranges and sums hold by construction, and a session was decrypted; what is left is the commitment.
         return Err(ProveError::Commitment);
     }
     progress(Progress { phase: Phase::Circuit, done: 1, total });
 
-    let witness = explicit_witness(&layout, &inputs, &lanes, &streams.out, &shares);
+    let witness = explicit_witness(&layout, inputs, &lanes, &streams, &shares);
     let mut public = ShareHashes {
         seeds: [0, 1].map(|i| commitments::seed(i, &seeds[i])),
         witness: commitments::witness(&blind, &witness),
         proof: [0; 32],
+        rows: [0, 1, 2].map(|i| {
+            let secret = if i < 2 { &seeds[i] } else { &blind };
+            rows::commitment(&rows::key(secret), lanes.iter().map(|lane| lane[i]))
+        }),
     };
     let gamma = gamma(statement, ctx, &public);
-    let masks: Vec<_> = (0..2 * layout.columns).map(|_| element(&mut random)).collect();
-    let elements = prove_gates(&layout, gamma, &streams, masks, &mut |done| {
+    if mutant!("prover-masks-public") {
+        random = commitments::prover(&[]).stream();
+    }
+    // With room for the whole proof: a growing vector would leave secrets behind in freed memory.
+    let mut masks = Vec::with_capacity(layout.proof_elements());
+    masks.extend((0..2 * layout.columns).map(|_| element(&mut random)));
+    let elements = Zeroizing::new(prove_gates(&layout, gamma, &streams, masks, workers, &mut |done| {
         progress(Progress { phase: Phase::Proof, done: 2 + done, total });
-    });
+    }));
     let mut proof = Zeroizing::new(Vec::with_capacity(16 * elements.len()));
     for (x, (a, b)) in elements.iter().zip(shares[0].elements().iter().zip(shares[1].elements())) {
         proof.extend((*x + Gf128::from_bytes(*a) + Gf128::from_bytes(*b)).to_bytes());
@@ -181,27 +293,37 @@ pub fn prove(
     public.proof = commitments::proof(&blind, &proof);
 
     let explicit = Explicit { blind, share: Share { index: 2, witness, proof } };
-    let private = PartyId::ALL.map(|party| PrivatePart::new(party, &seeds, &explicit).encode());
+    let binding = commitments::binding(statement, ctx, &public);
+    let private = PartyId::ALL.map(|party| PrivatePart::new(party, binding, &seeds, &explicit).encode());
     Ok(Proven { public, private })
 }
 
-/// What the columns say.
-fn values(statement: &Statement, witness: &[ColumnWitness]) -> Result<Vec<Said>, ProveError> {
+/// One witness for each column, of its length.
+fn check_witness(statement: &Statement, witness: &[ColumnWitness]) -> Result<(), ProveError> {
     let columns = statement.columns();
     if witness.len() != columns.len() {
         return Err(ProveError::Columns { expected: columns.len(), got: witness.len() });
     }
-    let value = |(column, (c, w)): (usize, (&Column, &ColumnWitness))| {
+    for (column, (c, w)) in columns.iter().zip(witness).enumerate() {
         let (expected, got) = (usize::from(c.length), w.bytes.len());
         if expected != got {
             return Err(ProveError::Length { column, expected, got });
         }
-        c.format.read(&w.bytes).map_err(|error| match error {
+    }
+    Ok(())
+}
+
+/// What the columns say.
+fn values<'a>(statement: &Statement, texts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Said>, ProveError> {
+    let value = |(column, (c, text)): (usize, (&Column, &[u8]))| match c.binding {
+        Binding::Absent => Ok(Said::Number((!c.format.may_be_missing()).then_some(0))),
+        Binding::Hash { .. } | Binding::Keystream => c.format.read(text).map_err(|error| match error {
             TextError::Decimal(error) => ProveError::Decimal { column, error },
             TextError::Category => ProveError::Category { column },
-        })
+        }),
     };
-    let values: Vec<Said> = columns.iter().zip(witness).enumerate().map(value).collect::<Result<_, _>>()?;
+    let values: Vec<Said> =
+        statement.columns().iter().zip(texts).enumerate().map(value).collect::<Result<_, _>>()?;
     let positive = statement.outputs().iter().filter_map(|o| o.positive()).map(usize::from);
     match positive.filter(|c| matches!(values[*c], Said::Number(Some(..=0)))).min() {
         Some(column) => Err(ProveError::NotPositive { column }),
@@ -221,6 +343,7 @@ pub(super) fn lane_value(statement: &Statement, lane: &Lane, values: &[Said]) ->
         None => true,
         Some(Condition::Present(c)) => number(c).is_some(),
         Some(Condition::Is(c, value)) => values[usize::from(c)] == Said::Category(value),
+        Some(Condition::Below(c, edge)) => number(c).is_some_and(|value| value < edge),
     };
     let full = match lane.output.term() {
         _ if !holds => 0,
@@ -246,10 +369,9 @@ pub(super) fn evaluate(
     inputs: &[u8],
     lanes: &[[u128; 3]],
 ) -> Streams<Words<1>> {
-    let mut bits = BitWriter::with_capacity(8 * inputs.len());
-    inputs.iter().for_each(|b| bits.push(Words([u64::from(*b)]), 8));
-    let bits = bits.finish();
-    let mut plain = Plain::new(&bits, lanes, layout.gates);
+    let bits = bits(inputs);
+    let Layout { gates, inversions, zeros, .. } = *layout;
+    let mut plain = Plain::new(&bits, lanes, &Counter { gates, inversions, zeros });
     circuit::evaluate(&mut plain, statement);
     plain.finish()
 }
@@ -259,7 +381,7 @@ pub(super) fn explicit_witness(
     layout: &Layout,
     inputs: &[u8],
     lanes: &[[u128; 3]],
-    gates: &[Words<1>],
+    streams: &Streams<Words<1>>,
     shares: &[Share; 2],
 ) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(layout.witness_bytes()));
@@ -267,80 +389,211 @@ pub(super) fn explicit_witness(
     let [a, b] = [0, 1].map(|i| shares[i].inputs(layout));
     out.extend(inputs.iter().zip(a.iter().zip(b)).map(|(x, ab)| less(*x, ab)));
     lanes.iter().for_each(|x| out.extend(x[2].to_le_bytes()));
-    let [a, b] = [0, 1].map(|i| shares[i].gates(layout));
-    let gates = gates.iter().flat_map(|w| w.0[0].to_le_bytes());
-    out.extend(gates.zip(a.iter().zip(b)).map(|(x, ab)| less(x, ab)));
+    let mut extend = |bits: &[Words<1>], [a, b]: [&[u8]; 2]| {
+        let bytes = bits.iter().flat_map(|w| w.0[0].to_le_bytes());
+        out.extend(bytes.zip(a.iter().zip(b)).map(|(x, ab)| less(x, ab)));
+    };
+    extend(&streams.out, [0, 1].map(|i| shares[i].gates(layout)));
+    for (k, bits) in streams.inverses.iter().enumerate() {
+        extend(bits, [0, 1].map(|i| shares[i].inverses(layout, k)));
+    }
     out
 }
 
+/// Does independent parts of the prover's work, on one core or several.
+pub trait Workers {
+    /// The sum of what `job` gives for 0 up to `jobs`, element by element (all of one length); `done` hears how many
+    /// are done.
+    fn sum(
+        &self,
+        jobs: usize,
+        job: &(dyn Fn(usize) -> Zeroizing<Vec<Gf128>> + Sync),
+        done: &mut dyn FnMut(usize),
+    ) -> Zeroizing<Vec<Gf128>>;
+}
+
+/// One after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OneCore;
+
+impl Workers for OneCore {
+    fn sum(
+        &self,
+        jobs: usize,
+        job: &(dyn Fn(usize) -> Zeroizing<Vec<Gf128>> + Sync),
+        done: &mut dyn FnMut(usize),
+    ) -> Zeroizing<Vec<Gf128>> {
+        let mut sum = Zeroizing::new(Vec::new());
+        for i in 0..jobs {
+            add(&mut sum, job(i));
+            done(i + 1);
+        }
+        sum
+    }
+}
+
+/// Adds what one job gave to what others did.
+pub fn add(sum: &mut Zeroizing<Vec<Gf128>>, part: Zeroizing<Vec<Gf128>>) {
+    if sum.is_empty() {
+        *sum = part;
+    } else {
+        sum.iter_mut().zip(part.iter()).for_each(|(sum, part)| *sum += *part);
+    }
+}
+
+/// Columns of a kind that are extended together.
+#[derive(Clone, Copy)]
+struct Job {
+    gates: Gates,
+    /// First column of its kind.
+    first: usize,
+    /// The same among all columns.
+    column: usize,
+    count: usize,
+}
+
+/// What a column's gates are.
+#[derive(Clone, Copy)]
+enum Gates {
+    /// ANDs.
+    And,
+    /// The first gates of inversions, x^2 y = x.
+    First,
+    /// The second, x y^2 = y.
+    Second,
+}
+
+/// Most words of columns of a job.
+const MAX_LANES: usize = 4;
+
+fn jobs(layout: &Layout) -> Vec<Job> {
+    let (gates, inversions) = (layout.gate_columns(), layout.inversion_columns());
+    let kinds = [
+        (Gates::And, 0, gates),
+        (Gates::First, gates, inversions),
+        (Gates::Second, gates + inversions, inversions),
+    ];
+    let of_kind = |(gates, start, count): (Gates, usize, usize)| {
+        (0..count).step_by(64 * MAX_LANES).map(move |first| Job {
+            gates,
+            first,
+            column: start + first,
+            count: (count - first).min(64 * MAX_LANES),
+        })
+    };
+    kinds.into_iter().flat_map(of_kind).collect()
+}
+
+/// How many steps [`prove_gates`] tells.
+pub(super) fn steps(layout: &Layout) -> usize {
+    jobs(layout).len()
+}
+
+/// What columns count: the products of their polynomials, and the left and right ones by themselves.
+struct Weights<'a> {
+    products: &'a [Gf128],
+    left: &'a [Gf128],
+    right: &'a [Gf128],
+}
+
+impl Job {
+    /// The weighted sums on V, one for each row, and then for each row of the coset the sums of the bits of products.
+    fn run<const N: usize>(
+        self,
+        rows: usize,
+        extension: &Extension,
+        streams: &Streams<Words<1>>,
+        weights: &Weights<'_>,
+    ) -> Zeroizing<Vec<Gf128>> {
+        let Self { gates, first, column, count } = self;
+        let [products, of_left, of_right] =
+            [weights.products, weights.left, weights.right].map(|w| &w[column..column + count]);
+        let mut f = Zeroizing::new(alloc::vec![[[0u64; N]; extension::BITS]; rows]);
+        let mut g = f.clone();
+        let load_bytes = |to: &mut [Element<N>], bits: &[Vec<Words<1>>; 8], square: bool| {
+            for (bits, image) in bits.iter().zip(extension::byte_basis(square)) {
+                extension::load(bits, first, count, image, to);
+            }
+        };
+        match gates {
+            Gates::And => {
+                extension::load(&streams.left, first, count, 1, &mut f);
+                extension::load(&streams.right, first, count, 1, &mut g);
+            }
+            Gates::First | Gates::Second => {
+                let second = matches!(gates, Gates::Second);
+                load_bytes(&mut f, &streams.inverted, !second);
+                load_bytes(&mut g, &streams.inverses, second);
+            }
+        }
+        let mut sums = Zeroizing::new(alloc::vec![Gf128::ZERO; rows * (1 + extension::BITS)]);
+        let (on_rows, on_coset) = sums.split_at_mut(rows);
+        let bits = matches!(gates, Gates::And);
+        if bits {
+            for (sum, (f, g)) in on_rows.iter_mut().zip(f.iter().zip(g.iter())) {
+                *sum = extension::weigh_bits(&f[0], of_left) + extension::weigh_bits(&g[0], of_right);
+            }
+        }
+        let width = if bits { 1 } else { extension::BITS };
+        extension.extend(&mut f, width);
+        extension.extend(&mut g, width);
+        let on_coset = on_coset.as_chunks_mut::<{ extension::BITS }>().0;
+        for (sums, (f, g)) in on_coset.iter_mut().zip(f.iter().zip(g.iter())) {
+            extension::weigh(&extension::product(f, g), products, sums);
+            if !bits {
+                extension::weigh(f, of_left, sums);
+                extension::weigh(g, of_right, sums);
+            }
+        }
+        sums
+    }
+}
+
 /// The elements of the proof: masks, values of P on the coset, top coefficient.
+///
+/// On the coset, where Z is 1, P is `sum_l w_l (f_l + u_l) (g_l + v_l)` with `w_l = gamma^(L-1-l)` and f, g without
+/// their masks, which lie in GF(2^16). Their products are summed there; `sum_l w_l (v_l f_l + u_l g_l)` is one
+/// polynomial over K, summed on V and extended once.
 pub(super) fn prove_gates(
     layout: &Layout,
     gamma: Gf128,
     streams: &Streams<Words<1>>,
     masks: Vec<Gf128>,
+    workers: &(impl Workers + ?Sized),
     done: &mut dyn FnMut(usize),
 ) -> Vec<Gf128> {
-    let extension = Extension::new(layout);
-    let rows = layout.rows();
+    let (extension, rows) = (Extension::new(layout.log_rows), Subspace::new(layout.log_rows));
+    let n = layout.rows();
     let (u, v) = masks.split_at(layout.columns);
-    let mut values = alloc::vec![Gf128::ZERO; rows];
-    let mut top = Gf128::ZERO;
-    let (mut f, mut g) = (values.clone(), values.clone());
-    let columns = streams.left.chunks(rows / 64).zip(streams.right.chunks(rows / 64));
-    for (l, ((left, right), (u, v))) in columns.zip(u.iter().zip(v)).enumerate() {
-        extension.extend(left, *u, &mut f);
-        extension.extend(right, *v, &mut g);
-        for (value, (f, g)) in values.iter_mut().zip(f.iter().zip(&g)) {
-            *value = *value * gamma + *f * *g;
+    let mut weights: Vec<_> =
+        core::iter::successors(Some(Gf128::ONE), |w| Some(*w * gamma)).take(layout.columns).collect();
+    weights.reverse();
+    let weighted = |masks: &[Gf128]| -> Zeroizing<Vec<Gf128>> {
+        Zeroizing::new(weights.iter().zip(masks).map(|(w, mask)| *w * *mask).collect())
+    };
+    let (of_left, of_right) = (weighted(v), weighted(u));
+    let top: Gf128 = of_left.iter().zip(u).map(|(v, u)| *v * *u).sum();
+
+    let jobs = jobs(layout);
+    let weights = Weights { products: &weights, left: &of_left, right: &of_right };
+    let job = |i: usize| {
+        let job = jobs[i];
+        // As few words a plane as hold its columns.
+        match job.count.div_ceil(64) {
+            1 => job.run::<1>(n, &extension, streams, &weights),
+            2 => job.run::<2>(n, &extension, streams, &weights),
+            _ => job.run::<MAX_LANES>(n, &extension, streams, &weights),
         }
-        top = top * gamma + *u * *v;
-        done(2 * l + 2);
-    }
+    };
+    let mut sums = workers.sum(jobs.len(), &job, done);
+    sums.resize(n * (1 + extension::BITS), Gf128::ZERO);
+    let (on_rows, on_coset) = sums.split_at_mut(n);
+    rows.extend(on_rows);
+    let values = on_rows.iter().zip(on_coset.as_chunks::<{ extension::BITS }>().0);
+    let values =
+        values.map(|(value, bits)| *value + top + horner(extension::ZETA, bits.iter().rev().copied()));
     let mut elements = masks;
     elements.extend(values);
     elements.push(top);
     elements
-}
-
-/// Evaluates a column's polynomial on the coset, given its bits on the rows.
-///
-/// With Z = 1 on the coset, row j weighs `1 / (s + v_i + v_j)` at point i, which depends on i XOR j only. Bits enter as
-/// masks: neither branches nor addresses depend on them.
-struct Extension {
-    /// For each k below 4: `1 / (s + v_(m XOR k))` for m = 0, 1, ..., in blocks of four.
-    inverses: [Vec<[Gf128; 4]>; 4],
-}
-
-impl Extension {
-    fn new(layout: &Layout) -> Self {
-        let rows = Subspace::new(layout.log_rows);
-        // Z(s) = 1.
-        let inverses = rows.weights(rows.shift(), Gf128::ONE);
-        let blocks = inverses.as_chunks::<4>().0;
-        let permuted = |k: usize| blocks.iter().map(|b| core::array::from_fn(|m| b[m ^ k])).collect();
-        Self { inverses: core::array::from_fn(permuted) }
-    }
-
-    fn extend(&self, bits: &[Words<1>], mask: Gf128, out: &mut [Gf128]) {
-        out.fill(mask);
-        for (w, word) in bits.iter().enumerate() {
-            for block in 0..16 {
-                // Four rows at once.
-                let masks: [u128; 4] = core::array::from_fn(|k| {
-                    let bit = u128::from(word.0[0] >> (4 * block + k) & 1);
-                    0u128.wrapping_sub(bit)
-                });
-                let at = 16 * w + block;
-                for (i, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    for (k, keep) in masks.into_iter().enumerate() {
-                        let inverses = &self.inverses[k][i ^ at];
-                        for (to, x) in out.iter_mut().zip(inverses) {
-                            to.0 ^= x.0 & keep;
-                        }
-                    }
-                }
-            }
-        }
-    }
 }

@@ -5,14 +5,15 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::transcript::commitments;
-use crate::PartyId;
-use crate::statement::Layout;
+use crate::statement::{Layout, Statement};
+use crate::{PartyId, mutant, rows};
 
 /// Largest private part of any statement within the caps, in bytes: what a decoder may be asked to hold.
-pub const PRIVATE_MAX_BYTES: usize = 512 * 1024;
+pub const PRIVATE_MAX_BYTES: usize = 2560 * 1024;
 
-const PRIVATE_VERSION: u8 = 1;
-const HEADER_BYTES: usize = 2;
+const PRIVATE_VERSION: u8 = 2;
+const BINDING_BYTES: usize = 32;
+const HEADER_BYTES: usize = 2 + BINDING_BYTES;
 const BLIND_BYTES: usize = 32;
 
 /// Why a party rejects a submission on its own, or all do.
@@ -41,11 +42,17 @@ pub enum Reject {
     /// The polynomial identity fails.
     #[error("the proof is invalid")]
     InvalidProof = 7,
+    /// The private part was made for another context, statement or public part.
+    #[error("the private part belongs to another submission")]
+    Binding = 8,
+    /// A row commitment is not that of the share's row.
+    #[error("a row does not match its public commitment")]
+    RowHash = 9,
 }
 
 impl Reject {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::MissingPrivate,
         Self::MalformedPrivate,
         Self::SeedHash,
@@ -53,6 +60,8 @@ impl Reject {
         Self::ProofHash,
         Self::Unsatisfied,
         Self::InvalidProof,
+        Self::Binding,
+        Self::RowHash,
     ];
 
     /// Stable name for interfaces and logs.
@@ -65,7 +74,14 @@ impl Reject {
             Self::ProofHash => "proof-hash-mismatch",
             Self::Unsatisfied => "statement-not-satisfied",
             Self::InvalidProof => "invalid-proof",
+            Self::Binding => "binding-mismatch",
+            Self::RowHash => "row-hash-mismatch",
         }
+    }
+
+    /// Whether a party finds this out from its private part alone. The other reasons only the joint check knows.
+    pub const fn alone(self) -> bool {
+        !matches!(self, Self::Unsatisfied | Self::InvalidProof)
     }
 
     /// From the number in a frame.
@@ -83,17 +99,19 @@ pub struct ShareHashes {
     pub witness: [u8; 32],
     /// To the proof in share 2.
     pub proof: [u8; 32],
+    /// To the rows of the three shares ([`rows::commitment`]), for a party that loses its own.
+    pub rows: [[u8; 32]; 3],
 }
 
 impl ShareHashes {
     /// Bytes of the encoding.
-    pub const BYTES: usize = 128;
+    pub const BYTES: usize = 224;
 
-    /// The four hashes, in the order of the fields.
+    /// The seven hashes, in the order of the fields.
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
         let fields = [self.seeds[0], self.seeds[1], self.witness, self.proof];
-        for (to, from) in out.as_chunks_mut::<32>().0.iter_mut().zip(fields) {
+        for (to, from) in out.as_chunks_mut::<32>().0.iter_mut().zip(fields.into_iter().chain(self.rows)) {
             *to = from;
         }
         out
@@ -102,7 +120,9 @@ impl ShareHashes {
     /// Reads [`Self::encode`]'s bytes; `None` unless there are exactly [`Self::BYTES`].
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         match bytes.as_chunks::<32>() {
-            (&[a, b, witness, proof], []) => Some(Self { seeds: [a, b], witness, proof }),
+            (&[a, b, witness, proof, r0, r1, r2], []) => {
+                Some(Self { seeds: [a, b], witness, proof, rows: [r0, r1, r2] })
+            }
             _ => None,
         }
     }
@@ -111,7 +131,7 @@ impl ShareHashes {
 /// One XOR share of the witness and of the proof, as bytes.
 ///
 /// Witness: values and blinders; for each lane the arithmetic share of the same index (the two others are zero in
-/// this share by construction: they have no place in it); one bit a gate. Proof: for each column of gates the masks
+/// this share by construction: they have no place in it); one bit a gate; the inverses of bytes, bit by bit. Proof: for each column of gates the masks
 /// u and v, the values on the coset, the top coefficient.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Share {
@@ -140,9 +160,15 @@ impl Share {
             bytes
         };
         let mut witness = fill(layout.witness_bytes());
-        let proof = fill(16 * layout.proof_elements());
-        if let Some(last) = witness.last_mut() {
-            *last &= last_byte_mask(layout);
+        let mut proof = fill(16 * layout.proof_elements());
+        if mutant!("share-inputs-in-clear") {
+            witness.iter_mut().take(layout.input_bytes).for_each(|byte| *byte = 0);
+        }
+        if mutant!("share-proof-in-clear") {
+            proof.fill(0);
+        }
+        for (at, mask) in tails(layout) {
+            witness[at] &= mask;
         }
         Self { index, witness, proof }
     }
@@ -160,7 +186,15 @@ impl Share {
 
     /// The gates' outputs.
     pub(super) fn gates(&self, layout: &Layout) -> &[u8] {
-        &self.witness[layout.input_bytes + 16 * layout.lanes..]
+        let start = layout.input_bytes + 16 * layout.lanes;
+        &self.witness[start..start + layout.gates.div_ceil(8)]
+    }
+
+    /// Bit `k` of the inverses of bytes.
+    pub(super) fn inverses(&self, layout: &Layout, k: usize) -> &[u8] {
+        let bytes = layout.inversions.div_ceil(8);
+        let start = layout.witness_bytes() - (8 - k) * bytes;
+        &self.witness[start..start + bytes]
     }
 
     /// The elements of the proof.
@@ -169,12 +203,16 @@ impl Share {
     }
 }
 
-/// Bits of the witness's last byte that are gates.
-fn last_byte_mask(layout: &Layout) -> u8 {
-    match layout.gates % 8 {
-        0 => 0xff,
-        used => (1 << used) - 1,
-    }
+/// The witness's bytes that may not be full, and which of their bits count: the last of the gates, and of each bit of
+/// the inverses.
+fn tails(layout: &Layout) -> impl Iterator<Item = (usize, u8)> {
+    let mask = |bits: usize| if bits.is_multiple_of(8) { 0xff } else { (1 << (bits % 8)) - 1 };
+    let (gates, inverses) = (layout.gates.div_ceil(8), layout.inversions.div_ceil(8));
+    let start = layout.input_bytes + 16 * layout.lanes + gates;
+    let of_gates = (gates > 0).then(|| (start - 1, mask(layout.gates)));
+    let ends = (1..=8).filter(move |_| inverses > 0).map(move |k| start + k * inverses - 1);
+    let of_inverses = mask(layout.inversions);
+    of_gates.into_iter().chain(ends.map(move |at| (at, of_inverses)))
 }
 
 /// The explicit share with the blind of its commitments.
@@ -184,9 +222,12 @@ pub(super) struct Explicit {
     pub share: Share,
 }
 
-/// What one party gets: two seeds (party 0), or one seed and the explicit share.
+/// What one party gets: two seeds (party 0), or one seed and the explicit share; and what submission they are of.
 pub struct PrivatePart {
     party: PartyId,
+    /// Of everything that the challenges are made from: under another transcript the same shares would be opened a second
+    /// time, and two openings tell the secret.
+    binding: [u8; BINDING_BYTES],
     seeds: Vec<(usize, Zeroizing<[u8; 32]>)>,
     explicit: Option<Explicit>,
 }
@@ -198,10 +239,16 @@ impl fmt::Debug for PrivatePart {
 }
 
 impl PrivatePart {
-    pub(super) fn new(party: PartyId, seeds: &[Zeroizing<[u8; 32]>; 2], explicit: &Explicit) -> Self {
+    pub(super) fn new(
+        party: PartyId,
+        binding: [u8; BINDING_BYTES],
+        seeds: &[Zeroizing<[u8; 32]>; 2],
+        explicit: &Explicit,
+    ) -> Self {
         let shares = [party.index(), party.next().index()];
         Self {
             party,
+            binding,
             seeds: shares.iter().filter_map(|i| Some((*i, seeds.get(*i)?.clone()))).collect(),
             explicit: shares.contains(&2).then(|| explicit.clone()),
         }
@@ -213,13 +260,14 @@ impl PrivatePart {
         HEADER_BYTES + if party == PartyId::P0 { 2 * 32 } else { 32 + explicit }
     }
 
-    /// Version, party, seeds in the order of their shares, then blind, witness and proof of the explicit share.
+    /// Version, party, binding, seeds in the order of their shares, then blind, witness and proof of the explicit share.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let explicit =
             self.explicit.as_ref().map_or(0, |e| BLIND_BYTES + e.share.witness.len() + e.share.proof.len());
         // The exact size: a growing vector would leave secrets behind in freed memory.
         let mut out = Zeroizing::new(Vec::with_capacity(HEADER_BYTES + 32 * self.seeds.len() + explicit));
         out.extend([PRIVATE_VERSION, self.party.index() as u8]);
+        out.extend(self.binding);
         self.seeds.iter().for_each(|(_, seed)| out.extend_from_slice(&seed[..]));
         if let Some(e) = &self.explicit {
             out.extend_from_slice(&e.blind[..]);
@@ -232,22 +280,33 @@ impl PrivatePart {
     /// Reads [`Self::encode`]'s bytes for this party and layout, all of them; `None` for anything else, unused bits
     /// of the last byte included.
     pub fn decode(party: PartyId, layout: &Layout, bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != Self::encoded_bytes(party, layout) {
+        let expected = Self::encoded_bytes(party, layout);
+        let fits = match mutant!("private-part-with-trailing-bytes") {
+            false => bytes.len() == expected,
+            true => bytes.len() >= expected,
+        };
+        if !fits {
             return None;
         }
         let (&[version, index], rest) = bytes.split_first_chunk()?;
         if version != PRIVATE_VERSION || usize::from(index) != party.index() {
             return None;
         }
+        let (&binding, rest) = rest.split_first_chunk()?;
         let (first, rest) = rest.split_first_chunk::<32>()?;
         let first = Zeroizing::new(*first);
         if party == PartyId::P0 {
             let second = Zeroizing::new(*rest.first_chunk::<32>()?);
-            return Some(Self { party, seeds: alloc::vec![(0, first), (1, second)], explicit: None });
+            return Some(Self {
+                party,
+                binding,
+                seeds: alloc::vec![(0, first), (1, second)],
+                explicit: None,
+            });
         }
         let (blind, rest) = rest.split_first_chunk::<32>()?;
         let (witness, proof) = rest.split_at_checked(layout.witness_bytes())?;
-        if witness.last().is_some_and(|last| last & !last_byte_mask(layout) != 0) {
+        if tails(layout).any(|(at, mask)| witness[at] & !mask != 0) {
             return None;
         }
         let share = Share {
@@ -258,13 +317,50 @@ impl PrivatePart {
         let seed_index = if party == PartyId::P1 { 1 } else { 0 };
         Some(Self {
             party,
+            binding,
             seeds: alloc::vec![(seed_index, first)],
             explicit: Some(Explicit { blind: Zeroizing::new(*blind), share }),
         })
     }
 
-    /// Checks the commitments and gives the party's two shares: that of its own index, then the next.
-    pub fn shares(self, layout: &Layout, hashes: &ShareHashes) -> Result<[Share; 2], Reject> {
+    /// Checks that the private part is of this submission and that its commitments hold, those to rows included, and gives
+    /// the party's two shares: that of its own index, then the next.
+    pub fn shares(
+        self,
+        statement: &Statement,
+        layout: &Layout,
+        ctx: &[u8; 32],
+        hashes: &ShareHashes,
+    ) -> Result<[Share; 2], Reject> {
+        if self.binding != commitments::binding(statement, ctx, hashes) && !mutant!("binding-not-checked") {
+            return Err(Reject::Binding);
+        }
+        let (party, keys) = (self.party, self.row_keys());
+        let shares = self.committed(layout, hashes)?;
+        for (index, (share, key)) in
+            [party.index(), party.next().index()].into_iter().zip(shares.iter().zip(keys))
+        {
+            let holds = rows::commitment(&key, share.lanes(layout)) == hashes.rows[index];
+            if !holds && !mutant!("row-commitments-not-checked") {
+                return Err(Reject::RowHash);
+            }
+        }
+        Ok(shares)
+    }
+
+    /// The keys of the commitments to the party's two rows: of its own index, then the next.
+    pub fn row_keys(&self) -> [[u8; 32]; 2] {
+        let secret = |index: usize| {
+            let seed = self.seeds.iter().find(|(i, _)| *i == index).map(|(_, seed)| seed);
+            seed.or(self.explicit.as_ref().map(|e| &e.blind))
+                .map(|secret| rows::key(secret))
+                .unwrap_or_default()
+        };
+        [self.party, self.party.next()].map(|p| secret(p.index()))
+    }
+
+    /// The two shares, if they are those that the hashes commit to.
+    pub(super) fn committed(self, layout: &Layout, hashes: &ShareHashes) -> Result<[Share; 2], Reject> {
         let mut shares: Vec<Share> = Vec::with_capacity(2);
         for (index, seed) in &self.seeds {
             if commitments::seed(*index, seed) != hashes.seeds[*index] {

@@ -6,10 +6,15 @@ use proptest::prelude::*;
 use sha2::Digest;
 use zeroize::Zeroizing;
 
+mod binding;
+mod secrecy;
+
 use super::prover::{evaluate, explicit_witness, lane_value, prove_gates};
 use super::share::{Explicit, Share};
-use super::transcript::{commitments, gamma};
+use super::transcript::{commitments, element, gamma, outside_subspace};
+
 use super::*;
+
 use crate::PartyId;
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Shares, Streams};
@@ -17,6 +22,9 @@ use crate::decimal::Excess;
 use crate::field::Gf128;
 use crate::fixed;
 use crate::statement::{Column, Condition, Format, HashAlg, Layout, Number, Output, Said, Statement, Term};
+
+mod linear;
+mod session;
 
 const BLINDER: [u8; 16] = [0x5a; 16];
 const CTX: [u8; 32] = [3; 32];
@@ -56,9 +64,22 @@ fn proven(statement: &Statement, text: &[u8], seed: u8) -> Proven {
 /// The three shares that the private parts hold.
 fn shares(proven: &Proven, layout: &Layout) -> [Share; 3] {
     let of = |p: PartyId| PrivatePart::decode(p, layout, &proven.private[p.index()]).unwrap();
-    let [first, second] = of(PartyId::P0).shares(layout, &proven.public).unwrap();
-    let [_, third] = of(PartyId::P1).shares(layout, &proven.public).unwrap();
+    let [first, second] = of(PartyId::P0).committed(layout, &proven.public).unwrap();
+    let [_, third] = of(PartyId::P1).committed(layout, &proven.public).unwrap();
     [first, second, third]
+}
+
+/// Private parts with the binding of another submission: what a provider sends who lies about it.
+pub(crate) fn rebound(
+    private: &[Zeroizing<Vec<u8>>; 3],
+    statement: &Statement,
+    ctx: &[u8; 32],
+    hashes: &ShareHashes,
+) -> [Zeroizing<Vec<u8>>; 3] {
+    let mut private = private.clone();
+    let binding = commitments::binding(statement, ctx, hashes);
+    private.iter_mut().for_each(|part| part[2..34].copy_from_slice(&binding));
+    private
 }
 
 fn open_all(statement: &Statement, hashes: &ShareHashes, shares: &[Share; 3]) -> Result<(), Reject> {
@@ -84,14 +105,16 @@ fn forge(
         .map(|(x, (a, b))| [a, b, x[0].wrapping_add(x[1]).wrapping_add(x[2]).wrapping_sub(a).wrapping_sub(b)])
         .collect();
     let blind = Zeroizing::new([4; 32]);
-    let bytes = explicit_witness(&layout, inputs, &lanes, &streams.out, &pair);
+    let bytes = explicit_witness(&layout, inputs, &lanes, streams, &pair);
     let mut hashes = ShareHashes {
         seeds: [0, 1].map(|i| commitments::seed(i, &seeds[i])),
         witness: commitments::witness(&blind, &bytes),
         proof: [0; 32],
+        rows: [[0; 32]; 3],
     };
     let masks = (0..2 * layout.columns as u128).map(|i| Gf128(i << 77 | 5)).collect();
-    let elements = prove_gates(&layout, gamma(statement, &CTX, &hashes), streams, masks, &mut |_| {});
+    let elements =
+        prove_gates(&layout, gamma(statement, &CTX, &hashes), streams, masks, &OneCore, &mut |_| {});
     let proof: Vec<u8> = elements
         .iter()
         .zip(pair[0].elements().iter().zip(pair[1].elements()))
@@ -301,7 +324,7 @@ fn claim(s: &Statement, inputs: &[u8], lanes: &[[u128; 3]], out: &[Words<1>]) ->
     let bits = bits.finish();
     let split = |x: &[u128; 3]| x.map(|x| [Words([x as u64]), Words([(x >> 64) as u64])]);
     let lanes: Vec<_> = lanes.iter().map(split).collect();
-    let mut shares = Shares::new([0], &bits, &lanes, out, 0);
+    let mut shares = Shares::new([0], &bits, &lanes, out, [&[]; 8], 0);
     circuit::evaluate(&mut shares, s);
     Streams { out: out.to_vec(), ..shares.finish() }
 }
@@ -344,19 +367,20 @@ fn any_byte_of_the_explicit_share_counts() {
     let layout = s.layout();
     let p = proven(&s, b"12.5", 7);
     let part = &p.private[PartyId::P1.index()];
-    let explicit = 34..part.len();
-    let blind = 34..66;
+    let explicit = 66..part.len();
+    let blind = 66..98;
     // Without new hashes: the party that holds it refuses by itself.
-    for at in (0..part.len()).step_by(37).chain([0, 1, 2, 33, 34, 65, 66, part.len() - 1]) {
+    for at in (0..part.len()).step_by(37).chain([0, 1, 2, 33, 34, 65, 66, 97, 98, part.len() - 1]) {
         let mut bytes = part.to_vec();
         bytes[at] ^= 0x40;
         let verdict = PrivatePart::decode(PartyId::P1, &layout, &bytes)
             .ok_or(Reject::MalformedPrivate)
-            .and_then(|part| part.shares(&layout, &p.public).map(|_| ()));
+            .and_then(|part| part.shares(&s, &layout, &CTX, &p.public).map(|_| ()));
         let proof = part.len() - 16 * layout.proof_elements();
         let expected = match at {
             0..2 => Reject::MalformedPrivate,
-            2..34 => Reject::SeedHash,
+            2..34 => Reject::Binding,
+            34..66 => Reject::SeedHash,
             _ if at >= proof => Reject::ProofHash,
             _ => Reject::WitnessHash,
         };
@@ -388,17 +412,34 @@ fn challenges_depend_on_everything() {
     let outputs = vec![Output::Value(0)];
     let make = |c: &Column, o: &[Output]| Statement::new(vec![c.clone()], o.to_vec()).unwrap();
     let s = make(&base_column, &outputs);
-    let hashes = ShareHashes { seeds: [[1; 32], [2; 32]], witness: [3; 32], proof: [4; 32] };
+    let hashes = ShareHashes {
+        seeds: [[1; 32], [2; 32]],
+        witness: [3; 32],
+        proof: [4; 32],
+        rows: [[5; 32], [6; 32], [7; 32]],
+    };
     let base = challenges(&s, &CTX, &hashes, 8);
     assert_eq!(base, challenges(&s, &CTX, &hashes, 8));
     let mut all = vec![base];
     let changes: [fn(&mut Column); 6] = [
-        |c| c.alg = HashAlg::Blake3,
+        |c| {
+            *c = Column {
+                format: c.format.clone(),
+                ..Column::number(
+                    HashAlg::Blake3,
+                    c.length,
+                    0,
+                    1,
+                    Excess::Reject,
+                    digest(HashAlg::Sha256, &[b"12.5", &BLINDER[..]].concat()),
+                )
+            }
+        },
         |c| c.length += 1,
         |c| number(c).scale += 1,
         |c| number(c).bits += 1,
         |c| number(c).excess = Excess::Truncate,
-        |c| c.commitment[31] ^= 1,
+        |c| c.rebind([1; 32]),
     ];
     for change in changes {
         let mut c = base_column.clone();
@@ -407,10 +448,11 @@ fn challenges_depend_on_everything() {
     }
     all.push(challenges(&make(&base_column, &[Output::Square(0)]), &CTX, &hashes, 8));
     all.push(challenges(&s, &[9; 32], &hashes, 8));
-    for field in 0..3 {
+    for field in 0..6 {
         let mut h = hashes;
         match field {
             2 => h.witness[0] ^= 1,
+            row @ 3.. => h.rows[row - 3][0] ^= 1,
             seed => h.seeds[seed][0] ^= 1,
         }
         all.push(challenges(&s, &CTX, &h, 8));
@@ -471,7 +513,7 @@ proptest! {
         let party = PartyId::ALL[index];
         prop_assert!(PrivatePart::decode(party, &s.layout(), &bytes).is_none() || party == PartyId::P0);
         prop_assert!(Opening::decode(&s.layout(), &bytes).is_none());
-        prop_assert_eq!(ShareHashes::decode(&bytes).is_some(), bytes.len() == 128);
+        prop_assert_eq!(ShareHashes::decode(&bytes).is_some(), bytes.len() == ShareHashes::BYTES);
         if let Ok(decoded) = Statement::decode(&bytes) {
             prop_assert_eq!(decoded.encode(), bytes);
         }
@@ -499,7 +541,7 @@ fn explicit_is_for_two() {
     let holds = |p: PartyId| {
         PrivatePart::decode(p, &layout, &honest.private[p.index()])
             .unwrap()
-            .shares(&layout, &honest.public)
+            .shares(&s, &layout, &CTX, &honest.public)
             .unwrap()
     };
     assert_eq!(holds(PartyId::P0), [first.clone(), second.clone()]);
@@ -516,8 +558,8 @@ fn explicit_is_for_two() {
     if !layout.gates.is_multiple_of(8) {
         let explicit = Explicit { blind: Zeroizing::new([0; 32]), share: third };
         let seeds = [Zeroizing::new([0; 32]), Zeroizing::new([0; 32])];
-        let mut bytes = PrivatePart::new(PartyId::P1, &seeds, &explicit).encode().to_vec();
-        bytes[66 + layout.witness_bytes() - 1] |= 0x80;
+        let mut bytes = PrivatePart::new(PartyId::P1, [0; 32], &seeds, &explicit).encode().to_vec();
+        bytes[98 + layout.witness_bytes() - 1] |= 0x80;
         assert!(PrivatePart::decode(PartyId::P1, &layout, &bytes).is_none());
     }
 }

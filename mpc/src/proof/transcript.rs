@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::share::ShareHashes;
 use crate::PROTOCOL_VERSION;
 use crate::field::Gf128;
+use crate::mutant;
 use crate::statement::Statement;
 
 /// A hash of labelled, length-prefixed fields under a domain of its own.
@@ -15,14 +16,18 @@ impl Transcript {
     /// `domain` is a constant of the code, unique to one use.
     pub fn new(domain: &'static str) -> Self {
         let mut this = Self(blake3::Hasher::new_derive_key(domain));
-        this.absorb("protocol version", &PROTOCOL_VERSION.to_le_bytes());
+        if !mutant!("transcript-without-version") {
+            this.absorb("protocol version", &PROTOCOL_VERSION.to_le_bytes());
+        }
         this
     }
 
     /// Adds a field; no two sequences of fields give the same bytes.
     pub fn absorb(&mut self, label: &'static str, data: &[u8]) -> &mut Self {
         for field in [label.as_bytes(), data] {
-            self.0.update(&(field.len() as u64).to_le_bytes());
+            if !mutant!("transcript-without-lengths") {
+                self.0.update(&(field.len() as u64).to_le_bytes());
+            }
             self.0.update(field);
         }
         self
@@ -57,13 +62,14 @@ pub struct Challenges {
     pub delta: Gf128,
 }
 
-/// The transcript up to `gamma`: version, context, statement, witness commitments.
+/// The transcript up to `gamma`: version, context, statement, commitments to the witness and to rows.
 fn first(statement: &Statement, ctx: &[u8; 32], hashes: &ShareHashes) -> Transcript {
     let mut t = Transcript::new("tercet-mpc v1 provider proof: witness challenge");
     t.absorb("context", ctx).absorb("statement", &statement.encode());
     t.absorb("share 0", &hashes.seeds[0])
         .absorb("share 1", &hashes.seeds[1])
-        .absorb("share 2", &hashes.witness);
+        .absorb("share 2", &hashes.witness)
+        .absorb("rows", hashes.rows.as_flattened());
     t
 }
 
@@ -80,10 +86,16 @@ pub fn challenges(statement: &Statement, ctx: &[u8; 32], hashes: &ShareHashes, l
     t.absorb("first", &first.digest()).absorb("gamma", &gamma.to_bytes()).absorb("proof", &hashes.proof);
     let mut stream = t.stream();
     let delta = element(&mut stream);
+    let point = outside_subspace(log_rows + 1, || element(&mut stream));
+    Challenges { gamma, point, delta }
+}
+
+/// The first candidate outside U(log): at a point inside, an opening would be a wire.
+pub(super) fn outside_subspace(log: u32, mut candidate: impl FnMut() -> Gf128) -> Gf128 {
     loop {
-        let point = element(&mut stream);
-        if !in_subspace(point, log_rows + 1) {
-            return Challenges { gamma, point, delta };
+        let candidate = candidate();
+        if !in_subspace(candidate, log) || mutant!("challenge-may-be-a-point") {
+            return candidate;
         }
     }
 }
@@ -95,7 +107,7 @@ fn in_subspace(x: Gf128, log: u32) -> bool {
 
 /// Domain-separated commitments to shares.
 pub(super) mod commitments {
-    use super::{Transcript, Vec};
+    use super::{ShareHashes, Statement, Transcript, Vec};
 
     /// To a seed: 256 bits nobody guesses, from which the share's witness *and* proof follow.
     pub fn seed(index: usize, seed: &[u8; 32]) -> [u8; 32] {
@@ -118,6 +130,15 @@ pub(super) mod commitments {
         Transcript::new("tercet-mpc v1 proof commitment")
             .absorb("blind", blind)
             .absorb("proof", bytes)
+            .digest()
+    }
+
+    /// What a private part belongs to: all that its shares may be opened under.
+    pub fn binding(statement: &Statement, ctx: &[u8; 32], hashes: &ShareHashes) -> [u8; 32] {
+        Transcript::new("tercet-mpc v2 private part")
+            .absorb("context", ctx)
+            .absorb("statement", &statement.encode())
+            .absorb("share hashes", &hashes.encode())
             .digest()
     }
 

@@ -7,6 +7,7 @@ use super::share::Share;
 use super::transcript::Challenges;
 use crate::bits::Words;
 use crate::circuit::{self, Shares, Wide};
+use crate::compute::kernels::subfield::THETA;
 use crate::field::{Gf128, horner};
 use crate::proof::Reject;
 use crate::statement::{Layout, Statement};
@@ -49,41 +50,42 @@ impl Opening {
     }
 }
 
-/// `sum_j weight_j * bit_j` over columns of n bits, four bits at a time from tables of all sums of four weights.
+/// `sum_j weight_j * bit_j` over the columns of n bits of each stream, where there is a weight for each row; missing
+/// words are zero.
 ///
-/// The tables are public; they are indexed by bits of a share.
-struct Tables(Vec<[Gf128; 16]>);
-
-impl Tables {
-    fn new(weights: &[Gf128]) -> Self {
-        let table = |w: &[Gf128; 4]| {
-            let mut table = [Gf128::ZERO; 16];
-            for (i, w) in w.iter().enumerate() {
+/// Eight bits at a time come from tables of all sums of eight weights. 64 rows of all columns are summed before the next
+/// 64, so that their tables stay close at hand. The tables are public; they are indexed by bits of a share.
+fn column_sums<const N: usize>(weights: &[Gf128], streams: &[&[Words<N>]]) -> Vec<Vec<[Gf128; N]>> {
+    let words = weights.len() / 64;
+    let mut sums: Vec<_> =
+        streams.iter().map(|s| alloc::vec![[Gf128::ZERO; N]; s.len().div_ceil(words)]).collect();
+    let mut tables = alloc::vec![[Gf128::ZERO; 256]; 8];
+    for (w, weights) in weights.as_chunks::<64>().0.iter().enumerate() {
+        for (table, weights) in tables.iter_mut().zip(weights.as_chunks::<8>().0) {
+            for (i, weight) in weights.iter().enumerate() {
                 let (known, rest) = table.split_at_mut(1 << i);
-                rest.iter_mut().zip(known).for_each(|(to, from)| *to = *from + *w);
-            }
-            table
-        };
-        Self(weights.as_chunks::<4>().0.iter().map(table).collect())
-    }
-
-    /// The sums over one column, given as words of 64 rows; missing words are zero.
-    #[inline]
-    fn column<const N: usize>(&self, words: &[Words<N>]) -> [Gf128; N] {
-        let mut sums = [Gf128::ZERO; N];
-        for (tables, words) in self.0.as_chunks::<16>().0.iter().zip(words) {
-            for (sum, word) in sums.iter_mut().zip(words.0) {
-                let mut even = Gf128::ZERO;
-                let mut odd = Gf128::ZERO;
-                for (i, pair) in tables.as_chunks::<2>().0.iter().enumerate() {
-                    even += pair[0][(word >> (8 * i) & 15) as usize];
-                    odd += pair[1][(word >> (8 * i + 4) & 15) as usize];
-                }
-                *sum += even + odd;
+                rest.iter_mut().zip(known).for_each(|(to, from)| *to = *from + *weight);
             }
         }
-        sums
+        for (stream, sums) in streams.iter().zip(&mut sums) {
+            for (sum, words) in sums.iter_mut().zip(stream.iter().skip(w).step_by(words)) {
+                for (sum, word) in sum.iter_mut().zip(words.0) {
+                    for (table, byte) in tables.iter().zip(word.to_le_bytes()) {
+                        *sum += table[usize::from(byte)];
+                    }
+                }
+            }
+        }
     }
+    sums
+}
+
+/// Sums over bytes from the sums over their bits: bit i counts `base^i`.
+fn bytes<const N: usize>(bits: &[Vec<[Gf128; N]>; 8], base: Gf128) -> impl Iterator<Item = [Gf128; N]> {
+    let column = move |l: usize| {
+        core::array::from_fn(|i| horner(base, bits.iter().rev().filter_map(|bit| Some(bit.get(l)?[i]))))
+    };
+    (0..bits[0].len()).map(column)
 }
 
 /// Lays the bytes of N shares side by side, as words.
@@ -105,6 +107,7 @@ pub fn open<const N: usize>(
 ) -> [Opening; N] {
     let inputs = interleave(shares.map(|s| s.inputs(layout)));
     let out = interleave(shares.map(|s| s.gates(layout)));
+    let inverses: [_; 8] = core::array::from_fn(|k| interleave(shares.map(|s| s.inverses(layout, k))));
     let mut lanes = alloc::vec![[Wide::<Words<N>>::default(); 3]; layout.lanes];
     for (i, share) in shares.iter().enumerate() {
         for (lane, x) in lanes.iter_mut().zip(share.lanes(layout)) {
@@ -113,18 +116,27 @@ pub fn open<const N: usize>(
             (own[0].0[i], own[1].0[i]) = (x as u64, (x >> 64) as u64);
         }
     }
-    let mut backend = Shares::new(shares.map(|s| s.index), &inputs, &lanes, &out, layout.gates);
+    let known = inverses.each_ref().map(Vec::as_slice);
+    let mut backend = Shares::new(shares.map(|s| s.index), &inputs, &lanes, &out, known, layout.gates);
     circuit::evaluate(&mut backend, statement);
     let streams = backend.finish();
 
     let rows = Subspace::new(layout.log_rows);
     let z = rows.vanishing(challenges.point);
-    let tables = Tables::new(&rows.weights(challenges.point, z.invert()));
-    let words = layout.rows() / 64;
-    let columns =
-        |stream: &[Words<N>]| -> Vec<[Gf128; N]> { stream.chunks(words).map(|c| tables.column(c)).collect() };
-    let (left, right) = (columns(&streams.left), columns(&streams.right));
-    let (products, zeros) = (columns(&out), columns(&streams.zeros));
+    let weights = rows.weights(challenges.point, z.invert());
+    let mut all: Vec<&[Words<N>]> =
+        [&streams.left, &streams.right, &out, &streams.zeros].map(Vec::as_slice).to_vec();
+    all.extend(streams.inverted.iter().chain(&inverses).map(Vec::as_slice));
+    let mut sums = column_sums(&weights, &all).into_iter();
+    let mut next = || sums.next().unwrap_or_default();
+    let (mut left, mut right, mut products, zeros) = (next(), next(), next(), next());
+    let [x, y]: [[_; 8]; 2] = core::array::from_fn(|_| core::array::from_fn(|_| next()));
+    // The gates of inversions, x^2 y = x and x y^2 = y, from the sums of the bits of x and y.
+    for (x_base, y_base, product) in [(THETA.square(), THETA, &x), (THETA, THETA.square(), &y)] {
+        left.extend(bytes(&x, x_base));
+        right.extend(bytes(&y, y_base));
+        products.extend(bytes(product, THETA));
+    }
 
     let coset = challenges.point + rows.shift();
     core::array::from_fn(|i| {

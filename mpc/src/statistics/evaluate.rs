@@ -9,8 +9,7 @@ use num_bigint::{BigInt, BigUint, Sign};
 use super::EXTRA_PLACES;
 use super::exact::Exact;
 use super::name::{Family, Measure};
-use super::needs::{Limit, Optional, Target, beside, counted, interpolation, limits, nearest, product};
-use super::number::Share;
+use super::needs::{Limit, Optional, Target, beside, counted, limits, product};
 use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};
 use crate::statement::{Lane, Output, Part};
@@ -25,10 +24,23 @@ pub fn total(output: Output, lanes: &[Lane], sums: &[u128]) -> Option<BigInt> {
     part(Part::Whole).or_else(|| Some(part(Part::Low)? + (part(Part::High)? << 64u32)))
 }
 
+/// What was read off one column's values in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    /// The column's index.
+    pub column: u8,
+    /// How many values were sorted: those of the rows that the sums are over, less those that were erased since.
+    pub values: u64,
+    /// What was asked.
+    pub request: OrderRequest,
+    /// The answer.
+    pub answer: OrderAnswer,
+}
+
 /// What was opened about one set of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// Rows, with or without values.
+    /// Rows that the sums are over, with or without values.
     pub count: u64,
     /// Which columns may be missing.
     pub optional: &'a Optional,
@@ -40,8 +52,8 @@ pub struct Facts<'a> {
     pub lanes: &'a [Lane],
     /// Their sums, in the same order.
     pub sums: &'a [u128],
-    /// For each column that was sorted: its index, what was asked and the answer.
-    pub orders: &'a [(u8, OrderRequest, OrderAnswer)],
+    /// For each column that was sorted, what was read off it.
+    pub orders: &'a [Ordered],
 }
 
 /// Why there is no value.
@@ -92,7 +104,7 @@ pub enum Value {
 struct Evaluation<'a> {
     measure: &'a Measure,
     facts: &'a Facts<'a>,
-    /// Rows with a value.
+    /// Rows with a value that the sums are over.
     count: u64,
 }
 
@@ -116,8 +128,12 @@ pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<
         }
         _ => 1,
     };
-    if count < needs {
-        return Err(Undefined::TooFew { family, count, needs });
+    let over = match target {
+        Target::One(c) if family.is_order() => e.values(c),
+        _ => count,
+    };
+    if over < needs {
+        return Err(Undefined::TooFew { family, count: over, needs });
     }
     match target {
         _ if family == Family::Count => Ok(Value::One(Exact::whole(count))),
@@ -192,9 +208,13 @@ impl Evaluation<'_> {
         total(output, self.facts.lanes, self.facts.sums).ok_or_else(|| self.not_opened())
     }
 
-    fn order(&self, column: u8) -> Result<(&OrderRequest, &OrderAnswer), Undefined> {
-        let found = self.facts.orders.iter().find(|(c, ..)| *c == column);
-        found.map(|(_, request, answer)| (request, answer)).ok_or_else(|| self.not_opened())
+    fn order(&self, column: u8) -> Result<&Ordered, Undefined> {
+        self.facts.orders.iter().find(|o| o.column == column).ok_or_else(|| self.not_opened())
+    }
+
+    /// How many values are in order; where none had to be looked at, as many as the sums are over.
+    fn values(&self, column: u8) -> u64 {
+        self.order(column).map_or(self.count, |ordered| ordered.values)
     }
 
     /// The answer to one entry of a request's list.
@@ -203,22 +223,20 @@ impl Evaluation<'_> {
         at.and_then(|i| values.get(i)).copied().ok_or_else(|| self.not_opened())
     }
 
-    fn rank(&self, column: u8, rank: u64) -> Result<i64, Undefined> {
-        let (request, answer) = self.order(column)?;
-        self.look(&request.ranks, &answer.ranks, &rank)
-    }
-
-    /// The sum of the k smallest values.
-    fn prefix(&self, column: u8, k: u64) -> Result<BigInt, Undefined> {
-        if k == 0 {
-            return Ok(BigInt::ZERO);
+    /// What part of everybody's sum a range of ranks holds. Sums are those of whole units, the range is of those who have not
+    /// left; so both count per head: range / values over sum / rows.
+    fn held(&self, column: u8, range: (u64, u64)) -> Result<Exact, Undefined> {
+        let sum = self.positive_sum(column)?;
+        let values = self.values(column);
+        match range {
+            (from, to) if from >= to => Ok(Exact::whole(0)),
+            (0, to) if to == values => Ok(Exact::whole(1)),
+            range => {
+                let Ordered { request, answer, .. } = self.order(column)?;
+                let held = self.look(&request.ranges, &answer.ranges, &range)?;
+                self.fraction(BigInt::from(held) * self.count, sum * values, 0)
+            }
         }
-        if let Ok((request, answer)) = self.order(column)
-            && let Ok(sum) = self.look(&request.prefix_sums, &answer.prefix_sums, &k)
-        {
-            return Ok(sum.into());
-        }
-        if k == self.count { self.total(Output::Value(column)) } else { Err(self.not_opened()) }
     }
 
     /// A fraction with the places that are usual for `scale`. A zero denominator is a contradiction here.
@@ -318,13 +336,6 @@ impl Evaluation<'_> {
         Ok(Value::Parts([part("slope", slope), part("intercept", intercept)].into()))
     }
 
-    /// A quantile by linear interpolation, times a billion.
-    fn quantile(&self, column: u8, p: Share) -> Result<BigInt, Undefined> {
-        let (low, high, weight) = interpolation(p, self.count);
-        let (low, high) = (self.rank(column, low)?, self.rank(column, high)?);
-        Ok(BigInt::from(low) * (Share::BILLION - weight) + BigInt::from(high) * weight)
-    }
-
     /// The column's sum, for statistics that divide by it.
     fn positive_sum(&self, column: u8) -> Result<BigInt, Undefined> {
         let sum = self.total(Output::Value(column))?;
@@ -332,48 +343,63 @@ impl Evaluation<'_> {
     }
 
     fn ordered(&self, column: u8) -> Result<Exact, Undefined> {
-        let (scale, n) = (self.scale(column)?, self.count);
+        let scale = self.scale(column)?;
         let unit = BigInt::from(power(scale.into()));
-        let plain = |value: i64| self.fraction(value.into(), unit.clone(), scale);
-        let billion = || &unit * Share::BILLION;
-        match self.family() {
-            Family::Min => plain(self.rank(column, 1)?),
-            Family::Max => plain(self.rank(column, n)?),
-            Family::QuantileNearest => plain(self.rank(column, nearest(self.measure.share(), n))?),
-            Family::Median => self.fraction(self.quantile(column, Share::HALF)?, billion(), scale),
-            Family::Quantile => self.fraction(self.quantile(column, self.measure.share())?, billion(), scale),
-            Family::Iqr => {
-                let q = |p| self.quantile(column, p);
-                self.fraction(q(Share::THREE_QUARTERS)? - q(Share::QUARTER)?, billion(), scale)
+        let family = self.family();
+        let ordered = || self.order(column);
+        match family {
+            Family::Mode => {
+                let mode = ordered()?.answer.mode.ok_or_else(|| self.not_opened())?;
+                self.fraction(mode.into(), unit, scale)
             }
             Family::TrimmedMean => {
-                let cut = self.measure.share().floor_of(n);
-                let middle = self.prefix(column, n - cut)? - self.prefix(column, cut)?;
-                self.fraction(middle, unit * (n - 2 * cut), scale)
+                match self.measure.ranges(self.values(column))[..] {
+                    // Nobody is cut off.
+                    [(0, _)] => self.fraction(self.total(Output::Value(column))?, unit * self.n(), scale),
+                    [(from, to)] => {
+                        let Ordered { request, answer, .. } = ordered()?;
+                        let middle = self.look(&request.ranges, &answer.ranges, &(from, to))?;
+                        self.fraction(middle.into(), unit * (to - from), scale)
+                    }
+                    _ => Err(self.not_opened()),
+                }
             }
-            Family::Mode => plain(self.order(column)?.1.mode.ok_or_else(|| self.not_opened())?.0),
             Family::Gini => {
                 let sum = self.positive_sum(column)?;
-                let weighted = self.order(column)?.1.weighted.ok_or_else(|| self.not_opened())?;
-                let numerator = BigInt::from(weighted) * 2 - (self.n() + 1) * &sum;
-                self.fraction(numerator, self.n() * sum, 0)
+                let Ordered { values, answer, .. } = ordered()?;
+                let distances = answer.distances.ok_or_else(|| self.not_opened())?;
+                let values = BigInt::from(*values);
+                // As in `held`: per head, and per pair.
+                self.fraction(BigInt::from(distances) * self.n(), &values * &values * sum, 0)
             }
-            Family::TopShare => {
-                let sum = self.positive_sum(column)?;
-                let rest = self.prefix(column, n - self.measure.share().ceil_of(n))?;
-                self.fraction(&sum - rest, sum, 0)
+            Family::TopShare => match self.measure.ranges(self.values(column))[..] {
+                [range] => self.held(column, range),
+                _ => Err(self.not_opened()),
+            },
+            _ => {
+                let combination = self.measure.combination(self.values(column));
+                let (terms, divisor) = combination.ok_or_else(|| self.not_opened())?;
+                let combined = match terms.is_empty() {
+                    true => 0,
+                    false => {
+                        let Ordered { request, answer, .. } = ordered()?;
+                        self.look(&request.combinations, &answer.combinations, &terms)?
+                    }
+                };
+                self.fraction(combined.into(), unit * divisor, scale)
             }
-            _ => Err(self.not_opened()),
         }
     }
 
     fn lorenz(&self, column: u8) -> Result<Value, Undefined> {
-        let sum = self.positive_sum(column)?;
-        let part = |p: &Share| {
-            let held = self.prefix(column, p.floor_of(self.count))?;
-            Ok(ValuePart { label: p.to_string(), value: self.fraction(held, sum.clone(), 0)? })
-        };
-        self.measure.shares().iter().map(part).collect::<Result<_, _>>().map(Value::Parts)
+        let ranges = self.measure.ranges(self.values(column));
+        let parts = self
+            .measure
+            .shares()
+            .iter()
+            .zip(ranges)
+            .map(|(p, range)| Ok(ValuePart { label: p.to_string(), value: self.held(column, range)? }));
+        parts.collect::<Result<_, _>>().map(Value::Parts)
     }
 
     fn histogram(&self, column: u8) -> Result<Value, Undefined> {
@@ -383,7 +409,7 @@ impl Evaluation<'_> {
             Limit::AboveAll => Ok(rows),
             Limit::BelowAll => Ok(0),
             Limit::At(edge) => {
-                let (request, answer) = self.order(column)?;
+                let Ordered { request, answer, .. } = self.order(column)?;
                 self.look(&request.edges, &answer.below, &edge)
             }
         };

@@ -1,7 +1,7 @@
 //! Statistics: their names, what each needs opened, and their exact evaluation.
 //!
 //! Sum-type statistics are functions of opened sums of lanes, order statistics of those and one
-//! [`OrderAnswer`](crate::order::OrderAnswer). Everything is exact in integers and fractions. Only the decimal text
+//! [`OrderAnswer`](crate::order::OrderAnswer), which may be over fewer rows ([`Ordered`]). Everything is exact in integers and fractions. Only the decimal text
 //! is rounded: to [`EXTRA_PLACES`] places more than the column has, halves away from zero; trailing zeros are
 //! dropped. A square root is that of an exact fraction, its text correctly rounded by integer square root.
 //! `docs/statistics.md` has the definitions for users.
@@ -14,7 +14,7 @@ mod number;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{Facts, Undefined, Value, ValuePart, evaluate, submissions, total};
+pub use evaluate::{Facts, Ordered, Undefined, Value, ValuePart, evaluate, submissions, total};
 pub use exact::Exact;
 pub use name::{Family, MAX_NAME, MAX_PARAMETERS, Measure, Parameters, Permit, Statistic, StatisticError};
 pub use needs::{Optional, Target, counted};

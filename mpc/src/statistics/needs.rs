@@ -1,11 +1,12 @@
 //! What a statistic needs opened: sums of lanes, and what is read off the sorted values.
 
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::name::{Family, Measure};
 use super::number::Share;
-use crate::order::OrderRequest;
+use crate::order::{Combination, OrderRequest};
 use crate::statement::{Condition, Output, Term};
 
 /// What a statistic is of, by the columns' indices.
@@ -56,6 +57,27 @@ pub(super) fn interpolation(p: Share, n: u64) -> (u64, u64, u32) {
     (low, if weight == 0 { low } else { low + 1 }, weight)
 }
 
+/// Signed quantiles of n values as one combination of values, and what it is to be divided by. `n` is not 0.
+fn combined(quantiles: &[(Share, i64)], n: u64) -> (Combination, u32) {
+    let billion = i64::from(Share::BILLION);
+    let mut factors: BTreeMap<u64, i64> = BTreeMap::new();
+    for (p, sign) in quantiles {
+        let (low, high, weight) = interpolation(*p, n);
+        *factors.entry(low).or_default() += sign * (billion - i64::from(weight));
+        *factors.entry(high).or_default() += sign * i64::from(weight);
+    }
+    factors.retain(|_, factor| *factor != 0);
+    let common = factors.values().fold(u64::from(Share::BILLION), |d, factor| gcd(d, factor.unsigned_abs()));
+    // At most a billion.
+    let common = common as i64;
+    let terms = factors.into_iter().map(|(rank, factor)| (rank, factor / common));
+    (terms.collect(), (billion / common) as u32)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// The rank of the quantile P of n values by nearest rank.
 pub(super) fn nearest(p: Share, n: u64) -> u64 {
     p.ceil_of(n).max(1)
@@ -97,7 +119,9 @@ impl Family {
         let value = |c, other| beside(Output::Value(c), other, columns);
         let square = |c, other| beside(Output::Square(c), other, columns);
         let mut outputs = match (self, target) {
-            (F::Sum | F::Mean | F::Gini | F::Lorenz | F::TopShare, Target::One(c)) => vec![Output::Value(c)],
+            (F::Sum | F::Mean | F::Gini | F::Lorenz | F::TopShare | F::TrimmedMean, Target::One(c)) => {
+                vec![Output::Value(c)]
+            }
             (F::Variance | F::VariancePopulation | F::Stddev | F::StddevPopulation, Target::One(c)) => {
                 vec![Output::Value(c), Output::Square(c)]
             }
@@ -116,42 +140,57 @@ impl Family {
 }
 
 impl Measure {
-    /// What must be read off the column's `rows` values in order; empty for a statistic of sums, and without rows.
-    /// `scale` is the column's.
-    pub fn order(&self, rows: u64, scale: u8) -> OrderRequest {
+    /// The value as a combination of `values` values in order, and what it is to be divided by; none of any if it is zero.
+    /// None of other statistics.
+    pub(super) fn combination(&self, values: u64) -> Option<(Combination, u32)> {
         use Family as F;
+        let quantile = |p| Some(combined(&[(p, 1)], values));
+        match self.family() {
+            F::Min => Some((vec![(1, 1)], 1)),
+            F::Max => Some((vec![(values, 1)], 1)),
+            F::Median => quantile(Share::HALF),
+            F::Quantile => quantile(self.share()),
+            F::QuantileNearest => Some((vec![(nearest(self.share(), values), 1)], 1)),
+            F::Iqr => Some(combined(&[(Share::THREE_QUARTERS, 1), (Share::QUARTER, -1)], values)),
+            _ => None,
+        }
+    }
+
+    /// The sums that it needs of `values` values in order, as pairs (k, l) of the ranks k + 1 to l.
+    pub(super) fn ranges(&self, values: u64) -> Vec<(u64, u64)> {
+        use Family as F;
+        match self.family() {
+            F::TrimmedMean => {
+                let cut = self.share().floor_of(values);
+                vec![(cut, values - cut)]
+            }
+            F::Lorenz => self.shares().iter().map(|p| (0, p.floor_of(values))).collect(),
+            F::TopShare => vec![(values - self.share().ceil_of(values), values)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What must be read off the column's `values` values in order; empty for a statistic of sums, and without values.
+    /// `scale` is the column's.
+    pub fn order(&self, values: u64, scale: u8) -> OrderRequest {
         let mut request = OrderRequest::default();
-        if rows == 0 {
+        if values == 0 {
             return request;
         }
-        let quantile = |p: Share| {
-            let (low, high, _) = interpolation(p, rows);
-            if low == high { vec![low] } else { vec![low, high] }
-        };
+        request.combinations = self.combination(values).into_iter().map(|(terms, _)| terms).collect();
+        request.combinations.retain(|terms| !terms.is_empty());
+        // Shares of nobody and of everybody are known. The sum of everybody is never asked for.
+        request.ranges = self.ranges(values);
+        request.ranges.retain(|(from, to)| from < to && (*from, *to) != (0, values));
         match self.family() {
-            F::Min => request.ranks = vec![1],
-            F::Max => request.ranks = vec![rows],
-            F::Median => request.ranks = quantile(Share::HALF),
-            F::Quantile => request.ranks = quantile(self.share()),
-            F::QuantileNearest => request.ranks = vec![nearest(self.share(), rows)],
-            F::Iqr => request.ranks = [quantile(Share::QUARTER), quantile(Share::THREE_QUARTERS)].concat(),
-            F::TrimmedMean => {
-                let cut = self.share().floor_of(rows);
-                request.prefix_sums = vec![cut, rows - cut];
-            }
-            F::Gini => request.weighted = true,
-            F::Lorenz => request.prefix_sums = self.shares().iter().map(|p| p.floor_of(rows)).collect(),
-            F::TopShare => request.prefix_sums = vec![rows - self.share().ceil_of(rows)],
-            F::Mode => request.mode = true,
-            F::Histogram => {
+            Family::Gini => request.distances = true,
+            Family::Mode => request.mode = true,
+            Family::Histogram => {
                 let edge = |l| if let Limit::At(e) = l { Some(e) } else { None };
                 request.edges = limits(self, scale).into_iter().filter_map(edge).collect();
             }
             _ => {}
         }
-        // Sums over no value and over all are known without asking.
-        let asked = |k: &u64| *k != 0 && (*k != rows || self.family() == F::TrimmedMean);
-        request.prefix_sums.retain(asked);
         let mut once = OrderRequest::default();
         once.merge(&request);
         once

@@ -11,7 +11,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixed;
-use crate::order::{OrderAnswer, OrderRequest};
 use crate::statement::{Lane, Output, Part};
 
 /// Of the columns.
@@ -23,7 +22,7 @@ struct Opened {
     scales: [u8; 2],
     lanes: Vec<Lane>,
     sums: Vec<u128>,
-    orders: Vec<(u8, OrderRequest, OrderAnswer)>,
+    orders: Vec<Ordered>,
 }
 
 impl Opened {
@@ -53,7 +52,7 @@ impl Opened {
             let request = measure.order(count, scale);
             assert_eq!(request.check(count), Ok(()));
             let answer = request.answer(columns[usize::from(c)]);
-            this.orders.push((c, request, answer));
+            this.orders.push(Ordered { column: c, values: count, request, answer });
         }
         this
     }
@@ -275,6 +274,41 @@ fn what_is_undefined_is_typed() {
     };
     let variance = "variance".parse::<Statistic>().unwrap().measure;
     assert_eq!(evaluate(&variance, Target::One(0), &lie), Err(Undefined::Contradiction));
+}
+
+/// What is read off in order is over the rows that have not left, sums are over all: nothing tells the sum over those who
+/// have not.
+#[test]
+fn those_who_left_are_in_the_sums_only() {
+    let (all, left): (&[i64], &[i64]) = (&[1, 2, 3, 4, 50], &[1, 2, 3, 4]);
+    let of = |name: &str| {
+        let measure = name.parse::<Statistic>().unwrap().measure;
+        let mut opened = Opened::new(&measure, Target::One(0), [all, all], 0);
+        let request = measure.order(4, 0);
+        assert_eq!(request.check(4), Ok(()), "{name}");
+        let answer = request.answer(left);
+        opened.orders = vec![Ordered { column: 0, values: 4, request, answer }];
+        match evaluate(&measure, Target::One(0), &opened.facts()).unwrap() {
+            Value::One(exact) => exact.exact_text(),
+            Value::Parts(parts) => parts.iter().map(|p| p.value.exact_text() + " ").collect(),
+        }
+    };
+    for (name, expected) in [
+        ("median", "5/2"),
+        ("max", "4"),
+        ("iqr", "3/2"),
+        // Two of four are cut off.
+        ("trimmed_mean:0.25", "5/2"),
+        // Per head: 3 of four over 60 of five.
+        ("lorenz:0.5", "1/16 "),
+        ("lorenz:0,1", "0 1 "),
+        ("top_share:0.25", "1/12"),
+        ("top_share:1", "1"),
+        // Distances of pairs: 10, in 4^2 / 2 pairs, over 12 a head.
+        ("gini", "5/96"),
+    ] {
+        assert_eq!(of(name), expected, "{name}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use tercet_notary::{Limits, Notary, Resolver, Running, Served, Surveys, start};
-use tercet_protocol::ids::{PublicKey, SurveyId, TicketNonce};
+use tercet_protocol::ids::{Nonce, PublicKey, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::notary::{FromNotary, NotaryInfo, NotaryTicket, ToNotary};
 use tercet_tls_session::{Recording, SignedStatement, Statement, StatementKey};
@@ -50,7 +50,7 @@ impl World {
 
     fn ticket(&self, survey: SurveyId) -> NotaryTicket {
         static NEXT: AtomicU8 = AtomicU8::new(0);
-        let nonce = TicketNonce([NEXT.fetch_add(1, Ordering::Relaxed); 16]);
+        let nonce = Nonce([NEXT.fetch_add(1, Ordering::Relaxed); 16]);
         NotaryTicket::issue(&self.coordinator, survey, self.running.key, nonce, now() + 30)
     }
 

@@ -4,8 +4,11 @@
 //! |---|---|
 //! | `PUT /v1/submissions/{id}/share` | takes an upload, waits for the decision: 200 with receipt, 202, or a problem |
 //! | `GET /v1/submissions/{id}` | where a submission stands here |
-//! | `GET /v1/surveys/{id}` | height and head of a survey's log |
-//! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts a query (party 0), says where it stands (`Prefer: wait=N`: once it has ended) |
+//! | `POST /v1/submissions/{id}/withdraw` | erases a submission at its provider's signed wish: 200 with receipt, 202, or a problem |
+//! | `GET /v1/surveys/{id}` | height and head of a survey's log, newest release point |
+//! | `GET /v1/surveys/{id}/releases/{n}/statistics` | the listed statistics of a release point |
+//! | `POST /v1/surveys/{id}/releases` | a release point now (party 0, for development) |
+//! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts the query of a ticket (party 0), says where it stands (`Prefer: wait=N`: once it has ended) |
 //! | `GET /v1/operator` | the operator's signed manifest |
 //! | `GET /healthz`, `/readyz`, `/metrics` | liveness, readiness, Prometheus metrics |
 
@@ -20,13 +23,13 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::de::DeserializeOwned;
-use tercet_protocol::api::{
-    PREFER, PartyQuery, Problem, ProblemKind, SubmissionState, SubmissionStatus, preferred_wait,
-};
+use tercet_protocol::api::{PREFER, Problem, ProblemKind, SubmissionState, SubmissionStatus, preferred_wait};
+use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::submission::MAX_UPLOAD;
+use tercet_protocol::withdrawal::Withdrawal;
 
 use crate::node::Node;
 use respond::{Failure, json};
@@ -50,7 +53,10 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/submissions/{id}/share", put(upload).layer(DefaultBodyLimit::max(MAX_UPLOAD)))
         .route("/v1/submissions/{id}", get(submission))
+        .route("/v1/submissions/{id}/withdraw", post(withdraw).layer(DefaultBodyLimit::max(MAX_JSON)))
         .route("/v1/surveys/{id}", get(survey))
+        .route("/v1/surveys/{id}/releases", post(release_now))
+        .route("/v1/surveys/{id}/releases/{n}/statistics", get(statistics))
         .route("/v1/queries/{id}", get(query).put(put_query).layer(DefaultBodyLimit::max(MAX_JSON)))
         .route("/v1/operator", get(operator))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -100,6 +106,10 @@ async fn upload(
         SubmissionState::Accepted { .. } => StatusCode::OK,
         SubmissionState::Pending => StatusCode::ACCEPTED,
         SubmissionState::Rejected { problem } => return Err(Failure(problem)),
+        SubmissionState::Withdrawn { .. } => {
+            let detail = "it was erased as its provider wished, and cannot be sent again";
+            return Err(Failure(Problem::new(ProblemKind::Withdrawn, detail)));
+        }
     };
     Ok((code, json(&status)).into_response())
 }
@@ -110,6 +120,32 @@ async fn submission(State(app): State<App>, Path(id): Path<String>) -> Result<Re
         Some(status) => Ok(json::<SubmissionStatus>(&status)),
         None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party has no such submission"))),
     }
+}
+
+async fn withdraw(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let id = parse(&id)?;
+    let wish: Withdrawal = json_body(request).await?;
+    let status = app.node.withdraw(id, wish, LONGEST_WAIT).await?;
+    let code = match status.state {
+        SubmissionState::Withdrawn { .. } => StatusCode::OK,
+        _ => StatusCode::ACCEPTED,
+    };
+    Ok((code, json(&status)).into_response())
+}
+
+async fn statistics(
+    State(app): State<App>,
+    Path((id, point)): Path<(String, u64)>,
+) -> Result<Response, Failure> {
+    Ok(json(&app.node.statistics(parse(&id)?, point).await?))
+}
+
+async fn release_now(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
+    Ok(json(&app.node.release_now(parse(&id)?).await?))
 }
 
 async fn survey(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
@@ -126,8 +162,8 @@ async fn put_query(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let query: PartyQuery = json_body(request).await?;
-    let status = app.node.start_query(id, query)?;
+    let ticket: QueryTicket = json_body(request).await?;
+    let status = app.node.start_query(id, ticket)?;
     Ok((StatusCode::ACCEPTED, json(&status)).into_response())
 }
 

@@ -33,10 +33,12 @@ pub enum ObjectKind {
     Segment = 1,
     /// A committed log entry.
     LogEntry = 2,
-    /// One release, numbered.
-    Release = 3,
-    /// One line of the audit log, numbered.
-    Audit = 4,
+    /// The published answer at a release point.
+    Answer = 3,
+    /// A prepare that this party signed, with its entry.
+    Prepare = 5,
+    /// This party's lock.
+    Lock = 6,
 }
 
 /// Where an object belongs.
@@ -46,7 +48,7 @@ pub struct Place {
     pub survey: SurveyId,
     /// The kind.
     pub kind: ObjectKind,
-    /// The height for segments and log entries, the number for the rest.
+    /// The height for segments and log entries, the number of the release point for answers.
     pub height: u64,
 }
 
@@ -186,7 +188,7 @@ mod tests {
             let elsewhere = [
                 Place { survey: SurveyId([4; 32]), ..PLACE },
                 Place { kind: ObjectKind::LogEntry, ..PLACE },
-                Place { kind: ObjectKind::Release, ..PLACE },
+                Place { kind: ObjectKind::Answer, ..PLACE },
                 Place { height: 8, ..PLACE },
             ];
             for place in elsewhere {

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{Signature, SubmissionId};
-use tercet_protocol::log::{CommittedEntry, LogEntry, MAX_BATCH};
+use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::log::{EntryBody, LogEntry, MAX_BATCH};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::agree::{self, Staged};
 use super::pool::{Outcome, Upload};
 use super::session::{EngineWire, Established, SessionError, Step};
 use super::survey::SurveyNode;
 use crate::measures;
-use crate::sandbox::{Rejection, Session, Submission, Verdict};
-use crate::store::Segment;
+use crate::sandbox::{AcceptedRow, Rejection, Session, Submission, Verdict};
+use crate::store::{KEY_BYTES, Segment};
 
 /// How a batch ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,11 +28,12 @@ pub struct Summary {
     pub missing: HashSet<SubmissionId>,
 }
 
-/// Runs an agreed batch session to its commit. The caller holds the survey's session lock.
+/// Runs an agreed batch session to its commit; `at` is the entry's time. The caller holds the survey's session lock.
 pub async fn run(
     survey: &SurveyNode,
     session: Established,
     proposed: &[SubmissionId],
+    at: u64,
 ) -> Result<Summary, SessionError> {
     let Established { id, mut wire, .. } = session;
     let start = Instant::now();
@@ -75,26 +77,31 @@ pub async fn run(
         return Ok(summary);
     }
 
-    let (verdicts, mut wire) = check(survey, id, wire, &uploads).await?;
+    let (verdicts, wire) = check(survey, id, wire, &uploads).await?;
     let mut decided: Vec<(SubmissionId, Problem)> = Vec::new();
     let mut valid = Vec::new();
     for (upload, verdict) in uploads.iter().zip(verdicts) {
         match verdict {
-            Verdict::Accepted(shares) => valid.push((upload, shares)),
-            Verdict::Rejected(rejection) => decided.push((upload.id, problem(&rejection))),
+            Verdict::Accepted(AcceptedRow { row, keys }) => {
+                valid.push((upload, Zeroizing::new(row), Zeroizing::new(keys)));
+            }
+            Verdict::Rejected(Rejection { by, reason }) => {
+                let problem = problem(&reason);
+                decided.push((upload.id, if by < 3 { problem.party(by) } else { problem }));
+            }
         }
     }
-    let outcomes = survey
-        .book()
-        .admit(survey.resubmission(), valid.iter().map(|(u, _)| (u.id, u.nullifier, u.fields.clone())));
+    let outcomes = survey.book().admit(valid.iter().map(|(u, ..)| u.candidate()));
     let mut accepted = Vec::new();
     // Sized at once: growing would leave copies of shares behind.
-    let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row)| row.len()).sum()));
-    for (outcome, (_, row)) in outcomes.into_iter().zip(&valid) {
+    let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row, _)| row.len()).sum()));
+    let mut keys = Zeroizing::new(Vec::with_capacity(valid.len() * KEY_BYTES));
+    for (outcome, (_, row, own)) in outcomes.into_iter().zip(&valid) {
         match outcome {
             Ok(a) => {
                 accepted.push(a);
                 shares.extend_from_slice(row);
+                keys.extend_from_slice(own);
             }
             Err(refused) => decided.push(refused),
         }
@@ -103,32 +110,14 @@ pub async fn run(
     if !accepted.is_empty() {
         let ids: Vec<_> = accepted.iter().map(|a| a.submission).collect();
         let (height, previous) = survey.book().head();
-        let entry = LogEntry { survey: survey.id(), height: height + 1, previous, accepted };
-        let hash = entry.hash();
+        let body = EntryBody::Batch { accepted };
+        let entry = LogEntry { survey: survey.id(), height: height + 1, previous, at, body };
         let segment =
-            Segment::new(ids.clone(), u32::try_from(survey.lanes().len()).unwrap_or(u32::MAX), shares)
+            Segment::new(ids.clone(), u32::try_from(survey.lanes().len()).unwrap_or(u32::MAX), shares, keys)
                 .map_err(|e| {
                     SessionError::Internal(format!("the engine's shares do not fit a segment: {e}"))
                 })?;
-        let segment = Arc::new(segment);
-        // Staged: whoever sees three votes can rely on all three having their rows on durable storage.
-        survey.store.put_segment(survey.id(), entry.height, hash, segment).await?;
-        let vote = entry.sign(survey.identity());
-        let mut votes = [vote; 3];
-        for (party, theirs) in wire.exchange(Step::Vote, vote.0.to_vec()).await? {
-            let signature = <[u8; 64]>::try_from(&theirs[..])
-                .map(Signature)
-                .map_err(|_| SessionError::Disagreement { party, what: "sent a malformed vote".into() })?;
-            if entry.verify_vote(&survey.parties()[usize::from(party)], &signature).is_err() {
-                return Err(SessionError::Disagreement {
-                    party,
-                    what: "voted for another batch than this party".into(),
-                });
-            }
-            votes[usize::from(party)] = signature;
-        }
-        let committed = CommittedEntry { entry, votes };
-        survey.commit(&committed).await?;
+        agree::commit(survey, wire, entry, Staged::Rows(Arc::new(segment))).await?;
         summary.accepted = ids.len();
         for id in ids {
             survey.pool.decide(id, Outcome::Accepted);
@@ -177,10 +166,14 @@ async fn check(
     Ok((verdicts, wire))
 }
 
-/// A rejection by the engine as the provider sees it.
-fn problem(rejection: &Rejection) -> Problem {
-    let (kind, detail) = match rejection.reason.as_str() {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" => (
+/// A fault that the engine found, as the provider sees it.
+pub fn problem(reason: &str) -> Problem {
+    let (kind, detail) = match reason {
+        "seed-hash-mismatch"
+        | "witness-hash-mismatch"
+        | "proof-hash-mismatch"
+        | "row-hash-mismatch"
+        | "binding-mismatch" => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
         ),
@@ -192,6 +185,5 @@ fn problem(rejection: &Rejection) -> Problem {
             "the shared value is not the one that the notary attested, or it breaks the column's format or range",
         ),
     };
-    let problem = Problem::new(kind, detail).rule(rejection.reason.clone());
-    if rejection.by < 3 { problem.party(rejection.by) } else { problem }
+    Problem::new(kind, detail).rule(reason)
 }

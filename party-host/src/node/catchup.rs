@@ -4,10 +4,12 @@
 //! rows are in this party's bucket, only the entry is not.
 
 use bytes::Bytes;
-use tercet_protocol::ids::PublicKey;
-use tercet_protocol::log::CommittedEntry;
+use tercet_protocol::ids::{EntryHash, PublicKey};
+use tercet_protocol::log::{CommittedEntry, EntryBody};
 use tokio::time::Instant;
 
+use super::agree::Staged;
+use super::erase;
 use super::pool::Outcome;
 use super::session::{Opening, SessionError, Step};
 use super::survey::SurveyNode;
@@ -46,15 +48,41 @@ pub async fn catch_up(
             committed.verify(survey.id(), survey.parties(), head).map_err(|e| {
                 SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") }
             })?;
-            // Without its rows this party could not take part in anything above: better to stop here.
-            survey.store.segment(survey.id(), committed.entry.height, committed.entry.hash()).await?;
+            let obsolete = prepare(survey, &committed).await?;
             survey.commit(&committed).await?;
+            if let Some((height, old)) = obsolete {
+                survey.store.delete_segment(survey.id(), height, old).await?;
+            }
             added += 1;
-            for a in &committed.entry.accepted {
+            for a in committed.entry.accepted() {
                 survey.pool.decide(a.submission, Outcome::Accepted);
             }
         }
     }
+}
+
+/// Makes sure that what belongs to an entry is stored. Without its rows this party could not take part in anything above: better
+/// to stop here. Gives what is to be deleted after the commit.
+async fn prepare(
+    survey: &SurveyNode,
+    committed: &CommittedEntry,
+) -> Result<Option<(u64, EntryHash)>, SessionError> {
+    let entry = &committed.entry;
+    match &entry.body {
+        EntryBody::Batch { .. } | EntryBody::Release(_) => {
+            survey.store.segment(survey.id(), entry.height, entry.hash()).await?;
+        }
+        EntryBody::Erase { submission, .. } => {
+            if let Staged::Rewritten { height, old, new, rows } =
+                erase::rewrite(survey, *submission, entry.height).await?
+            {
+                survey.store.put_segment(survey.id(), height, new, rows).await?;
+                return Ok(Some((height, old)));
+            }
+        }
+        EntryBody::Refresh { .. } | EntryBody::Void { .. } => {}
+    }
+    Ok(None)
 }
 
 /// Answers a peer that is behind.

@@ -4,12 +4,15 @@ use bytes::Bytes;
 use tercet_mpc::ShareHashes;
 use tercet_mpc::statement::StatementError;
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{PublicKey, SubmissionId, sha256};
+use tercet_protocol::ids::{Commitment, PublicKey, SubmissionId, sha256};
 use tercet_protocol::keys::{KeyError, OpeningKey};
 use tercet_protocol::submission::{PublicPart, ShareUpload, open_private};
+use zeroize::Zeroize as _;
 
+use super::batch;
 use super::pool::Upload;
 use super::survey::SurveyNode;
+use crate::sandbox::Submission;
 
 /// An upload whose ticket holds: worth the work of verification.
 #[derive(Debug)]
@@ -67,12 +70,12 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
     let statement = admitted
         .statement(survey.descriptor().manifest())
         .map_err(|e: StatementError| Problem::new(ProblemKind::PolicyViolated, e.to_string()))?;
-    if ShareHashes::decode(&public.share_hashes).is_none() {
+    let Some(hashes) = ShareHashes::decode(&public.share_hashes) else {
         return Err(Problem::new(
             ProblemKind::Malformed,
             "the share hashes do not have the form of this protocol version",
         ));
-    }
+    };
     // During a rotation of the sealing key there are two; the published one first.
     let mut opened = Err(KeyError::CannotOpen);
     for key in sealing {
@@ -82,12 +85,34 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
         }
     }
     let private = opened.map_err(|e| Problem::new(ProblemKind::ShareInvalid, e.to_string()))?;
+    let context = public.proof_context();
+    let statement = statement.encode();
+    // Garbage must not take an id's place: the part is checked against its own commitments before it does.
+    let mut alone = Submission {
+        statement: statement.clone(),
+        context: context.to_vec(),
+        share_hashes: public.share_hashes.clone(),
+        private: private.to_vec(),
+    };
+    let fault = survey.sandbox.check_private(survey.me(), &alone);
+    alone.private.zeroize();
+    match fault {
+        Ok(None) => {}
+        Ok(Some(reason)) => return Err(batch::problem(&reason).party(survey.me())),
+        Err(e) => {
+            tracing::error!(error = %e, "a private part could not be checked");
+            let detail = "the party could not check this private part; its operator's log says more";
+            return Err(Problem::new(ProblemKind::Internal, detail));
+        }
+    }
     Ok(Upload {
         id,
         nullifier: admitted.nullifier,
         fields: admitted.fields,
-        statement: statement.encode(),
-        context: public.proof_context(),
+        rows: hashes.rows.map(Commitment),
+        withdrawal_key: public.withdrawal_key,
+        statement,
+        context,
         share_hashes: public.share_hashes,
         private,
         expires: upload.ticket.expires,

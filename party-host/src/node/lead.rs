@@ -4,16 +4,22 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tercet_protocol::api::{PartyQuery, QueryState};
-use tercet_protocol::ids::QueryId;
+use tercet_protocol::api::{Problem, ProblemKind, QueryState};
 use tercet_protocol::keys::random;
+use tercet_protocol::query_ticket::{QueryTicket, Question};
+use tercet_protocol::result::SignedResult;
 use tokio::sync::oneshot;
 
-use super::session::{self, Established, Hello, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, batch, catchup, query};
+use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
+use super::{Node, SurveyNode, agree, batch, catchup, erase, query, release, timetable};
 use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
+use tercet_agreement::Task;
 
+/// A party that is locked or behind asks party 0 for a session every so many seconds.
+const ASK_EVERY: u64 = 3;
+/// How long a query lets uploads go first.
+const YIELD: Duration = Duration::from_secs(2);
 /// How long party 2 keeps one half of a session while it waits for the other.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
@@ -26,13 +32,16 @@ pub(super) struct Half {
 pub(super) fn spawn(node: &Arc<Node>) {
     let mut tasks = node.leading.try_lock().ok();
     for survey in node.surveys.values() {
-        let looped = lead_batches(node.clone(), survey.clone());
+        let batches = lead_batches(node.clone(), survey.clone());
+        let timetable = timetable::run(node.clone(), survey.clone());
         match &mut tasks {
             Some(tasks) => {
-                tasks.spawn(looped);
+                tasks.spawn(batches);
+                tasks.spawn(timetable);
             }
             None => {
-                tokio::spawn(looped);
+                tokio::spawn(batches);
+                tokio::spawn(timetable);
             }
         }
     }
@@ -54,12 +63,17 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
         // Followers let go of uploads that nobody will propose any more. One that waits while no session runs may
         // be in the others' logs already: this party missed the end of its session.
         let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut ticks = 0u64;
         while !*stop.borrow() {
             tokio::select! {
                 _ = tick.tick() => {
                     survey.pool.expire(node.clock.now());
                     if survey.pool.len() > 0 && let Ok(_turn) = survey.session.try_lock() {
                         catch_up_from_all(&node, &survey).await;
+                    }
+                    ticks += 1;
+                    if ticks % ASK_EVERY == 1 && (survey.unfinished() || survey.lag() > 0) {
+                        ask_to_finish(&node, &survey).await;
                     }
                 }
                 _ = stop.changed() => {}
@@ -69,12 +83,30 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
     }
     let mut failures = 0u32;
     loop {
-        tokio::select! {
-            () = survey.pool.until_any() => {}
-            _ = stop.changed() => {}
+        let mut asked = survey.unfinished();
+        if !asked {
+            tokio::select! {
+                () = survey.pool.until_any() => {}
+                () = survey.unfinished.notified() => asked = true,
+                _ = stop.changed() => {}
+            }
         }
         if *stop.borrow() {
             return;
+        }
+        if asked {
+            let outcome = lead_nothing(&node, &survey).await;
+            failures = if outcome.is_ok() { 0 } else { failures.saturating_add(1) };
+            if let Err(e) = outcome {
+                tracing::warn!(error = %e, code = e.code(), "what an earlier session left is not finished yet");
+            }
+            // Whoever asks again and again gets no more sessions than this.
+            let pause = Duration::from_millis(50 << failures.min(7)).min(survey.patience);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => {}
+            }
+            continue;
         }
         if survey.pool.len() < survey.max_batch {
             tokio::time::sleep(survey.linger).await;
@@ -99,6 +131,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
                 }
                 survey.pool.postpone(&summary.missing);
             }
+            Err(SessionError::Finished { .. }) => failures = 0,
             Err(e) => {
                 failures = failures.saturating_add(1);
                 let pause = Duration::from_millis(50 << failures.min(7)).min(survey.patience);
@@ -114,30 +147,101 @@ async fn lead_batch(
     survey: &Arc<SurveyNode>,
     submissions: Vec<tercet_protocol::ids::SubmissionId>,
 ) -> Result<batch::Summary, SessionError> {
-    let job = Job::Batch { submissions: submissions.clone() };
     let _turn = turn(survey).await?;
+    let job = Job::Batch { submissions, at: node.clock.now() };
     let session = lead(node, survey, &job).await?;
-    finish(node, survey, batch::run(survey, session, &submissions).await).await
+    match finish(node, survey, perform(node, survey, session, &job).await).await? {
+        Done::Batch(summary) => Ok(summary),
+        Done::Answer(_) | Done::Nothing => Ok(batch::Summary::default()),
+    }
 }
 
-/// Runs a query as its leader, to the state that consumers see.
-pub(super) async fn query(
-    node: &Arc<Node>,
-    survey: &Arc<SurveyNode>,
-    id: QueryId,
-    asked: PartyQuery,
-) -> QueryState {
-    let PartyQuery { statistics, filter, .. } = asked;
-    let job = Job::Query { query: id, statistics, filter, released_at: node.clock.now() };
-    let run = async {
-        let _turn = turn(survey).await?;
-        let session = lead(node, survey, &job).await?;
-        let outcome = query::run(survey, session, &job, node.clock.now()).await;
-        finish(node, survey, outcome).await
+/// What came of a session.
+pub(super) enum Done {
+    /// A batch.
+    Batch(batch::Summary),
+    /// The answer to a question.
+    Answer(Box<SignedResult>),
+    /// What it was for is done.
+    Nothing,
+}
+
+/// Does in an agreed session what it is for.
+async fn perform(
+    node: &Node,
+    survey: &SurveyNode,
+    session: Established,
+    job: &Job,
+) -> Result<Done, SessionError> {
+    let now = node.clock.now();
+    match job {
+        Job::Batch { submissions, at } => {
+            Job::dated(*at, now)?;
+            batch::run(survey, session, submissions, *at).await.map(Done::Batch)
+        }
+        Job::Release { due, at } => {
+            Job::dated(*at, now)?;
+            release::run(survey, session, (*due, *at), now).await.map(|()| Done::Nothing)
+        }
+        Job::Erase { withdrawal, at } => {
+            Job::dated(*at, now)?;
+            erase::run(survey, session, withdrawal, *at).await.map(|()| Done::Nothing)
+        }
+        Job::Finish => Ok(Done::Nothing),
+        Job::Query { release, ticket } => {
+            let question = asked(node, survey, *release, ticket.as_deref())?;
+            let answer = query::run(survey, session, &question, *release).await?;
+            Ok(Done::Answer(Box::new(answer)))
+        }
+    }
+}
+
+/// Opens a session without uploads, so that what an earlier one left is finished.
+async fn lead_nothing(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), SessionError> {
+    let _turn = turn(survey).await?;
+    match lead(node, survey, &Job::Finish).await {
+        Ok(_) | Err(SessionError::Finished { .. }) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Tells party 0 that this party is locked or behind.
+async fn ask_to_finish(node: &Node, survey: &SurveyNode) {
+    let asking = async {
+        let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+        let opening = serde_json::to_vec(&Opening::Unfinished { survey: survey.id() })
+            .map_err(|e| SessionError::Internal(e.to_string()))?;
+        let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
+        let opened = node.links.open(peers[0].peer_key, id, Bytes::from(opening)).await;
+        opened.map_err(|source| SessionError::Peer { party: 0, source })
     };
-    match run.await {
-        Ok(Ok(result)) => QueryState::Done { result },
-        Ok(Err(problem)) => QueryState::Refused { problem },
+    if let Err(e) = asking.await {
+        tracing::debug!(error = %e, "party 0 could not be asked to finish an entry");
+    }
+}
+
+/// Leads a session of this job.
+pub(super) async fn run(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Done, SessionError> {
+    let _turn = turn(survey).await?;
+    // What an earlier session left is finished first.
+    let session = match lead(node, survey, job).await {
+        Err(SessionError::Finished { .. }) => lead(node, survey, job).await?,
+        session => session?,
+    };
+    finish(node, survey, perform(node, survey, session, job).await).await
+}
+
+/// Runs a query as its leader, to the state that consumers see. Uploads that wait go first.
+pub(super) async fn query(node: &Arc<Node>, survey: &Arc<SurveyNode>, ticket: QueryTicket) -> QueryState {
+    survey.pool.until_none(YIELD.min(survey.patience)).await;
+    let id = ticket.query();
+    let job = Job::Query { release: ticket.release, ticket: Some(Box::new(ticket)) };
+    match run(node, survey, &job).await {
+        Ok(Done::Answer(result)) => QueryState::Done { result: *result },
+        Ok(Done::Batch(_) | Done::Nothing) => {
+            let problem = Problem::new(ProblemKind::Internal, "a query ended without an answer");
+            QueryState::Refused { problem }
+        }
         Err(e) => {
             tracing::warn!(error = %e, code = e.code(), query = %id, "query stopped");
             QueryState::Refused { problem: e.problem() }
@@ -179,7 +283,9 @@ async fn finish<T>(
                 catch_up_from(node, survey, *party).await;
             }
             // Whoever is ahead ends the session at once, and its hello may not arrive: the leader looks for itself.
-            SessionError::Peer { .. } | SessionError::Disagreement { .. } if survey.me() == 0 => {
+            SessionError::Peer { .. } | SessionError::Late { .. } | SessionError::Disagreement { .. }
+                if survey.me() == 0 =>
+            {
                 catch_up_from_all(node, survey).await;
             }
             _ => {}
@@ -207,13 +313,20 @@ async fn catch_up_from_all(node: &Node, survey: &SurveyNode) {
 
 /// Opens a session as party 0. The caller holds the session lock.
 async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Established, SessionError> {
-    let intro = survey.introduction();
+    let intro = introduction(survey).await?;
     let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
     let ours = intro.hello(job, true)?;
     let next = open(node, survey, 1, id, &ours).await?;
     let previous = open(node, survey, 2, id, &ours).await?;
     let joined = wire(survey, next, previous).await;
-    agreed(node, survey, session::establish(&intro, joined, ours, [None, None], [true, true]).await).await
+    agreed(node, survey, session::establish(survey, &intro, joined, ours, [None, None], [true, true]).await)
+        .await
+}
+
+/// How this party introduces itself at its current height.
+async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
+    let standing = agree::begin(survey).await?;
+    Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
 }
 
 async fn agreed(
@@ -222,6 +335,12 @@ async fn agreed(
     result: Result<Established, (SessionError, Wire)>,
 ) -> Result<Established, SessionError> {
     match result {
+        Ok(Established { task: Task::Finish(certificate), wire, .. }) => {
+            survey.level();
+            let finished = agree::finish(survey, wire, &certificate).await;
+            let height = finish(node, survey, finished).await?.entry.height;
+            Err(SessionError::Finished { height })
+        }
         Ok(session) => {
             survey.level();
             Ok(session)
@@ -266,6 +385,14 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 }
             },
         },
+        Some(Opening::Unfinished { survey }) => {
+            // Any party may ask; party 0's loop decides when. The channel is not needed.
+            if let Some(survey) = node.surveys.get(&survey)
+                && node.index_of(survey, &peer).is_some()
+            {
+                survey.unfinished.notify_one();
+            }
+        }
         Some(Opening::Session(hello)) => {
             let Some(survey) = node.surveys.get(&hello.survey).cloned() else {
                 return refuse(channel, "unknown survey");
@@ -275,7 +402,9 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 return refuse(channel, "this party does not open this channel");
             }
             let outcome = follow(&node, &survey, session, *hello, channel).await;
-            if let Err(e) = outcome {
+            if let Err(e) = outcome
+                && !matches!(e, SessionError::Finished { .. })
+            {
                 tracing::warn!(error = %e, code = e.code(), "session stopped");
             }
         }
@@ -304,7 +433,7 @@ async fn follow(
         return Err(SessionError::Disagreement { party: 0, what: "named no job".into() });
     };
     let _turn = turn(survey).await?;
-    let intro = survey.introduction();
+    let intro = introduction(survey).await?;
     let ours = intro.hello(&job, false)?;
     let (joined, heard, opened) = match other {
         // Party 1: next is party 2, previous is party 0.
@@ -317,12 +446,28 @@ async fn follow(
             (wire(survey, lead_channel, channel).await, [Some(lead_hello), Some(hello)], [false, false])
         }
     };
-    let session = agreed(node, survey, session::establish(&intro, joined, ours, heard, opened).await).await?;
-    let outcome = match &job {
-        Job::Batch { submissions } => batch::run(survey, session, submissions).await.map(|_| ()),
-        Job::Query { .. } => query::run(survey, session, &job, node.clock.now()).await.map(|_| ()),
-    };
+    let session =
+        agreed(node, survey, session::establish(survey, &intro, joined, ours, heard, opened).await).await?;
+    let outcome = perform(node, survey, session, &job).await.map(|_| ());
     finish(node, survey, outcome).await
+}
+
+/// The question of a query that the leader proposes: the survey's own, or one that the coordinator gave a ticket for.
+fn asked(
+    node: &Node,
+    survey: &SurveyNode,
+    release: u64,
+    ticket: Option<&QueryTicket>,
+) -> Result<Question, SessionError> {
+    let Some(ticket) = ticket else { return Ok(Question::listed(survey.descriptor().manifest())) };
+    // The leader has judged the expiry a moment ago.
+    let then = node.clock.now().saturating_sub(session::CLOCK_SKEW);
+    let valid = ticket.verify(&node.federation.coordinator.ticket_keys(), then).is_ok();
+    if !valid || ticket.survey != survey.id() || ticket.release != release {
+        let what = "proposes a query without the coordinator's ticket for it".into();
+        return Err(SessionError::Disagreement { party: 0, what });
+    }
+    Ok(ticket.question.clone())
 }
 
 type Joined = [(Hello, Channel); 2];
@@ -361,10 +506,7 @@ async fn halves(
             [(other_hello, other_channel), (hello, channel)]
         })),
         Ok(_) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
-        Err(_) => Err(SessionError::Disagreement {
-            party: 1 - from.min(1),
-            what: "did not join the session in time".into(),
-        }),
+        Err(_) => Err(SessionError::Late { party: 1 - from.min(1) }),
     }
 }
 

@@ -1,19 +1,25 @@
 //! The party itself: takes uploads, leads or joins sessions, answers questions about both.
 
+mod agree;
+mod anew;
 mod batch;
 mod book;
 mod catchup;
-mod hidden;
+mod engine;
+mod erase;
 mod intake;
 mod lead;
-mod order;
 mod pairs;
 mod plan;
 mod pool;
 mod query;
-mod rules;
+mod release;
+mod secret;
 mod session;
+mod stored;
 mod survey;
+mod timetable;
+mod units;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +27,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tercet_protocol::api::{
-    PartyQuery, PartySurveyStatus, Problem, ProblemKind, QueryState, QueryStatus, SubmissionState,
+    PartySurveyStatus, Problem, ProblemKind, QueryState, QueryStatus, ReleaseNow, SubmissionState,
     SubmissionStatus,
 };
 use tercet_protocol::ids::{QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
+use tercet_protocol::query_ticket::QueryTicket;
+use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::Receipt;
+use tercet_protocol::withdrawal::Withdrawal;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::measures;
 use crate::peer::{PeerLinks, SessionId};
 use pool::Outcome;
 pub use session::MAX_HELLO;
@@ -170,6 +180,10 @@ impl Node {
         let ticketed =
             intake::ticketed(id, &body, &self.federation.coordinator.ticket_keys(), self.clock.now())?;
         let survey = self.survey(ticketed.public().survey)?.clone();
+        if erase::receipt(&survey, id).is_some() {
+            let detail = "this submission was withdrawn: it cannot be sent again";
+            return Err(Problem::new(ProblemKind::Withdrawn, detail));
+        }
         if let Some(receipt) = self.receipt(&survey, id) {
             return Ok(accepted(&survey, id, receipt));
         }
@@ -242,6 +256,10 @@ impl Node {
     /// Where a submission stands here.
     pub fn submission(&self, id: SubmissionId) -> Option<SubmissionStatus> {
         self.surveys.values().find_map(|survey| {
+            if let Some(receipt) = erase::receipt(survey, id) {
+                let state = SubmissionState::Withdrawn { receipts: vec![receipt] };
+                return Some(SubmissionStatus { submission: id, survey: survey.id(), state });
+            }
             if let Some(receipt) = self.receipt(survey, id) {
                 return Some(accepted(survey, id, receipt));
             }
@@ -253,17 +271,82 @@ impl Node {
         })
     }
 
+    /// Takes a person's wish to leave. The answer says that the row is erased, or where it still stands; the parties agree on
+    /// the erasure led by party 0, and the same wish again tells how far that is.
+    pub async fn withdraw(
+        &self,
+        id: SubmissionId,
+        wish: Withdrawal,
+        patience: Duration,
+    ) -> Result<SubmissionStatus, Problem> {
+        let survey = self.survey(wish.survey)?;
+        if wish.submission != id {
+            let detail = "the withdrawal is of another submission than the address names";
+            return Err(Problem::new(ProblemKind::Malformed, detail));
+        }
+        let status = |state| SubmissionStatus { submission: id, survey: survey.id(), state };
+        let erased = || erase::receipt(survey, id).map(|r| SubmissionState::Withdrawn { receipts: vec![r] });
+        if let Some(state) = erased() {
+            return Ok(status(state));
+        }
+        erase::check(survey, &wish).await.map_err(|e| e.problem())??;
+        survey.withdraw(wish)?;
+        let deadline = tokio::time::Instant::now() + patience;
+        while tokio::time::Instant::now() < deadline {
+            if let Some(state) = erased() {
+                return Ok(status(state));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let receipt = self.receipt(survey, id);
+        Ok(status(
+            receipt.map_or(SubmissionState::Pending, |r| SubmissionState::Accepted { receipts: vec![r] }),
+        ))
+    }
+
+    /// The listed statistics of a release point.
+    pub async fn statistics(&self, survey: SurveyId, point: u64) -> Result<SignedResult, Problem> {
+        let survey = self.survey(survey)?;
+        if let Some(answer) = survey.listed(point).await.map_err(|e| e.problem())? {
+            return Ok(answer);
+        }
+        let newest = survey.book().newest().map_or(0, |p| p.public.number);
+        if point == 0 || point > newest {
+            return Err(Problem::new(ProblemKind::NotFound, "the survey has no such release point"));
+        }
+        if point < newest {
+            let detail = "nothing was published at this release point: too few people had taken part, or a party failed";
+            return Err(Problem::new(ProblemKind::NotFound, detail));
+        }
+        query::judge(
+            survey,
+            &tercet_protocol::query_ticket::Question::listed(survey.descriptor().manifest()),
+        )?;
+        Err(Problem::new(ProblemKind::Busy, "the statistics of this release point are being computed")
+            .retry_after(2))
+    }
+
+    /// A release point now, although none is due: parties that run for development do this.
+    pub async fn release_now(self: &Arc<Self>, survey: SurveyId) -> Result<ReleaseNow, Problem> {
+        let survey = self.survey(survey)?.clone();
+        timetable::now(self, &survey).await
+    }
+
     /// How far a survey's log is.
     pub fn survey_status(&self, id: SurveyId) -> Option<PartySurveyStatus> {
         let survey = self.surveys.get(&id)?;
         let book = survey.book();
         let (height, head) = book.head();
-        let submissions = book.live();
+        // Not how many wait: that would tell when somebody came.
+        let least = survey.descriptor().manifest().survey.min_new.max(1);
+        let submissions = book.live() / least * least;
+        let release = book.newest().map_or(0, |p| p.public.number);
         Some(PartySurveyStatus {
             survey: id,
             height,
             head,
             submissions,
+            release,
             party: survey.me(),
             engine: survey.sandbox.digest(),
         })
@@ -273,19 +356,40 @@ impl Node {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a query, or says where it stands if it is known. Party 0 leads.
-    pub fn start_query(self: &Arc<Self>, id: QueryId, query: PartyQuery) -> Result<QueryStatus, Problem> {
-        let survey = self.survey(query.survey)?.clone();
+    /// Starts the query that a ticket admits, or says where it stands if it is known. Party 0 leads. What the rules refuse is
+    /// refused here, before any other party hears of it.
+    pub fn start_query(self: &Arc<Self>, id: QueryId, ticket: QueryTicket) -> Result<QueryStatus, Problem> {
+        let survey = self.survey(ticket.survey)?.clone();
         if survey.me() != 0 {
             return Err(Problem::new(
                 ProblemKind::Malformed,
                 "queries are led by the survey's party 0: send it there",
             ));
         }
+        ticket
+            .verify(&self.federation.coordinator.ticket_keys(), self.clock.now())
+            .map_err(|e| Problem::new(ProblemKind::TicketInvalid, e.to_string()))?;
+        if ticket.query() != id {
+            let detail = "the ticket is for another question than the address names";
+            return Err(Problem::new(ProblemKind::Malformed, detail));
+        }
+        if let Some(result) = survey.answered(&id) {
+            return Ok(QueryStatus { query: id, state: QueryState::Done { result } });
+        }
+        let newest = survey.book().newest().map_or(0, |p| p.public.number);
+        if newest > 0 && ticket.release != newest {
+            let detail = "the ticket is for another release point than the newest: ask for a new one";
+            return Err(Problem::new(ProblemKind::TicketInvalid, detail).rule("release"));
+        }
+        query::judge(&survey, &ticket.question).inspect_err(|problem| {
+            metrics::counter!(measures::REFUSALS).increment(1);
+            tracing::info!(survey = %survey.id(), kind = problem.kind, detail = problem.detail, "query refused");
+        })?;
         {
             let mut queries = self.queries();
-            if let Some(state) = queries.get(&id) {
-                return Ok(QueryStatus { query: id, state: state.borrow().clone() });
+            match queries.get(&id).map(|state| state.borrow().clone()) {
+                None | Some(QueryState::Refused { .. }) => {}
+                Some(state) => return Ok(QueryStatus { query: id, state }),
             }
             if queries.len() >= MAX_QUERIES {
                 // Results live at the coordinator; those finished here have been fetched or can be asked again.
@@ -298,7 +402,7 @@ impl Node {
         }
         let node = self.clone();
         tokio::spawn(async move {
-            let state = lead::query(&node, &survey, id, query).await;
+            let state = lead::query(&node, &survey, ticket).await;
             if let Some(running) = node.queries().get(&id) {
                 running.send_replace(state);
             }

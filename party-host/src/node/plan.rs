@@ -1,198 +1,289 @@
-//! What a query reveals: the sets of rows that its answer is over, and what must be opened about each.
+//! What a question may be answered with, and what must be opened for it. Everything here depends on the log and on public sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tercet_mpc::noise::Laplace;
-use tercet_mpc::order::OrderRequest;
-use tercet_mpc::statement::Lane;
-use tercet_mpc::{Condition, Output, Term};
+use tercet_mpc::Output;
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::filter::Filter;
-use tercet_protocol::statistic::{Measure, Statistic, Target, permitted, targets};
-use tercet_protocol::survey::{Guard, SurveyManifest};
+use tercet_protocol::query_ticket::Question;
+use tercet_protocol::statistic::{Measure, Scope, Statistic, Target, targets};
+use tercet_protocol::survey::{SecretPartition, SurveyManifest};
+use tercet_releases::ranks::Renewal;
+use tercet_releases::{Filter, UnitId};
 
-use super::book::Book;
+use super::anew::Whose;
+use super::book::{Book, Point};
 
-/// Most statistics in one query.
-const MAX_STATISTICS: usize = 64;
-
-/// A query that the survey permits.
-#[derive(Debug)]
-pub struct Plan {
-    /// The statistics, each once.
-    pub statistics: Vec<Statistic>,
-    /// First the rows that were asked for, then the groups.
-    pub sets: Vec<PlannedSet>,
-    /// What has to be decided before anything is opened.
-    pub guards: BTreeSet<Guard>,
-}
-
-/// Which groups of a category are released by themselves: those that are not in the pool.
+/// Whose units are added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Partition {
-    /// The category.
-    pub category: String,
-    /// The values whose groups are put together.
-    pub pool: BTreeSet<String>,
-    /// Whether anybody is in them.
-    pub anybody: bool,
+pub enum Units {
+    /// These.
+    Known(Vec<UnitId>),
+    /// Those of a partition, or of one of its groups.
+    Secret {
+        /// The partition's number.
+        partition: usize,
+        /// The group's number in it; none: all of them, and the rest.
+        block: Option<usize>,
+    },
 }
 
 /// One set of rows, and what is opened about it.
-#[derive(Debug)]
-pub struct PlannedSet {
-    /// Field and value of a group; none: all rows that were asked for.
-    pub group: Option<(String, String)>,
-    /// Which rows.
-    pub filter: Filter,
-    /// How many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// Whose units.
+    pub units: Units,
+    /// How many rows are in them.
     pub rows: u64,
-    /// Indices of the lanes whose sums are opened, in order.
-    pub lanes: Vec<usize>,
-    /// Of groups that are released together: the same lanes of the others, whose sums are added before they are opened.
-    pub also: Vec<Vec<usize>>,
-    /// The noise of those of them that have some.
-    pub noise: BTreeMap<Output, Laplace>,
-    /// For each column whose values must be sorted: its index, and what they are sorted for.
-    pub orders: Vec<(u8, Vec<Measure>)>,
+    /// The outputs whose sums are opened.
+    pub outputs: BTreeSet<Output>,
 }
 
-impl PlannedSet {
-    /// What is read off a column's sorted values, of which there are so many.
-    pub fn request(&self, manifest: &SurveyManifest, column: u8, values: u64) -> OrderRequest {
-        let scale = manifest.columns.get(usize::from(column)).map_or(0, |c| c.scale);
-        let mut request = OrderRequest::default();
-        let measures = self.orders.iter().filter(|(c, _)| *c == column).flat_map(|(_, measures)| measures);
-        measures.for_each(|m| request.merge(&m.order(values, scale)));
-        request
-    }
+/// A column to be put in order, of everybody or of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sorting {
+    /// Where the answer belongs.
+    pub scope: Scope,
+    /// Whose values.
+    pub whose: Whose,
+    /// What they are put in order for.
+    pub measures: Vec<Measure>,
 }
 
-/// Plans the asked statistics over the log as it is. Refuses what the survey does not permit.
-pub fn plan(
-    manifest: &SurveyManifest,
-    lanes: &[Lane],
+/// Something that is served as it was computed at an earlier release point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The statistic, with its group's value where it is grouped.
+    pub statistic: Statistic,
+    /// What it is of.
+    pub target: Target,
+    /// The group's value.
+    pub label: Option<String>,
+    /// The release point.
+    pub point: u64,
+}
+
+/// A permitted question about the newest release point.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The release point.
+    pub point: Point,
+    /// The statistics.
+    pub statistics: Vec<Statistic>,
+    /// Rows that the filter selects.
+    pub rows: u64,
+    /// Rows that it does not tell apart.
+    pub not_told_apart: u64,
+    /// By field, the rows that its groups do not tell apart.
+    pub ungrouped: BTreeMap<String, u64>,
+    /// What is opened.
+    pub sets: BTreeMap<Scope, Set>,
+    /// What is put in order.
+    pub sortings: Vec<Sorting>,
+    /// What is served as computed before.
+    pub earlier: Vec<Earlier>,
+}
+
+fn not_permitted(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemKind::StatisticNotPermitted, detail)
+}
+
+/// The partition whose units a statistic's sums are over: that of its columns, or the category's that it is grouped by. A
+/// statistic without sums of a column in which every row has a value is over rows that are known.
+pub fn partition_of(
     book: &Book,
-    names: &[String],
-    filter: &Filter,
-) -> Result<Plan, Problem> {
-    if names.is_empty() || names.len() > MAX_STATISTICS {
-        return Err(Problem::new(ProblemKind::Malformed, "ask for 1 to 64 statistics"));
-    }
-    filter.check(manifest).map_err(|problem| Problem::new(ProblemKind::Malformed, problem))?;
-    let mut statistics: Vec<Statistic> = Vec::new();
-    for name in names {
-        let Some(statistic) = permitted(manifest, name) else {
-            let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-            let detail = format!("\"{shown}\" is not among the survey's statistics");
-            return Err(Problem::new(ProblemKind::StatisticNotPermitted, detail));
-        };
-        if !statistics.contains(&statistic) {
-            statistics.push(statistic);
-        }
-    }
-    let guards: BTreeSet<Guard> = statistics.iter().flat_map(|s| manifest.guards_of(s)).collect();
-    if !guards.is_empty() && !filter.is_empty() {
-        return Err(Problem::new(
-            ProblemKind::StatisticNotPermitted,
-            "who has a value, or which one of a category, is known to nobody, so no difference to a filter's rows can be ruled \
-             out: ask without a filter, or about other columns",
-        ));
-    }
-    let fields: BTreeSet<&String> = statistics.iter().filter_map(|s| s.group.as_ref()).collect();
-    let mut sets = vec![(None, filter.clone())];
-    // Groups of a category come when they are known to be large enough.
-    for field in fields.into_iter().filter(|f| manifest.field(f).is_some()) {
-        let groups = book.groups(manifest, filter, field);
-        sets.extend(groups.into_iter().map(|g| (Some((field.clone(), g.label)), g.filter)));
-    }
-    let sets = sets.into_iter().map(|(group, filter)| {
-        let rows = book.selected_rows(&book.selector(manifest, &filter));
-        let field = group.as_ref().map(|(field, _)| field);
-        let asked = || statistics.iter().filter(|s| s.group.as_ref() == field);
-        let (lanes, orders) = needs(manifest, lanes, asked(), rows);
-        let noise = manifest.noise_of(asked());
-        PlannedSet { group, filter, rows, lanes, also: Vec::new(), noise, orders }
-    });
-    let sets = sets.collect();
-    Ok(Plan { statistics, sets, guards })
-}
-
-impl Plan {
-    /// Adds the groups of a category: those that stand alone, in the survey's order, then all others together.
-    pub fn divide(&mut self, manifest: &SurveyManifest, lanes: &[Lane], partition: &Partition) {
-        let Partition { category, pool, anybody } = partition;
-        let asked = self.statistics.iter().filter(|s| s.group.as_ref() == Some(category));
-        let asked = asked.flat_map(|s| {
-            let of = targets(manifest, s.family(), &s.columns).into_iter();
-            of.flat_map(|t| s.family().outputs(t, &manifest.optional())).collect::<Vec<_>>()
-        });
-        let terms: BTreeSet<Term> = asked.map(Output::term).collect();
-        let by_category = self.statistics.iter().any(|s| s.group.as_ref() == Some(category));
-        let Some((index, section)) = manifest.category(category).filter(|_| by_category) else { return };
-        // In the order of the terms, whatever the value.
-        let of = |value: u8, counted: bool| -> Vec<usize> {
-            let wanted = |l: &Lane| {
-                let term = l.output.term();
-                let here = l.output.condition() == Some(Condition::Is(index, value));
-                here && (terms.contains(&term) || counted && term == Term::One)
-            };
-            lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect()
-        };
-        let set = |label: &str, lanes, also| PlannedSet {
-            group: Some((category.clone(), label.to_owned())),
-            filter: Filter::default(),
-            rows: 0,
-            lanes,
-            also,
-            noise: BTreeMap::new(),
-            orders: Vec::new(),
-        };
-        // At most 16 values.
-        let values: Vec<(u8, &String)> = (0..).zip(&section.values).collect();
-        let (together, alone): (Vec<_>, Vec<_>) = values.into_iter().partition(|(_, v)| pool.contains(*v));
-        self.sets.extend(alone.into_iter().map(|(k, value)| set(value, of(k, true), Vec::new())));
-        let mut together = together.into_iter().map(|(k, _)| of(k, false));
-        if let Some(first) = together.next().filter(|_| *anybody) {
-            self.sets.push(set("", first, together.collect()));
-        }
-    }
-
-    /// What the noise of all this costs, in billionths of epsilon. Groups of one field have no row in common, so all
-    /// of them together cost what one does.
-    pub fn epsilon(&self) -> u64 {
-        let mut fields: BTreeMap<Option<&str>, u64> = BTreeMap::new();
-        for set in &self.sets {
-            let field = set.group.as_ref().map(|(field, _)| field.as_str());
-            let cost: u64 = set.noise.values().map(|n| n.epsilon().billionths()).sum();
-            fields.entry(field).and_modify(|most| *most = cost.max(*most)).or_insert(cost);
-        }
-        fields.values().sum()
-    }
-}
-
-/// What these statistics need opened about `rows` rows.
-fn needs<'a>(
     manifest: &SurveyManifest,
-    lanes: &[Lane],
-    statistics: impl Iterator<Item = &'a Statistic>,
-    rows: u64,
-) -> (Vec<usize>, Vec<(u8, Vec<Measure>)>) {
-    let mut outputs: BTreeSet<Output> = BTreeSet::new();
-    let mut orders: BTreeMap<u8, Vec<Measure>> = BTreeMap::new();
-    let optional = manifest.optional();
-    for statistic in statistics {
+    statistic: &Statistic,
+    target: Target,
+) -> Option<usize> {
+    let columns = match target {
+        Target::Rows => vec![],
+        Target::One(c) => vec![c],
+        Target::Two(a, b) => vec![a, b],
+    };
+    let family = statistic.family();
+    if family.is_order() && family.outputs(target, &manifest.optional()).is_empty() {
+        return None;
+    }
+    let category = statistic.group.as_ref().filter(|g| manifest.category(g).is_some());
+    let of_columns = |p: &SecretPartition| columns.iter().any(|c| p.columns.contains(c));
+    let fits = |p: &SecretPartition| match category {
+        Some(category) if columns.is_empty() => p.category.as_ref() == Some(category) && p.counts_rows,
+        Some(category) => p.category.as_ref() == Some(category) && of_columns(p),
+        None => of_columns(p),
+    };
+    book.groups().partitions().iter().position(fits)
+}
+
+/// Plans a question. Refuses what the rules do not allow; everything that is refused is refused here.
+pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Result<Plan, Problem> {
+    question.check(manifest).map_err(|e| not_permitted(e.to_string()))?;
+    let listed = *question == Question::listed(manifest);
+    let statistics: Vec<Statistic> =
+        question.statistics.iter().filter_map(|name| name.parse().ok()).collect();
+    let Some(point) = book.newest().copied() else {
+        let detail = "nothing has been released yet: wait for the survey's first release point";
+        return Err(Problem::new(ProblemKind::NothingReleased, detail));
+    };
+    let mut filter = Filter::everybody();
+    for (name, values) in &question.filter.0 {
+        let field = manifest.field(name).ok_or_else(|| not_permitted("the survey has no such field"))?;
+        filter = filter.with(field, values.iter().cloned());
+    }
+    let least = manifest.survey.smallest_set();
+    let selection = book.ledger().select(&filter);
+    if !selection.reaches(least) {
+        let detail = format!("fewer than {least} rows are in the groups that this filter selects");
+        return Err(Problem::new(ProblemKind::CohortTooSmall, detail));
+    }
+    let not_told_apart = selection.not_told_apart.values().copied().max().unwrap_or_default();
+    let mut planner = Planner {
+        book,
+        manifest,
+        filter,
+        listed,
+        plan: Plan {
+            point,
+            statistics: Vec::new(),
+            rows: selection.rows,
+            not_told_apart,
+            ungrouped: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            sortings: Vec::new(),
+            earlier: Vec::new(),
+        },
+        least,
+        everybody: selection.units,
+        unavailable: 0,
+    };
+    for statistic in &statistics {
         for target in targets(manifest, statistic.family(), &statistic.columns) {
-            outputs.extend(statistic.family().outputs(target, &optional));
-            if let Target::One(c) = target
-                && statistic.family().is_order()
-                && rows > 0
-            {
-                orders.entry(c).or_default().push(statistic.measure.clone());
+            planner.add(statistic, target)?;
+        }
+    }
+    let Planner { mut plan, unavailable, .. } = planner;
+    let asked: usize = statistics.iter().map(|s| targets(manifest, s.family(), &s.columns).len()).sum();
+    if asked == unavailable && !listed {
+        let detail = "too few rows are counted for this: wait until more people have taken part";
+        return Err(Problem::new(ProblemKind::CohortTooSmall, detail));
+    }
+    plan.statistics = statistics;
+    Ok(plan)
+}
+
+struct Planner<'a> {
+    book: &'a Book,
+    manifest: &'a SurveyManifest,
+    filter: Filter,
+    listed: bool,
+    plan: Plan,
+    least: u64,
+    /// The units that the filter selects.
+    everybody: Vec<UnitId>,
+    /// Statistics without a value.
+    unavailable: usize,
+}
+
+impl Planner<'_> {
+    fn add(&mut self, statistic: &Statistic, target: Target) -> Result<(), Problem> {
+        let family = statistic.family();
+        let partition = partition_of(self.book, self.manifest, statistic, target);
+        if !self.filter.is_everybody() {
+            if partition.is_some() {
+                return Err(not_permitted(
+                    "who has a value, or which one of a category, is known to nobody: ask without a filter, or about other columns",
+                ));
+            }
+            if family.is_order() {
+                return Err(not_permitted(
+                    "statistics of values in order (median, quantiles, gini, ..) are of everybody: ask without a filter",
+                ));
+            }
+        }
+        let outputs = family.outputs(target, &self.manifest.optional());
+        let scopes = self.scopes(statistic, partition);
+        if scopes.is_empty() {
+            self.unavailable += 1;
+        }
+        for (scope, units, rows) in scopes {
+            if family.is_order() {
+                self.order(statistic, target, &scope);
+            }
+            let set = Set { units, rows, outputs: BTreeSet::new() };
+            self.plan.sets.entry(scope).or_insert(set).outputs.extend(outputs.iter().copied());
+        }
+        Ok(())
+    }
+
+    /// The sets of rows that a statistic is of, as far as they are large enough to be shown.
+    fn scopes(&mut self, statistic: &Statistic, partition: Option<usize>) -> Vec<(Scope, Units, u64)> {
+        let groups = self.book.groups();
+        match (&statistic.group, partition) {
+            (None, None) => {
+                let scope = Scope::default();
+                vec![(scope, Units::Known(self.everybody.clone()), self.plan.rows)]
+            }
+            (None, Some(p)) => {
+                let rows = groups.rows(p, None);
+                let scope = Scope { group: None, partition };
+                let shown = rows >= self.least;
+                shown
+                    .then_some((scope, Units::Secret { partition: p, block: None }, rows))
+                    .into_iter()
+                    .collect()
+            }
+            (Some(category), Some(p)) => {
+                let Some(of) = groups.partitions().get(p) else { return Vec::new() };
+                let labels = of.blocks.iter().map(|b| b.label.clone()).enumerate();
+                let group = |(block, label)| {
+                    let rows = groups.rows(p, Some(block));
+                    let scope = Scope { group: Some((category.clone(), label)), partition };
+                    (rows >= self.least).then_some((
+                        scope,
+                        Units::Secret { partition: p, block: Some(block) },
+                        rows,
+                    ))
+                };
+                labels.filter_map(group).collect()
+            }
+            (Some(field), None) => {
+                let Some(index) = self.manifest.field(field) else { return Vec::new() };
+                let found = self.book.ledger().groups(&self.filter, index, self.least);
+                self.plan.ungrouped.insert(field.clone(), found.not_told_apart);
+                let scope = |value| Scope { group: Some((field.clone(), value)), partition: None };
+                let groups = found.groups.into_iter();
+                groups.map(|(value, of)| (scope(value), Units::Known(of.units), of.rows)).collect()
             }
         }
     }
-    let wanted = |l: &Lane| outputs.contains(&l.output);
-    let lanes = lanes.iter().enumerate().filter(|(_, l)| wanted(l)).map(|(i, _)| i).collect();
-    (lanes, orders.into_iter().collect())
+
+    /// What is done about an order statistic: its column is put in order now, or it is served as computed before.
+    fn order(&mut self, statistic: &Statistic, target: Target, scope: &Scope) {
+        let Target::One(column) = target else { return };
+        let group = scope.group.as_ref();
+        let value = group.and_then(|(field, value)| Some((self.manifest.field(field)?, value.clone())));
+        let whose = Whose { column, group: value };
+        let newest = self.plan.point.public.number;
+        let point = match self.book.orders().decided(&whose) {
+            Renewal::TooFew => {
+                self.unavailable += usize::from(group.is_none());
+                return;
+            }
+            Renewal::Serve(point) => u64::from(point),
+            Renewal::Anew if self.listed && !self.book.erased_since() => {
+                let measure = statistic.measure.clone();
+                let known = self.plan.sortings.iter_mut().find(|s| s.scope == *scope && s.whose == whose);
+                match known {
+                    Some(sorting) => sorting.measures.push(measure),
+                    None => {
+                        let measures = vec![measure];
+                        self.plan.sortings.push(Sorting { scope: scope.clone(), whose, measures });
+                    }
+                }
+                return;
+            }
+            Renewal::Anew => newest,
+        };
+        let label = group.map(|(_, value)| value.clone());
+        self.plan.earlier.push(Earlier { statistic: statistic.clone(), target, label, point });
+    }
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{Nullifier, SubmissionId};
+use tercet_protocol::ids::{Commitment, Nullifier, PublicKey, SubmissionId};
+use tercet_protocol::log::Accepted;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -24,6 +25,10 @@ pub struct Upload {
     pub nullifier: Nullifier,
     /// Values of the survey's revealed fields.
     pub fields: Vec<String>,
+    /// Commitments to the row's three shares.
+    pub rows: [Commitment; 3],
+    /// The key that a withdrawal is signed with.
+    pub withdrawal_key: PublicKey,
     /// The statement, encoded.
     pub statement: Vec<u8>,
     /// What the proof is bound to.
@@ -34,6 +39,21 @@ pub struct Upload {
     pub private: Zeroizing<Vec<u8>>,
     /// Unix seconds at which the ticket runs out.
     pub expires: u64,
+}
+
+impl Upload {
+    /// What stands in the log if it is accepted and replaces nothing.
+    pub fn candidate(&self) -> Accepted {
+        let Self { id, nullifier, fields, rows, withdrawal_key, .. } = self;
+        Accepted {
+            submission: *id,
+            nullifier: *nullifier,
+            replaces: None,
+            fields: fields.clone(),
+            rows: *rows,
+            withdrawal_key: *withdrawal_key,
+        }
+    }
 }
 
 impl std::fmt::Debug for Upload {
@@ -154,6 +174,14 @@ impl Pool {
         }
     }
 
+    /// Waits until no upload waits, at most `patience`.
+    pub async fn until_none(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while self.len() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until all of `ids` are there, at most `patience`.
     pub async fn until_all(&self, ids: &[SubmissionId], patience: Duration) {
         let deadline = Instant::now() + patience;
@@ -207,6 +235,8 @@ mod tests {
             id: SubmissionId([n; 32]),
             nullifier: Nullifier([n; 32]),
             fields: Vec::new(),
+            rows: [Commitment([0; 32]); 3],
+            withdrawal_key: PublicKey([0; 32]),
             statement: Vec::new(),
             context: [0; 32],
             share_hashes: Vec::new(),

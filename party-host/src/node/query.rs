@@ -1,110 +1,96 @@
-//! A query: each party's rules, the opening, the signed result.
+//! The answer to a question at a release point: sums of unit sums, opened together, and the listed columns in order.
+//!
+//! The answer is a function of the log and of the stored shares: the same question at the same release point has the same
+//! answer, whoever asks and whatever was asked before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
-use tercet_mpc::noise::Laplace;
+use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
-use tercet_mpc::{Condition, Output, RingShare, Term};
-use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::filter::Filter;
+use tercet_mpc::{Output, RingShare};
+use tercet_protocol::api::Problem;
 use tercet_protocol::ids::Signature;
-use tercet_protocol::result::{ReleasedStatistics, SignedResult};
-use tercet_protocol::statistic::{Opened, OpenedGroup, Statistic, release as evaluate};
+use tercet_protocol::query_ticket::Question;
+use tercet_protocol::result::{ReleasedStatistics, SignedResult, StatisticValue};
+use tercet_protocol::statistic::{Opened, Ordered, Scope, Statistic, Target, release};
 use tercet_protocol::survey::SurveyManifest;
+use tercet_releases::UnitId;
 
-use super::book::{Book, Selector};
-use super::hidden;
-use super::order::{self, Bound, Drawn};
-use super::plan::{Plan, PlannedSet, plan};
-use super::session::{EngineWire, Established, Job, SessionError, Step, Wire};
+use super::anew;
+use super::book::Book;
+use super::engine::Engine;
+use super::plan::{Plan, Set, Sorting, Units, partition_of, plan};
+use super::secret::Groups;
+use super::session::{Established, SessionError, Step, Wire};
+use super::stored::Stored;
 use super::survey::SurveyNode;
 use crate::measures;
-use crate::sandbox::Session;
-use crate::store::{LANE_BYTES, Segment};
+use crate::store::LANE_BYTES;
 
-/// Difference of clocks that a party puts up with when the leader dates a release, in seconds.
-const CLOCK_SKEW: u64 = 300;
+/// Whether the rules allow a question now; the problem says why not.
+pub fn judge(survey: &SurveyNode, question: &Question) -> Result<Plan, Problem> {
+    plan(&survey.book(), survey.descriptor().manifest(), question)
+}
 
-/// Runs an agreed query session. The inner error is a refusal by the rules, which all parties know of. The caller
-/// holds the survey's session lock.
+/// Runs an agreed session about the newest release point. The caller holds the survey's session lock.
 pub async fn run(
     survey: &SurveyNode,
     session: Established,
-    job: &Job,
-    now: u64,
-) -> Result<Result<SignedResult, Problem>, SessionError> {
-    let Job::Query { query, statistics, filter, released_at } = job else {
-        return Err(SessionError::Internal("a query session with another job".into()));
-    };
-    let Established { id, nonces, mut wire } = session;
+    question: &Question,
+    point: u64,
+) -> Result<SignedResult, SessionError> {
     let manifest = survey.descriptor().manifest();
-    let decided = if released_at.abs_diff(now) > CLOCK_SKEW {
-        Err(Problem::new(ProblemKind::Aborted, "the parties' clocks differ by more than five minutes"))
-    } else {
+    let refused = |what: String| SessionError::Disagreement { party: 0, what };
+    let plan = judge(survey, question)
+        .map_err(|p| refused(format!("asks what this party's rules refuse: {}", p.detail)))?;
+    if plan.point.public.number != point {
+        return Err(refused("asks about another release point than the newest".into()));
+    }
+    let mut engine = Engine::new(survey, session);
+    let mut opened = open(survey, &mut engine, &plan).await?;
+    for sorting in &plan.sortings {
+        let ordered = sort(survey, &mut engine, sorting).await?;
+        if let Some(of) = opened.get_mut(&sorting.scope) {
+            of.orders.extend(ordered);
+        }
+    }
+    let before = earlier(survey, engine.wire()?, &plan).await?;
+    let mut statistics = {
         let book = survey.book();
-        plan(manifest, survey.lanes(), &book, statistics, filter).and_then(|plan| {
-            let names = plan.statistics.iter().map(Statistic::to_string).collect();
-            let sets = plan.sets.iter().map(|s| s.filter.clone()).collect();
-            let release = book.may_release(manifest, filter, names, plan.epsilon(), sets)?;
-            Ok((plan, release))
-        })
+        let partition = |s: &Statistic, t: Target| partition_of(&book, manifest, s, t);
+        release(manifest, &plan.statistics, &partition, &opened)
     };
-    let verdict = decided.as_ref().err().cloned().map(|p| p.party(survey.me()));
-    let frame = serde_json::to_vec(&verdict).map_err(|e| SessionError::Internal(e.to_string()))?;
-    let mut refusals = vec![verdict];
-    for (party, frame) in wire.exchange(Step::Decision, frame).await? {
-        let theirs: Option<Problem> = serde_json::from_slice(&frame).map_err(|_| {
-            SessionError::Disagreement { party, what: "sent a decision that cannot be read".into() }
-        })?;
-        refusals.push(theirs.map(|p| p.party(party)));
+    serve(&mut statistics, manifest, &plan, &before);
+    for value in &mut statistics {
+        let field = value.statistic.parse::<Statistic>().ok().and_then(|s| s.group);
+        value.not_told_apart = field.and_then(|f| plan.ungrouped.get(&f).copied()).filter(|rows| *rows > 0);
     }
-    let (mut plan, release) = match decided {
-        Ok(ok) => ok,
-        Err(own) => {
-            audit(survey, statistics, filter, &own).await;
-            return Ok(Err(own.party(survey.me())));
-        }
-    };
-    if let Some(refusal) = refusals.into_iter().flatten().next() {
-        audit(survey, statistics, filter, &refusal).await;
-        return Ok(Err(refusal));
-    }
-
-    // Counted before anything is opened: from here on a peer may learn the result even if this party stops.
-    survey.record(release.clone()).await?;
-    let segments = segments(survey, &plan).await?;
-    let bound = Bound { id, nonces };
-    let mut drawn = Drawn::default();
-    let (passed, wire) = hidden::pass(survey, &bound, wire, &mut drawn, &plan, &segments, &release).await?;
-    match passed {
-        Ok(partition) => {
-            partition.iter().for_each(|p| plan.divide(manifest, survey.lanes(), p));
-        }
-        Err(refusal) => {
-            audit(survey, statistics, filter, &refusal).await;
-            return Ok(Err(refusal));
-        }
-    }
-    let (sums, wire) = open(survey, &bound, wire, &mut drawn, &plan, &segments).await?;
-    let mut sets = opened(survey, &plan, sums);
-    let (orders, mut wire) = order::read(survey, &bound, wire, &mut drawn, &plan, &sets, &segments).await?;
-    sets.iter_mut().zip(orders).for_each(|(set, orders)| set.orders = orders);
-    let (height, head) = survey.book().head();
-    let (whole, groups) = grouped(&plan, sets);
-    let submissions = whole.submissions;
-    let statistics = evaluate(manifest, &plan.statistics, &whole, &groups);
+    let head = survey.book().hash_at(plan.point.height);
     let result = ReleasedStatistics {
         survey: survey.id(),
-        query: *query,
-        height,
-        head,
-        filter: filter.clone(),
-        submissions,
-        released_at: *released_at,
+        query: question.id(survey.id(), point),
+        release: plan.point.public,
+        height: plan.point.height,
+        head: head.ok_or_else(|| SessionError::Internal("a release point above the log".into()))?,
+        filter: question.filter.clone(),
+        submissions: plan.rows,
+        not_told_apart: Some(plan.not_told_apart).filter(|rows| *rows > 0),
         statistics,
     };
+    let signed = sign(survey, engine.wire()?, result).await?;
+    survey.keep(question, &signed).await?;
+    tracing::info!(query = %signed.result.query, point, submissions = plan.rows, "released");
+    metrics::counter!(measures::RELEASES).increment(1);
+    Ok(signed)
+}
+
+async fn sign(
+    survey: &SurveyNode,
+    wire: &mut Wire,
+    result: ReleasedStatistics,
+) -> Result<SignedResult, SessionError> {
     let own = result.sign(survey.identity());
     let mut signatures = [own; 3];
     let message = result.message();
@@ -121,217 +107,278 @@ pub async fn run(
             }
         }
     }
-    tracing::info!(query = %query, height, submissions, "released");
-    metrics::counter!(measures::RELEASES).increment(1);
-    Ok(Ok(SignedResult { result, signatures }))
+    Ok(SignedResult { result, signatures })
 }
 
-/// Leaves a refusal in the operator's audit log. The caller holds the session lock, so numbers do not collide.
-async fn audit(survey: &SurveyNode, statistics: &[String], filter: &Filter, refusal: &Problem) {
-    metrics::counter!(measures::REFUSALS).increment(1);
-    tracing::warn!(survey = %survey.id(), ?statistics, %filter, kind = refusal.kind, detail = refusal.detail, "release refused");
-    let line = serde_json::json!({
-        "event": "release-refused", "statistics": statistics, "where": filter, "problem": refusal
-    });
-    let written = async {
-        let n = survey.store.next_audit(survey.id()).await?;
-        survey.store.append_audit(survey.id(), n, line.to_string().as_bytes()).await
-    };
-    // A refusal stands whether or not it could be written down; the log line above says it too.
-    if let Err(e) = written.await {
-        tracing::error!(error = %e, "the audit line could not be stored");
-    }
-}
-
-/// The rows of every height, unless the plan opens nothing.
-async fn segments(survey: &SurveyNode, plan: &Plan) -> Result<Vec<(u64, Arc<Segment>)>, SessionError> {
-    if plan.guards.is_empty() && plan.sets.iter().all(|s| s.lanes.is_empty() && s.orders.is_empty()) {
-        return Ok(Vec::new());
-    }
-    let wanted: Vec<_> = {
-        let book = survey.book();
-        (1..=book.head().0).filter_map(|h| Some((h, book.hash_at(h)?))).collect()
-    };
-    let segments: Vec<_> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
-    match segments.iter().find(|(_, s)| s.lanes() as usize != survey.lanes().len()) {
-        None => Ok(segments),
-        Some((height, _)) => {
-            Err(SessionError::Internal(format!("the segment at height {height} has another number of lanes")))
-        }
-    }
-}
-
-/// Opens the sums of every set's lanes, set by set, with the noise that the plan has for them.
+/// Opens the sums of all sets at once.
 async fn open(
     survey: &SurveyNode,
-    bound: &Bound,
-    mut wire: Wire,
-    drawn: &mut Drawn,
+    engine: &mut Engine<'_>,
     plan: &Plan,
-    segments: &[(u64, Arc<Segment>)],
-) -> Result<(Vec<u128>, Wire), SessionError> {
-    let lanes = plan.sets.iter().map(|s| s.lanes.len()).sum::<usize>();
-    if lanes == 0 {
-        return Ok((Vec::new(), wire));
+) -> Result<BTreeMap<Scope, Opened>, SessionError> {
+    if plan.sets.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let sets = Selected::all(&survey.book(), survey.descriptor().manifest(), plan);
-    let rows: Vec<_> = segments
-        .iter()
-        .map(|(_, segment)| match &sets[..] {
-            [only] if only.also.is_empty() => project(&survey.book(), segment, only),
-            sets => combine(&survey.book(), segment, sets),
-        })
-        .collect();
-    let session = Session { party: survey.me(), id: bound.id.to_vec() };
-    let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
-    let sandbox = survey.sandbox.clone();
-    let noise: Vec<Option<Laplace>> = plan
-        .sets
-        .iter()
-        .flat_map(|set| set.lanes.iter().map(|l| set.noise.get(&survey.lanes().get(*l)?.output).copied()))
-        .collect();
-    let drawing = match noise.iter().any(Option::is_some) {
-        true => Some(drawn.prepare(survey, bound, &mut wire).await?),
-        false => None,
-    };
-    let io = EngineWire::new(wire);
-    let engine_io = io.clone();
-    let opening = move || match drawing {
-        Some((context, secrets)) => {
-            sandbox.open_noised_sums(&session, &context, secrets, lanes, &rows, &noise, engine_io)
-        }
-        None => sandbox.open_sums(&session, lanes, &rows, engine_io),
-    };
-    let sums = tokio::task::spawn_blocking(opening)
-        .await
-        .map_err(|e| SessionError::Internal(format!("the engine's thread ended: {e}")))??;
-    let wire = io.into_wire().ok_or_else(|| SessionError::Internal("the engine kept its channels".into()))?;
-    Ok((sums, wire))
-}
-
-/// Some rows and lanes.
-pub(super) struct Selected<'p> {
-    pub selector: Selector,
-    pub lanes: &'p [usize],
-    /// Further lanes that are added to these, each to the one in its place.
-    pub also: &'p [Vec<usize>],
-}
-
-impl<'p> Selected<'p> {
-    fn all(book: &Book, manifest: &SurveyManifest, plan: &'p Plan) -> Vec<Self> {
-        let sums = plan.sets.iter().filter(|s| !s.lanes.is_empty());
-        let selected = |s: &'p PlannedSet| Self {
-            selector: book.selector(manifest, &s.filter),
-            lanes: &s.lanes,
-            also: &s.also,
+    let manifest = survey.descriptor().manifest();
+    let noise = manifest.noise_of(&manifest.statistics());
+    let missing =
+        || SessionError::Internal("a statistic needs a sum that is not proven or not stored".into());
+    let mut shares: Vec<RingShare> = Vec::new();
+    let mut prepared: Vec<(Scope, Opened)> = Vec::new();
+    let mut stored = Stored::read(survey).await?;
+    for (scope, set) in &plan.sets {
+        let (lanes, own) = sum(survey, &mut stored, set).ok_or_else(missing)?;
+        shares.extend(own);
+        // Noise may take a sum of squares below zero.
+        let signed = |lane: Lane| Lane { signed: lane.signed || noise.contains_key(&lane.output), ..lane };
+        let units = match &set.units {
+            Units::Known(units) => units.len() as u64,
+            Units::Secret { .. } => 0,
         };
-        sums.map(selected).collect()
+        let opened = Opened {
+            submissions: set.rows,
+            units,
+            lanes: lanes.into_iter().map(signed).collect(),
+            noise: noise.clone(),
+            ..Opened::default()
+        };
+        prepared.push((scope.clone(), opened));
     }
+    let mut sums = engine.open(&shares).await?.into_iter();
+    for (_, opened) in &mut prepared {
+        opened.sums = sums.by_ref().take(opened.lanes.len()).collect();
+    }
+    Ok(prepared.into_iter().collect())
 }
 
-/// A lane of a row, which has all lanes.
-fn lane(row: &[u8], lane: usize) -> &[u8; LANE_BYTES] {
-    &row.as_chunks().0[lane]
-}
-
-/// The planned lanes of the rows that count.
-pub(super) fn project(book: &Book, segment: &Segment, set: &Selected<'_>) -> Vec<u8> {
-    let all = book.all_count(&set.selector);
-    if all && set.lanes.len() == segment.lanes() as usize {
-        return segment.shares().to_vec();
-    }
-    let mut out = Vec::with_capacity(segment.submissions().len() * set.lanes.len() * LANE_BYTES);
-    for (i, id) in segment.submissions().iter().enumerate() {
-        if let Some(row) = segment.row(i).filter(|_| all || book.counts(&set.selector, id)) {
-            set.lanes.iter().for_each(|l| out.extend_from_slice(lane(row, *l)));
+/// The lanes of a set's outputs, and this party's shares of their sums.
+fn sum(survey: &SurveyNode, stored: &mut Stored<'_>, set: &Set) -> Option<(Vec<Lane>, Vec<RingShare>)> {
+    let book = survey.book();
+    let (mut lanes, mut shares) = (Vec::new(), Vec::new());
+    match &set.units {
+        Units::Known(units) => {
+            for (i, lane) in
+                survey.lanes().iter().enumerate().filter(|(_, l)| set.outputs.contains(&l.output))
+            {
+                let mut sum = RingShare::default();
+                for unit in units {
+                    sum = sum + stored.unit(book.ledger(), *unit, i)?;
+                }
+                lanes.push(*lane);
+                shares.push(sum);
+            }
         }
-    }
-    out
-}
-
-/// One row of all sets' lanes side by side: this segment's sums. Adding shares needs no peer, and rows of all sets
-/// would be as many times larger as there are sets.
-fn combine(book: &Book, segment: &Segment, sets: &[Selected<'_>]) -> Vec<u8> {
-    let mut sums = vec![RingShare::default(); sets.iter().map(|s| s.lanes.len()).sum()];
-    for (i, id) in segment.submissions().iter().enumerate() {
-        let Some(row) = segment.row(i) else { continue };
-        let mut rest = &mut sums[..];
-        for set in sets {
-            let (own, others) = rest.split_at_mut(set.lanes.len());
-            if book.counts(&set.selector, id) {
-                for lanes in std::iter::once(set.lanes).chain(set.also.iter().map(Vec::as_slice)) {
-                    own.iter_mut()
-                        .zip(lanes)
-                        .for_each(|(sum, l)| *sum = *sum + RingShare::from_lane(lane(row, *l)));
+        Units::Secret { partition, block } => {
+            let of = book.groups().partitions().get(*partition)?;
+            let units: Vec<_> = book
+                .groups()
+                .units()
+                .iter()
+                .filter(|u| u.partition == *partition && (block.is_none() || u.block == *block))
+                .collect();
+            for output in &set.outputs {
+                for part in parts(survey.lanes(), *output) {
+                    let linear = |block: usize| stored.lanes_of(&of.within(block, *output)?, part.part);
+                    let of_blocks: Vec<_> = (0..of.blocks.len()).map(linear).collect();
+                    let negative = of_blocks.iter().flatten().flatten().any(|(_, times)| *times < 0);
+                    let mut sum = RingShare::default();
+                    for unit in &units {
+                        let of = |block: usize| of_blocks.get(block)?.clone();
+                        sum = sum + Groups::sum(&unit.ranges, of, |point, lane| stored.total(point, lane))?;
+                    }
+                    lanes.push(Lane { output: *output, signed: part.signed || negative, ..part });
+                    shares.push(sum);
                 }
             }
-            rest = others;
         }
     }
-    sums.iter().flat_map(|s| s.to_lane()).collect()
+    Some((lanes, shares))
 }
 
-/// The opened sums of each set.
-fn opened(survey: &SurveyNode, plan: &Plan, sums: Vec<u128>) -> Vec<Opened> {
-    let mut sums = sums.into_iter();
-    let opened = |set: &PlannedSet| {
-        // Noise may take a sum of squares below zero.
-        let signed =
-            |lane: Lane| Lane { signed: lane.signed || set.noise.contains_key(&lane.output), ..lane };
-        // In a category's group the condition is known to hold.
-        let shown = |lane: Lane| match lane.output {
-            Output::Given(term, Condition::Is(..)) => {
-                Lane { output: Output::always(term).unwrap_or(lane.output), ..lane }
-            }
-            _ => lane,
-        };
-        Opened {
-            submissions: set.rows,
-            lanes: set
-                .lanes
-                .iter()
-                .filter_map(|i| survey.lanes().get(*i).copied())
-                .map(signed)
-                .map(shown)
-                .collect(),
-            sums: sums.by_ref().take(set.lanes.len()).collect(),
-            orders: Vec::new(),
-            noise: set.noise.clone(),
-        }
+/// The lanes that an output has, or would have.
+fn parts(lanes: &[Lane], output: Output) -> Vec<Lane> {
+    let own: Vec<Lane> = lanes.iter().filter(|l| l.output == output).copied().collect();
+    if !own.is_empty() {
+        return own;
+    }
+    // A term is divided as it is under a condition.
+    let like = |l: &&Lane| matches!(l.output, Output::Given(term, _) if term == output.term());
+    let first = lanes.iter().find(like).map(|l| l.output);
+    lanes.iter().filter(|l| Some(l.output) == first).copied().collect()
+}
+
+/// Puts a column of everybody, or of one group, in order and reads off what is listed.
+async fn sort(
+    survey: &SurveyNode,
+    engine: &mut Engine<'_>,
+    sorting: &Sorting,
+) -> Result<Option<Ordered>, SessionError> {
+    let manifest = survey.descriptor().manifest();
+    let column = sorting.whose.column;
+    let internal = |what: &str| SessionError::Internal(what.to_owned());
+    let section = manifest
+        .columns
+        .get(usize::from(column))
+        .ok_or_else(|| internal("a plan with a column that the survey has not"))?;
+    let lane = |output: Output| {
+        let found = survey.lanes().iter().position(|l| l.output == output);
+        found.ok_or_else(|| internal("a column without a lane for its values"))
     };
-    let mut sets: Vec<Opened> = plan.sets.iter().map(opened).collect();
-    count_groups(survey.descriptor().manifest(), plan, &mut sets);
-    sets
-}
-
-/// The sizes of a category's groups: opened, and of all others together what is left of everybody.
-fn count_groups(manifest: &SurveyManifest, plan: &Plan, sets: &mut [Opened]) {
-    let mut rest = sets.first().map_or(0, |whole| whole.submissions);
-    for (set, opened) in plan.sets.iter().zip(sets) {
-        let Some((category, label)) = &set.group else { continue };
-        if manifest.category(category).is_none() {
-            continue;
-        }
-        let one = |l: &Lane| l.output.term() == Term::One;
-        let size = opened.lanes.iter().zip(&opened.sums).find(|(l, _)| one(l)).map(|(_, n)| *n);
-        let size = size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
-        // The one without a label comes last.
-        opened.submissions = if label.is_empty() { rest } else { size };
-        rest = rest.saturating_sub(size);
+    let mut lanes = vec![lane(Output::Value(column))?];
+    let (units, present) = {
+        let book = survey.book();
+        sorted_units(&book, manifest, sorting)
+    };
+    if present.is_some() {
+        lanes.push(lane(Output::Present(column))?);
     }
+    let (rows, count) = rows(survey, &units, &lanes).await?;
+    let values = present.unwrap_or(count);
+    let mut request = OrderRequest::default();
+    sorting.measures.iter().for_each(|m| request.merge(&m.order(values, section.scale)));
+    if request.is_empty() {
+        return Ok(None);
+    }
+    let reading = engine.read_order(section.bits, present, rows, &request).await?;
+    metrics::counter!(measures::ENGINE_ROUNDS).increment(reading.rounds);
+    metrics::counter!(measures::ENGINE_GATES).increment(reading.gates);
+    tracing::info!(rows = count, values, rounds = reading.rounds, gates = reading.gates, "sorted");
+    Ok(Some(Ordered { column, values, request, answer: reading.answer }))
 }
 
-/// What was opened, about the asked rows and by field about each group.
-fn grouped(plan: &Plan, sets: Vec<Opened>) -> (Opened, BTreeMap<String, Vec<OpenedGroup>>) {
-    let mut whole = Opened::default();
-    let mut groups: BTreeMap<String, Vec<OpenedGroup>> = BTreeMap::new();
-    for (set, opened) in plan.sets.iter().zip(sets) {
-        match &set.group {
-            None => whole = opened,
-            Some((field, label)) => {
-                groups.entry(field.clone()).or_default().push(OpenedGroup { label: label.clone(), opened });
+/// The units whose rows are put in order, and how many of these have a value, where some have none.
+fn sorted_units(
+    book: &Book,
+    manifest: &SurveyManifest,
+    sorting: &Sorting,
+) -> (BTreeSet<UnitId>, Option<u64>) {
+    let column = sorting.whose.column;
+    let units = (0..).zip(book.ledger().units());
+    if manifest.optional().get(usize::from(column)).copied().unwrap_or(false) {
+        let clean = anew::clean(book.ledger(), book.groups(), column);
+        let inside = |unit| clean.iter().any(|(range, _)| anew::within(unit, range));
+        let units = units.filter(|(_, unit)| inside(unit)).map(|(id, _)| id).collect();
+        return (units, Some(clean.iter().map(|(_, rows)| rows).sum()));
+    }
+    let inside = |unit: &tercet_releases::Unit| match &sorting.whose.group {
+        None => true,
+        Some((field, value)) => unit.label.get(*field) == Some(value),
+    };
+    (units.filter(|(_, unit)| inside(unit)).map(|(id, _)| id).collect(), None)
+}
+
+/// The given lanes of all rows of these units that were not erased, and how many rows that are.
+async fn rows(
+    survey: &SurveyNode,
+    units: &BTreeSet<UnitId>,
+    lanes: &[usize],
+) -> Result<(Vec<Vec<u8>>, u64), SessionError> {
+    let wanted: Vec<_> = {
+        let book = survey.book();
+        book.batches().into_iter().filter_map(|h| Some((h, book.rows_at(h)?))).collect()
+    };
+    let segments: Vec<(u64, Arc<_>)> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
+    let book = survey.book();
+    let (mut all, mut count) = (Vec::with_capacity(segments.len()), 0);
+    for (_, segment) in &segments {
+        let mut out = Vec::with_capacity(segment.submissions().len() * lanes.len() * LANE_BYTES);
+        for (i, id) in segment.submissions().iter().enumerate() {
+            let counted = book.unit_of(id).is_some_and(|unit| units.contains(&unit));
+            if let Some(row) = segment.row(i).filter(|_| counted) {
+                let row = row.as_chunks::<LANE_BYTES>().0;
+                lanes.iter().for_each(|l| out.extend_from_slice(&row[*l]));
+                count += 1;
+            }
+        }
+        all.push(out);
+    }
+    Ok((all, count))
+}
+
+/// The answers to the survey's own question at earlier release points that parts of this one are served from. Whoever lacks one
+/// takes it from a peer: it has three signatures.
+async fn earlier(
+    survey: &SurveyNode,
+    wire: &mut Wire,
+    plan: &Plan,
+) -> Result<BTreeMap<u64, SignedResult>, SessionError> {
+    let points: BTreeSet<u64> = plan.earlier.iter().map(|e| e.point).collect();
+    let mut known = BTreeMap::new();
+    if points.is_empty() {
+        return Ok(known);
+    }
+    for point in &points {
+        if let Some(answer) = survey.listed(*point).await? {
+            known.insert(*point, answer);
+        }
+    }
+    let own: Vec<&SignedResult> = known.values().collect();
+    let frame = serde_json::to_vec(&own).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let question = Question::listed(survey.descriptor().manifest());
+    for (party, frame) in wire.exchange(Step::Earlier, frame).await? {
+        let theirs: Vec<SignedResult> = serde_json::from_slice(&frame).map_err(|_| {
+            SessionError::Disagreement { party, what: "sent earlier answers that cannot be read".into() }
+        })?;
+        for answer in theirs {
+            let point = answer.result.release.number;
+            if !points.contains(&point) || known.contains_key(&point) {
+                continue;
+            }
+            let ours = answer.result.query == question.id(survey.id(), point);
+            if !ours || answer.verify(survey.parties()).is_err() {
+                let what = "sent an earlier answer that the three parties have not signed".into();
+                return Err(SessionError::Disagreement { party, what });
+            }
+            survey.keep(&question, &answer).await?;
+            known.insert(point, answer);
+        }
+    }
+    Ok(known)
+}
+
+/// Fills in what is served as computed before.
+fn serve(
+    statistics: &mut [StatisticValue],
+    manifest: &SurveyManifest,
+    plan: &Plan,
+    before: &BTreeMap<u64, SignedResult>,
+) {
+    for of in &plan.earlier {
+        // What was computed at the newest release point itself needs no other number.
+        let here = Some(of.point).filter(|point| *point != plan.point.public.number);
+        let Some(answer) = before.get(&of.point) else { continue };
+        let column = name(manifest, of.target);
+        let same = |v: &&StatisticValue| {
+            let statistic = v.statistic.parse::<Statistic>().ok();
+            let alike =
+                statistic.is_some_and(|s| s.measure == of.statistic.measure && s.group == of.statistic.group);
+            alike && v.column == column
+        };
+        let Some(found) = answer.result.statistics.iter().find(same) else { continue };
+        let asked = of.statistic.to_string();
+        let own = statistics.iter_mut().find(|v| v.statistic == asked && v.column == column);
+        let Some(own) = own else { continue };
+        match &of.label {
+            None => {
+                *own = StatisticValue {
+                    statistic: own.statistic.clone(),
+                    release: found.release.or(here),
+                    ..found.clone()
+                };
+            }
+            Some(label) => {
+                let part = found.parts.iter().find(|p| p.label == *label);
+                let place = own.parts.iter_mut().find(|p| p.label == *label);
+                if let (Some(part), Some(place)) = (part, place) {
+                    let release = part.release.or(here);
+                    *place = tercet_protocol::result::PartValue { release, ..part.clone() };
+                }
             }
         }
     }
-    (whole, groups)
+}
+
+fn name(manifest: &SurveyManifest, target: Target) -> Option<String> {
+    let Target::One(column) = target else { return None };
+    manifest.columns.get(usize::from(column)).map(|c| c.name.clone())
 }

@@ -9,18 +9,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tercet_agreement::{Hello as Standing, Task};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
-use tercet_protocol::filter::Filter;
-use tercet_protocol::ids::{EngineDigest, EntryHash, QueryId, SubmissionId, SurveyId, sha256};
+use tercet_protocol::ids::{EngineDigest, EntryHash, SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::random;
+use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::survey::PROTOCOL_VERSION;
+use tercet_protocol::withdrawal::Withdrawal;
 use tokio::time::Instant;
 
+use super::agree::{self, Names};
+use super::survey::SurveyNode;
 use crate::peer::{AbortReason, Channel, PeerError};
 use crate::sandbox::{Direction, PeerIo, SandboxError, SessionOver};
 use crate::store::StoreError;
 
+/// Difference of clocks that a party puts up with when the leader dates an entry or a result, in seconds.
+pub const CLOCK_SKEW: u64 = 300;
 /// Largest opening message.
 pub const MAX_HELLO: usize = 128 * 1024;
 
@@ -34,8 +40,6 @@ pub enum Step {
     Have = 2,
     /// A party's signature of the log entry.
     Vote = 3,
-    /// Whether a party's release rules allow the query.
-    Decision = 4,
     /// A party's signature of the released statistics.
     Result = 5,
     /// Entries for a party that is behind.
@@ -44,12 +48,14 @@ pub enum Step {
     Secret = 7,
     /// How long an exchange took.
     Pace = 8,
-    /// When sums over hidden groups were released, as each party has written down.
-    Guards = 9,
-    /// What follows from the three lists.
-    Agreed = 10,
-    /// That a party has written down a release over hidden groups.
-    Recorded = 11,
+    /// Commitments to the sums of units.
+    Units = 9,
+    /// Answers at earlier release points, for a party that lacks them.
+    Earlier = 10,
+    /// That a party is in this session; in one that finishes an entry, whether it has the entry's rows.
+    Confirm = 12,
+    /// A party's prepare of the log entry.
+    Prepare = 13,
 }
 
 impl Step {
@@ -65,22 +71,45 @@ pub enum Job {
     Batch {
         /// In the order in which they will stand.
         submissions: Vec<SubmissionId>,
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
     },
-    /// Release statistics.
+    /// Finish what an earlier session left, if anything.
+    Finish,
+    /// Let waiting rows enter the statistics.
+    Release {
+        /// Unix seconds at which the release point was due.
+        due: u64,
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
+    },
+    /// Delete one row's shares.
+    Erase {
+        /// The person's signed wish.
+        withdrawal: Withdrawal,
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
+    },
+    /// Answer a question about the newest release point.
     Query {
-        /// The query.
-        query: QueryId,
-        /// Names of the statistics.
-        statistics: Vec<String>,
-        /// Which rows count.
-        #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
-        filter: Filter,
-        /// Unix seconds, chosen by the leader.
-        released_at: u64,
+        /// The release point's number.
+        release: u64,
+        /// The coordinator's ticket, with the question; none for the survey's own question, which needs none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<Box<QueryTicket>>,
     },
 }
 
 impl Job {
+    /// The leader's time; an error if this party's clock shows another.
+    pub fn dated(at: u64, now: u64) -> Result<(), SessionError> {
+        if at.abs_diff(now) <= CLOCK_SKEW {
+            return Ok(());
+        }
+        let what = "dates the session more than five minutes from this party's time: check the clocks".into();
+        Err(SessionError::Disagreement { party: 0, what })
+    }
+
     fn digest(&self) -> Result<[u8; 32], SessionError> {
         let bytes = serde_json::to_vec(self).map_err(|e| SessionError::Internal(e.to_string()))?;
         Ok(sha256(&[b"tercet job v1", &bytes]))
@@ -100,6 +129,11 @@ pub enum Opening {
         /// The opener's height.
         height: u64,
     },
+    /// The opener is locked or behind, and asks party 0 for a session.
+    Unfinished {
+        /// The survey.
+        survey: SurveyId,
+    },
 }
 
 /// How a party introduces itself in a session.
@@ -116,6 +150,12 @@ pub struct Hello {
     engine: EngineDigest,
     nonce: [u8; 32],
     job_digest: [u8; 32],
+    /// The speaker's lock above its head, as [`agree::encode_certificate`] writes it, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lock: Option<String>,
+    /// Its own latest prepare there, as [`agree::encode_prepare`] writes it, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latest: Option<String>,
     /// The job itself, from the leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
@@ -139,6 +179,40 @@ pub enum SessionError {
         party: u8,
         /// What differs.
         what: String,
+    },
+    /// A peer was late.
+    #[error("party {party} did not join the session in time")]
+    Late {
+        /// The peer's index.
+        party: u8,
+    },
+    /// A peer's log is shorter than ours.
+    #[error("party {party} is at height {theirs}, this party at {ours}: it catches up")]
+    PeerBehind {
+        /// Who is behind.
+        party: u8,
+        /// Our height.
+        ours: u64,
+        /// Theirs.
+        theirs: u64,
+    },
+    /// A party lacks the rows of an entry that is to be finished.
+    #[error("party {party} lacks the rows of an entry that is to be finished")]
+    Lacking {
+        /// Who.
+        party: u8,
+    },
+    /// Two locks stand against each other.
+    #[error(
+        "the parties show locks on two entries, and neither gives way: a party misbehaves, or two lost their state. If it \
+         stays so, the operators compare their stores and abandon the entry"
+    )]
+    Split,
+    /// The session finished the entry that an earlier one left, instead of its job.
+    #[error("the session finished an entry that an earlier one had left, at height {height}")]
+    Finished {
+        /// The entry's height.
+        height: u64,
     },
     /// A peer's log is longer than ours.
     #[error("this party is at height {ours}, party {party} at {theirs}: catching up")]
@@ -171,6 +245,11 @@ impl SessionError {
             Self::Peer { .. } => "peer",
             Self::Disagreement { .. } => "disagreement",
             Self::Behind { .. } => "behind",
+            Self::Late { .. } => "late",
+            Self::PeerBehind { .. } => "peer-behind",
+            Self::Lacking { .. } => "lacking",
+            Self::Split => "split",
+            Self::Finished { .. } => "finished",
             Self::Sandbox(SandboxError::Abort { .. }) => "engine-abort",
             Self::Sandbox(_) => "engine",
             Self::Store(_) => "store",
@@ -185,7 +264,10 @@ impl SessionError {
             Self::Peer { party, source } => {
                 Problem::new(ProblemKind::PartyUnavailable, source.to_string()).party(*party).retry_after(2)
             }
-            Self::Behind { .. } | Self::Occupied => {
+            Self::Late { party } | Self::PeerBehind { party, .. } | Self::Lacking { party } => {
+                Problem::new(ProblemKind::PartyUnavailable, self.to_string()).party(*party).retry_after(2)
+            }
+            Self::Behind { .. } | Self::Occupied | Self::Split | Self::Finished { .. } => {
                 Problem::new(ProblemKind::PartyUnavailable, self.to_string()).retry_after(2)
             }
             Self::Disagreement { party, .. } => {
@@ -207,36 +289,39 @@ pub struct Introduction {
     pub survey: SurveyId,
     /// This party's index.
     pub me: u8,
-    /// The log's head.
-    pub head: (u64, EntryHash),
     /// The engine.
     pub engine: EngineDigest,
+    /// Where it stands in the log, and what it is locked on.
+    pub standing: Standing<Names>,
 }
 
 impl Introduction {
     /// A hello with a fresh nonce.
     pub fn hello(&self, job: &Job, with_job: bool) -> Result<Hello, SessionError> {
+        let Standing { height, head, lock, latest } = &self.standing;
         Ok(Hello {
             protocol: PROTOCOL_VERSION,
             survey: self.survey,
             from: self.me,
-            height: self.head.0,
-            head: self.head.1,
+            height: *height,
+            head: *head,
             engine: self.engine,
             nonce: random().map_err(|e| SessionError::Internal(e.to_string()))?,
             job_digest: job.digest()?,
+            lock: lock.as_ref().map(|l| hex::encode(agree::encode_certificate(l))),
+            latest: latest.as_ref().map(|p| hex::encode(agree::encode_prepare(p))),
             job: with_job.then(|| job.clone()),
         })
     }
 
-    /// Checks the two others' hellos against ours and derives the session's id; gives the nonces too.
+    /// Checks the two others' hellos against ours and derives the session's id; gives the nonces too. Where the others
+    /// stand in the log is for the agreement to judge.
     fn agree(
         &self,
         ours: &Hello,
         others: [(u8, &Hello); 2],
     ) -> Result<([u8; 32], [[u8; 32]; 3]), SessionError> {
-        let mut nonces = [[0; 32]; 3];
-        nonces[usize::from(self.me)] = ours.nonce;
+        let mut all = [ours, ours, ours];
         for (party, h) in others {
             let differs = |what: &str| Err(SessionError::Disagreement { party, what: what.into() });
             if h.protocol != PROTOCOL_VERSION || h.survey != ours.survey || h.from != party {
@@ -248,17 +333,9 @@ impl Introduction {
             if h.job_digest != ours.job_digest {
                 return differs("was given another job by the leader");
             }
-            if h.height > self.head.0 {
-                return Err(SessionError::Behind { party, ours: self.head.0, theirs: h.height });
-            }
-            if h.height < self.head.0 {
-                return differs("is behind in the log and has to catch up");
-            }
-            if h.head != self.head.1 {
-                return differs("has another log at the same height: stop and compare the three logs");
-            }
-            nonces[usize::from(party)] = h.nonce;
+            all[usize::from(party)] = h;
         }
+        let nonces = all.map(|h| h.nonce);
         // A repeated nonce would be a repeated session; zero is what a broken generator gives.
         if nonces.contains(&[0; 32])
             || nonces[0] == nonces[1]
@@ -268,16 +345,34 @@ impl Introduction {
             let party = others[0].0;
             return Err(SessionError::Disagreement { party, what: "gave no fresh nonce".into() });
         }
-        let mut w = Writer::tagged("tercet session v1");
+        let mut w = Writer::tagged("tercet session v2");
         w.u32(PROTOCOL_VERSION)
             .array(ours.survey.as_ref())
             .array(ours.engine.as_ref())
             .array(&ours.job_digest);
-        w.u64(ours.height).array(ours.head.as_ref());
-        nonces.iter().for_each(|n| {
-            w.array(n);
-        });
+        all.iter().for_each(|h| h.write(&mut w));
         Ok((sha256(&[&w.finish()]), nonces))
+    }
+}
+
+impl Hello {
+    /// What one party alone says: the session's name covers it, so that all three have seen the same.
+    fn write(&self, w: &mut Writer) {
+        w.array(&self.nonce).u64(self.height).array(self.head.as_ref());
+        for shown in [&self.lock, &self.latest] {
+            w.bytes(shown.as_deref().unwrap_or_default().as_bytes());
+        }
+    }
+
+    /// Where the speaker stands. A lock or a prepare that cannot be read is none.
+    fn standing(&self) -> Standing<Names> {
+        let bytes = |text: &Option<String>| hex::decode(text.as_deref()?).ok();
+        Standing {
+            height: self.height,
+            head: self.head,
+            lock: bytes(&self.lock).and_then(|b| agree::decode_certificate(&b).ok()),
+            latest: bytes(&self.latest).and_then(|b| agree::decode_prepare(&b).ok()),
+        }
     }
 }
 
@@ -299,6 +394,13 @@ pub struct Wire {
     next: Channel,
     previous: Channel,
     patience: Duration,
+    /// The session's name, once it is known: the first frame in each direction carries it.
+    name: Option<[u8; 32]>,
+    /// On which of the two channels it was sent and seen.
+    said: [bool; 2],
+    heard: [bool; 2],
+    /// All three have exchanged a frame since it is known.
+    exchanged: bool,
     #[cfg(feature = "fault-injection")]
     fault: Option<Arc<dyn Fault>>,
 }
@@ -321,6 +423,10 @@ impl Wire {
             next,
             previous,
             patience,
+            name: None,
+            said: [false; 2],
+            heard: [false; 2],
+            exchanged: false,
             #[cfg(feature = "fault-injection")]
             fault: None,
         }
@@ -352,6 +458,44 @@ impl Wire {
         Some(frame)
     }
 
+    /// From here on the first frame in each direction carries the session's name.
+    fn bind(&mut self, name: [u8; 32]) {
+        self.name = Some(name);
+    }
+
+    /// The parties of which a frame came that is bound to this session.
+    pub fn heard(&self) -> Vec<u8> {
+        let parties = [(self.me + 1) % 3, (self.me + 2) % 3];
+        parties.into_iter().zip(self.heard).filter_map(|(p, heard)| heard.then_some(p)).collect()
+    }
+
+    /// Whether all three have exchanged a frame that is bound to this session. The three agree on it, since they take
+    /// the same steps.
+    pub fn exchanged(&self) -> bool {
+        self.exchanged
+    }
+
+    /// The frame with the session's name, if it is the first one.
+    fn named(&mut self, d: Direction, frame: Bytes) -> Bytes {
+        let said = &mut self.said[usize::from(d == Direction::Previous)];
+        match self.name {
+            Some(name) if !std::mem::replace(said, true) => [&name[..], &frame[..]].concat().into(),
+            _ => frame,
+        }
+    }
+
+    /// The frame without the session's name, which the first one has to carry.
+    fn unnamed(&mut self, d: Direction, party: u8, mut frame: Bytes) -> Result<Bytes, SessionError> {
+        let heard = &mut self.heard[usize::from(d == Direction::Previous)];
+        let Some(name) = self.name.filter(|_| !*heard) else { return Ok(frame) };
+        if !frame.starts_with(&name) {
+            let what = "is in another session than this party: it was told something else".into();
+            return Err(SessionError::Disagreement { party, what });
+        }
+        *heard = true;
+        Ok(frame.split_off(name.len()))
+    }
+
     fn deadline(&self) -> Instant {
         Instant::now() + self.patience
     }
@@ -366,6 +510,7 @@ impl Wire {
     async fn send(&mut self, d: Direction, step: u32, frame: Bytes) -> Result<(), SessionError> {
         let deadline = self.deadline();
         let party = self.channel(d).0;
+        let frame = self.named(d, frame);
         let Some(frame) = self.outgoing(party, step, frame) else { return Ok(()) };
         let (_, channel) = self.channel(d);
         channel.send(step, frame, deadline).await.map_err(|source| SessionError::Peer { party, source })
@@ -374,7 +519,9 @@ impl Wire {
     async fn receive(&mut self, d: Direction, step: u32) -> Result<Bytes, SessionError> {
         let deadline = self.deadline();
         let (party, channel) = self.channel(d);
-        channel.recv(step, deadline).await.map_err(|source| SessionError::Peer { party, source })
+        let frame =
+            channel.recv(step, deadline).await.map_err(|source| SessionError::Peer { party, source })?;
+        self.unnamed(d, party, frame)
     }
 
     /// Sends the same frame to both peers and returns what they sent: (next, previous).
@@ -394,6 +541,7 @@ impl Wire {
         self.send(Direction::Previous, step, to_previous).await?;
         let next = self.receive(Direction::Next, step).await?;
         let previous = self.receive(Direction::Previous, step).await?;
+        self.exchanged |= self.name.is_some();
         Ok([((self.me + 1) % 3, next), ((self.me + 2) % 3, previous)])
     }
 
@@ -412,12 +560,15 @@ pub struct Established {
     pub id: [u8; 32],
     /// The parties' nonces, in party order.
     pub nonces: [[u8; 32]; 3],
+    /// What the session is for.
+    pub task: Task<Names>,
     /// The channels.
     pub wire: Wire,
 }
 
-/// Says hello on both channels and agrees. `said` names the channel on which our hello went out as the opening.
+/// Says hello on both channels and agrees. `opened` says on which channels our hello went out as the opening.
 pub async fn establish(
+    survey: &SurveyNode,
     intro: &Introduction,
     mut wire: Wire,
     ours: Hello,
@@ -451,11 +602,18 @@ pub async fn establish(
         let [(a, first), (b, second)] = &hellos[..] else {
             return Err(SessionError::Internal("two peers expected".into()));
         };
-        intro.agree(&ours, [(*a, first), (*b, second)])
+        let (id, nonces) = intro.agree(&ours, [(*a, first), (*b, second)])?;
+        let standing = [first.standing(), second.standing()];
+        let others = [(*a, &standing[0]), (*b, &standing[1])];
+        let task = survey.agreement().machine.bind(&survey.keys(), id, others)?;
+        Ok((id, nonces, task))
     }
     .await;
     match result {
-        Ok((id, nonces)) => Ok(Established { id, nonces, wire }),
+        Ok((id, nonces, task)) => {
+            wire.bind(id);
+            Ok(Established { id, nonces, task, wire })
+        }
         Err(e) => Err((e, wire)),
     }
 }
@@ -482,7 +640,8 @@ impl PeerIo for EngineWire {
         let deadline = wire.deadline();
         let party = wire.channel(to).0;
         let step = step.saturating_add(Step::ENGINE);
-        let Some(frame) = wire.outgoing(party, step, Bytes::from(frame)) else { return Ok(()) };
+        let frame = wire.named(to, Bytes::from(frame));
+        let Some(frame) = wire.outgoing(party, step, frame) else { return Ok(()) };
         let (_, channel) = wire.channel(to);
         channel.blocking_send(step, frame, deadline).map_err(|e| SessionOver(format!("party {party}: {e}")))
     }
@@ -492,10 +651,9 @@ impl PeerIo for EngineWire {
         let deadline = wire.deadline();
         let (party, channel) = wire.channel(from);
         let step = step.saturating_add(Step::ENGINE);
-        channel
-            .blocking_recv(step, deadline)
-            .map(Vec::from)
-            .map_err(|e| SessionOver(format!("party {party}: {e}")))
+        let frame =
+            channel.blocking_recv(step, deadline).map_err(|e| SessionOver(format!("party {party}: {e}")))?;
+        wire.unnamed(from, party, frame).map(Vec::from).map_err(|e| SessionOver(e.to_string()))
     }
 }
 
@@ -507,13 +665,13 @@ mod tests {
         Introduction {
             survey: SurveyId([1; 32]),
             me,
-            head: (4, EntryHash([2; 32])),
             engine: EngineDigest([3; 32]),
+            standing: Standing { height: 4, head: EntryHash([2; 32]), lock: None, latest: None },
         }
     }
 
     fn job() -> Job {
-        Job::Batch { submissions: vec![SubmissionId([9; 32])] }
+        Job::Batch { submissions: vec![SubmissionId([9; 32])], at: 7 }
     }
 
     fn hellos() -> [Hello; 3] {
@@ -556,14 +714,12 @@ mod tests {
     #[test]
     fn whoever_differs_is_named() {
         type Change = fn(&mut Hello);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 5] = [
             (|h| h.protocol += 1, "protocol"),
             (|h| h.survey = SurveyId([7; 32]), "survey"),
             (|h| h.from = 0, "party"),
             (|h| h.engine = EngineDigest([7; 32]), "engine"),
             (|h| h.job_digest[0] ^= 1, "job"),
-            (|h| h.height -= 1, "behind"),
-            (|h| h.head = EntryHash([7; 32]), "same height"),
         ];
         for (change, word) in cases {
             let mut h = hellos();
@@ -576,8 +732,45 @@ mod tests {
                 other => panic!("{word}: {other:?}"),
             }
         }
-        let mut h = hellos();
-        h[1].height += 1;
-        assert!(matches!(agree(0, &h), Err(SessionError::Behind { party: 1, ours: 4, theirs: 5 })));
+    }
+
+    /// Whatever a party says of itself is in the session's name: two parties that heard different things of a third are
+    /// not in one session.
+    #[test]
+    fn the_name_covers_what_each_party_says() {
+        let first = hellos();
+        let id = agree(0, &first).unwrap();
+        let changes: [fn(&mut Hello); 4] = [
+            |h| h.height += 1,
+            |h| h.head = EntryHash([7; 32]),
+            |h| h.lock = Some(String::new() + "00"),
+            |h| h.latest = Some(String::new() + "00"),
+        ];
+        for change in changes {
+            let mut h = first.clone();
+            change(&mut h[2]);
+            assert_ne!(agree(0, &h).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn what_a_party_stands_on_comes_back() {
+        let standing = Standing {
+            lock: Some(tercet_agreement::Certificate {
+                entry: EntryHash([1; 32]),
+                session: [2; 32],
+                numbers: [3, 4, 5],
+                signatures: [tercet_protocol::ids::Signature([6; 64]); 3],
+            }),
+            latest: Some(tercet_agreement::Prepare {
+                entry: EntryHash([1; 32]),
+                session: [2; 32],
+                number: 3,
+                signature: tercet_protocol::ids::Signature([6; 64]),
+            }),
+            ..intro(0).standing
+        };
+        let intro = Introduction { standing: standing.clone(), ..intro(0) };
+        assert_eq!(intro.hello(&job(), true).unwrap().standing(), standing);
     }
 }

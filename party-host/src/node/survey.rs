@@ -1,24 +1,36 @@
 //! One survey as this party runs it: its rules, its log, its uploads, and the session lock.
 
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use lru::LruCache;
 use tercet_mpc::statement::Lane;
-use tercet_protocol::ids::{PublicKey, SurveyId};
+use tercet_protocol::api::{Problem, ProblemKind};
+use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::log::CommittedEntry;
 use tercet_protocol::policy::SurveyVerifier;
-use tercet_protocol::survey::{Resubmission, SurveyDescriptor};
-use tokio::sync::{Mutex, watch};
+use tercet_protocol::query_ticket::Question;
+use tercet_protocol::result::SignedResult;
+use tercet_protocol::survey::SurveyDescriptor;
+use tercet_protocol::withdrawal::Withdrawal;
+use tokio::sync::{Mutex, Notify, watch};
 
+use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
-use super::rules::Release;
-use super::session::{Introduction, SessionError};
+use super::session::SessionError;
 use crate::measures;
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreError};
+
+/// Answers kept in memory.
+const ANSWERS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+/// Most wishes to leave that wait.
+const MAX_LEAVING: usize = 4096;
 
 /// One survey at this party.
 pub struct SurveyNode {
@@ -27,6 +39,7 @@ pub struct SurveyNode {
     me: u8,
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
+    agreement: std::sync::Mutex<Agreement>,
     /// Verifies presentations.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
@@ -45,8 +58,19 @@ pub struct SurveyNode {
     pub max_batch: usize,
     /// How long this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
+    /// Whether release points are admitted that are not due, for development.
+    pub releases_any: bool,
+    /// Something was asked for that party 0 starts by itself.
+    pub asked: Notify,
+    /// Wishes to leave, in the order in which they came.
+    leaving: StdMutex<VecDeque<Withdrawal>>,
+    /// Answers that were given lately, by the question's id.
+    answers: StdMutex<LruCache<QueryId, SignedResult>>,
+    /// A peer asks for a session because something is to be finished, or it is behind.
+    pub unfinished: tokio::sync::Notify,
     /// The highest height that a peer has shown since the last session that all three agreed on.
     shown: AtomicU64,
+    sessions: AtomicU64,
     /// Sessions that failed at this party, and the last one's reason.
     pub failures: watch::Sender<Failures>,
     /// A fault that this party's frames pass through.
@@ -81,6 +105,8 @@ pub struct Parts {
     pub max_batch: usize,
     /// How long this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
+    /// Whether release points are admitted that are not due, for development.
+    pub releases_any: bool,
 }
 
 /// Why a survey cannot run here.
@@ -103,15 +129,16 @@ pub enum SurveyStartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A stored release cannot be read.
-    #[error("stored release {0} cannot be read: restore its previous version in the bucket")]
-    Release(u64),
+    /// The stored log does not hold together.
+    #[error(transparent)]
+    Inconsistent(#[from] super::book::Inconsistent),
 }
 
 impl SurveyNode {
-    /// Loads log and releases and checks them.
+    /// Loads the log and checks it, and deletes what a crash left of erased rows.
     pub async fn load(descriptor: SurveyDescriptor, parts: Parts) -> Result<Self, SurveyStartError> {
-        let Parts { identity, store, sandbox, pending, patience, gather, max_batch, linger } = parts;
+        let Parts { identity, store, sandbox, pending, patience, gather, max_batch, linger, releases_any } =
+            parts;
         let key = identity.public();
         let me = (0u8..3)
             .zip(descriptor.parties())
@@ -121,13 +148,12 @@ impl SurveyNode {
             return Err(SurveyStartError::Engine { pinned: descriptor.engine(), running: sandbox.digest() });
         }
         let id = descriptor.id();
-        let mut book = Book::new(id);
+        let mut book = Book::new(id, descriptor.manifest());
         for committed in store.load_log(id, descriptor.parties()).await? {
-            book.apply(&committed);
+            book.apply(&committed)?;
         }
-        for (n, bytes) in store.list_releases(id).await? {
-            book.record(serde_json::from_slice::<Release>(&bytes).map_err(|_| SurveyStartError::Release(n))?);
-        }
+        sweep(&store, id, &book).await?;
+        let agreement = Agreement::load(&store, id, me, book.head()).await?;
         Ok(Self {
             verifier: SurveyVerifier::new(&descriptor)?,
             lanes: descriptor.manifest().lanes(),
@@ -135,6 +161,8 @@ impl SurveyNode {
             me,
             identity,
             book: RwLock::new(book),
+            agreement: std::sync::Mutex::new(agreement),
+            unfinished: tokio::sync::Notify::new(),
             pool: Pool::new(pending),
             store,
             sandbox,
@@ -143,7 +171,12 @@ impl SurveyNode {
             gather,
             max_batch,
             linger,
+            releases_any,
+            asked: Notify::new(),
+            leaving: StdMutex::default(),
+            answers: StdMutex::new(LruCache::new(ANSWERS)),
             shown: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
             failures: watch::Sender::default(),
             #[cfg(feature = "fault-injection")]
             fault: Mutex::default(),
@@ -170,11 +203,6 @@ impl SurveyNode {
         self.descriptor.parties()
     }
 
-    /// What a second submission of one identity does.
-    pub fn resubmission(&self) -> Resubmission {
-        self.descriptor.manifest().survey.resubmission
-    }
-
     /// Signs entries, receipts and results.
     pub fn identity(&self) -> &SigningKey {
         &self.identity
@@ -190,20 +218,46 @@ impl SurveyNode {
         self.book.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How this party introduces itself at its current height.
-    pub fn introduction(&self) -> Introduction {
-        Introduction {
-            survey: self.id(),
-            me: self.me,
-            head: self.book().head(),
-            engine: self.sandbox.digest(),
-        }
+    /// This party's side of the agreement. Never held across an await, and changed by the holder of the session lock.
+    pub fn agreement(&self) -> MutexGuard<'_, Agreement> {
+        self.agreement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an entry that follows the head durable, and part of the state. The caller holds the session lock.
+    /// Signs for this party and verifies the three.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { survey: self.id(), identity: &self.identity, parties: self.parties() }
+    }
+
+    /// After a failed write of what the agreement remembers nobody knows what the bucket holds: it is read again before
+    /// the next session.
+    pub fn certain<T>(&self, written: Result<T, StoreError>) -> Result<T, SessionError> {
+        if written.is_err() {
+            self.agreement().unsure = true;
+        }
+        Ok(written?)
+    }
+
+    /// Whether this party is locked on an entry that has to be finished first.
+    pub fn unfinished(&self) -> bool {
+        let agreement = self.agreement();
+        agreement.locked().is_some() || agreement.unsure
+    }
+
+    /// Makes an entry durable that follows the head and has three votes, and part of the state. The caller holds the
+    /// session lock.
     pub async fn commit(&self, committed: &CommittedEntry) -> Result<(), SessionError> {
-        self.store.commit(self.id(), committed).await?;
-        self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
+        let (entry, hash) = (&committed.entry, committed.entry.hash());
+        let mut machine = self.agreement().machine.clone();
+        machine.commit(&self.keys(), entry.previous, hash, &committed.votes)?;
+        self.certain(self.store.commit(self.id(), committed).await)?;
+        let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
+        applied.map_err(|e| SessionError::Internal(e.to_string()))?;
+        let obsolete = {
+            let mut agreement = self.agreement();
+            agreement.machine = machine;
+            agreement.committed(hash)
+        };
+        obsolete.delete(&self.store, self.id()).await;
         self.tell_height();
         Ok(())
     }
@@ -214,8 +268,14 @@ impl SurveyNode {
         self.tell_height();
     }
 
-    /// All three are at this party's height.
+    /// Sessions that all three parties agreed on since the start.
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// All three are at this party's height, in a session that they agreed on.
     pub fn level(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
         self.shown.store(0, Ordering::Relaxed);
         self.tell_height();
     }
@@ -232,12 +292,74 @@ impl SurveyNode {
         metrics::gauge!(measures::LOG_LAG, "survey" => id).set(lag as f64);
     }
 
-    /// Makes a release durable and counted. The caller holds the session lock.
-    pub async fn record(&self, release: Release) -> Result<(), SessionError> {
-        let n = self.book().releases();
-        let bytes = serde_json::to_vec(&release).map_err(|e| SessionError::Internal(e.to_string()))?;
-        self.store.put_release(self.id(), n, &bytes).await?;
-        self.book.write().unwrap_or_else(PoisonError::into_inner).record(release);
+    /// Takes a wish to leave. Party 0 acts on it; the others hear of it from party 0.
+    pub fn withdraw(&self, wish: Withdrawal) -> Result<(), Problem> {
+        if self.me != 0 {
+            return Ok(());
+        }
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !leaving.iter().any(|w| w.submission == wish.submission) {
+            if leaving.len() >= MAX_LEAVING {
+                return Err(Problem::new(ProblemKind::Busy, "many people leave at once").retry_after(5));
+            }
+            leaving.push_back(wish);
+        }
+        drop(leaving);
+        self.asked.notify_one();
         Ok(())
     }
+
+    /// The oldest wish to leave that has not been dealt with.
+    pub fn next_withdrawal(&self) -> Option<Withdrawal> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).front().cloned()
+    }
+
+    /// A wish to leave has been dealt with.
+    pub fn withdrawn(&self, id: &SubmissionId) {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).retain(|w| w.submission != *id);
+    }
+
+    /// An answer that was given lately.
+    pub fn answered(&self, id: &QueryId) -> Option<SignedResult> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Keeps an answer: the survey's own question for ever, others as long as there is room in memory.
+    pub async fn keep(&self, question: &Question, answer: &SignedResult) -> Result<(), SessionError> {
+        if *question == Question::listed(self.descriptor.manifest()) {
+            let bytes = serde_json::to_vec(answer).map_err(|e| SessionError::Internal(e.to_string()))?;
+            self.store.put_answer(self.id(), answer.result.release.number, &bytes).await?;
+        }
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.put(answer.result.query, answer.clone());
+        Ok(())
+    }
+
+    /// The answer to the survey's own question at a release point, if this party has it.
+    pub async fn listed(&self, point: u64) -> Result<Option<SignedResult>, SessionError> {
+        let id = Question::listed(self.descriptor.manifest()).id(self.id(), point);
+        if let Some(answer) = self.answered(&id) {
+            return Ok(Some(answer));
+        }
+        let Some(bytes) = self.store.answer(self.id(), point).await? else { return Ok(None) };
+        let answer: SignedResult = serde_json::from_slice(&bytes).map_err(|_| {
+            SessionError::Internal(format!("the stored answer at release point {point} cannot be read"))
+        })?;
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.put(id, answer.clone());
+        Ok(Some(answer))
+    }
+}
+
+/// Deletes rows that a committed erasure has replaced, which a crash kept from being deleted.
+async fn sweep(store: &Store, survey: SurveyId, book: &Book) -> Result<(), StoreError> {
+    if book.superseded().is_empty() {
+        return Ok(());
+    }
+    for (height, name) in store.list_segments(survey).await? {
+        if book.superseded().contains(&(height, name)) {
+            store.delete_segment(survey, height, name).await?;
+        }
+    }
+    Ok(())
 }

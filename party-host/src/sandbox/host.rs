@@ -31,6 +31,19 @@ pub trait PeerIo: Send {
     fn receive(&mut self, from: Direction, step: u32) -> Result<Vec<u8>, SessionOver>;
 }
 
+/// For calls that speak to no peer.
+pub(super) struct Nobody;
+
+impl PeerIo for Nobody {
+    fn send(&mut self, _: Direction, _: u32, _: Vec<u8>) -> Result<(), SessionOver> {
+        Err(SessionOver("this call has no peers".into()))
+    }
+
+    fn receive(&mut self, _: Direction, _: u32) -> Result<Vec<u8>, SessionOver> {
+        Err(SessionOver("this call has no peers".into()))
+    }
+}
+
 /// What a session shares with each peer alone. Its `Debug` shows neither.
 #[derive(Clone)]
 pub struct PairSecrets {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tercet_mpc::RingShare;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::sharing::LANE_BYTES;
@@ -38,7 +39,7 @@ mod bindings {
     });
 }
 
-pub use bindings::{Abort, Context, Enough, Rejection, Session, Submission, Verdict};
+pub use bindings::{Abort, AcceptedRow, Context, Enough, Rejection, Session, Submission, Verdict};
 
 /// The imports an engine may have. A component with any other import does not load.
 pub const IMPORTS: &[&str] =
@@ -197,6 +198,13 @@ impl Sandbox {
         }
     }
 
+    /// Checks this party's private part of a submission alone: its form and length, that it belongs to the submission, all
+    /// of its commitments. Gives the stable code of the fault, if there is one. Takes some milliseconds of computation:
+    /// call it on a blocking thread.
+    pub fn check_private(&self, party: u8, submission: &Submission) -> Result<Option<String>, SandboxError> {
+        self.run(host::Nobody, None, |engine, store| engine.call_check_private(store, party, submission))
+    }
+
     /// Sums rows lane by lane and opens the sums with the peers. Blocks: call it on a blocking thread.
     pub fn open_sums(
         &self,
@@ -228,6 +236,47 @@ impl Sandbox {
             engine.call_open_noised_sums(store, session, context, lanes, segments, &noise)
         })?;
         sums(&bytes, lanes)
+    }
+
+    /// Draws noise with the peers, a shared value of each distribution, which is verified and not opened. Blocks: call it
+    /// on a blocking thread.
+    pub fn draw_noise(
+        &self,
+        session: &Session,
+        context: &Context,
+        secrets: PairSecrets,
+        noise: &[Laplace],
+        io: impl PeerIo + 'static,
+    ) -> Result<Vec<RingShare>, SandboxError> {
+        let encoded: Vec<Vec<u8>> = noise.iter().map(|n| n.encode().to_vec()).collect();
+        let bytes = self.run(io, Some(secrets), |engine, store| {
+            engine.call_draw_noise(store, session, context, &encoded)
+        })?;
+        match bytes.as_chunks::<LANE_BYTES>() {
+            (drawn, []) if drawn.len() == noise.len() => Ok(drawn.iter().map(RingShare::from_lane).collect()),
+            _ => Err(SandboxError::Malformed("another number of noise terms than was asked for")),
+        }
+    }
+
+    /// Decides with the peers whether each count (32 bytes) is at least its limit; nothing else is opened. Blocks: call it
+    /// on a blocking thread.
+    pub fn at_least(
+        &self,
+        session: &Session,
+        context: &Context,
+        secrets: PairSecrets,
+        counts: &[u8],
+        limits: &[u64],
+        io: impl PeerIo + 'static,
+    ) -> Result<Vec<bool>, SandboxError> {
+        let decided = self.run(io, Some(secrets), |engine, store| {
+            engine.call_at_least(store, session, context, counts, limits)
+        })?;
+        if decided.len() == limits.len() {
+            Ok(decided)
+        } else {
+            Err(SandboxError::Malformed("another number of decisions than of counts"))
+        }
     }
 
     /// Sorts a column (rows of share i and share i + 1, magnitudes below 2^bits) with the peers and opens what the

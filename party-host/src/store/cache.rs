@@ -87,7 +87,10 @@ mod tests {
 
     fn segment(rows: usize) -> Arc<Segment> {
         let ids = vec![SubmissionId([0; 32]); rows];
-        Arc::new(Segment::new(ids, 1, Zeroizing::new(vec![0; rows * 32])).unwrap())
+        Arc::new(
+            Segment::new(ids, 1, Zeroizing::new(vec![0; rows * 32]), Zeroizing::new(vec![0; rows * 64]))
+                .unwrap(),
+        )
     }
 
     #[test]

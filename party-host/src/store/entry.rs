@@ -1,26 +1,20 @@
 //! How a committed log entry is stored.
 
 use tercet_protocol::codec::{CodecError, Reader, Writer};
-use tercet_protocol::ids::{EntryHash, Signature, SurveyId};
-use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry, MAX_BATCH};
+use tercet_protocol::ids::Signature;
+use tercet_protocol::log::{CommittedEntry, LogEntry};
 
-const TAG: &[u8] = b"tercet committed entry v1";
+const TAG: &[u8] = b"tercet committed entry v2";
 
-/// A tag, survey, height, previous hash, count, each accepted submission, three votes.
-pub(super) fn encode(committed: &CommittedEntry) -> Result<Vec<u8>, CodecError> {
-    let e = &committed.entry;
-    let len = e.accepted.len();
-    if len > MAX_BATCH {
-        return Err(CodecError::TooLong { field: "accepted", len, max: MAX_BATCH });
-    }
+/// A tag, the entry, three votes.
+pub(super) fn encode(committed: &CommittedEntry) -> Vec<u8> {
     let mut w = Writer::default();
-    w.bytes(TAG).array(e.survey.as_ref()).u64(e.height).array(e.previous.as_ref());
-    w.u32(u32::try_from(len).unwrap_or(u32::MAX));
-    e.accepted.iter().for_each(|a| a.write(&mut w));
+    w.bytes(TAG);
+    committed.entry.write(&mut w);
     for vote in &committed.votes {
         w.array(vote.as_ref());
     }
-    Ok(w.finish())
+    w.finish()
 }
 
 /// Reads [`encode`]'s bytes back. Says nothing about votes and chain: see [`CommittedEntry::verify`].
@@ -29,15 +23,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CommittedEntry, CodecError> {
     if r.bytes("tag", TAG.len())? != TAG {
         return Err(CodecError::Unknown("the tag"));
     }
-    let (survey, height, previous) = (SurveyId(r.array()?), r.u64()?, EntryHash(r.array()?));
-    let count = r.count("accepted", MAX_BATCH)?;
-    let mut accepted = Vec::with_capacity(count);
-    for _ in 0..count {
-        accepted.push(Accepted::read(&mut r)?);
-    }
+    let entry = LogEntry::read(&mut r)?;
     let votes = [Signature(r.array()?), Signature(r.array()?), Signature(r.array()?)];
     r.finish()?;
-    Ok(CommittedEntry { entry: LogEntry { survey, height, previous, accepted }, votes })
+    Ok(CommittedEntry { entry, votes })
 }
 
 #[cfg(test)]
@@ -45,11 +34,12 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use tercet_protocol::ids::{Nullifier, SubmissionId};
+    use tercet_protocol::ids::{Commitment, EntryHash, Nullifier, PublicKey, SubmissionId, SurveyId};
+    use tercet_protocol::log::{Accepted, EntryBody, Release};
 
     use super::*;
 
-    fn entries() -> impl Strategy<Value = CommittedEntry> {
+    fn batches() -> impl Strategy<Value = EntryBody> {
         let accepted =
             (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<Option<[u8; 32]>>(), vec("[a-zé]{1,9}", 0..3))
                 .prop_map(|(s, n, r, fields)| Accepted {
@@ -57,10 +47,32 @@ mod tests {
                     nullifier: Nullifier(n),
                     replaces: r.map(SubmissionId),
                     fields,
+                    rows: [n, s, n].map(Commitment),
+                    withdrawal_key: PublicKey(s),
                 });
-        (any::<[u8; 32]>(), any::<u64>(), any::<[u8; 32]>(), vec(accepted, 0..6), any::<[u8; 3]>()).prop_map(
-            |(survey, height, previous, accepted, votes)| CommittedEntry {
-                entry: LogEntry { survey: SurveyId(survey), height, previous: EntryHash(previous), accepted },
+        vec(accepted, 0..6).prop_map(|accepted| EntryBody::Batch { accepted })
+    }
+
+    fn releases() -> impl Strategy<Value = EntryBody> {
+        let commitments = any::<[[u8; 32]; 3]>().prop_map(|three| three.map(Commitment));
+        let parts =
+            (any::<u64>(), any::<u64>(), any::<[u8; 32]>(), vec(commitments, 0..4), vec(any::<u64>(), 0..4));
+        parts.prop_map(|(point, due, entering, units, secret)| {
+            EntryBody::Release(Release { point, due, entering, units, secret })
+        })
+    }
+
+    fn entries() -> impl Strategy<Value = CommittedEntry> {
+        let erased = any::<[u8; 32]>()
+            .prop_map(|s| EntryBody::Erase { submission: SubmissionId(s), request: Signature([s[0]; 64]) });
+        let others = prop_oneof![
+            any::<u64>().prop_map(|epoch| EntryBody::Refresh { epoch }),
+            any::<[u8; 32]>().prop_map(|e| EntryBody::Void { entry: EntryHash(e) }),
+        ];
+        let body = prop_oneof![batches(), releases(), erased, others];
+        (any::<[u8; 32]>(), any::<[u64; 2]>(), any::<[u8; 32]>(), body, any::<[u8; 3]>()).prop_map(
+            |(survey, [height, at], previous, body, votes)| CommittedEntry {
+                entry: LogEntry { survey: SurveyId(survey), height, previous: EntryHash(previous), at, body },
                 votes: votes.map(|v| Signature([v; 64])),
             },
         )
@@ -69,19 +81,19 @@ mod tests {
     proptest! {
         #[test]
         fn round_trip(entry in entries()) {
-            prop_assert_eq!(decode(&encode(&entry).unwrap()), Ok(entry));
+            prop_assert_eq!(decode(&encode(&entry)), Ok(entry));
         }
 
         #[test]
         fn mutated_bytes_decode_to_something_else_or_not_at_all(
             entry in entries(), at: prop::sample::Index, flip in 1u8.., cut: prop::sample::Index,
         ) {
-            let good = encode(&entry).unwrap();
+            let good = encode(&entry);
             let mut bytes = good.clone();
             bytes[at.index(good.len())] ^= flip;
             if let Ok(other) = decode(&bytes) {
                 prop_assert_ne!(&other, &entry);
-                prop_assert_eq!(encode(&other).unwrap(), bytes);
+                prop_assert_eq!(encode(&other), bytes);
             }
             prop_assert!(decode(&good[..cut.index(good.len())]).is_err());
             prop_assert_eq!(decode(&[&good[..], &[0]].concat()), Err(CodecError::Trailing(1)));
@@ -97,7 +109,7 @@ mod tests {
             }
             input.extend(bytes);
             if let Ok(entry) = decode(&input) {
-                prop_assert_eq!(encode(&entry).unwrap(), input);
+                prop_assert_eq!(encode(&entry), input);
             }
         }
     }

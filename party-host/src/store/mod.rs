@@ -1,13 +1,12 @@
-//! What one party keeps: its shares, the agreed log, its releases and its audit log, sealed in the operator's
-//! bucket.
+//! What one party keeps: its shares, the agreed log, and the published answers, sealed in the operator's bucket.
 //!
 //! | Key below the configured prefix | Content |
 //! |---|---|
 //! | `keycheck` | proves at start that this keyring and identity open this bucket |
-//! | `surveys/{id}/segments/{height}-{entry hash}` | shares of one batch; staged before the vote |
-//! | `surveys/{id}/log/{height}` | committed entries; the batch counts from here on |
-//! | `surveys/{id}/releases/{number}` | what was released, for the release rules |
-//! | `surveys/{id}/audit/{number}` | audit log |
+//! | `surveys/{id}/segments/{height}-{name}` | shares of one batch, or of the sums of units; staged before the vote. The name is the entry's hash, or tells which erasure the rows were rewritten for |
+//! | `surveys/{id}/log/{height}` | committed entries; what is staged counts from here on |
+//! | `surveys/{id}/prepares/{height}-{number}`, `.../locks/{height}-{number}` | what this party has signed and locked above its log |
+//! | `surveys/{id}/answers/{release point}` | the published statistics |
 //!
 //! Heights and numbers have 20 digits, so keys sort by number. Objects are created once and never overwritten:
 //! one conditional write decides every race. Every method may be repeated after any failure. A segment without a
@@ -19,6 +18,7 @@ mod cache;
 mod entry;
 mod error;
 mod objects;
+mod pending;
 mod s3;
 mod segment;
 
@@ -35,15 +35,16 @@ use zeroize::Zeroizing;
 pub use cache::SegmentCache;
 pub use error::StoreError;
 pub use objects::{Created, MAX_OBJECT, Objects};
+pub use pending::Pending;
 pub(crate) use s3::chain;
 pub use s3::{S3Objects, StoreConfig};
-pub use segment::{LANE_BYTES, MAX_LANES, MAX_ROWS, MAX_SHARE_BYTES, Segment, SegmentError};
+pub use segment::{KEY_BYTES, LANE_BYTES, MAX_LANES, MAX_ROWS, MAX_SHARE_BYTES, Segment, SegmentError};
 
 use crate::keyring::{ObjectKind, Place, Sealer};
 
 /// Memory for opened segments unless configured, in MiB: a million rows of three lanes.
 pub const DEFAULT_CACHE_MIB: usize = 128;
-/// Most bytes of one release or audit record.
+/// Most bytes of one answer.
 pub const MAX_RECORD: usize = 16 * 1024 * 1024;
 /// Reads under way at once: enough to hide the latency of many small objects, few enough that large ones do not
 /// fill the memory.
@@ -176,6 +177,20 @@ impl Store {
         Ok(segment)
     }
 
+    /// Whether a segment is there and opens.
+    pub async fn has_segment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+        entry: EntryHash,
+    ) -> Result<bool, StoreError> {
+        match self.segment(survey, height, entry).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Missing { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Segments in the order asked for, several read at once and none further ahead than that.
     pub fn read_segments<I>(
         &self,
@@ -211,11 +226,7 @@ impl Store {
             )));
         }
         let key = log_key(survey, height);
-        let plain = entry::encode(committed).map_err(|_| StoreError::TooLarge {
-            what: "a log entry's list of submissions",
-            len: committed.entry.accepted.len(),
-            max: tercet_protocol::log::MAX_BATCH,
-        })?;
+        let plain = entry::encode(committed);
         match self.write(&place(survey, Record::Log, height), &key, &plain).await? {
             Written::Ours => Ok(()),
             Written::Earlier(found) => {
@@ -257,50 +268,27 @@ impl Store {
         Ok(log)
     }
 
-    /// Records release `number` (from 0, without gaps). Exactly one of several racing callers succeeds, even with
-    /// equal content; the others get [`StoreError::Conflict`] and must decide anew on the newest list.
-    pub async fn put_release(&self, survey: SurveyId, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.put_record(survey, Record::Release, number, bytes).await
-    }
-
-    /// All releases, from number 0.
-    pub async fn list_releases(
-        &self,
-        survey: SurveyId,
-    ) -> Result<Vec<(u64, Zeroizing<Vec<u8>>)>, StoreError> {
-        self.records(survey, Record::Release, 0).await
-    }
-
-    /// Records audit line `number` (from 0, without gaps); like [`Self::put_release`], one caller per number.
-    pub async fn append_audit(&self, survey: SurveyId, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.put_record(survey, Record::Audit, number, bytes).await
-    }
-
-    /// The number that the next audit line gets.
-    pub async fn next_audit(&self, survey: SurveyId) -> Result<u64, StoreError> {
-        Ok(self.numbers(survey, Record::Audit, 0).await?.end)
-    }
-
-    /// All audit lines, from number 0.
-    pub async fn read_audit(&self, survey: SurveyId) -> Result<Vec<(u64, Zeroizing<Vec<u8>>)>, StoreError> {
-        self.records(survey, Record::Audit, 0).await
-    }
-
-    async fn put_record(
-        &self,
-        survey: SurveyId,
-        kind: Record,
-        number: u64,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
+    /// Keeps the answer to the survey's own question at a release point, for ever. Repeating it with the same answer succeeds;
+    /// another one is a [`StoreError::Conflict`].
+    pub async fn put_answer(&self, survey: SurveyId, point: u64, bytes: &[u8]) -> Result<(), StoreError> {
         if bytes.len() > MAX_RECORD {
-            return Err(StoreError::TooLarge { what: "the record", len: bytes.len(), max: MAX_RECORD });
+            return Err(StoreError::TooLarge { what: "the answer", len: bytes.len(), max: MAX_RECORD });
         }
-        let key = record_key(survey, kind, number);
-        match self.write(&place(survey, kind, number), &key, bytes).await? {
-            Written::Ours => Ok(()),
-            Written::Earlier(_) => Err(StoreError::Conflict { key }),
+        let key = record_key(survey, Record::Answer, point);
+        match self.write(&place(survey, Record::Answer, point), &key, bytes).await? {
+            Written::Earlier(found) if *found != bytes => Err(StoreError::Conflict { key }),
+            Written::Earlier(_) | Written::Ours => Ok(()),
         }
+    }
+
+    /// What [`Self::put_answer`] kept.
+    pub async fn answer(
+        &self,
+        survey: SurveyId,
+        point: u64,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let key = record_key(survey, Record::Answer, point);
+        self.read(&place(survey, Record::Answer, point), &key).await
     }
 
     /// The numbers in use, which are contiguous from `first`: one that is missing was lost.
@@ -391,15 +379,13 @@ impl fmt::Debug for Store {
 #[derive(Debug, Clone, Copy)]
 enum Record {
     Log,
-    Release,
-    Audit,
+    Answer,
 }
 
 fn place(survey: SurveyId, kind: Record, height: u64) -> Place {
     let kind = match kind {
         Record::Log => ObjectKind::LogEntry,
-        Record::Release => ObjectKind::Release,
-        Record::Audit => ObjectKind::Audit,
+        Record::Answer => ObjectKind::Answer,
     };
     Place { survey, kind, height }
 }
@@ -407,8 +393,7 @@ fn place(survey: SurveyId, kind: Record, height: u64) -> Place {
 fn record_prefix(survey: SurveyId, kind: Record) -> String {
     let folder = match kind {
         Record::Log => "log",
-        Record::Release => "releases",
-        Record::Audit => "audit",
+        Record::Answer => "answers",
     };
     format!("surveys/{survey}/{folder}/")
 }

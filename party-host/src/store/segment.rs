@@ -10,13 +10,15 @@ pub use tercet_mpc::sharing::LANE_BYTES;
 
 use super::objects::MAX_OBJECT;
 
-const TAG: &[u8] = b"tercet segment v1";
+const TAG: &[u8] = b"tercet segment v2";
+/// Bytes of the keys of a row's two commitments: of share i, then of share i + 1 of the party with index i.
+pub const KEY_BYTES: usize = 64;
 /// Most rows in a segment.
 pub const MAX_ROWS: usize = 1 << 20;
 /// Most lanes (shared numbers per row).
 pub const MAX_LANES: usize = 1 << 12;
 /// Most bytes of shares; leaves room for the rest within an object.
-pub const MAX_SHARE_BYTES: usize = MAX_OBJECT - (1 << 20) - MAX_ROWS * 32;
+pub const MAX_SHARE_BYTES: usize = MAX_OBJECT - (1 << 20) - MAX_ROWS * (32 + KEY_BYTES);
 
 /// Why rows are not a segment, or bytes not the encoding of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,12 +36,23 @@ pub enum SegmentError {
         /// Bytes of shares.
         bytes: usize,
     },
+    /// The keys do not fit the rows.
+    #[error("{rows} rows need {KEY_BYTES} bytes of keys each, but there are {bytes}")]
+    Keys {
+        /// Rows.
+        rows: usize,
+        /// Bytes of keys.
+        bytes: usize,
+    },
     /// The segment belongs to another entry than its name says.
     #[error("the segment belongs to entry {0}")]
     Entry(EntryHash),
 }
 
-/// One party's shares of a batch of accepted submissions.
+/// One party's shares of the rows of a log entry: of a batch of accepted submissions, or of the sums of units.
+///
+/// Beside each row stand the keys of the commitments to its two shares, by which another party that lost its own can check
+/// them.
 ///
 /// Row r, lane l is the [`LANE_BYTES`] bytes at `(r * lanes + l) * LANE_BYTES`: share i, then share i+1 of the
 /// party with index i, each a little-endian integer modulo 2^128. `Debug` shows the shape only; the shares are
@@ -49,6 +62,7 @@ pub struct Segment {
     submissions: Vec<SubmissionId>,
     lanes: u32,
     shares: Zeroizing<Vec<u8>>,
+    keys: Zeroizing<Vec<u8>>,
 }
 
 impl Segment {
@@ -57,12 +71,35 @@ impl Segment {
         submissions: Vec<SubmissionId>,
         lanes: u32,
         shares: Zeroizing<Vec<u8>>,
+        keys: Zeroizing<Vec<u8>>,
     ) -> Result<Self, SegmentError> {
         let (rows, bytes) = (submissions.len(), shares.len());
         if share_bytes(rows, lanes as usize)? != bytes {
             return Err(SegmentError::Shape { rows, lanes: lanes as usize, bytes });
         }
-        Ok(Self { submissions, lanes, shares })
+        if keys.len() != rows * KEY_BYTES {
+            return Err(SegmentError::Keys { rows, bytes: keys.len() });
+        }
+        Ok(Self { submissions, lanes, shares, keys })
+    }
+
+    /// The same without one row, which is none of these if it is not there.
+    pub fn without(&self, submission: &SubmissionId) -> Self {
+        let width = self.lanes as usize * LANE_BYTES;
+        let kept = self.submissions.len();
+        let mut left = Self {
+            submissions: Vec::with_capacity(kept),
+            lanes: self.lanes,
+            // Sized at once: growing would leave copies of shares behind.
+            shares: Zeroizing::new(Vec::with_capacity(kept * width)),
+            keys: Zeroizing::new(Vec::with_capacity(kept * KEY_BYTES)),
+        };
+        for (i, id) in self.submissions.iter().enumerate().filter(|(_, id)| *id != submission) {
+            left.submissions.push(*id);
+            left.shares.extend_from_slice(&self.shares[i * width..][..width]);
+            left.keys.extend_from_slice(&self.keys[i * KEY_BYTES..][..KEY_BYTES]);
+        }
+        left
     }
 
     /// The submissions, in row order.
@@ -80,6 +117,11 @@ impl Segment {
         &self.shares
     }
 
+    /// The keys of one row's commitments, [`KEY_BYTES`] bytes.
+    pub fn keys(&self, row: usize) -> Option<&[u8]> {
+        self.keys.get(row * KEY_BYTES..(row + 1) * KEY_BYTES)
+    }
+
     /// One row's shares, `lanes * LANE_BYTES` bytes.
     pub fn row(&self, row: usize) -> Option<&[u8]> {
         let width = self.lanes as usize * LANE_BYTES;
@@ -88,11 +130,11 @@ impl Segment {
 
     /// Memory it takes, in bytes, near enough for a bound.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.submissions.len() * 32 + self.shares.len()
+        size_of::<Self>() + self.submissions.len() * 32 + self.shares.len() + self.keys.len()
     }
 
     /// The encoding, which names the entry that the segment belongs to: a tag, the entry's hash, row and lane
-    /// count (`u32` each), submission ids, shares.
+    /// count (`u32` each), submission ids, shares, keys.
     pub fn encode(&self, entry: &EntryHash) -> Zeroizing<Vec<u8>> {
         let mut head = Writer::default();
         head.bytes(TAG).array(entry.as_ref());
@@ -100,13 +142,14 @@ impl Segment {
         head.u32(u32::try_from(self.submissions.len()).unwrap_or(u32::MAX)).u32(self.lanes);
         let head = head.finish();
         // Exactly large enough: growing would leave copies of shares behind.
-        let len = head.len() + self.submissions.len() * 32 + self.shares.len();
+        let len = head.len() + self.submissions.len() * 32 + self.shares.len() + self.keys.len();
         let mut out = Zeroizing::new(Vec::with_capacity(len));
         out.extend_from_slice(&head);
         for id in &self.submissions {
             out.extend_from_slice(id.as_ref());
         }
         out.extend_from_slice(&self.shares);
+        out.extend_from_slice(&self.keys);
         out
     }
 
@@ -125,10 +168,11 @@ impl Segment {
         let share_bytes = share_bytes(rows, lanes as usize)?;
         // Taken before anything is allocated: the input really holds them.
         let (ids, _) = r.take(rows * 32)?.as_chunks::<32>();
-        let shares = r.take(share_bytes)?;
+        let shares = Zeroizing::new(r.take(share_bytes)?.to_vec());
+        let keys = Zeroizing::new(r.take(rows * KEY_BYTES)?.to_vec());
         r.finish()?;
         let submissions = ids.iter().map(|id| SubmissionId(*id)).collect();
-        Ok(Self { submissions, lanes, shares: Zeroizing::new(shares.to_vec()) })
+        Ok(Self { submissions, lanes, shares, keys })
     }
 }
 
@@ -169,11 +213,12 @@ mod tests {
                     vec(any::<[u8; 32]>(), rows),
                     Just(lanes as u32),
                     vec(any::<u8>(), rows * lanes * LANE_BYTES),
+                    vec(any::<u8>(), rows * KEY_BYTES),
                 )
             })
-            .prop_map(|(ids, lanes, shares)| {
+            .prop_map(|(ids, lanes, shares, keys)| {
                 let ids = ids.into_iter().map(SubmissionId).collect();
-                Segment::new(ids, lanes, Zeroizing::new(shares)).unwrap()
+                Segment::new(ids, lanes, Zeroizing::new(shares), Zeroizing::new(keys)).unwrap()
             })
     }
 
@@ -220,7 +265,8 @@ mod tests {
     #[test]
     fn truncated_padded_and_misplaced_encodings_are_refused() {
         let ids = vec![SubmissionId([1; 32]), SubmissionId([2; 32])];
-        let segment = Segment::new(ids, 3, Zeroizing::new(vec![9; 192])).unwrap();
+        let segment =
+            Segment::new(ids, 3, Zeroizing::new(vec![9; 192]), Zeroizing::new(vec![8; 128])).unwrap();
         let bytes = segment.encode(&ENTRY);
         for cut in 0..bytes.len() {
             assert_eq!(
@@ -238,17 +284,41 @@ mod tests {
     fn shapes_are_checked() {
         let ids = |n: usize| vec![SubmissionId([1; 32]); n];
         let shares = |n: usize| Zeroizing::new(vec![0; n]);
-        assert!(matches!(Segment::new(ids(2), 1, shares(63)), Err(SegmentError::Shape { bytes: 63, .. })));
-        assert!(matches!(Segment::new(ids(2), 2, shares(64)), Err(SegmentError::Shape { .. })));
-        let many = Segment::new(ids(1), MAX_LANES as u32 + 1, shares(32));
+        let keys = |n: usize| Zeroizing::new(vec![0; n * KEY_BYTES]);
+        assert!(matches!(
+            Segment::new(ids(2), 1, shares(63), keys(2)),
+            Err(SegmentError::Shape { bytes: 63, .. })
+        ));
+        assert!(matches!(Segment::new(ids(2), 2, shares(64), keys(2)), Err(SegmentError::Shape { .. })));
+        let many = Segment::new(ids(1), MAX_LANES as u32 + 1, shares(32), keys(1));
         assert!(matches!(many, Err(SegmentError::Codec(CodecError::TooLong { field: "lanes", .. }))));
-        let large = Segment::new(ids(1 << 12), MAX_LANES as u32, shares(0));
+        let keyless = Segment::new(ids(1), 1, shares(32), keys(0));
+        assert!(matches!(keyless, Err(SegmentError::Keys { rows: 1, bytes: 0 })));
+        let large = Segment::new(ids(1 << 12), MAX_LANES as u32, shares(0), keys(1 << 12));
         assert!(matches!(large, Err(SegmentError::Codec(CodecError::TooLong { field: "shares", .. }))));
     }
 
     #[test]
+    fn a_row_that_leaves_takes_its_shares_and_keys_along() {
+        let ids = [1, 2, 3].map(|n| SubmissionId([n; 32]));
+        let bytes = |width: usize| Zeroizing::new([1, 2, 3].map(|n| vec![n; width]).concat());
+        let segment = Segment::new(ids.to_vec(), 2, bytes(64), bytes(KEY_BYTES)).unwrap();
+        let left = segment.without(&ids[1]);
+        assert_eq!(left.submissions(), [ids[0], ids[2]]);
+        assert_eq!((left.row(1).unwrap(), left.keys(1).unwrap()), (&[3; 64][..], &[3; KEY_BYTES][..]));
+        assert!(!left.encode(&ENTRY)[100..].contains(&2), "nothing of it is left");
+        assert_eq!(left.without(&ids[1]), left);
+    }
+
+    #[test]
     fn debug_shows_no_share() {
-        let segment = Segment::new(vec![SubmissionId([1; 32])], 1, Zeroizing::new(vec![0xab; 32])).unwrap();
+        let segment = Segment::new(
+            vec![SubmissionId([1; 32])],
+            1,
+            Zeroizing::new(vec![0xab; 32]),
+            Zeroizing::new(vec![0xcd; KEY_BYTES]),
+        )
+        .unwrap();
         assert_eq!(format!("{segment:?}"), "Segment(1 rows, 1 lanes)");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use party_host::sandbox::{
     Context, Direction, PairSecrets, PeerIo, Sandbox, SandboxError, Session, SessionOver,
 };
+use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::sharing::Ring;
 use tercet_mpc::{PartyId, RingShare};
@@ -62,7 +63,12 @@ fn compute(
     cheat: Option<usize>,
 ) -> (OrderAnswer, [Result<OrderAnswer, SandboxError>; 3]) {
     let values: Vec<i64> = (0..60).map(|i| i64::from(number) * 1000 + i * 37 % 101).collect();
-    let request = OrderRequest { ranks: vec![1, 30, 60], weighted: true, mode: true, ..Default::default() };
+    let request = OrderRequest {
+        combinations: vec![vec![(1, 1)], vec![(30, 1), (31, 1)], vec![(60, 1)]],
+        distances: true,
+        mode: true,
+        ..Default::default()
+    };
     let mut rows: [Vec<u8>; 3] = Default::default();
     for value in &values {
         let masks = [u128::from(number) << 77, *value as u128 * 0x1234_5678_9abc_def1].map(Ring);
@@ -72,6 +78,20 @@ fn compute(
             row.extend(share.to_lane());
         }
     }
+    let results = three(number, cheat, |party, session, context, secrets, wires| {
+        let rows = [rows[party.index()].clone()];
+        let reading = sandbox.read_order(session, context, secrets, 20, None, &rows, &request, wires)?;
+        Ok(reading.answer)
+    });
+    (request.answer(&values), results)
+}
+
+/// One computation at three parties, each in a thread of its own.
+fn three<T: Send>(
+    number: u8,
+    cheat: Option<usize>,
+    program: impl Fn(PartyId, &Session, &Context, PairSecrets, Wires) -> Result<T, SandboxError> + Sync,
+) -> [Result<T, SandboxError>; 3] {
     let context = Context {
         parties: [1, 2, 3].map(|p| vec![p; 32]).to_vec(),
         survey: vec![4; 32],
@@ -79,25 +99,78 @@ fn compute(
         nonces: [6, 7, 8].map(|n| vec![n + 16 * number; 32]).to_vec(),
         exchange_ns: 100_000,
     };
-    let (sandbox, context, request, rows) = (sandbox, &context, &request, &rows);
-    let results = std::thread::scope(|scope| {
-        let parties = Wires::three(cheat).into_iter().enumerate().map(|(i, wires)| {
-            scope.spawn(move || {
-                let party = PartyId::from_index(i).unwrap();
-                let secret = |p: PartyId| Zeroizing::new([10 + p.index() as u8; 32]);
-                let secrets = PairSecrets { next: secret(party.next()), previous: secret(party) };
-                let session = Session { party: i as u8, id: vec![number; 32] };
-                let rows = [rows[i].clone()];
-                let reading =
-                    sandbox.read_order(&session, context, secrets, 20, None, &rows, request, wires)?;
-                Ok(reading.answer)
-            })
-        });
+    let (context, program) = (&context, &program);
+    std::thread::scope(|scope| {
         // All begin before one is waited for.
-        let parties: Vec<_> = parties.collect();
-        parties.into_iter().map(|p| p.join().unwrap()).collect::<Vec<_>>()
+        let parties = Wires::three(cheat).into_iter().enumerate();
+        let parties: Vec<_> = parties
+            .map(|(i, wires)| {
+                scope.spawn(move || {
+                    let party = PartyId::from_index(i).unwrap();
+                    let secret = |p: PartyId| Zeroizing::new([10 + p.index() as u8; 32]);
+                    let secrets = PairSecrets { next: secret(party.next()), previous: secret(party) };
+                    let session = Session { party: i as u8, id: vec![number; 32] };
+                    program(party, &session, context, secrets, wires)
+                })
+            })
+            .collect();
+        let results: Vec<_> = parties.into_iter().map(|p| p.join().unwrap()).collect();
+        results.try_into().unwrap_or_else(|_| panic!("three parties"))
+    })
+}
+
+/// What all three hold of values.
+fn shared(values: &[u128]) -> [Vec<RingShare>; 3] {
+    let mut all: [Vec<RingShare>; 3] = Default::default();
+    for value in values {
+        let split = RingShare::split(Ring(*value), [Ring(value << 70 | 5), Ring(77)]);
+        all.iter_mut().zip(split).for_each(|(to, share)| to.push(share));
+    }
+    all
+}
+
+#[test]
+fn counts_are_decided_and_nothing_else() {
+    let sandbox = sandbox();
+    let counts = shared(&[613, 9, 10, 0]);
+    let decided = three(20, None, |party, session, context, secrets, wires| {
+        let counts: Vec<u8> = counts[party.index()].iter().flat_map(|c| c.to_lane()).collect();
+        sandbox.at_least(session, context, secrets, &counts, &[10, 10, 10, 1], wires)
     });
-    (request.answer(&values), results.try_into().unwrap())
+    for decided in decided {
+        assert_eq!(decided.unwrap(), [true, false, true, false]);
+    }
+    // A count without a limit.
+    let refused = three(21, None, |party, session, context, secrets, wires| {
+        let counts: Vec<u8> = counts[party.index()].iter().flat_map(|c| c.to_lane()).collect();
+        sandbox.at_least(session, context, secrets, &counts, &[10], wires)
+    });
+    assert!(refused.iter().all(|r| matches!(r, Err(SandboxError::Abort { code, .. }) if code == "input")));
+}
+
+/// Noise comes as shares, one for each distribution, that fit together; a party that cheats gets nobody to go on.
+#[test]
+fn noise_is_drawn_as_shares_or_not_at_all() {
+    let sandbox = sandbox();
+    let noise = [Laplace::new("0.5".parse().unwrap(), 3).unwrap(); 40];
+    let draw = |number, cheat| {
+        three(number, cheat, |_, session, context, secrets, wires| {
+            sandbox.draw_noise(session, context, secrets, &noise, wires)
+        })
+    };
+    let drawn = draw(22, None).map(Result::unwrap);
+    let values: Vec<i128> = (0..noise.len())
+        .map(|i| RingShare::reconstruct(drawn.each_ref().map(|d| d[i])).unwrap().0.cast_signed())
+        .collect();
+    assert!(values.iter().any(|v| *v != values[0]) && values.iter().all(|v| v.abs() < 1000), "{values:?}");
+    for cheat in [1, 3, 6] {
+        let drawn = draw(30 + cheat as u8, Some(cheat));
+        assert!(drawn[0].is_err() || drawn[2].is_err());
+        // Who goes on has what it would have had.
+        for party in [0, 2] {
+            assert!(drawn[party].as_ref().map_or(true, |d| d.len() == noise.len()));
+        }
+    }
 }
 
 #[test]

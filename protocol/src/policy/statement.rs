@@ -1,10 +1,8 @@
 //! From a survey and an admitted presentation to the statement that the provider proves.
 
-use std::collections::BTreeSet;
-
 use tercet_mpc::decimal::Excess;
 use tercet_mpc::statement::{
-    Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
+    Binding, Column, Format, HashAlg as Commitment, Lane, Number, Output, Statement, StatementError,
 };
 use tercet_mpc::statistics::Permit;
 use tlsn_verifier::HashAlg;
@@ -23,12 +21,7 @@ impl SurveyManifest {
             let targets = targets(self, p.family, &p.columns);
             targets.into_iter().flat_map(|t| p.family.outputs(t, &optional)).collect::<Vec<_>>()
         };
-        let by_category = |p: &&Permit| p.group.as_ref().is_some_and(|g| self.category(g).is_some());
-        let permits = self.permits();
-        let others = permits.iter().filter(|p| !by_category(p));
-        let mut needed: BTreeSet<Output> = others.flat_map(outputs).collect();
-        needed.extend(self.guarding());
-        needed.extend(self.categorized_outputs());
+        let needed = self.by_secret_group(&self.permits().iter().flat_map(outputs).collect());
         // At most MAX_COLUMNS columns.
         let single = (0..self.columns.len() as u8).flat_map(|c| {
             let derived = [Output::Square(c), Output::Log(c), Output::Reciprocal(c), Output::Present(c)];
@@ -40,7 +33,11 @@ impl SurveyManifest {
 
     /// The arithmetic lanes of a row, in order. The same for every provider of the survey.
     pub fn lanes(&self) -> Vec<Lane> {
-        let column = |format| Column { alg: Commitment::Sha256, length: 1, format, commitment: [0; 32] };
+        let column = |format| Column {
+            length: 1,
+            format,
+            binding: Binding::Hash { alg: Commitment::Sha256, commitment: [0; 32] },
+        };
         let columns = self.formats().into_iter().map(column).collect();
         // A valid manifest's columns are within the engine's limits, so its shape is a valid statement.
         Statement::new(columns, self.outputs()).map(|s| s.lanes()).unwrap_or_default()
@@ -75,7 +72,7 @@ impl Admitted {
             };
             // At most MAX_VALUE bytes, by admission.
             let length = c.range.len().min(255) as u8;
-            Column { alg, length, format, commitment: c.digest }
+            Column { length, format, binding: Binding::Hash { alg, commitment: c.digest } }
         });
         Statement::new(columns.collect(), survey.outputs())
     }

@@ -11,14 +11,24 @@ use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
 use tlsn_verifier::{NotaryKey, SignatureAlg};
 
+mod about;
+mod check;
 mod descriptor;
+mod exposes;
 mod hidden;
 pub mod inputs;
 mod noise;
+mod place;
+mod releases;
+mod secret;
+mod size;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
-pub use hidden::{Atom, Guard};
+pub use exposes::OrderList;
 pub use noise::NoiseSection;
+pub use releases::{ReleasesSection, duration};
+pub use secret::{Linear, SecretBlock, SecretPartition};
+pub use size::MAX_RESULT;
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -41,6 +51,9 @@ pub const MAX_SURVEY_BYTES: usize = 256 * 1024;
 pub struct SurveyManifest {
     /// What is asked and released.
     pub survey: SurveySection,
+    /// When people enter the statistics. Without it, the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<ReleasesSection>,
     /// Which exchange with which server counts.
     pub source: SourceSection,
     /// Notaries whose attestations are accepted.
@@ -69,6 +82,18 @@ pub struct SurveySection {
     pub name: String,
     /// One line for people.
     pub title: String,
+    /// Who asks: a name that providers know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where questions and complaints go: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// What the statistics are for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// How long the parties keep the shares, in the owner's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
     /// Earliest attested connection time.
     #[serde(with = "time::serde::rfc3339")]
     pub opens: OffsetDateTime,
@@ -90,6 +115,9 @@ pub struct SurveySection {
     pub resubmission: Resubmission,
     /// Statistics that may be released.
     pub statistics: Vec<String>,
+    /// Those of them that publish a single person's value: `max`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposes: Vec<String>,
 }
 
 impl SurveySection {
@@ -272,7 +300,7 @@ impl SurveyManifest {
             return Err(SurveyError::TooLarge(text.len()));
         }
         let manifest: Self = toml::from_str(text).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        manifest.validate()?;
+        manifest.validate().map_err(|e| e.placed(text))?;
         Ok(manifest)
     }
 
@@ -311,6 +339,7 @@ impl SurveyManifest {
         if s.title.len() > 200 || s.title.chars().any(char::is_control) {
             return Err(invalid("survey.title", "write one line of at most 200 bytes"));
         }
+        s.validate_about()?;
         if s.opens >= s.closes {
             return Err(invalid("survey.closes", "must be later than survey.opens"));
         }
@@ -326,8 +355,10 @@ impl SurveyManifest {
         if s.statistics.len() > MAX_STATISTICS {
             return Err(invalid("survey.statistics", format!("list at most {MAX_STATISTICS}")));
         }
-        if s.budget == Some(0) {
-            return Err(invalid("survey.budget", "must be at least 1, or be left out"));
+        if s.budget.is_some() {
+            let problem =
+                "leave it out: sums are of whole groups of min_new people, so questions need no budget";
+            return Err(invalid("survey.budget", problem));
         }
         self.source.validate()?;
         if self.notaries.is_empty() || self.notaries.len() > 64 {
@@ -366,8 +397,11 @@ impl SurveyManifest {
             }
         }
         self.validate_statistics()?;
+        self.validate_size()?;
         self.validate_hidden()?;
-        self.validate_noise()
+        self.validate_noise()?;
+        self.validate_orders()?;
+        self.validate_releases()
     }
 
     fn validate_fields(&self) -> Result<(), SurveyError> {

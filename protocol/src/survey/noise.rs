@@ -84,21 +84,12 @@ impl SurveyManifest {
 
     /// Noise for all that is listed, or for nothing.
     pub(super) fn validate_noise(&self) -> Result<(), SurveyError> {
-        match (&self.survey.privacy_budget, self.noise.is_empty()) {
-            (None, true) => return Ok(()),
-            (None, false) => {
-                let problem = "say how much privacy the survey may lose in its life, such as \"10\"";
-                return Err(invalid("survey.privacy_budget", problem));
-            }
-            (Some(_), true) => {
-                return Err(invalid(
-                    "survey.privacy_budget",
-                    "is of surveys with noise: add [[noise]], or leave it out",
-                ));
-            }
-            (Some(budget), false) => {
-                budget.parse::<Epsilon>().map_err(|e| invalid("survey.privacy_budget", e.to_string()))?;
-            }
+        if self.survey.privacy_budget.is_some() {
+            let problem = "leave it out: each person spends the epsilon of [[noise]] once in the survey's life, whatever is asked";
+            return Err(invalid("survey.privacy_budget", problem));
+        }
+        if self.noise.is_empty() {
+            return Ok(());
         }
         let permits = self.permits();
         let mut seen = BTreeSet::new();

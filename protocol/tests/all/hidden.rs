@@ -1,10 +1,10 @@
-//! Columns that may be missing and categories: what surveys may ask of them, what providers share, what guards it.
+//! Columns that may be missing and categories: what surveys may ask of them, what providers share, which secret groups there are.
 
 use tercet_mpc::statement::{Lane, Part};
 use tercet_mpc::{Condition, Output, Term};
 use tercet_protocol::result::StatisticValue;
-use tercet_protocol::statistic::{Opened, Statistic, Target, permitted, release};
-use tercet_protocol::survey::{Atom, Guard, SurveyError, SurveyManifest};
+use tercet_protocol::statistic::{Opened, Scope, Target, permitted, release};
+use tercet_protocol::survey::{Linear, SecretPartition, SurveyError, SurveyManifest};
 
 use crate::survey::wide;
 
@@ -67,10 +67,10 @@ fn providers_share_what_is_asked_under_a_condition_and_no_more() {
         (
             "\"variance(btc)@segment\"",
             &["btc"],
-            [vec![Value(a), Value(b), Present(b)]]
+            [vec![Value(a), Value(b)]]
                 .into_iter()
                 .chain(
-                    [Term::One, Term::Present(b), Term::Value(b), Term::Square(b)]
+                    [Term::Present(b), Term::Value(b), Term::Square(b)]
                         .map(|t| (0..3).map(|k| is(t, k)).collect()),
                 )
                 .flatten()
@@ -145,62 +145,125 @@ fn what_cannot_be_kept_apart_is_refused_in_the_survey() {
     // Noise would leave the numbers of values exact.
     let noise = "[[noise]]\nstatistic = 'mean'\nepsilon = '1'\n\n";
     let noised = |missing: &[&str]| {
-        let text = text("\"mean\"", missing)
-            .replace("\"count\", \"sum\", ", "")
-            .replace("min_new = 5", "min_new = 5\nprivacy_budget = '9'");
+        let text = text("\"mean\"", missing).replace("\"count\", \"sum\", ", "");
         refused(&(text + noise)).0
     };
     assert_eq!((noised(&["btc"]).as_str(), noised(&[]).as_str()), ("columns.missing", "categories"));
 }
 
-#[test]
-fn guards_are_of_what_is_touched() {
-    let guards = |survey: &SurveyManifest, name: &str| -> Vec<Guard> {
-        survey.guards_of(&name.parse::<Statistic>().unwrap()).into_iter().collect()
+/// A row: two columns of which some may be missing, and the value of the category.
+type Person = ([Option<i64>; 2], u8);
+
+fn value(output: Output, person: &Person) -> i64 {
+    let of = |c: u8| person.0[usize::from(c)];
+    let term = |term: Term| match term {
+        Term::One => 1,
+        Term::Present(c) => i64::from(of(c).is_some()),
+        Term::Value(c) => of(c).unwrap_or(0),
+        Term::Square(c) => of(c).map_or(0, |v| v * v),
+        Term::Product(a, b) => of(a).unwrap_or(0) * of(b).unwrap_or(0),
+        other => panic!("{other:?}"),
     };
-    let plain = survey("\"mean\", \"covariance\"", &[]);
-    assert!(guards(&plain, "mean").is_empty() && guards(&plain, "covariance").is_empty());
-    let btc = Guard::Column("btc".into());
-    let one = survey("\"mean\", \"count(btc)\"", &["btc"]);
-    assert_eq!(guards(&one, "count"), []);
-    assert_eq!(guards(&one, "mean(eth_free)"), []);
-    assert_eq!(guards(&one, "mean"), std::slice::from_ref(&btc));
-    assert_eq!(guards(&one, "count(btc)"), std::slice::from_ref(&btc));
-    // With pairs, the complete column's sums tell of those who lack the other.
-    let pairs = survey("\"mean\", \"covariance\"", &["btc"]);
-    assert_eq!(guards(&pairs, "mean(eth_free)"), [Guard::Pairs]);
-    assert_eq!(guards(&pairs, "covariance"), [btc.clone(), Guard::Pairs]);
-    // And with a category, its sum over everybody does.
-    let segment = Guard::Category("segment".into());
-    let grouped = survey("\"mean\", \"sum(btc)@segment\", \"count@segment\"", &["btc"]);
-    assert_eq!(guards(&grouped, "mean(eth_free)"), []);
-    assert_eq!(guards(&grouped, "mean(btc)"), [btc.clone(), segment.clone()]);
-    assert_eq!(guards(&grouped, "count@segment"), std::slice::from_ref(&segment));
-    assert_eq!(guards(&grouped, "sum(btc)@segment"), [btc, segment]);
-    let counts = grouped.category_counts("segment");
-    assert_eq!(counts, (0..3).map(|k| vec![is(Term::One, k), is(Term::Present(1), k)]).collect::<Vec<_>>());
+    let holds = match output.condition() {
+        None => true,
+        Some(Condition::Present(c)) => of(c).is_some(),
+        Some(Condition::Is(_, k)) => person.1 == k,
+        Some(other) => panic!("{other:?}"),
+    };
+    if holds { term(output.term()) } else { 0 }
 }
 
-/// The atoms of pairs are disjoint and nobody is left out, whatever the rows.
+fn sum(linear: &Linear, people: &[&Person]) -> i64 {
+    let of = |(output, times): &(Output, i64)| times * people.iter().map(|p| value(*output, p)).sum::<i64>();
+    linear.rows * people.len() as i64 + linear.of.iter().map(of).sum::<i64>()
+}
+
+/// Who is in a group, by what the group is said to be.
+fn is_in(partition: &SecretPartition, block: usize, person: &Person) -> bool {
+    let (has, label) = (&partition.blocks[block].has, &partition.blocks[block].label);
+    let there = |c: &u8| person.0[usize::from(*c)].is_some();
+    let by_value = label.is_empty() || ["a", "b", "c"][usize::from(person.1)] == label;
+    let all = has.iter().all(there);
+    // Where groups have no names, they are told apart by who has which values.
+    let none_other =
+        !label.is_empty() || partition.columns.iter().filter(|c| !has.contains(c)).all(|c| !there(c));
+    by_value && all && none_other
+}
+
+/// In every survey: the groups of a partition are disjoint, nobody whose column has a value is left out, and the lanes that the
+/// providers share say each group's size and each sum over it, whatever the rows.
 #[test]
-fn atoms_divide_the_rows() {
-    for missing in [&["btc"][..], &["btc", "eth_free"]] {
-        let survey = survey("\"covariance\"", missing);
-        let atoms = survey.atoms(&Guard::Pairs);
-        for present in [[false, false], [false, true], [true, false], [true, true]] {
-            let there = |c: u8| present[usize::from(c)];
-            let value = |output: Output| match output {
-                Output::Present(c) => i64::from(there(c)),
-                Output::Given(Term::Present(a), Condition::Present(b)) => i64::from(there(a) && there(b)),
-                other => panic!("{other:?}"),
-            };
-            let inside =
-                |atom: &Atom| atom.rows + atom.of.iter().map(|(o, times)| times * value(*o)).sum::<i64>();
-            let mut sizes: Vec<i64> = atoms.iter().map(inside).collect();
-            sizes.sort_unstable();
-            let mut expected = vec![0; atoms.len()];
-            *expected.last_mut().unwrap() = 1;
-            assert_eq!(sizes, expected, "{missing:?} {present:?}");
+fn partitions_divide_the_rows_and_their_sums() {
+    let people: Vec<Person> = [None, Some(3), Some(-7)]
+        .into_iter()
+        .flat_map(|x| {
+            [None, Some(5), Some(11)].into_iter().flat_map(move |y| (0..3).map(move |k| ([x, y], k)))
+        })
+        .collect();
+    let names = ["eth_free", "btc"];
+    for (statistics, missing, expected) in [
+        ("\"mean\", \"variance\"", &[][..], vec![]),
+        ("\"mean\", \"variance\"", &["btc"], vec![1]),
+        ("\"mean\", \"variance\"", &names, vec![1, 1]),
+        ("\"mean\", \"covariance\", \"variance\"", &["btc"], vec![2]),
+        ("\"mean\", \"correlation\", \"count(btc)\"", &names, vec![4]),
+        ("\"mean@segment\", \"variance\"", &[], vec![3]),
+        ("\"mean@segment\", \"variance\"", &["btc"], vec![3, 3]),
+        ("\"count@segment\", \"mean\"", &["btc"], vec![3, 1]),
+        ("\"mean@segment\", \"covariance\"", &[], vec![3]),
+        ("\"mean(btc)@segment\", \"regression(eth_free,btc)\"", &[], vec![3]),
+    ] {
+        let survey = survey(statistics, missing);
+        let people: Vec<&Person> = people
+            .iter()
+            .filter(|p| (0..2).all(|c| p.0[c].is_some() || missing.contains(&names[c])))
+            .collect();
+        let partitions = survey.partitions();
+        assert_eq!(partitions.iter().map(|p| p.blocks.len()).collect::<Vec<_>>(), expected, "{statistics}");
+        let outputs = survey.outputs();
+        let all: Vec<Output> = survey
+            .permits()
+            .iter()
+            .flat_map(|p| {
+                tercet_protocol::statistic::targets(&survey, p.family, &p.columns)
+                    .into_iter()
+                    .map(|t| (p.family, t))
+            })
+            .flat_map(|(family, target)| family.outputs(target, &survey.optional()))
+            .collect();
+        let mut columns = std::collections::BTreeSet::new();
+        for partition in &partitions {
+            assert!(
+                partition.columns.iter().all(|c| columns.insert(*c)),
+                "{statistics}: a column in two partitions"
+            );
+            assert_eq!(partition.rest, partition.category.is_some());
+            for person in &people {
+                let inside = (0..partition.blocks.len()).filter(|b| is_in(partition, *b, person)).count();
+                let valued = partition.columns.iter().any(|c| person.0[usize::from(*c)].is_some());
+                assert!(
+                    inside == 1 || inside == 0 && !valued,
+                    "{statistics}: {person:?} is in {inside} groups"
+                );
+            }
+            for (b, block) in partition.blocks.iter().enumerate() {
+                let members: Vec<&Person> =
+                    people.iter().filter(|p| is_in(partition, b, p)).copied().collect();
+                assert_eq!(sum(&block.size, &people), members.len() as i64, "{statistics} {b}");
+                let shared = |linear: &Linear| linear.of.iter().all(|(o, _)| outputs.contains(o));
+                assert!(shared(&block.size), "{statistics}");
+                let of = |c: u8| partition.columns.contains(&c);
+                for output in all.iter().filter(|o| match o.term() {
+                    Term::Present(c) | Term::Value(c) | Term::Square(c) => of(c),
+                    Term::Product(a, _) => of(a),
+                    _ => false,
+                }) {
+                    let within = partition.within(b, *output).unwrap();
+                    let expected: i64 = members.iter().map(|p| value(*output, p)).sum();
+                    assert_eq!(sum(&within, &people), expected, "{statistics} {b} {output:?}");
+                    assert!(shared(&within), "{statistics} {b} {output:?}");
+                }
+            }
         }
     }
 }
@@ -221,12 +284,13 @@ fn a_result_tells_how_many_values_it_is_over() {
         other => panic!("{other:?}"),
     };
     let sums = lanes.iter().map(|l| sum(l) as u128).collect();
-    let opened = Opened { submissions: 5, lanes, sums, ..Opened::default() };
+    let opened = Opened { submissions: 5, units: 1, lanes, sums, ..Opened::default() };
     assert_eq!(survey.submissions(Target::One(1), &opened), Some(3));
     assert_eq!(survey.submissions(Target::One(0), &opened), Some(5));
     let statistics: Vec<_> =
         ["mean", "count(btc)", "covariance"].iter().map(|n| permitted(&survey, n).unwrap()).collect();
-    let released = release(&survey, &statistics, &opened, &Default::default());
+    let everything = [(Scope::default(), opened)].into();
+    let released = release(&survey, &statistics, &|_, _| None, &everything);
     let shown: Vec<_> = released
         .iter()
         .map(|s: &StatisticValue| (s.column.as_deref().unwrap(), s.value.as_deref().unwrap(), s.submissions))

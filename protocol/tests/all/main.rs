@@ -4,6 +4,7 @@
 
 mod hidden;
 mod policy;
+mod releases;
 mod statistics;
 mod survey;
 mod vectors;

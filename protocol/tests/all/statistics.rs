@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use tercet_mpc::fixed;
 use tercet_mpc::statement::{Lane, Part};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::statistic::{Opened, OpenedGroup, Target, permitted, release, targets};
+use tercet_protocol::statistic::{Opened, Ordered, Scope, Target, permitted, release, targets};
 use tercet_protocol::survey::SurveyManifest;
 
 use crate::survey::wide;
 
-const ALL: &str =
-    "\"variance\", \"quantile\", \"histogram\", \"covariance\", \"regression\", \"mean@country\"";
+const ALL: &str = "\"variance\", \"quantile:0.5\", \"covariance\", \"regression\", \"mean@country\"";
 
 /// What the parties would open about rows of two columns.
 fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened {
@@ -45,7 +44,7 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
                 let request = statistic.measure.order(this.submissions, survey.columns[usize::from(c)].scale);
                 let values: Vec<i64> = rows.iter().map(|r| r[usize::from(c)]).collect();
                 let answer = request.answer(&values);
-                this.orders.push((c, request, answer));
+                this.orders.push(Ordered { column: c, values: values.len() as u64, request, answer });
             }
         }
     }
@@ -60,12 +59,13 @@ fn values_come_in_the_order_asked_for_each_column_with_their_units() {
     let rows = [[100, 300], [200, 500], [300, 700]].map(|r: [i64; 2]| r.map(|v| v * 1_000_000));
     let statistics: Vec<_> = names.iter().map(|n| permitted(&survey, n).unwrap()).collect();
     let whole = opened(&survey, &names[..1], &rows);
-    let group = |label: &str, rows: &[[i64; 2]]| OpenedGroup {
-        label: label.into(),
-        opened: opened(&survey, &[], rows),
+    let group = |label: &str, rows: &[[i64; 2]]| {
+        let scope = Scope { group: Some(("country".into(), label.into())), partition: None };
+        (scope, opened(&survey, &[], rows))
     };
-    let groups = BTreeMap::from([("country".into(), vec![group("DE", &rows[..2]), group("", &rows[2..])])]);
-    let released = release(&survey, &statistics, &whole, &groups);
+    let everything =
+        BTreeMap::from([(Scope::default(), whole), group("DE", &rows[..2]), group("FR", &rows[2..])]);
+    let released = release(&survey, &statistics, &|_, _| None, &everything);
     let shown: Vec<_> = released
         .iter()
         .map(|s| {
@@ -98,7 +98,7 @@ fn values_come_in_the_order_asked_for_each_column_with_their_units() {
     };
     let line = [("slope", "0.5", "ETH/BTC"), ("intercept", "-0.5", "ETH")];
     assert_eq!(parts(5), line.map(|(l, v, u)| (l.into(), None, v.into(), u.into())));
-    let groups = [("DE", 2, "4", "BTC"), ("", 1, "7", "BTC")];
+    let groups = [("DE", 2, "4", "BTC"), ("FR", 1, "7", "BTC")];
     assert_eq!(parts(7), groups.map(|(l, n, v, u)| (l.into(), Some(n), v.into(), u.into())));
 }
 
@@ -106,8 +106,8 @@ fn values_come_in_the_order_asked_for_each_column_with_their_units() {
 fn what_is_undefined_has_no_value_and_no_parts() {
     let survey = SurveyManifest::from_toml(&wide(ALL)).unwrap();
     let statistics = ["variance", "regression"].map(|n| permitted(&survey, n).unwrap());
-    let one = opened(&survey, &[], &[[1, 2]]);
-    let released = release(&survey, &statistics, &one, &BTreeMap::new());
+    let one = BTreeMap::from([(Scope::default(), opened(&survey, &[], &[[1, 2]]))]);
+    let released = release(&survey, &statistics, &|_, _| None, &one);
     assert_eq!(released.len(), 3);
     assert!(released.iter().all(|s| s.value.is_none() && s.parts.is_empty() && s.exact.is_none()));
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tercet_protocol::ids::{EngineDigest, PublicKey};
-use tercet_protocol::survey::{SurveyDescriptor, SurveyError, SurveyManifest};
+use tercet_protocol::survey::{MAX_RESULT, SurveyDescriptor, SurveyError, SurveyManifest};
 
 pub const SURVEY: &str = include_str!("../../../tests/fixtures/vectors/survey.toml");
 
@@ -26,6 +26,40 @@ fn the_example_is_accepted() {
 }
 
 #[test]
+fn who_asks_and_what_for_is_told() {
+    let about = "owner = \"A University\"\ncontact = \"mail@example.edu\"\npurpose = \"A study.\"\n\
+                 retention = \"Until the end of 2027.\"\n";
+    let text = SURVEY.replacen("[survey]\n", &format!("[survey]\n{about}"), 1);
+    let survey = SurveyManifest::from_toml(&text).unwrap().survey;
+    assert_eq!(survey.owner.as_deref(), Some("A University"));
+    assert!(survey.missing_about().is_empty());
+    let old = SurveyManifest::from_toml(SURVEY).unwrap();
+    assert_eq!(old.survey.missing_about(), ["owner", "contact", "purpose", "retention"]);
+    assert!(!serde_json::to_string(&old).unwrap().contains("owner"), "old files keep their id");
+    for key in ["owner", "contact", "purpose", "retention"] {
+        for bad in [String::new(), " ".into(), "a\\nb".into(), "x".repeat(501)] {
+            let text = SURVEY.replacen("[survey]\n", &format!("[survey]\n{key} = \"{bad}\"\n"), 1);
+            assert_eq!(refused_key(&text), format!("survey.{key}"));
+        }
+    }
+}
+
+/// What nobody could keep is refused when the survey is checked (field case A23).
+#[test]
+fn results_that_cannot_be_kept_are_refused_early() {
+    let shares = |n: usize| (1..=n).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(",");
+    let lists = |n: usize| {
+        let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:0.000{i:02},{}\"", shares(120))).collect();
+        SURVEY
+            .replace("statistics = [\"count\",", &format!("statistics = [{}, \"count\",", listed.join(", ")))
+    };
+    assert!(lists(3).len() > SURVEY.len());
+    let few = SurveyManifest::from_toml(&lists(3)).unwrap();
+    assert!(few.largest_result() < MAX_RESULT && few.largest_result() > 3 * 120 * 500);
+    assert_eq!(refused_key(&lists(90)), "survey.statistics");
+}
+
+#[test]
 fn each_wrong_value_is_refused_at_its_key() {
     let cases = [
         ("name = \"exchange-eth-balance\"", "name = \"Exchange\"", "survey.name"),
@@ -37,7 +71,17 @@ fn each_wrong_value_is_refused_at_its_key() {
         ("\"stddev\"]", "\"mean(btc)\"]", "survey.statistics"),
         ("\"stddev\"]", "\"mean@country\"]", "survey.statistics"),
         ("\"stddev\"]", "\"covariance\"]", "survey.statistics"),
-        ("min_new = 5", "min_new = 5\nbudget = 0", "survey.budget"),
+        ("min_new = 5", "min_new = 5\nbudget = 500", "survey.budget"),
+        ("min_new = 5", "min_new = 5\nprivacy_budget = '10'", "survey.privacy_budget"),
+        ("min_new = 5", "min_new = 4", "survey.min_new"),
+        ("min_new = 5", "min_new = 1000001", "survey.min_new"),
+        ("\"stddev\"]", "\"quantile\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"quantile:0.1234\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"max\"]", "survey.statistics"),
+        ("\"stddev\"]", "\"stddev\"]\nexposes = ['max']", "survey.exposes"),
+        ("[source]", "[releases]\nevery = '1 day'\n[source]", "releases.every"),
+        ("[source]", "[releases]\nevery = '0s'\n[source]", "releases.every"),
+        ("[source]", "[releases]\npatience = '40000d'\n[source]", "releases.patience"),
         ("[\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]", "[]", "survey.statistics"),
         ("server_name = \"api", "server_name = \"API", "source.server_name"),
         ("server_name = \"api.exchange.test\"", "server_name = \"127.0.0.1\"", ""),
@@ -62,7 +106,6 @@ fn each_wrong_value_is_refused_at_its_key() {
         assert_eq!(refused_key(&SURVEY.replacen(from, to, 1)), key, "{to}");
     }
     for (noise, key) in [
-        ("", "survey.privacy_budget"),
         ("[[noise]]\nstatistic = 'sum'\nepsilon = '1'\n", "survey.statistics"),
         ("[[noise]]\nstatistic = 'total'\nepsilon = '1'\n", "noise.statistic"),
         ("[[noise]]\nstatistic = 'count'\nepsilon = '1'\n", "noise.statistic"),
@@ -74,9 +117,8 @@ fn each_wrong_value_is_refused_at_its_key() {
             "noise.statistic",
         ),
     ] {
-        let budget = SURVEY.replacen("min_new = 5", "min_new = 5\nprivacy_budget = '10'", 1);
         assert_eq!(
-            refused_key(&budget.replacen("[[columns]]", &format!("{noise}[[columns]]"), 1)),
+            refused_key(&SURVEY.replacen("[[columns]]", &format!("{noise}[[columns]]"), 1)),
             key,
             "{noise}"
         );
@@ -84,8 +126,6 @@ fn each_wrong_value_is_refused_at_its_key() {
     let all = ["sum", "mean", "variance", "stddev"]
         .map(|s| format!("[[noise]]\nstatistic = '{s}'\nepsilon = '0.5'\n"));
     let all = SURVEY.replacen("[[columns]]", &format!("{}[[columns]]", all.concat()), 1);
-    assert_eq!(refused_key(&all), "survey.privacy_budget");
-    let all = all.replacen("min_new = 5", "min_new = 5\nprivacy_budget = '10'", 1);
     assert!(SurveyManifest::from_toml(&all).is_ok());
     assert_eq!(refused_key(&all.replacen("\"stddev\"]", "\"stddev\", \"median\"]", 1)), "survey.statistics");
     assert_eq!(refused_key(&all.replacen("bits = 48", "bits = 60", 1)), "columns.bits");
@@ -101,8 +141,15 @@ const FIELD: &str =
 pub fn wide(statistics: &str) -> String {
     let column =
         SURVEY[SURVEY.find("[[columns]]").unwrap()..].replace("eth_free", "btc").replace("ETH", "BTC");
-    let survey = SURVEY.replace("\"variance\", \"stddev\"]", &format!("{statistics}]"));
+    let survey = SURVEY
+        .replace("\"variance\", \"stddev\"]", &format!("{statistics}]"))
+        .replace("min_new = 5", "min_new = 20");
     format!("{survey}\n{FIELD}{column}")
+}
+
+/// With a minimum that fits any list of statistics.
+fn wide_rows(survey: &str) -> String {
+    survey.replace("min_new = 5", "min_new = 50")
 }
 
 #[test]
@@ -139,7 +186,7 @@ fn providers_share_what_the_listed_statistics_need_and_no_more() {
         ),
         ("\"covariance\"", vec![Value(0), Value(1), Product(0, 1)]),
         ("\"regression(btc,eth_free)\"", vec![Value(0), Value(1), Square(1), Product(0, 1)]),
-        ("\"correlation\", \"quantile\"", vec![Value(0), Square(0), Value(1), Square(1), Product(0, 1)]),
+        ("\"correlation\", \"quantile:0.5\"", vec![Value(0), Square(0), Value(1), Square(1), Product(0, 1)]),
     ] {
         let survey = SurveyManifest::from_toml(&wide(statistics)).unwrap();
         assert_eq!(survey.outputs(), outputs, "{statistics}");
@@ -148,22 +195,23 @@ fn providers_share_what_the_listed_statistics_need_and_no_more() {
     // Sixteen columns have more pairs than a statement has outputs.
     let column = SURVEY[SURVEY.find("[[columns]]").unwrap()..].to_owned();
     let more: String = (1..16).map(|i| column.replace("eth_free", &format!("c{i}"))).collect();
-    let all = format!("{}\n{more}", SURVEY.replace("\"stddev\"]", "\"covariance\"]"));
+    let all = format!("{}\n{more}", wide_rows(&SURVEY.replace("\"stddev\"]", "\"covariance\"]")));
     assert_eq!(refused_key(&all), "survey.statistics");
     let named = all.replace("\"covariance\"", "\"covariance(c1,c2)\"");
     assert!(SurveyManifest::from_toml(&named).is_ok());
 }
 
 #[test]
-fn a_listed_family_permits_its_parameters_and_is_not_asked_by_default() {
+fn what_is_listed_is_permitted_with_its_parameters_only() {
     use tercet_protocol::statistic::permitted;
     let survey =
-        SurveyManifest::from_toml(&wide("\"quantile\", \"top_share:0.010\", \"mean(btc)@country\"")).unwrap();
+        SurveyManifest::from_toml(&wide("\"quantile:0.90\", \"top_share:0.010\", \"mean(btc)@country\""))
+            .unwrap();
     let names: Vec<_> = survey.statistics().iter().map(ToString::to_string).collect();
-    assert_eq!(names, ["count", "sum", "mean", "top_share:0.01", "mean(btc)@country"]);
+    assert_eq!(names, ["count", "sum", "mean", "quantile:0.9", "top_share:0.01", "mean(btc)@country"]);
     for name in [
         "quantile:0.9",
-        "quantile:0.25(btc)",
+        "quantile:0.9(btc)",
         "top_share:0.01(eth_free)",
         "mean(eth_free)",
         "mean(btc)@country",
@@ -172,6 +220,7 @@ fn a_listed_family_permits_its_parameters_and_is_not_asked_by_default() {
     }
     for name in [
         "quantile",
+        "quantile:0.25(btc)",
         "quantile:0.9(xrp)",
         "top_share:0.1",
         "mean@country",

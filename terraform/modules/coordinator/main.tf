@@ -18,7 +18,7 @@ locals {
   # What each function does to the table (coordinator-lambda/README.md).
   table_actions = {
     api     = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
-    refresh = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    refresh = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
     reap    = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
   }
   functions = { for name, actions in local.table_actions : name => {

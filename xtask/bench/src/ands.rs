@@ -46,8 +46,12 @@ impl Job {
                 nonces: [random()?, random()?, random()?],
             },
             request: OrderRequest {
-                ranks: vec![1, count.div_ceil(2) as u64, count as u64 / 2 + 1, count as u64],
-                weighted: true,
+                combinations: vec![
+                    vec![(1, 1)],
+                    vec![(count.div_ceil(2) as u64, 1), (count as u64 / 2 + 1, 1)],
+                    vec![(count as u64, 1)],
+                ],
+                distances: true,
                 ..Default::default()
             },
         };

@@ -9,6 +9,7 @@ mod prove;
 mod providers;
 mod query;
 mod report;
+mod session;
 mod sort;
 mod statements;
 mod submit;
@@ -72,6 +73,8 @@ enum Name {
     Quantiles,
     /// Every statistic of stored rows.
     Statistics,
+    /// Recorded TLS 1.3 sessions: the provider's proof and one party's check.
+    Session,
     /// All of them.
     All,
 }
@@ -83,9 +86,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // TLS has one provider; the first to ask installs it.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let benches: [(Name, Bench); 8] = [
+    let benches: [(Name, Bench); 9] = [
         (Name::Prove, prove::run),
         (Name::Verify, verify::run),
+        (Name::Session, session::run),
         (Name::Submit, submit::run),
         (Name::Query, query::run),
         (Name::Ands, ands::run),

@@ -24,11 +24,25 @@ pub fn cpu(pid: u32) -> Result<(f64, f64)> {
     Ok((field(11)? / TICKS, field(12)? / TICKS))
 }
 
+/// Resident memory of this process, in MB (10^6 bytes).
+pub fn memory() -> Result<f64> {
+    megabytes("self", "VmRSS:")
+}
+
+/// From here on [`peak_memory`] of this process counts anew.
+pub fn forget_peak_memory() -> Result<()> {
+    std::fs::write("/proc/self/clear_refs", "5").context("/proc/self/clear_refs")
+}
+
 /// The largest resident memory that a process ever had, in MB (10^6 bytes).
 pub fn peak_memory(pid: u32) -> Result<f64> {
-    let path = format!("/proc/{pid}/status");
+    megabytes(&pid.to_string(), "VmHWM:")
+}
+
+fn megabytes(process: &str, field: &'static str) -> Result<f64> {
+    let path = format!("/proc/{process}/status");
     let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-    let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("the kernel tells no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("VmHWM")?;
+    let line = text.lines().find_map(|l| l.strip_prefix(field)).context(field)?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context(field)?;
     Ok(kib * 1024.0 / 1e6)
 }

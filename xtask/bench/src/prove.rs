@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use tercet_protocol::ids::SurveyId;
+use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 
@@ -32,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<Report> {
             let case = case(alg, i)?;
             let mut public = PublicPart {
                 survey: SurveyId([1; 32]),
+                withdrawal_key: PublicKey([0; 32]),
                 presentation: presentation.clone(),
                 share_hashes: Vec::new(),
             };

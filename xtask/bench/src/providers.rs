@@ -8,7 +8,7 @@ use tercet_client::coordinator::{Admitted, Coordinator, Deployment};
 use tercet_client::http::{HttpOptions, Url};
 use tercet_client::notarize::{Headers, Notarized, Plan, notarize};
 use tercet_mpc::ColumnWitness;
-use tercet_protocol::ids::SubmissionId;
+use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::random;
 use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
@@ -142,8 +142,12 @@ fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarize
             .context("the secrets do not open the presentation")?;
         witness.push(ColumnWitness { bytes: opening.bytes, blinder: opening.blinder });
     }
-    let mut public =
-        PublicPart { survey: survey.id(), presentation: notarized.presentation, share_hashes: Vec::new() };
+    let mut public = PublicPart {
+        survey: survey.id(),
+        withdrawal_key: PublicKey([0; 32]),
+        presentation: notarized.presentation,
+        share_hashes: Vec::new(),
+    };
     let proven = tercet_mpc::prove(&statement, &witness, &public.proof_context(), &random()?, &mut |_| {})?;
     public.share_hashes = proven.public.encode().to_vec();
     Ok(Proven { public, private: proven.private })

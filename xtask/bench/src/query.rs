@@ -17,9 +17,9 @@ use tercet_client::query::{QueryOptions, ResultFile, query};
 use tercet_mpc::RingShare;
 use tercet_mpc::sharing::Ring;
 use tercet_mpc::statement::{Lane, Output, Part};
-use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId};
+use tercet_protocol::ids::{Commitment, EntryHash, Nullifier, PublicKey, SubmissionId};
 use tercet_protocol::keys::random;
-use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
+use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
 use tercet_protocol::survey::SurveyDescriptor;
 use tercet_stack::Stack;
 use zeroize::Zeroizing;
@@ -129,6 +129,8 @@ pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Resu
                 nullifier: Nullifier(random()?),
                 replaces: None,
                 fields: Vec::new(),
+                rows: [Commitment([0; 32]); 3],
+                withdrawal_key: PublicKey([0; 32]),
             });
             let value = u128::from(u64::from_le_bytes(random()?) >> 24);
             values.push(value);
@@ -137,13 +139,19 @@ pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Resu
             }
         }
         let ids: Vec<_> = accepted.iter().map(|a| a.submission).collect();
-        let entry = LogEntry { survey: survey.id(), height, previous, accepted };
+        let body = EntryBody::Batch { accepted };
+        let entry = LogEntry { survey: survey.id(), height, previous, at: height, body };
         let votes = [entry.sign(&identities[0]), entry.sign(&identities[1]), entry.sign(&identities[2])];
         let hash = entry.hash();
         previous = hash;
         let committed = Arc::new(CommittedEntry { entry, votes });
         for (party, shares) in all.iter_mut().zip(shares) {
-            let segment = Arc::new(Segment::new(ids.clone(), lanes.len() as u32, Zeroizing::new(shares))?);
+            let segment = Arc::new(Segment::new(
+                ids.clone(),
+                lanes.len() as u32,
+                Zeroizing::new(shares),
+                Zeroizing::new(vec![0; ids.len() * 64]),
+            )?);
             party.push(Stored { height, hash, committed: committed.clone(), segment });
         }
     }

@@ -12,7 +12,7 @@ use tercet_client::query::{QueryOptions, ResultFile, query};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Output;
 use tercet_protocol::result::StatisticValue;
-use tercet_protocol::statistic::{Opened, release};
+use tercet_protocol::statistic::{Opened, Ordered, release};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tercet_stack::Stack;
 
@@ -234,8 +234,8 @@ fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticV
         }
     }
     let answer = request.answer(&plain);
-    let opened =
-        Opened { submissions: rows, lanes, sums, orders: vec![(0, request, answer)], ..Opened::default() };
+    let orders = vec![Ordered { column: 0, values: rows, request, answer }];
+    let opened = Opened { submissions: rows, lanes, sums, orders, ..Opened::default() };
     Ok(release(manifest, &statistics, &opened, &BTreeMap::new()))
 }
 

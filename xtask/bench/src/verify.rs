@@ -34,7 +34,7 @@ fn batches(size: usize) -> Result<[Vec<Submission>; 3]> {
     Ok(all)
 }
 
-fn sandboxed(
+pub fn sandboxed(
     sandbox: &Sandbox,
     batch: &[Submission],
     id: [u8; 32],
@@ -50,7 +50,7 @@ fn sandboxed(
 }
 
 /// What the engine does in its sandbox, from the same bytes to the same bytes.
-fn native(batch: &[Submission], id: [u8; 32], party: PartyId, mut wires: Wires) -> Result<()> {
+pub fn native(batch: &[Submission], id: [u8; 32], party: PartyId, mut wires: Wires) -> Result<()> {
     let parsed: Vec<(Statement, [u8; 32], ShareHashes)> = batch
         .iter()
         .map(|s| {
@@ -84,7 +84,7 @@ fn native(batch: &[Submission], id: [u8; 32], party: PartyId, mut wires: Wires) 
 }
 
 /// Median over the rounds of the parties' mean CPU milliseconds per submission, and one round's traffic.
-fn measured(
+pub fn measured(
     rounds: usize,
     size: usize,
     run: impl Fn(PartyId, Wires) -> Result<()> + Sync,

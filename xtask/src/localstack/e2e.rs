@@ -14,6 +14,7 @@ use tercet_client::http::{Http, HttpOptions, Request, RetryPolicy, Url};
 use tercet_client::query::{self, QueryOptions};
 use tercet_client::submit::{self, SubmitOptions};
 use tercet_protocol::api::ProblemKind;
+use tercet_protocol::ids::PublicKey;
 use tercet_protocol::submission::PublicPart;
 use tlsn_verifier::Secrets;
 
@@ -213,6 +214,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
     let presentation = std::fs::read(dir.join("presentation.bin"))?;
     let public = |variant: u8| PublicPart {
         survey: deployment.survey.id(),
+        withdrawal_key: PublicKey([0; 32]),
         presentation: presentation.clone(),
         share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
     };

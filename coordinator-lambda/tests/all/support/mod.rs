@@ -24,6 +24,7 @@ use tercet_protocol::ids::{
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::policy::SurveyVerifier;
+use tercet_protocol::query_ticket::Question;
 use tercet_protocol::submission::{PublicPart, Receipt};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 
@@ -51,6 +52,11 @@ impl Clock for TestClock {
     fn now(&self) -> Duration {
         Duration::from_micros(self.0.load(Ordering::SeqCst))
     }
+}
+
+/// The key with which the provider of this number withdraws.
+pub fn withdrawal_key(provider: usize) -> SigningKey {
+    SigningKey::from_seed(&[provider as u8 + 100; 32]).unwrap()
 }
 
 /// Folder of the fixtures.
@@ -85,6 +91,7 @@ impl Default for Options {
             status: plenty,
             survey: plenty,
             identity: plenty,
+            questions: plenty,
             max_unfinished: 1_000,
             unfinished_shards: 2,
         };
@@ -164,6 +171,7 @@ impl World {
     pub fn public(&self, provider: usize, variant: u8) -> PublicPart {
         PublicPart {
             survey: self.survey_id(),
+            withdrawal_key: withdrawal_key(provider).public(),
             presentation: presentation(provider),
             share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
         }
@@ -224,6 +232,42 @@ impl World {
         reply.json()
     }
 
+    /// The parties' keys, in party order.
+    pub fn keys(&self) -> [Arc<SigningKey>; 3] {
+        [0, 1, 2].map(|i: usize| Arc::clone(&self.parties[i].key))
+    }
+
+    /// The question that the parties answer by themselves.
+    pub fn listed(&self) -> Question {
+        Question::listed(self.survey.manifest())
+    }
+
+    /// A release point's listed statistics, signed.
+    pub fn statistics_of(&self, release: u64) -> SignedResult {
+        parties::result(&self.keys(), self.survey_id(), release, &self.listed())
+    }
+
+    /// All parties have this release point's statistics, and the coordinator has fetched them.
+    pub async fn publish(&self, release: u64) -> SignedResult {
+        let signed = self.statistics_of(release);
+        self.parties.iter().for_each(|p| p.publish(&signed));
+        coordinator_lambda::functions::refresh_once(&self.coordinator).await.unwrap();
+        signed
+    }
+
+    /// How many items the table holds, of all kinds.
+    pub async fn items(&self) -> usize {
+        let (client, mut total, mut start) = (client(&self.config), 0, None);
+        loop {
+            let page = client.scan().table_name(TABLE).set_exclusive_start_key(start).send().await.unwrap();
+            total += page.items.unwrap_or_default().len();
+            match page.last_evaluated_key {
+                Some(key) => start = Some(key),
+                None => return total,
+            }
+        }
+    }
+
     /// How many submissions count as unfinished.
     pub async fn unfinished(&self) -> i64 {
         let shards = self.config.limits.unfinished_shards;
@@ -247,6 +291,10 @@ fn another(config: &Config, clock: &Arc<TestClock>) -> Arc<Coordinator> {
 }
 
 fn store(config: &Config) -> Store {
+    Store::new(client(config), TABLE.into())
+}
+
+fn client(config: &Config) -> aws_sdk_dynamodb::Client {
     let sdk = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
@@ -254,7 +302,7 @@ fn store(config: &Config) -> Store {
         .endpoint_url(config.dynamodb_endpoint.as_deref().unwrap())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    Store::new(aws_sdk_dynamodb::Client::from_conf(sdk), TABLE.into())
+    aws_sdk_dynamodb::Client::from_conf(sdk)
 }
 
 fn operator(party: &StubParty) -> OperatorManifest {

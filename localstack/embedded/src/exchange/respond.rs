@@ -131,13 +131,17 @@ fn account_body(account: &Account, now: OffsetDateTime) -> String {
     let Account { uid, eth_free, bnb_free, .. } = account;
     format!(
         concat!(
-            r#"{{"makerCommission":15,"takerCommission":15,"buyerCommission":0,"sellerCommission":0,"#,
+            r#"{{"makerCommission":{},"takerCommission":15,"buyerCommission":0,"sellerCommission":0,"#,
             r#""canTrade":true,"canWithdraw":true,"canDeposit":true,"brokered":false,"#,
             r#""requireSelfTradePrevention":false,"preventSor":false,"updateTime":{},"#,
             r#""accountType":"SPOT","balances":[{{"asset":"BNB","free":"{}","locked":"0.00000000"}},"#,
             r#"{{"asset":"ETH","free":"{}","locked":"0.00000000"}}],"permissions":["SPOT"],"uid":{}}}"#,
         ),
-        update_time, bnb_free, eth_free, uid,
+        account.maker_commission(),
+        update_time,
+        bnb_free,
+        eth_free,
+        uid,
     )
 }
 

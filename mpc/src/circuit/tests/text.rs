@@ -15,10 +15,12 @@ fn category() -> Format {
 
 fn with(formats: &[Format], texts: &[&[u8]], outputs: Vec<Output>) -> Statement {
     let columns = formats.iter().zip(texts).map(|(format, text)| Column {
-        alg: HashAlg::Blake3,
         length: text.len() as u8,
         format: format.clone(),
-        commitment: digest(HashAlg::Blake3, &[text, &BLINDER[..]].concat()),
+        binding: Binding::Hash {
+            alg: HashAlg::Blake3,
+            commitment: digest(HashAlg::Blake3, &[text, &BLINDER[..]].concat()),
+        },
     });
     Statement::new(columns.collect(), outputs).unwrap()
 }
@@ -168,7 +170,11 @@ fn outputs_have_one_form_and_columns_of_their_kind() {
         [optional(0, 9, Excess::Reject, b"?"), optional(0, 9, Excess::Reject, b"?"), number, category()];
     let columns: Vec<_> = formats
         .into_iter()
-        .map(|format| Column { alg: HashAlg::Blake3, length: 2, format, commitment: [0; 32] })
+        .map(|format| Column {
+            length: 2,
+            format,
+            binding: Binding::Hash { alg: HashAlg::Blake3, commitment: [0; 32] },
+        })
         .collect();
     let fine = |output| {
         let s = Statement::new(columns.clone(), vec![output]).ok()?;
@@ -213,5 +219,73 @@ fn outputs_have_one_form_and_columns_of_their_kind() {
     for values in [&[&b"a"[..]][..], &[b"a", b"a"], &[b"a", b""], &[&b"x"[..]; 17]] {
         let columns = vec![Column { format: texts(values), ..columns[0].clone() }];
         assert!(Statement::new(columns, vec![given(Term::One, Condition::Is(0, 0))]).is_err());
+    }
+}
+
+#[test]
+fn values_are_compared_with_edges() {
+    for (bits, edges) in [
+        (5u8, &[-31i64, -30, -1, 0, 1, 17, 30, 31][..]),
+        (63, &[i64::MIN + 1, -1, 0, 1, i64::MAX]),
+        (1, &[-1, 0, 1]),
+    ] {
+        let most = mask(bits.into()) as i64;
+        let plain = Format::Number(Number { scale: 0, bits, excess: Excess::Reject, missing: None });
+        let values = edges.iter().flat_map(|e| [e.saturating_sub(1), *e, e.saturating_add(1)]);
+        for value in values.filter(|v| (-most..=most).contains(v)) {
+            let text = value.to_string();
+            for format in [plain.clone(), optional(0, bits, Excess::Reject, b"null")] {
+                let outputs: Vec<_> =
+                    edges.iter().map(|e| Output::Given(Term::One, Condition::Below(0, *e))).collect();
+                let lanes: Vec<u128> = edges.iter().map(|e| u128::from(value < *e)).collect();
+                let accepts =
+                    |lanes: &[u128]| accepts(&[format.clone()], &[text.as_bytes()], &outputs, lanes);
+                assert!(accepts(&lanes), "{value} {bits}");
+                let mut wrong = lanes.clone();
+                wrong[edges.len() / 2] ^= 1;
+                assert!(!accepts(&wrong), "{value} {bits}");
+            }
+        }
+        // Nothing is below an edge where there is no value.
+        let format = [optional(0, bits, Excess::Reject, b"null")];
+        let below = [Output::Given(Term::One, Condition::Below(0, *edges.last().unwrap()))];
+        assert!(accepts(&format, &[b"null"], &below, &[0]));
+        assert!(!accepts(&format, &[b"null"], &below, &[1]));
+    }
+    // Edges that no value could pass, terms other than the number one, and categories have none.
+    let statement = |format: Format, output| {
+        let binding = Binding::Hash { alg: HashAlg::Blake3, commitment: [0; 32] };
+        let s = Statement::new(vec![Column { length: 2, format, binding }], vec![output])?;
+        assert_eq!(Statement::decode(&s.encode()).as_ref(), Ok(&s));
+        Ok::<_, crate::statement::StatementError>(())
+    };
+    let number = || Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, missing: None });
+    let below = |edge| Output::Given(Term::One, Condition::Below(0, edge));
+    assert!(statement(number(), below(511)).is_ok() && statement(number(), below(-511)).is_ok());
+    for output in [below(512), below(-512), Output::Given(Term::Value(0), Condition::Below(0, 1))] {
+        assert!(statement(number(), output).is_err(), "{output:?}");
+    }
+    assert!(statement(category(), below(1)).is_err());
+}
+
+#[test]
+fn an_absent_number_is_missing_or_zero() {
+    let absent = |format| Column { length: 0, format, binding: Binding::Absent };
+    let outputs = vec![Output::Value(0), Output::Value(1), Output::Present(1)];
+    let zero = Format::Number(Number { scale: 2, bits: 9, excess: Excess::Reject, missing: None });
+    let missing = optional(2, 9, Excess::Reject, b"null");
+    let s = Statement::new(vec![absent(zero.clone()), absent(missing)], outputs).unwrap();
+    assert_eq!(Statement::decode(&s.encode()).as_ref(), Ok(&s));
+    for lanes in [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]] {
+        let split = lanes.map(split);
+        let mut plain = Plain::new(&[], &split, &Counter::default());
+        evaluate(&mut plain, &s);
+        assert_eq!(satisfied(&plain.finish()), lanes == [0; 3]);
+    }
+    // A text of no bytes otherwise, some bytes of what is absent, a category that is.
+    let number = |length, binding| Column { length, format: zero.clone(), binding };
+    let hash = Binding::Hash { alg: HashAlg::Blake3, commitment: [0; 32] };
+    for column in [number(0, hash), number(1, Binding::Absent), absent(category())] {
+        assert!(Statement::new(vec![column], vec![Output::Value(0)]).is_err());
     }
 }

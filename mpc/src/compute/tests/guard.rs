@@ -66,6 +66,49 @@ fn no_altered_message_changes_a_decision() {
     assert!(tried > 100, "{tried}");
 }
 
+/// The same counts against limits, as release points ask: one bit for each count.
+fn limits_job(
+    world: &TestWorld,
+    counts: &[u64],
+    limits: &[u64],
+    tuning: Tuning,
+) -> [Result<Vec<bool>, Abort>; 3] {
+    let shares = shares(&counts.iter().map(|c| u128::from(*c)).collect::<Vec<_>>(), 5);
+    run(world, tuning, |c| at_least(c, &shares[c.session.party().index()], limits))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn counts_are_at_least_their_limits(
+        pairs in prop::collection::vec((0u64..12, 0u64..12), 0..150),
+        large: bool,
+        slow: bool,
+        seed: u64,
+    ) {
+        let mut pairs = pairs;
+        if large {
+            pairs.extend([(1 << 32, 1 << 32), ((1 << 32) - 1, 1 << 32), (1 << 32, u64::MAX), (0, u64::MAX), (0, 0)]);
+        }
+        let (counts, limits): (Vec<u64>, Vec<u64>) = pairs.iter().copied().unzip();
+        let tuning = tuning(if slow { 1 << 40 } else { 0 });
+        let decided = agreed(limits_job(&TestWorld::new(seed), &counts, &limits, tuning));
+        prop_assert_eq!(decided, pairs.iter().map(|(count, limit)| count >= limit).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn no_altered_message_changes_what_is_at_least_its_limit() {
+    let (counts, limits) = ([10, 9, 0, 613], [10, 10, 0, 10]);
+    let expected = vec![true, false, true, true];
+    let job =
+        |world: &TestWorld| limits_job(world, &counts, &limits, Tuning { chunk_words: 30, ..tuning(0) });
+    let (steps, tried) = alter_every_message(job, &expected);
+    assert_eq!(steps, [Step::And, Step::Proof, Step::Verdict, Step::OpenBits].into());
+    assert!(tried > 100, "{tried}");
+}
+
 fn optional(
     world: &TestWorld,
     values: &[Option<i64>],
@@ -114,13 +157,7 @@ proptest! {
         }
         let there: Vec<i64> = values.iter().flatten().copied().collect();
         let n = there.len() as u64;
-        let request = OrderRequest {
-            ranks: picks.iter().filter(|_| n > 0).map(|p| p % n.max(1) + 1).collect(),
-            prefix_sums: picks.iter().map(|p| p % (n + 1)).collect(),
-            weighted: seed % 3 > 0,
-            edges,
-            mode: seed % 5 > 0,
-        };
+        let request = picked(&picks, n, seed, edges);
         let got = agreed(optional(&TestWorld::new(seed), &values, &request, tuning(if seed % 2 == 0 { 0 } else { 20_000_000 })));
         prop_assert_eq!(got, request.answer(&there));
     }
@@ -130,9 +167,9 @@ proptest! {
 fn no_altered_message_makes_a_missing_value_count() {
     let values = [Some(9), None, Some(-3), Some(9), None];
     let request = OrderRequest {
-        ranks: vec![1, 3],
-        prefix_sums: vec![2],
-        weighted: true,
+        combinations: vec![vec![(1, 1)], vec![(2, -5), (3, 2)]],
+        ranges: vec![(0, 2)],
+        distances: true,
         edges: vec![4, 40],
         mode: true,
     };

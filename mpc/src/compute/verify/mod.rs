@@ -9,6 +9,10 @@
 //! that is halved until one masked product is left ([`inner`]). The proof is shared between the two verifiers; one
 //! verifier's part comes from the key it shares with the prover, so only the other's travels. Two exchanges, of which
 //! the second decides.
+//!
+//! Gates are about secrets with little entropy, so every hash that a verifier sees of what it could compute from a guess
+//! of them (commitments to explicit parts, the digest of the messages) has a blind from the key that the prover shares
+//! with the other verifier.
 
 mod inner;
 mod transcript;
@@ -20,9 +24,11 @@ use super::kernels::rows::{self, lagrange};
 use super::kernels::{BitColumns, FieldVector, ROWS};
 use super::{Bits, Digest, Host, KeyStream};
 use crate::field::Gf128;
+use crate::mutant;
 use crate::net::{Abort, Peer, Round, Session, Step};
 use crate::prss::Prss;
-use transcript::{COMMITMENT_BYTES, Commitment, Proving, commit};
+use transcript::{Blind, COMMITMENT_BYTES, Proving};
+pub(super) use transcript::{Commitment, commit, hide};
 
 /// Bytes of a digest.
 const DIGEST: usize = 32;
@@ -91,8 +97,12 @@ pub(super) struct Proofs<H: Host> {
     y: [H::Columns; 2],
     /// The first verifier's part of the next party's proof, with its mask.
     hidden_next: Vec<Gf128>,
+    /// Hides from the other verifier which messages the next party proves.
+    digest_blind_next: Blind,
     /// The second verifier's mask of the previous party's.
     mask_own: Gf128,
+    /// Hide from the other verifier what the previous party commits to.
+    blinds_own: Vec<Blind>,
 }
 
 /// One party's view of one proof while it is verified.
@@ -131,23 +141,30 @@ pub(super) fn prove<H: Host>(
     let columns = |words: &mut Vec<u64>| H::Columns::new(padded(words));
     let (x, y) = (ledger.x.each_mut().map(columns), ledger.y.each_mut().map(columns));
     let count = rows::columns_of(words);
-    let (elements, _) = sizes(count);
+    let (elements, commitments) = sizes(count);
     let party = session.party();
 
-    // The first verifier's part of each proof and its mask; then the second verifier's mask.
+    // What a prover shares with its first verifier: that one's part of the proof, its mask, and the digest's blind.
     let mut streams: [H::Stream; 2] = prss.streams(Step::Proof);
-    let [hidden_own, hidden_next] = streams.each_mut().map(|stream| draw(stream, elements + 1));
+    let [hidden_own, hidden_next] = streams.each_mut().map(|stream| hidden(stream, elements));
+    let [digest_blind_own, digest_blind_next] = streams.each_mut().map(blind);
+    // And with its second verifier: that one's mask, and the commitments' blinds.
     let mut streams: [H::Stream; 2] = prss.streams(Step::Proof);
-    let [mask_own, mask_next] = streams.each_mut().map(element);
+    let [mask_own, mask_next] = streams.each_mut().map(mask);
+    let [blinds_own, blinds_next] =
+        streams.each_mut().map(|stream| (0..commitments).map(|_| blind(stream)).collect::<Vec<_>>());
 
-    let digest = ledger.sent_digest.finish();
+    let digest = hide(&digest_blind_own, &ledger.sent_digest.finish());
+    #[cfg(test)]
+    super::tests::hiding::proves(&ledger.sent_digest.finish(), &digest);
     let transcript = Proving::new(round.number(), session.id(), party, words as u64, &digest);
-    let mine = proof::<H>([&x[0], &x[1]], [&y[0], &y[1]], count, transcript, &hidden_own, mask_next);
+    let shared = Shared { hidden: &hidden_own, second_mask: mask_next, blinds: &blinds_next };
+    let mine = proof::<H>([&x[0], &x[1]], [&y[0], &y[1]], count, transcript, &shared);
     let mut to_next = digest.to_vec();
     to_next.extend(mine.explicit.iter().flat_map(|e| e.to_bytes()));
     session.send(host, &round, Peer::Next, &to_next)?;
     session.send(host, &round, Peer::Prev, &mine.commitments.concat())?;
-    Ok(Proofs { round, words: words as u64, x, y, hidden_next, mask_own })
+    Ok(Proofs { round, words: words as u64, x, y, hidden_next, digest_blind_next, mask_own, blinds_own })
 }
 
 /// The words, to whole blocks.
@@ -164,7 +181,7 @@ pub(super) fn verify<H: Host>(
     host: &mut H,
 ) -> Result<(), Abort> {
     let mut ledger = core::mem::take(ledger);
-    let Proofs { round, words, x, y, hidden_next, mask_own } = proofs;
+    let Proofs { round, words, x, y, hidden_next, digest_blind_next, mask_own, blinds_own } = proofs;
     let party = session.party();
     let count = rows::columns_of(words as usize);
     let (elements, commitments) = sizes(count);
@@ -181,7 +198,7 @@ pub(super) fn verify<H: Host>(
     };
     let (&mask, shares) = hidden_next.split_last().ok_or(malformed(Peer::Next, Step::Proof))?;
     let part = Part { shares, commitments: theirs, mask };
-    let digest = ledger.received_digest.finish();
+    let digest = hide(&digest_blind_next, &ledger.received_digest.finish());
     let first = check::<H>(
         open(party.next(), &digest),
         [&x[1], &y[1]],
@@ -197,7 +214,7 @@ pub(super) fn verify<H: Host>(
         (list, []) if list.len() == elements => list.iter().map(|e| Gf128::from_bytes(*e)).collect(),
         _ => return Err(malformed(Peer::Prev, Step::Proof)),
     };
-    let theirs = commitments_of(&shares);
+    let theirs = commitments_of(&shares, &blinds_own);
     let part = Part { shares: &shares, commitments: &theirs, mask: mask_own };
     let second = check::<H>(
         open(party.prev(), digest),
@@ -211,12 +228,17 @@ pub(super) fn verify<H: Host>(
 
     // The verifiers of the next party are this one and the previous; of the previous, this one and the next.
     let round = session.begin(Step::Verdict)?;
-    let [from_next, from_prev] = session.exchange(host, &round, &second.encode(), &first.encode())?;
+    let mut shows = [second.encode(), first.encode()];
+    if mutant!("lie-verdict") {
+        shows.iter_mut().filter_map(|s| s.last_mut()).for_each(|byte| *byte ^= 1);
+    }
+    let [from_next, from_prev] = session.exchange(host, &round, &shows[0], &shows[1])?;
     for (peer, claim, other) in [(Peer::Prev, &first, from_prev), (Peer::Next, &second, from_next)] {
         let (value, shown, digest) =
             Claim::decode(&other).ok_or(Abort::Malformed { peer: peer.of(party), step: Step::Verdict })?;
-        let holds = digest == claim.transcript.digest() && claim.shown * shown == claim.value + value;
-        if !holds {
+        let alike = digest == claim.transcript.digest() || mutant!("verdict-digests-not-compared");
+        let holds = claim.shown * shown == claim.value + value || mutant!("verdict-claim-not-checked");
+        if !alike || !holds {
             let prover = if peer == Peer::Prev { party.next() } else { party.prev() };
             return Err(Abort::Multiplication { step: Step::Verdict, prover });
         }
@@ -232,24 +254,33 @@ struct Proof {
 }
 
 /// The commitments to a proof's explicit shares.
-fn commitments_of(explicit: &[Gf128]) -> Vec<Commitment> {
+fn commitments_of(explicit: &[Gf128], blinds: &[Blind]) -> Vec<Commitment> {
     let (rows, levels) = explicit.split_at(ROWS.min(explicit.len()));
-    let mut list = vec![commit(rows)];
-    list.extend(levels.chunks(inner::LEVEL).map(commit));
-    list
+    let parts = core::iter::once(rows).chain(levels.chunks(inner::LEVEL));
+    parts.zip(blinds).map(|(part, blind)| commit(blind, part)).collect()
 }
 
-/// The proof for `count` columns of inputs. `hidden`: the first verifier's part, and last its mask.
+/// What a prover shares with one verifier each.
+struct Shared<'a> {
+    /// The first verifier's part of the proof, and last its mask.
+    hidden: &'a [Gf128],
+    /// The second verifier's mask.
+    second_mask: Gf128,
+    /// Of the commitments, from the key shared with the second verifier.
+    blinds: &'a [Blind],
+}
+
+/// The proof for `count` columns of inputs.
 fn proof<H: Host>(
     x: [&H::Columns; 2],
     y: [&H::Columns; 2],
     count: usize,
     mut transcript: Proving,
-    hidden: &[Gf128],
-    second_mask: Gf128,
+    &Shared { hidden, second_mask, blinds }: &Shared<'_>,
 ) -> Proof {
     let weights = H::Vector::powers(transcript.gamma(), count);
-    let mut saying = Saying { proof: Proof { explicit: Vec::new(), commitments: Vec::new() }, hidden };
+    let empty = Proof { explicit: Vec::new(), commitments: Vec::new() };
+    let mut saying = Saying { proof: empty, hidden, blinds };
     let r = saying.say(&mut transcript, &H::Columns::coset_sums(x, y, &weights));
     let coefficients = lagrange(r);
     let mut a = H::Columns::values([x[0], y[0]], &coefficients);
@@ -262,22 +293,32 @@ fn proof<H: Host>(
         b.fold(r);
     }
     let first_mask = saying.hidden.get(inner::LEVEL).copied().unwrap_or_default();
-    saying.say(&mut transcript, &inner::last(only(&a), first_mask, only(&b), second_mask));
+    let _point = saying.say(&mut transcript, &inner::last(only(&a), first_mask, only(&b), second_mask));
+    #[cfg(test)]
+    super::tests::hiding::left([only(&a), only(&b)], [first_mask, second_mask], _point);
     saying.proof
 }
 
-/// A proof while it is made, and what of the first verifier's part is not used yet.
+/// A proof while it is made, and what of the first verifier's part and of the blinds is not used yet.
 struct Saying<'a> {
     proof: Proof,
     hidden: &'a [Gf128],
+    blinds: &'a [Blind],
 }
 
 impl Saying<'_> {
     /// Shares a level's elements out, commits to the explicit part, and gives the challenge.
     fn say(&mut self, transcript: &mut Proving, elements: &[Gf128]) -> Gf128 {
-        let explicit: Vec<Gf128> = elements.iter().zip(self.hidden).map(|(e, h)| *e + *h).collect();
+        let mut explicit: Vec<Gf128> = elements.iter().zip(self.hidden).map(|(e, h)| *e + *h).collect();
+        if mutant!("lie-proof-element") {
+            explicit.iter_mut().take(1).for_each(|e| *e += Gf128::ONE);
+        }
         self.hidden = self.hidden.get(elements.len()..).unwrap_or_default();
-        let commitment = commit(&explicit);
+        let (blind, rest) = self.blinds.split_first().unwrap_or((&[0; 32], &[]));
+        self.blinds = rest;
+        let commitment = commit(blind, &explicit);
+        #[cfg(test)]
+        super::tests::hiding::says(elements, &explicit, blind, commitment);
         self.proof.explicit.extend(explicit);
         self.proof.commitments.push(commitment);
         transcript.level(&commitment)
@@ -338,14 +379,27 @@ impl Claim {
     }
 }
 
-fn element(stream: &mut impl KeyStream) -> Gf128 {
-    let mut bytes = [0; 16];
+/// What hides a verifier's value in the end.
+fn mask(stream: &mut impl KeyStream) -> Gf128 {
+    let mut bytes = [0; Gf128::BYTES];
     stream.fill(&mut bytes);
-    Gf128::from_bytes(bytes)
+    if mutant!("proof-last-masks-zero") { Gf128::ZERO } else { Gf128::from_bytes(bytes) }
 }
 
-fn draw(stream: &mut impl KeyStream, count: usize) -> Vec<Gf128> {
-    let mut bytes = vec![0; Gf128::BYTES * count];
+fn blind(stream: &mut impl KeyStream) -> Blind {
+    let mut blind = Blind::default();
+    stream.fill(&mut blind);
+    blind
+}
+
+/// The first verifier's part of a proof of so many elements, and its mask.
+fn hidden(stream: &mut impl KeyStream, elements: usize) -> Vec<Gf128> {
+    let mut bytes = vec![0; Gf128::BYTES * elements];
     stream.fill(&mut bytes);
-    bytes.as_chunks().0.iter().map(|e| Gf128::from_bytes(*e)).collect()
+    if mutant!("proof-parts-not-hidden") {
+        bytes.fill(0);
+    }
+    let mut hidden: Vec<Gf128> = bytes.as_chunks().0.iter().map(|e| Gf128::from_bytes(*e)).collect();
+    hidden.push(mask(stream));
+    hidden
 }

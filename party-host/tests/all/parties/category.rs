@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tercet_mpc::{HashAlg, ProveError, Statement};
+use tercet_mpc::{Binding, HashAlg, ProveError, Statement};
 use tercet_protocol::api::{ProblemKind, SubmissionState};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::result::StatisticValue;
+use tercet_protocol::result::{SignedResult, StatisticValue};
 use tercet_protocol::survey::SurveyManifest;
 
 use super::notarized::Server;
-use super::statistics::{refused, released};
-use super::world::{Prepared, World};
+use super::statistics::{refused, released, statistic};
+use super::world::{NOW, Prepared, World};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// All of one length, so that the length tells nothing.
@@ -128,53 +128,46 @@ fn same((a, b): (i128, i128), (c, d): (i128, i128)) {
 }
 
 const INCOMES: &str = "'count', 'sum(income)', 'count@segment', 'sum(income)@segment', 'mean(income)@segment', \
-                       'variance(income)@segment', 'geometric_mean(income)@segment'";
+                       'variance(income)@segment'";
+
+/// The sum of everybody's income, in tenths, and how many they are.
+fn everybody(answer: &SignedResult) -> (i128, Option<u64>) {
+    let sum = statistic(answer, "sum(income)");
+    let exact = sum.exact.as_ref().unwrap();
+    let (a, b): (i128, i128) = (exact.numerator.parse().unwrap(), exact.denominator.parse().unwrap());
+    (a * (10 / b), sum.submissions)
+}
+
+fn incomes<'a>(people: impl IntoIterator<Item = &'a Person>) -> i128 {
+    people.into_iter().map(|p| p.income()).sum()
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn groups_of_a_category_are_exact_and_small_ones_stand_together() {
+async fn groups_of_a_category_are_exact_and_small_ones_wait() {
     let server = Server::start();
-    let listed = format!("{INCOMES}, 'sum', 'mean(age)', 'mean(age)@segment'");
-    let world = World::start_trusting(segments(&listed, 6, 3), server.root(), PATIENCE).await;
-    let everybody = people(0, [12, 9, 5, 2]);
-    join(&world, &server, &everybody).await;
-    let names = [
-        "count@segment",
-        "sum(income)@segment",
-        "mean(income)@segment",
-        "variance(income)@segment",
-        "mean(age)@segment",
-        "geometric_mean(income)@segment",
-        "sum",
-    ];
-    let result = released(&world, &names, Filter::default()).await;
-    assert_eq!(result.result.submissions, 28);
-    let statistics = &result.result.statistics;
-    let blocks: [(&str, &[usize]); 3] = [("home", &[0]), ("work", &[1]), ("", &[2, 3])];
-    for (label, of) in blocks {
-        let inside: Vec<Person> = everybody.iter().filter(|p| of.contains(&p.segment)).copied().collect();
-        let (n, sum) = (inside.len() as i128, inside.iter().map(|p| p.income()).sum::<i128>());
+    let listed = format!("{INCOMES}, 'mean(age)', 'mean(age)@segment'");
+    let world = World::start_trusting(segments(&listed, 6, 5), server.root(), PATIENCE).await;
+    let all = people(0, [12, 9, 5, 2]);
+    join(&world, &server, &all).await;
+    let listed = world.release().await.unwrap();
+    assert_eq!(listed.result.submissions, 28);
+    for (segment, label) in [(0, "home"), (1, "work")] {
+        let inside: Vec<Person> = all.iter().filter(|p| p.segment == segment).copied().collect();
+        let (n, sum) = (inside.len() as i128, incomes(&inside));
         let squares: i128 = inside.iter().map(|p| p.income().pow(2)).sum();
-        same(fraction(&statistics[0], label), (n, 1));
-        same(fraction(&statistics[1], label), (sum, 10));
-        same(fraction(&statistics[2], label), (sum, 10 * n));
-        same(fraction(&statistics[3], label), (n * squares - sum * sum, n * (n - 1) * 100));
+        let of = |name: &str| fraction(statistic(&listed, name), label);
+        same(of("count@segment"), (n, 1));
+        same(of("sum(income)@segment"), (sum, 10));
+        same(of("mean(income)@segment"), (sum, 10 * n));
+        same(of("variance(income)@segment"), (n * squares - sum * sum, n * (n - 1) * 100));
         let ages: Vec<i128> = inside.iter().filter_map(|p| p.age).map(i128::from).collect();
-        same(fraction(&statistics[4], label), (ages.iter().sum(), ages.len() as i128));
-        let part = |s: &StatisticValue| s.parts.iter().find(|p| p.label == label).unwrap().clone();
-        assert_eq!(part(&statistics[4]).submissions, Some(ages.len() as u64));
-        let logs: f64 = inside.iter().map(|p| (p.income() as f64 / 10.0).ln()).sum();
-        let near: f64 = part(&statistics[5]).value.unwrap().parse().unwrap();
-        assert!((near / (logs / n as f64).exp() - 1.0).abs() < 1e-6);
+        same(of("mean(age)@segment"), (ages.iter().sum(), ages.len() as i128));
+        let part = statistic(&listed, "mean(age)@segment").parts.iter().find(|p| p.label == label).unwrap();
+        assert_eq!(part.submissions, Some(ages.len() as u64));
     }
-    for s in &statistics[..4] {
-        assert_eq!(groups(s), [("home", 12), ("work", 9), ("", 7)], "{}", s.statistic);
-    }
-    // The whole beside them, of which only the first column's unit is EUR.
-    let total: i128 = everybody.iter().map(|p| p.income()).sum();
-    let sum =
-        statistics.iter().find(|s| s.column.as_deref() == Some("income") && s.statistic == "sum").unwrap();
-    let exact = sum.exact.as_ref().unwrap();
-    same((exact.numerator.parse().unwrap(), exact.denominator.parse().unwrap()), (total, 10));
+    // Five are a unit, and not enough to be shown; two wait, and are in no sum yet.
+    assert_eq!(groups(statistic(&listed, "count@segment")), [("home", 12), ("work", 9)]);
+    assert_eq!(everybody(&listed), (incomes(all.iter().filter(|p| p.segment < 3)), Some(26)));
 
     // Nothing that could be told apart by public rows.
     let pro = Filter::default().or("plan", "pro");
@@ -184,78 +177,58 @@ async fn groups_of_a_category_are_exact_and_small_ones_stand_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rest_that_is_too_small_takes_another_group_and_an_empty_one_is_none() {
+async fn nobody_is_told_of_by_the_difference_of_two_release_points() {
     let server = Server::start();
-    let world = World::start_trusting(segments(INCOMES, 6, 3), server.root(), PATIENCE).await;
-    // Everybody in one group, exactly a cohort.
-    join(&world, &server, &people(0, [6, 0, 0, 0])).await;
-    let result = released(&world, &["count@segment"], Filter::default()).await;
-    assert_eq!(groups(&result.result.statistics[0]), [("home", 6)]);
-    // Nobody was among the others, so they may stand alone from now on; two are too few, and take the last with them.
-    join(&world, &server, &people(100, [0, 6, 9, 2])).await;
-    let result = released(&world, &["count@segment", "mean(income)@segment"], Filter::default()).await;
-    for s in &result.result.statistics {
-        assert_eq!(groups(s), [("home", 6), ("work", 6), ("", 11)]);
-    }
-    // What was together stays together, whatever its size.
-    join(&world, &server, &people(200, [0, 0, 20, 20])).await;
-    let result = released(&world, &["count@segment"], Filter::default()).await;
-    assert_eq!(groups(&result.result.statistics[0]), [("home", 6), ("work", 6), ("", 51)]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_of_by_the_difference_of_two_releases() {
-    let server = Server::start();
-    let mut world = World::start_trusting(segments(INCOMES, 6, 3), server.root(), PATIENCE).await;
-    let all = Filter::default;
-    join(&world, &server, &people(0, [12, 9, 8, 7])).await;
-    let names = ["sum(income)@segment"];
-    let first = released(&world, &names, all()).await;
-    assert_eq!(groups(&first.result.statistics[0]), [("home", 12), ("work", 9), ("farm", 8), ("ship", 7)]);
-    // One person: nothing is released, by the public rule already.
-    join(&world, &server, &people(50, [1, 0, 0, 0])).await;
-    refused(&world, &names, all(), ProblemKind::TooFewNew).await;
-    // Three, of whom three are of one group: the others are as they were.
-    join(&world, &server, &people(60, [2, 0, 0, 0])).await;
-    let second = released(&world, &names, all()).await;
-    assert_eq!(groups(&second.result.statistics[0]), [("home", 15), ("work", 9), ("farm", 8), ("ship", 7)]);
-    // Three of whom one is of another group: neither is released alone, and the two together are.
-    join(&world, &server, &people(70, [0, 0, 2, 1])).await;
-    let third = released(&world, &names, all()).await;
-    assert_eq!(groups(&third.result.statistics[0]), [("home", 15), ("work", 9), ("", 18)]);
-    // Records outlast the parties.
-    for i in 0..3 {
-        let node = world.parties[i].take().unwrap();
-        node.stop(Duration::from_secs(5)).await;
-        node.disconnect();
-        drop(node);
-        world.start_party(i).await;
-    }
-    // Somebody moves from the first group to the second, and two others come into the rest: too few in each.
-    let moved = Person { segment: 1, ..people(0, [1, 0, 0, 0])[0] };
-    join(&world, &server, &[moved]).await;
-    join(&world, &server, &people(80, [0, 0, 1, 1])).await;
-    let fourth = released(&world, &names, all()).await;
-    assert_eq!(groups(&fourth.result.statistics[0]), [("", 44)]);
-}
-
-/// A sum over everybody, less one over a group that was small at the time, would be the small group's.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sum_over_everybody_does_not_expose_who_was_in_a_small_group() {
-    let server = Server::start();
-    let world = World::start_trusting(segments(INCOMES, 6, 3), server.root(), PATIENCE).await;
-    join(&world, &server, &people(0, [12, 9, 7, 1])).await;
-    released(&world, &["sum(income)"], Filter::default()).await;
-    join(&world, &server, &people(100, [0, 0, 0, 11])).await;
-    let result = released(&world, &["sum(income)@segment"], Filter::default()).await;
-    assert_eq!(groups(&result.result.statistics[0]), [("home", 12), ("work", 9), ("", 19)]);
+    let mut world = World::start_trusting(segments(INCOMES, 5, 5), server.root(), PATIENCE).await;
+    let first = people(0, [12, 9, 8, 1]);
+    join(&world, &server, &first).await;
+    let listed = world.release().await.unwrap();
+    assert_eq!(groups(statistic(&listed, "count@segment")), [("farm", 8), ("home", 12), ("work", 9)]);
+    assert_eq!(everybody(&listed), (incomes(first.iter().filter(|p| p.segment < 3)), Some(29)));
+    // Five come, four of them of one group and one of another: no group changes, and nor does everybody.
+    let second = people(100, [4, 1, 0, 0]);
+    join(&world, &server, &second).await;
+    let after = world.release().await.unwrap();
+    assert_eq!(after.result.submissions, 35);
+    assert_eq!(groups(statistic(&after, "count@segment")), groups(statistic(&listed, "count@segment")));
+    assert_eq!(everybody(&after), everybody(&listed));
+    // Clocks and units outlast the parties. Five more of whom one makes the four of "home" enough.
+    world.restart().await;
+    let third = people(200, [1, 1, 1, 2]);
+    join(&world, &server, &third).await;
+    let last = world.release().await.unwrap();
+    assert_eq!(groups(statistic(&last, "count@segment")), [("farm", 8), ("home", 17), ("work", 9)]);
+    // Who has waited twice the patience is pooled: the one of "ship" who came first, the one of "work"; too few by themselves.
+    world.clock.set(NOW + 9 * 86_400);
+    let fourth = people(300, [0, 0, 2, 3]);
+    join(&world, &server, &fourth).await;
+    let pooled = world.release().await.unwrap();
+    let everyone = [first, second, third, fourth].concat();
+    // "ship" has 1 + 2 + 3 by now, and is a unit of its own; of the others two and three wait for less than five.
+    assert_eq!(
+        groups(statistic(&pooled, "count@segment")),
+        [("farm", 8), ("home", 17), ("ship", 6), ("work", 9)]
+    );
+    let waiting = incomes(everyone.iter().filter(|p| (p.segment == 1 || p.segment == 2) && p.uid >= 100));
+    assert_eq!(everybody(&pooled), (incomes(&everyone) - waiting, Some(40)));
+    // One more of each: all five who waited for long are a unit that no group has.
+    let fifth = people(400, [5, 0, 0, 0]);
+    join(&world, &server, &fifth).await;
+    world.clock.set(NOW + 18 * 86_400);
+    let rest = world.release().await.unwrap();
+    assert_eq!(
+        groups(statistic(&rest, "count@segment")),
+        [("farm", 8), ("home", 22), ("ship", 6), ("work", 9)]
+    );
+    let all = incomes(&everyone) + incomes(&fifth);
+    assert_eq!(everybody(&rest), (all, Some(50)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
     let server = Server::start();
     let world = World::start_trusting(
-        segments(&format!("{INCOMES}, 'mean(age)@segment'"), 6, 3),
+        segments(&format!("{INCOMES}, 'mean(age)@segment'"), 6, 5),
         server.root(),
         PATIENCE,
     )
@@ -270,8 +243,8 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
         witnesses[column].bytes.copy_from_slice(text);
         witnesses[column].blinder[0] ^= 1;
         let preimage = [&witnesses[column].bytes[..], &witnesses[column].blinder[..]];
-        columns[column].alg = HashAlg::Blake3;
-        columns[column].commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        let commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        columns[column].binding = Binding::Hash { alg: HashAlg::Blake3, commitment };
         let other = Statement::new(columns, statement.outputs().to_vec()).unwrap();
         let forged = world.prove_all(presentation.clone(), &other, &witnesses, 9);
         for answer in world.submit(&forged, Duration::from_secs(60)).await {

@@ -1,11 +1,13 @@
 //! Three parties together: what is accepted, what is refused and why, and what happens when one of them cheats.
 
+mod agreement;
 mod category;
 mod hidden;
 mod honest;
 mod noise;
 mod notarized;
 mod providers;
+mod releases;
 mod statistics;
 mod stress;
 mod tamper;

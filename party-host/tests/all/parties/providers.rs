@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use party_host::clock::Clock as _;
 use tercet_mpc::Format;
-use tercet_mpc::{HashAlg, Statement};
+use tercet_mpc::{Binding, HashAlg, Statement};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::submission::Ticket;
@@ -37,9 +37,9 @@ fn forged(
     let (presentation, statement, mut witness) = world.opened(name);
     let mut columns = statement.columns().to_vec();
     change(&mut witness.bytes, &mut witness.blinder, &mut columns[0]);
-    columns[0].alg = HashAlg::Sha256;
+    let commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
     columns[0].length = witness.bytes.len() as u8;
-    columns[0].commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+    columns[0].binding = Binding::Hash { alg: HashAlg::Sha256, commitment };
     let statement = Statement::new(columns, statement.outputs().to_vec()).unwrap();
     world.prove(presentation, &statement, witness, 9)
 }

@@ -1,8 +1,9 @@
-//! Filters, groups and pairs of columns end to end, and attempts to learn of one person by difference.
+//! Filters, groups, order statistics and pairs of columns end to end, at release points, against clear text.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use party_host::clock::Clock as _;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_mpc::{Output, ProveError, fixed};
@@ -10,26 +11,32 @@ use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::result::{SignedResult, StatisticValue};
-use tercet_protocol::statistic::{Opened, permitted, release};
+use tercet_protocol::statistic::{Opened, Ordered, Scope, permitted, release};
 use tercet_protocol::survey::SurveyManifest;
 
 use super::honest::values;
-use super::world::{Prepared, World, cohort, vectors};
+use super::world::{NOW, Prepared, World, cohort, vectors};
+
+/// The statistics of values in order that [`grouped`] lists.
+pub const ORDERED: [&str; 2] = ["max", "median"];
 
 /// The sample survey, with the whole part of the BNB balance as a revealed field.
-fn grouped() -> SurveyManifest {
+pub fn grouped() -> SurveyManifest {
     let field =
         "[[fields]]\nname = 'bnb'\nprefix = '{\"asset\":\"BNB\",\"free\":\"'\nsuffix = '.'\n\n[[columns]]";
     let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
     let text = text
         .replacen("[[columns]]", field, 1)
         .replace("min_cohort = 10", "min_cohort = 5")
-        .replace("min_new = 5", "min_new = 2\nbudget = 100")
-        .replace("\"stddev\"]", "\"stddev\", \"quantile\", \"median@bnb\", \"histogram\", \"gini\", \"mode\", \"trimmed_mean\", \"max\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]");
+        .replace("min_new = 5", "min_new = 5\nexposes = [\"max\"]")
+        .replace(
+            "\"stddev\"]",
+            "\"stddev\", \"median\", \"max\", \"mean@bnb\", \"count@bnb\", \"variance@bnb\"]",
+        );
     SurveyManifest::from_toml(&text).unwrap()
 }
 
-fn bnb(values: &[&str]) -> Filter {
+pub fn bnb(values: &[&str]) -> Filter {
     values.iter().fold(Filter::default(), |f, v| f.or("bnb", v))
 }
 
@@ -43,38 +50,24 @@ pub async fn released(world: &World, statistics: &[&str], filter: Filter) -> Sig
     }
 }
 
-/// The parties refuse with this kind, each of them for itself: each has written it down as its own decision.
+/// The rules refuse with this kind, before any session: no party's log or store notices.
 pub async fn refused(world: &World, statistics: &[&str], filter: Filter, kind: ProblemKind) {
+    let sessions = world.sessions();
     let QueryState::Refused { problem } = world.query_where(statistics, filter.clone()).await else {
         panic!("{statistics:?} {filter}: released")
     };
     assert_eq!(problem.known(), Some(kind), "{statistics:?} {filter}: {problem}");
-    for i in 0..3 {
-        let survey = world.party(i).survey(world.survey_id()).unwrap().clone();
-        let mut line = None;
-        // The followers write a moment after the leader has answered.
-        for _ in 0..500 {
-            line = survey.store.read_audit(world.survey_id()).await.unwrap().pop();
-            let text =
-                line.as_ref().map(|(_, l)| String::from_utf8_lossy(l).into_owned()).unwrap_or_default();
-            if text.contains(&kind.urn()) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let line: serde_json::Value = serde_json::from_slice(&line.unwrap().1).unwrap();
-        assert_eq!(line["problem"]["type"], kind.urn(), "party {i}: {line}");
-        assert_eq!(
-            line["problem"]["party"].as_u64().unwrap_or(i as u64),
-            i as u64,
-            "party {i} decides by itself"
-        );
-        assert_eq!(line["where"], serde_json::to_value(&filter).unwrap());
-    }
+    assert_eq!(world.sessions(), sessions, "a session was opened for what the rules refuse");
+}
+
+/// A statistic of an answer.
+pub fn statistic<'a>(answer: &'a SignedResult, name: &str) -> &'a StatisticValue {
+    let found = answer.result.statistics.iter().find(|s| s.statistic == name);
+    found.unwrap_or_else(|| panic!("{name} is not in {:?}", answer.result.statistics))
 }
 
 /// Everybody's value in 10^-8 units, by the revealed field.
-fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> {
+pub fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> {
     let verifier = SurveyVerifier::new(&world.survey).unwrap();
     let mut groups: BTreeMap<String, Vec<i128>> = BTreeMap::new();
     for (name, value) in names.iter().zip(values(names)) {
@@ -89,10 +82,9 @@ fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> {
 pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<StatisticValue> {
     let statistics: Vec<_> = names.iter().map(|n| permitted(manifest, n).unwrap()).collect();
     let integers: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
+    let count = values.len() as u64;
     let mut request = OrderRequest::default();
-    statistics
-        .iter()
-        .for_each(|s| request.merge(&s.measure.order(values.len() as u64, manifest.columns[0].scale)));
+    statistics.iter().for_each(|s| request.merge(&s.measure.order(count, manifest.columns[0].scale)));
     let answer = request.answer(&integers);
     let lanes = manifest.lanes();
     let sum = |lane: &Lane| match lane.output {
@@ -107,13 +99,14 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     };
     let sums = lanes.iter().map(sum).collect();
     let opened = Opened {
-        submissions: values.len() as u64,
+        submissions: count,
         lanes,
         sums,
-        orders: vec![(0, request, answer)],
+        orders: vec![Ordered { column: 0, values: count, request, answer }],
         ..Opened::default()
     };
-    release(manifest, &statistics, &opened, &BTreeMap::new())
+    let opened = BTreeMap::from([(Scope::default(), opened)]);
+    release(manifest, &statistics, &|_, _| None, &opened)
 }
 
 /// Sums of what each provider proves of its own value: whole, filtered and grouped, against clear text.
@@ -121,8 +114,10 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
 async fn geometric_and_harmonic_means_are_of_positive_values() {
     let names = ["geometric_mean", "harmonic_mean", "mean"];
     let mut manifest = grouped();
+    manifest.survey.exposes.clear();
     manifest.survey.statistics =
         [&names[..], &["geometric_mean@bnb"]].concat().into_iter().map(Into::into).collect();
+    manifest.survey.min_new = 9;
     let world = World::start(manifest, Duration::from_secs(20)).await;
     let (zero, positive): (Vec<_>, Vec<_>) =
         cohort().into_iter().partition(|n| values(std::slice::from_ref(n))[0] == 0);
@@ -132,7 +127,9 @@ async fn geometric_and_harmonic_means_are_of_positive_values() {
 
     let prepared: Vec<Prepared> = positive.iter().map(|n| world.prepare(n)).collect();
     futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
-    world.until_height(1).await;
+    // Nobody's label is frequent enough, so all wait until they give it up.
+    world.clock.set(NOW + 10 * 86_400);
+    world.release().await;
     let groups = by_field(&world, &positive);
     let everybody: Vec<i128> = groups.values().flatten().copied().collect();
     let manifest = world.survey.manifest();
@@ -141,105 +138,96 @@ async fn geometric_and_harmonic_means_are_of_positive_values() {
     let near = everybody.iter().map(|v| (*v as f64 / 1e8).ln()).sum::<f64>() / everybody.len() as f64;
     let got: f64 = result.result.statistics[0].value.as_ref().unwrap().parse().unwrap();
     assert!((got / near.exp() - 1.0).abs() < 1e-6, "{got} {near}");
-    let (label, values) = groups.iter().max_by_key(|(_, v)| v.len()).unwrap();
-    let result = released(&world, &names[..1], bnb(&[label])).await;
-    assert_eq!(result.result.statistics, clear(manifest, &names[..1], values));
-    let result = released(&world, &["geometric_mean@bnb"], Filter::default()).await;
-    let part = result.result.statistics[0].parts.iter().find(|p| p.label == *label).unwrap();
-    assert_eq!(part.value, clear(manifest, &names[..1], values)[0].value);
+    assert_eq!(result.result.release.units, 1);
+}
+
+/// The exact value of a part.
+fn exact(part: &tercet_protocol::result::PartValue) -> (i128, i128) {
+    let exact = part.exact.as_ref().unwrap();
+    (exact.numerator.parse().unwrap(), exact.denominator.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_and_groups_give_exact_statistics_and_no_differences() {
+async fn filters_and_groups_are_of_whole_units_and_exact() {
     let mut world = World::start(grouped(), Duration::from_secs(20)).await;
     let names = cohort();
-    let (last, first) = names.split_last().unwrap();
-    let prepared: Vec<Prepared> = first.iter().map(|n| world.prepare(n)).collect();
-    futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
-    world.until_height(1).await;
-    let groups = by_field(&world, first);
+    let prepared: Vec<Prepared> = names.iter().map(|n| world.prepare(n)).collect();
+    assert!(matches!(world.query(&["count"]).await, QueryState::Refused { problem }
+        if problem.known() == Some(ProblemKind::NothingReleased)));
+    let first = world.count(&prepared).await.unwrap();
+    let groups = by_field(&world, &names);
+    let large: Vec<(&String, &Vec<i128>)> = groups.iter().filter(|(_, v)| v.len() >= 5).collect();
+    let told: Vec<i128> = large.iter().flat_map(|(_, v)| (*v).clone()).collect();
+    let everybody: Vec<i128> = groups.values().flatten().copied().collect();
+    assert!(large.len() >= 2 && everybody.len() - told.len() >= 5, "{groups:?}");
+    // Labels that five share are units; the others wait.
+    assert_eq!(first.result.submissions, told.len() as u64);
+    assert_eq!((first.result.release.number, first.result.release.units), (1, large.len() as u64));
+    let manifest = world.survey.manifest().clone();
+    let sums = ["count", "mean", "stddev", "sum", "variance"];
+    for clear in clear(&manifest, &[&sums[..], &ORDERED].concat(), &told) {
+        assert_eq!(*statistic(&first, &clear.statistic), clear);
+    }
 
-    // Groups with five or more rows stand alone, the others stand together.
-    let result =
-        released(&world, &["count", "sum", "mean@bnb", "count@bnb", "variance@bnb"], Filter::default()).await;
-    assert_eq!(result.result.submissions, first.len() as u64);
-    let large: Vec<_> = groups.iter().filter(|(_, v)| v.len() >= 5).collect();
-    let rest: Vec<i128> = groups.iter().filter(|(_, v)| v.len() < 5).flat_map(|(_, v)| v.clone()).collect();
-    assert!(large.len() >= 2 && rest.len() >= 5, "{groups:?}");
-    let expected: Vec<(&str, &Vec<i128>)> =
-        large.iter().map(|(label, v)| (label.as_str(), *v)).chain([("", &rest)]).collect();
-    for s in result.result.statistics.iter().filter(|s| s.statistic.ends_with("@bnb")) {
-        assert_eq!(s.parts.len(), expected.len(), "{}", s.statistic);
-        for (part, (label, values)) in s.parts.iter().zip(&expected) {
-            assert_eq!((part.label.as_str(), part.submissions), (*label, Some(values.len() as u64)));
-            let exact = part.exact.as_ref().unwrap();
-            let (a, b): (i128, i128) = (exact.numerator.parse().unwrap(), exact.denominator.parse().unwrap());
+    // Those who waited long enough give up their label, and are not told apart.
+    world.clock.set(NOW + 5 * 86_400);
+    let second = world.release().await.unwrap();
+    assert_eq!(second.result.submissions, everybody.len() as u64);
+    for clear in clear(&manifest, &sums, &everybody) {
+        assert_eq!(*statistic(&second, &clear.statistic), clear);
+    }
+    for name in ["mean@bnb", "count@bnb", "variance@bnb"] {
+        let s = statistic(&second, name);
+        assert_eq!(s.not_told_apart, Some((everybody.len() - told.len()) as u64));
+        assert_eq!(s.parts.len(), large.len());
+        for (part, (label, values)) in s.parts.iter().zip(&large) {
+            assert_eq!((&part.label, part.submissions), (*label, Some(values.len() as u64)));
+            let (a, b) = exact(part);
             let (n, sum) = (values.len() as i128, values.iter().sum::<i128>());
             let squares: i128 = values.iter().map(|v| v * v).sum();
             let unit = 100_000_000;
-            let (c, d) = match s.statistic.as_str() {
+            let (c, d) = match name {
                 "count@bnb" => (n, 1),
                 "mean@bnb" => (sum, n * unit),
                 _ => (n * squares - sum * sum, n * (n - 1) * unit * unit),
             };
-            // a / b is in lowest terms, so c / d is the same iff it is a multiple of it.
-            assert!(c % a == 0 && d % b == 0 && c / a == d / b, "{} {label}: {a}/{b}, {c}/{d}", s.statistic);
+            assert!(a * d == b * c || c % a == 0 && d % b == 0 && c / a == d / b, "{name} {label}");
         }
     }
-
-    // Statistics of the values in order, of everybody, of a filter's rows and of groups, against clear text.
-    let ordered =
-        ["max", "quantile:0.9", "quantile:0.25", "histogram:0,1,10", "gini", "mode", "trimmed_mean:0.1"];
-    let everybody: Vec<i128> = groups.values().flatten().copied().collect();
-    let manifest = world.survey.manifest();
-    let result = released(&world, &[&ordered[..], &["median@bnb"]].concat(), Filter::default()).await;
-    let (grouped, whole) = result.result.statistics.split_last().unwrap();
-    assert_eq!(whole, clear(manifest, &ordered, &everybody));
-    let medians: Vec<_> =
-        expected.iter().map(|(_, v)| clear(manifest, &["quantile:0.5"], v)[0].exact.clone()).collect();
-    assert_eq!(grouped.parts.iter().map(|p| p.exact.clone()).collect::<Vec<_>>(), medians);
-    let (label, largest) = large[0];
-    let result = released(&world, &ordered, bnb(&[label])).await;
-    assert_eq!(result.result.statistics, clear(manifest, &ordered, largest));
-
-    // A filter's rows by themselves, with other statistics.
-    let result = released(&world, &["sum"], bnb(&[label])).await;
-    assert_eq!((result.result.submissions, &result.result.filter), (largest.len() as u64, &bnb(&[label])));
-    let exact = result.result.statistics[0].exact.clone().unwrap();
-    let (a, b): (i128, i128) = (exact.numerator.parse().unwrap(), exact.denominator.parse().unwrap());
-    assert_eq!(a * (100_000_000 / b), largest.iter().sum::<i128>());
-
-    // One person, by a filter, and by everybody less everybody else.
-    let loners: Vec<&str> = groups.iter().filter(|(_, v)| v.len() == 1).map(|(l, _)| l.as_str()).collect();
-    refused(&world, &["sum"], bnb(&loners[..1]), ProblemKind::CohortTooSmall).await;
-    let others: Vec<&str> = groups.keys().map(String::as_str).filter(|l| *l != loners[0]).collect();
-    refused(&world, &["mean"], bnb(&others), ProblemKind::CohortTooSmall).await;
-    // The rest less all but one of it.
-    let small: Vec<&str> =
-        groups.iter().filter(|(l, v)| v.len() < 5 && *l != loners[0]).map(|(l, _)| l.as_str()).collect();
-    refused(&world, &["mean"], bnb(&small), ProblemKind::CohortTooSmall).await;
-    // What is no filter, and what this engine or survey does not do.
-    refused(&world, &["mean"], Filter::default().or("country", "DE"), ProblemKind::Malformed).await;
-    refused(&world, &["mean(btc)"], Filter::default(), ProblemKind::StatisticNotPermitted).await;
-
-    // Before and after one submission: whole, groups, filter.
-    let newcomer = world.prepare(last);
-    world.accept(&newcomer).await;
-    refused(&world, &["count"], Filter::default(), ProblemKind::TooFewNew).await;
-    refused(&world, &["count@bnb"], Filter::default(), ProblemKind::TooFewNew).await;
-    let label = by_field(&world, std::slice::from_ref(last)).into_keys().next().unwrap();
-    let with: Vec<&str> = groups.keys().map(String::as_str).chain([label.as_str()]).collect();
-    refused(&world, &["sum"], bnb(&with), ProblemKind::TooFewNew).await;
-
-    // Rows, fields and releases outlast the parties.
-    for i in 0..3 {
-        let node = world.parties[i].take().unwrap();
-        node.stop(Duration::from_secs(5)).await;
-        node.disconnect();
-        drop(node);
-        world.start_party(i).await;
+    // Values in order: anew only if enough have entered; otherwise those of the first release point.
+    let lists = manifest.order_lists();
+    let least = lists.iter().find(|l| l.column == 0 && l.field.is_none()).unwrap().least;
+    let entered = (everybody.len() - told.len()) as u64;
+    for name in ORDERED {
+        let (of, point) = if entered >= least { (&everybody, None) } else { (&told, Some(1)) };
+        let clear = &clear(&manifest, &[name], of)[0];
+        let got = statistic(&second, name);
+        assert_eq!((&got.value, &got.exact, got.release), (&clear.value, &clear.exact, point), "{name}");
     }
-    refused(&world, &["sum"], bnb(&with), ProblemKind::TooFewNew).await;
+
+    // A filter's units, and what it does not tell apart.
+    let (label, largest) = large[0];
+    let result = released(&world, &["sum"], bnb(&[label])).await;
+    assert_eq!(result.result.statistics, clear(&manifest, &["sum"], largest));
+    assert_eq!(result.result.not_told_apart, Some((everybody.len() - told.len()) as u64));
+    let both: Vec<&str> = large.iter().map(|(l, _)| l.as_str()).collect();
+    let result = released(&world, &["mean", "count"], bnb(&both)).await;
+    assert_eq!(statistic(&result, "mean"), &clear(&manifest, &["mean"], &told)[0]);
+
+    // One person, by a filter; values in order of a group; what is no filter, and what this survey does not do.
+    let loner = groups.iter().find(|(_, v)| v.len() == 1).unwrap().0;
+    refused(&world, &["sum"], bnb(&[loner]), ProblemKind::CohortTooSmall).await;
+    refused(&world, &["median"], bnb(&[label]), ProblemKind::StatisticNotPermitted).await;
+    refused(&world, &["mean"], Filter::default().or("country", "DE"), ProblemKind::StatisticNotPermitted)
+        .await;
+    refused(&world, &["mean(btc)"], Filter::default(), ProblemKind::StatisticNotPermitted).await;
+    refused(&world, &["quantile:0.9"], Filter::default(), ProblemKind::StatisticNotPermitted).await;
+
+    // What was published outlasts the parties, and stays what it was.
+    world.restart().await;
+    assert_eq!(world.published(1).await.unwrap(), first);
+    assert_eq!(world.published(2).await.unwrap(), second);
+    assert_eq!(world.clock.now(), NOW + 5 * 86_400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,17 +238,20 @@ async fn two_columns_of_one_response_have_their_product() {
     let second = column.replace("eth_free", "btc_free").replace("ETH", "BTC");
     let text = format!("{}{column}\n{second}", &head[..identity])
         .replace("min_cohort = 10", "min_cohort = 2")
-        .replace("min_new = 5", "min_new = 2")
         .replace("\"variance\", \"stddev\"]", "\"covariance\", \"regression(btc_free,eth_free)\"]");
     let manifest = SurveyManifest::from_toml(&text).unwrap();
     // 48 bits each: the product takes two lanes.
     assert_eq!(manifest.lanes().len(), 2 + 1 + 2);
     let world = World::start(manifest, Duration::from_secs(20)).await;
-    // The same account notarized twice; without an identity both count.
-    let two = ["0.1.0-alpha.12/two_balances", "0.1.0-alpha.15/two_balances"].map(|n| world.prepare(n));
-    for p in &two {
-        world.accept(p).await;
+    // One account's two presentations, submitted again and again; without an identity all count.
+    let mut prepared = Vec::new();
+    for seed in 0..11 {
+        for name in ["0.1.0-alpha.12/two_balances", "0.1.0-alpha.15/two_balances"] {
+            let (presentation, statement, witnesses) = world.opened_all(name);
+            prepared.push(world.prove_all(presentation, &statement, &witnesses, seed + 1));
+        }
     }
+    world.count(&prepared).await;
     let result =
         released(&world, &["sum", "covariance", "regression(btc_free,eth_free)"], Filter::default()).await;
     let shown: Vec<_> = result
@@ -272,11 +263,11 @@ async fn two_columns_of_one_response_have_their_product() {
     assert_eq!(
         shown,
         [
-            ("sum", "eth_free", Some("2469.12"), "ETH"),
-            ("sum", "btc_free", Some("1.97530864"), "BTC"),
             // Exactly zero only if the sum of the products is exact.
             ("covariance", "eth_free,btc_free", Some("0"), "ETH*BTC"),
             ("regression(btc_free,eth_free)", "btc_free,eth_free", None, ""),
+            ("sum", "eth_free", Some("27160.32"), "ETH"),
+            ("sum", "btc_free", Some("21.72839504"), "BTC"),
         ]
     );
 }

@@ -13,8 +13,7 @@ use super::world::{Prepared, World, cohort, vectors};
 
 fn ordered() -> SurveyManifest {
     let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
-    let listed = "\"stddev\", \"median\", \"quantile\", \"gini\", \"mode\", \"trimmed_mean\", \"histogram\"]";
-    SurveyManifest::from_toml(&text.replace("\"stddev\"]", listed)).unwrap()
+    SurveyManifest::from_toml(&text.replace("\"stddev\"]", "\"stddev\", \"median\"]")).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,19 +25,10 @@ async fn many_questions_at_once_are_all_answered_right() {
     let values = values(&names);
     for world in &worlds {
         let prepared: Vec<Prepared> = names.iter().map(|n| world.prepare(n)).collect();
-        futures::future::join_all(prepared.iter().map(|p| world.accept(p))).await;
-        world.until_height(1).await;
+        world.count(&prepared).await.unwrap();
     }
-    let questions: [&[&str]; 8] = [
-        &["sum", "mean"],
-        &["median"],
-        &["quantile:0.1", "quantile:0.9"],
-        &["gini"],
-        &["mode"],
-        &["variance", "stddev"],
-        &["trimmed_mean:0.1"],
-        &["histogram:0,1,10,100"],
-    ];
+    let questions: [&[&str]; 6] =
+        [&["mean", "sum"], &["median"], &["median", "sum"], &["count"], &["stddev", "variance"], &["mean"]];
     let asked = worlds.iter().flat_map(|world| (0..24).map(move |i| (world, questions[i % questions.len()])));
     let answers = asked.map(|(world, names)| async move {
         let state = world.query_where(names, Filter::default()).await;

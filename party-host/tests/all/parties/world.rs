@@ -16,14 +16,17 @@ use party_host::store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
 use tercet_mpc::{ColumnWitness, Statement};
-use tercet_protocol::api::{PartyQuery, Problem, QueryState, SubmissionState, SubmissionStatus};
+use tercet_protocol::api::{Problem, QueryState, SubmissionState, SubmissionStatus};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::ids::{PublicKey, QueryId, Signature, SubmissionId, SurveyId};
+use tercet_protocol::ids::{Nonce, PublicKey, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::policy::{AdmittedColumn, SurveyVerifier};
+use tercet_protocol::query_ticket::{QueryTicket, Question};
+use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
+use tercet_protocol::withdrawal::Withdrawal;
 use tlsn_verifier::{Direction, Secrets};
 use tokio::net::TcpListener;
 
@@ -63,6 +66,11 @@ const PEER: u8 = 2;
 const SEALING: u8 = 3;
 /// Seed of the key that the coordinator is about to change to.
 pub const NEXT_TICKETS: [u8; 32] = [98; 32];
+
+/// The key that every provider of these tests keeps with its receipt.
+pub fn withdrawal_key() -> SigningKey {
+    SigningKey::from_seed(&[77; 32]).unwrap()
+}
 
 /// A submission as a provider made it: what each party gets, not sealed yet.
 #[derive(Clone)]
@@ -163,9 +171,14 @@ impl World {
 
     /// Starts a party on its durable state.
     pub async fn start_party(&mut self, i: usize) {
+        self.start_party_on(i, "").await;
+    }
+
+    /// Starts a party on another bucket of its own.
+    pub async fn start_party_on(&mut self, i: usize, bucket: &str) {
         let url = self.s3.url().to_string();
         let config = StoreConfig {
-            bucket: format!("party-{i}"),
+            bucket: format!("party-{i}{bucket}"),
             prefix: String::new(),
             region: Some("us-east-1".into()),
             endpoint: Some(url),
@@ -187,6 +200,7 @@ impl World {
             gather: Duration::from_millis(300),
             max_batch: 64,
             linger: Duration::from_millis(20),
+            releases_any: true,
         };
         let survey = SurveyNode::load(self.survey.clone(), parts).await.unwrap();
         let address: std::net::SocketAddr = self.federation.operators[i].peer_address.parse().unwrap();
@@ -277,7 +291,12 @@ impl World {
         witnesses: &[ColumnWitness],
         seed: u8,
     ) -> Prepared {
-        let mut public = PublicPart { survey: self.survey_id(), presentation, share_hashes: Vec::new() };
+        let mut public = PublicPart {
+            survey: self.survey_id(),
+            withdrawal_key: withdrawal_key().public(),
+            presentation,
+            share_hashes: Vec::new(),
+        };
         let context = public.proof_context();
         let proven = tercet_mpc::prove(statement, witnesses, &context, &[seed; 32], &mut |_| {}).unwrap();
         public.share_hashes = proven.public.encode().to_vec();
@@ -342,20 +361,138 @@ impl World {
         self.query_where(statistics, Filter::default()).await
     }
 
-    /// Runs a query about some of the rows.
+    /// Asks a question about some of the units, at the newest release point.
     pub async fn query_where(&self, statistics: &[&str], filter: Filter) -> QueryState {
-        let id = QueryId(tercet_protocol::keys::random().unwrap());
-        let query = PartyQuery {
-            survey: self.survey_id(),
-            statistics: statistics.iter().map(ToString::to_string).collect(),
-            filter,
-        };
+        let statistics = statistics.iter().map(ToString::to_string).collect();
+        self.ask(Question { statistics, filter }).await
+    }
+
+    /// The coordinator's ticket for a question.
+    pub fn ticket(&self, release: u64, question: Question) -> QueryTicket {
+        let nonce = Nonce(tercet_protocol::keys::random().unwrap());
+        QueryTicket::issue(
+            &self.coordinator,
+            self.survey_id(),
+            release,
+            question,
+            self.clock.now() + 60,
+            nonce,
+        )
+    }
+
+    /// Asks a question as the coordinator does, and waits for its end.
+    pub async fn ask(&self, question: Question) -> QueryState {
         let node = self.party(0);
-        node.start_query(id, query).unwrap();
+        let release = node.survey_status(self.survey_id()).unwrap().release;
+        let ticket = self.ticket(release, question);
+        let id = ticket.query();
+        match node.start_query(id, ticket) {
+            Ok(status) if !matches!(status.state, QueryState::Running) => return status.state,
+            Ok(_) => {}
+            Err(problem) => return QueryState::Refused { problem },
+        }
         match node.query_ended(id, Duration::from_secs(60)).await.unwrap().state {
             QueryState::Running => panic!("the query does not end"),
             done => done,
         }
+    }
+
+    /// Makes a release point. Its listed statistics; none where too few rows are counted for any.
+    pub async fn release(&self) -> Option<SignedResult> {
+        let made = self.party(0).release_now(self.survey_id()).await.unwrap_or_else(|p| panic!("{p}"));
+        assert!(made.made, "nothing enters");
+        let heights = self.heights();
+        self.until_height(heights.iter().map(|h| h.0).max().unwrap()).await;
+        self.published(made.release).await
+    }
+
+    /// The listed statistics of a release point, as every party hands them out.
+    pub async fn published(&self, release: u64) -> Option<SignedResult> {
+        let first = self.party(0).statistics(self.survey_id(), release).await.ok()?;
+        first.verify(self.survey.parties()).unwrap();
+        for i in 1..3 {
+            let mut other = self.party(i).statistics(self.survey_id(), release).await;
+            // The others keep it a moment after the leader has answered.
+            for _ in 0..500 {
+                if other.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                other = self.party(i).statistics(self.survey_id(), release).await;
+            }
+            assert_eq!(other.unwrap().result, first.result);
+        }
+        Some(first)
+    }
+
+    /// Lets all of these in, and makes a release point.
+    pub async fn count(&self, prepared: &[Prepared]) -> Option<SignedResult> {
+        futures::future::join_all(prepared.iter().map(|p| self.accept(p))).await;
+        self.release().await
+    }
+
+    /// A provider's wish to leave.
+    pub fn wish(&self, prepared: &Prepared) -> Withdrawal {
+        Withdrawal::sign(&withdrawal_key(), self.survey_id(), prepared.id())
+    }
+
+    /// Lets a provider leave, as the coordinator passes the wish on; gives the three receipts.
+    pub async fn withdraw(&self, prepared: &Prepared) -> Vec<tercet_protocol::withdrawal::ErasureReceipt> {
+        let wish = self.wish(prepared);
+        let patience = Duration::from_secs(30);
+        let asked = (0..3).map(|i| self.party(i).withdraw(prepared.id(), wish.clone(), patience));
+        let mut receipts = Vec::new();
+        for answer in futures::future::join_all(asked).await {
+            let SubmissionState::Withdrawn { receipts: own } = answer.unwrap().state else {
+                panic!("not erased")
+            };
+            own[0].verify(self.survey.parties()).unwrap();
+            receipts.extend(own);
+        }
+        assert!(receipts.iter().all(|r| r.agrees(&receipts[0])), "{receipts:?}");
+        receipts
+    }
+
+    /// What the clock shows.
+    pub fn clock_now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// How many objects a party's bucket holds.
+    pub async fn stored(&self, party: usize) -> usize {
+        fn files(folder: &Path) -> usize {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|e| if e.path().is_dir() { files(&e.path()) } else { 1 }).sum()
+        }
+        files(&self.dir.path().join("s3").join(format!("party-{party}")))
+    }
+
+    /// Whether a party's bucket holds shares of a submission.
+    pub async fn holds(&self, party: usize, prepared: &Prepared) -> bool {
+        let survey = self.party(party).survey(self.survey_id()).unwrap().clone();
+        let mut found = false;
+        for (height, name) in survey.store.list_segments(self.survey_id()).await.unwrap() {
+            let segment = survey.store.segment(self.survey_id(), height, name).await.unwrap();
+            found |= segment.submissions().contains(&prepared.id());
+        }
+        found
+    }
+
+    /// Everybody stops and starts again on what is stored.
+    pub async fn restart(&mut self) {
+        for i in 0..3 {
+            let node = self.parties[i].take().unwrap();
+            node.stop(Duration::from_secs(5)).await;
+            node.disconnect();
+            drop(node);
+            self.start_party(i).await;
+        }
+    }
+
+    /// Sessions that parties joined, led or lost since they started.
+    pub fn sessions(&self) -> Vec<u64> {
+        let count = |n: &Arc<Node>| n.survey(self.survey_id()).unwrap().sessions();
+        self.parties.iter().flatten().map(count).collect()
     }
 
     /// Waits until all running parties are at one height of at least `height`.

@@ -17,9 +17,9 @@ use party_host::keyring::{FileKeyring, Sealer};
 use party_host::store::{Objects as _, S3Objects, Segment, Store, StoreConfig, StoreError};
 use tempfile::TempDir;
 use tercet_embedded::s3::{Config, Key, Keys, serve};
-use tercet_protocol::ids::{EntryHash, Nullifier, PublicKey, SubmissionId, SurveyId, sha256};
+use tercet_protocol::ids::{Commitment, EntryHash, Nullifier, PublicKey, SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::log::{Accepted, CommittedEntry, LogEntry};
+use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
 use zeroize::Zeroizing;
 
 const BUCKET: &str = "operator-a";
@@ -106,12 +106,17 @@ fn batch(height: u64, previous: EntryHash, variant: u64) -> (CommittedEntry, Arc
         nullifier: Nullifier(sha256(&[b"nullifier", submission.as_ref()])),
         replaces: None,
         fields: Vec::new(),
+        rows: [Commitment([1; 32]); 3],
+        withdrawal_key: PublicKey([2; 32]),
     });
-    let entry = LogEntry { survey: SURVEY, height, previous, accepted: accepted.to_vec() };
+    let body = EntryBody::Batch { accepted: accepted.to_vec() };
+    let entry = LogEntry { survey: SURVEY, height, previous, at: height, body };
     let votes = parties().each_ref().map(|k| entry.sign(k));
     let shares =
         ids.iter().flat_map(|id| (0..3u8).flat_map(|lane| sha256(&[b"share", id.as_ref(), &[lane]])));
-    let segment = Segment::new(ids.to_vec(), 3, Zeroizing::new(shares.collect())).unwrap();
+    let segment =
+        Segment::new(ids.to_vec(), 3, Zeroizing::new(shares.collect()), Zeroizing::new(vec![7; 128]))
+            .unwrap();
     (CommittedEntry { entry, votes }, Arc::new(segment))
 }
 
@@ -186,8 +191,7 @@ async fn everything_survives_a_restart() {
         store_batch(&store, b).await.unwrap();
     }
     for n in 0..3 {
-        store.put_release(SURVEY, n, &hash("release", n)).await.unwrap();
-        store.append_audit(SURVEY, n, &hash("audit", n)).await.unwrap();
+        store.put_answer(SURVEY, n, &hash("answer", n)).await.unwrap();
     }
 
     let store = w.store().await;
@@ -198,19 +202,16 @@ async fn everything_survives_a_restart() {
     assert_eq!(store.get_entry(SURVEY, 6).await.unwrap(), None);
     let heads: Vec<_> = entries.iter().map(|e| (e.entry.height, e.entry.hash())).collect();
     assert_eq!(store.list_segments(SURVEY).await.unwrap(), heads);
-    let releases = store.list_releases(SURVEY).await.unwrap();
-    let audit = store.read_audit(SURVEY).await.unwrap();
     for n in 0..3 {
-        assert_eq!(releases[n as usize], (n, Zeroizing::new(hash("release", n).to_vec())));
-        assert_eq!(audit[n as usize], (n, Zeroizing::new(hash("audit", n).to_vec())));
+        assert_eq!(store.answer(SURVEY, n).await.unwrap(), Some(Zeroizing::new(hash("answer", n).to_vec())));
     }
-    assert_eq!((releases.len(), store.next_audit(SURVEY).await.unwrap()), (3, 3));
+    assert_eq!(store.answer(SURVEY, 3).await.unwrap(), None);
 
     // Another survey in the same bucket sees nothing of it.
     let other = SurveyId([0x52; 32]);
     assert!(store.load_log(other, &public()).await.unwrap().is_empty());
     assert!(store.list_segments(other).await.unwrap().is_empty());
-    assert_eq!(store.next_audit(other).await.unwrap(), 0);
+    assert_eq!(store.answer(other, 0).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -277,7 +278,7 @@ async fn oversized_records_and_misplaced_entries_are_refused() {
     let w = World::start().await;
     let store = w.store().await;
     let large = vec![0; party_host::store::MAX_RECORD + 1];
-    let e = store.put_release(SURVEY, 0, &large).await.unwrap_err();
+    let e = store.put_answer(SURVEY, 0, &large).await.unwrap_err();
     assert!(matches!(e, StoreError::TooLarge { .. }), "{e}");
     let (entry, _) = batch(1, EntryHash([0; 32]), 0);
     assert!(matches!(store.commit(SurveyId([1; 32]), &entry).await, Err(StoreError::Config(_))));

@@ -43,16 +43,22 @@ async fn of_sixteen_entries_one_is_committed_and_the_others_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_sixteen_equal_releases_one_is_recorded() {
+async fn of_sixteen_answers_at_one_release_point_one_is_kept_for_ever() {
     let w = World::start().await;
     let stores = stores(&w).await;
-    for number in 0..4 {
-        let results = join_all(stores.iter().map(|s| s.put_release(SURVEY, number, b"the same"))).await;
-        assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 1, "{results:?}");
+    for point in 0..4 {
+        let texts: Vec<String> = (0..WRITERS).map(|n| format!("answer {n}")).collect();
+        let puts = stores.iter().zip(&texts).map(|(s, text)| s.put_answer(SURVEY, point, text.as_bytes()));
+        let results = join_all(puts).await;
+        let kept = results.iter().position(Result::is_ok).unwrap();
         let lost = results.iter().filter(|r| matches!(r, Err(StoreError::Conflict { .. }))).count();
         assert_eq!(lost as u64, WRITERS - 1, "{results:?}");
+        for (store, text) in stores.iter().zip(&texts) {
+            let again = store.put_answer(SURVEY, point, text.as_bytes()).await;
+            assert_eq!(again.is_ok(), *text == texts[kept], "{again:?}");
+        }
+        assert_eq!(**stores[0].answer(SURVEY, point).await.unwrap().unwrap(), *texts[kept].as_bytes());
     }
-    assert_eq!(stores[0].list_releases(SURVEY).await.unwrap().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,10 +139,10 @@ async fn a_write_whose_answer_is_lost_is_recognised_as_ones_own() {
     let config = StoreConfig { endpoint: Some(format!("http://{proxy}")), ..w.config() };
     let store = Store::open(&config, credentials("SK"), w.sealer()).await.unwrap();
     // Two losses, two writes: each is applied, unanswered, retried by the SDK and found to exist.
-    store.put_release(SURVEY, 0, b"release").await.unwrap();
+    store.put_answer(SURVEY, 0, b"answer").await.unwrap();
     store_batch(&store, &chain(1)[0]).await.unwrap();
-    assert_eq!(store.list_releases(SURVEY).await.unwrap().len(), 1);
-    assert!(matches!(store.put_release(SURVEY, 0, b"release").await, Err(StoreError::Conflict { .. })));
+    assert!(store.answer(SURVEY, 0).await.unwrap().is_some());
+    assert!(matches!(store.put_answer(SURVEY, 0, b"another").await, Err(StoreError::Conflict { .. })));
 }
 
 /// A service that does not know `If-None-Match`.

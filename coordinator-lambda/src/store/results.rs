@@ -1,0 +1,86 @@
+//! Results as text, under the hash of that text: whatever is kept cannot be replaced. A text that is longer than an
+//! item may be is cut into several.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use tercet_protocol::ids::sha256;
+use tercet_protocol::survey::MAX_RESULT;
+
+use super::item::{number, text};
+use super::{Key, Store, StoreError, service};
+
+/// Most bytes of text in one item; DynamoDB takes 400 KB with names and keys.
+const CHUNK: usize = 300_000;
+fn chunk_key(hash: &str, index: usize) -> Key {
+    Key::new(format!("result#{hash}"), format!("{index:04}"))
+}
+
+/// The text in pieces of at most [`CHUNK`] bytes, cut between characters.
+fn chunks(mut rest: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    while rest.len() > CHUNK {
+        let at = (0..=CHUNK).rev().find(|i| rest.is_char_boundary(*i)).unwrap_or(CHUNK);
+        let (head, tail) = rest.split_at(at);
+        out.push(head);
+        rest = tail;
+    }
+    out.push(rest);
+    out
+}
+
+impl Store {
+    /// Keeps a text of at most [`MAX_RESULT`] bytes until `expires_at`, without one for ever, and gives the name under
+    /// which it is found again. The first piece, which says how many there are, is written last.
+    pub(super) async fn keep(&self, value: &str, expires_at: Option<u64>) -> Result<String, StoreError> {
+        const NAME: &str = "keep result";
+        if value.len() > MAX_RESULT {
+            return Err(StoreError::Build(NAME));
+        }
+        let hash = hex::encode(sha256(&[value.as_bytes()]));
+        let chunks = chunks(value);
+        for (index, chunk) in chunks.iter().enumerate().rev() {
+            let mut item = chunk_key(&hash, index).attributes();
+            item.insert("text".to_owned(), text(chunk));
+            item.insert("chunks".to_owned(), number(chunks.len() as u64));
+            let mut put = self.db.put_item().table_name(&self.table);
+            if let Some(end) = expires_at {
+                item.insert("expires_at".to_owned(), number(end));
+                // What is kept for ever stays so.
+                put = put.condition_expression("attribute_not_exists(pk) OR attribute_exists(expires_at)");
+            }
+            match put.set_item(Some(item)).send().await {
+                Ok(_) => {}
+                Err(e) => match e.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => {}
+                    _ => return Err(service(NAME, &e)),
+                },
+            }
+        }
+        Ok(hash)
+    }
+
+    /// The text of this name; none if it has gone.
+    pub async fn kept(&self, hash: &str) -> Result<Option<String>, StoreError> {
+        let Some(first) = self.get(&chunk_key(hash, 0), true).await? else { return Ok(None) };
+        let mut out = first.text("text")?.to_owned();
+        for index in 1..first.number::<usize>("chunks")? {
+            let Some(next) = self.get(&chunk_key(hash, index), true).await? else { return Ok(None) };
+            out.push_str(next.text("text")?);
+        }
+        Ok(Some(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        for text in [String::new(), "a".repeat(CHUNK), format!("a{}", "é".repeat(CHUNK))] {
+            let parts = chunks(&text);
+            assert_eq!(parts.concat(), text);
+            assert!(parts.iter().all(|p| p.len() <= CHUNK));
+        }
+        assert_eq!(chunks(&"é".repeat(CHUNK)).len(), 2);
+    }
+}
