@@ -1,10 +1,10 @@
 //! What can go wrong in a command, with the exit status and the stable code that scripts rely on.
 
+use tercet_evidence::{Denied, Kind, Refusal};
 use tercet_protocol::api::Problem;
 use tercet_protocol::ids::{SubmissionId, SurveyId};
 use tercet_protocol::keys::KeyError;
 use tercet_protocol::operator::FederationError;
-use tercet_protocol::policy::Refusal;
 use tercet_protocol::result::BadResult;
 use tercet_protocol::survey::SurveyError;
 
@@ -24,6 +24,9 @@ pub enum Error {
     /// The presentation is valid but does not fit the survey.
     #[error("the presentation does not fit the survey: {0}")]
     Policy(#[from] Refusal),
+    /// The survey takes other evidence.
+    #[error("this survey takes no evidence of the kind \"{0}\": its notaries are of another kind")]
+    Kind(Kind),
     /// The value, or its opening, cannot be submitted.
     #[error("{0}")]
     Value(String),
@@ -126,6 +129,16 @@ pub enum Error {
     Exchange(String),
 }
 
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Kind(kind) => Self::Kind(kind),
+            Denied::Presentation(e) => Self::Presentation(e),
+            Denied::Policy(e) => Self::Policy(e),
+        }
+    }
+}
+
 impl Error {
     /// The process's exit status: 2 for wrong usage, 1 for everything else.
     pub fn exit_status(&self) -> u8 {
@@ -142,6 +155,7 @@ impl Error {
             Self::Presentation(e) => e.code().into(),
             Self::Session(e) => e.code().into(),
             Self::Policy(r) => r.rule.code().into(),
+            Self::Kind(_) => "evidence-kind".into(),
             Self::Value(_) => "value".into(),
             Self::Survey(_) => "survey".into(),
             Self::Federation(_) => "federation".into(),

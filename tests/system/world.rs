@@ -9,7 +9,7 @@ use tercet_client::http::HttpOptions;
 use tercet_client::submit::{self, SubmitOptions, Submitted};
 use tercet_protocol::api::PartySurveyStatus;
 use tercet_stack::{Options, Stack};
-use tlsn_verifier::Secrets;
+use tercet_evidence::Secrets;
 
 pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors")

@@ -473,6 +473,42 @@ pub enum Survey {
         #[arg(long)]
         json: bool,
     },
+    /// Draft a survey from a HAR file that a browser saved.
+    ///
+    /// Takes server, method, path, parameters and names of credentials from the exchange, lists what may be identity and
+    /// columns, and prints the draft. No secret is written. What begins with #? needs a decision.
+    #[command(after_help = "Examples:
+  tercet survey new --from-har api.example.com.har --url /v1/account > survey.toml")]
+    New {
+        /// The HAR file, saved with contents.
+        #[arg(long, value_name = "FILE")]
+        from_har: PathBuf,
+        /// A part of the address of the exchange to take.
+        #[arg(long, value_name = "PART")]
+        url: Option<String>,
+    },
+    /// Try a survey on an exchange that a browser or curl saved, before anything is notarized.
+    ///
+    /// Says what would be read, hidden, shown and refused, and by which rule. Brackets ⟦ and ⟧ around bytes mean: the
+    /// provider hides exactly these. Without any, what is hidden is what tercet notarize would hide.
+    #[command(after_help = "Examples:
+  curl --http1.1 -si https://api.example.com/v1/account -H @headers.txt > response.http
+  tercet survey try survey.toml --request request.http --response response.http --json
+
+Exit status: 0 admitted, 1 refused (the rule is named), 2 wrong usage or unreadable file.")]
+    Try {
+        /// The survey file.
+        file: PathBuf,
+        /// The request as it was sent. Without it: the one that the survey asks for.
+        #[arg(long, value_name = "FILE")]
+        request: Option<PathBuf>,
+        /// The response as it came.
+        #[arg(long, value_name = "FILE")]
+        response: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Assemble a survey from the owner's file and three operators' manifests.
     ///
     /// The order of the manifests is the party order. Root certificates (PEM or DER) are read relative to the

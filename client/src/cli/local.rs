@@ -8,7 +8,7 @@ use tercet_client::inspect::{Trust, inspect_file};
 use tercet_client::query::{MAX_RESULT_FILE, ResultFile};
 use tercet_client::recorded::{self, Recording};
 use tercet_client::show::to_text;
-use tercet_client::{Error, operator, survey};
+use tercet_client::{Error, operator, survey, survey_new};
 use tercet_protocol::survey::MAX_SURVEY_BYTES;
 
 use super::args::{Inspect, Survey, VerifyResult};
@@ -85,6 +85,13 @@ pub fn survey(args: &Survey) -> Result<(), Error> {
             }
             let id = checked.assembled.as_ref().map(|(id, _, _)| id);
             output::json(&json!({"valid": true, "survey": id, "manifest": checked.manifest}))
+        }
+        // Has an exit status of its own: see `surveys`.
+        Survey::Try { .. } => Ok(()),
+        Survey::New { from_har, url } => {
+            let har = files::read(from_har, survey_new::MAX_HAR)?;
+            output::text(&survey_new::draft(&har, url.as_deref())?);
+            Ok(())
         }
         Survey::Assemble { survey_file, operators, engine, out, force, json } => {
             files::check_output(out, *force)?;

@@ -7,12 +7,12 @@ use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGu
 use std::time::Duration;
 
 use lru::LruCache;
+use tercet_evidence::SurveyVerifier;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::log::CommittedEntry;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyDescriptor;
@@ -40,7 +40,7 @@ pub struct SurveyNode {
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
     agreement: std::sync::Mutex<Agreement>,
-    /// Verifies presentations.
+    /// Verifies evidence.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
     pub pool: Pool,
