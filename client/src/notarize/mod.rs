@@ -5,7 +5,7 @@
 //! Tercet and for its tests.
 
 mod request;
-mod response;
+pub(crate) mod response;
 mod tls;
 
 use std::fmt;
