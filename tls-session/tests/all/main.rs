@@ -1,0 +1,8 @@
+//! One binary for all of the crate's integration tests.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod hostile;
+mod layouts;
+mod samples;
+mod statements;
+mod tampering;
