@@ -77,7 +77,7 @@ pub const MUTANTS: &[Mutant] = &[
     // Shuffle, sort, conversions, openings.
     mutant("shuffle-coin-constant", MPC, "compute::tests::views::the_coin_depends_on_all_keys"),
     mutant("shuffle-without-masks", MPC, "compute::tests::views::shuffles_look_random"),
-    mutant("shuffle-pass-left-out", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
+    mutant("shuffle-pass-keeps-order", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
     mutant("noise-from-one-key", MPC, "compute::tests::views::noise_depends_on_all_keys"),
     mutant("products-without-masks", MPC, "compute::tests::views::products_of_equal_rows_differ"),
     mutant("tag-difference-not-masked", MPC, "compute::tests::views::the_difference_of_tags_is_masked"),
