@@ -13,10 +13,12 @@ mod pairs;
 mod plan;
 mod pool;
 mod query;
+mod rebuild;
 mod release;
 mod secret;
 mod session;
 mod stored;
+mod supply;
 mod survey;
 mod timetable;
 mod units;
@@ -35,7 +37,7 @@ use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::submission::Receipt;
+use tercet_protocol::submission::{Receipt, ShareUpload};
 use tercet_protocol::withdrawal::Withdrawal;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -168,6 +170,13 @@ impl Node {
                 "this party does not run this survey: its operator has not approved it",
             )
         })
+    }
+
+    /// Checks the ticket at the start of an upload, before the rest of it is read.
+    pub fn admits(&self, id: SubmissionId, head: &[u8]) -> Result<(), Problem> {
+        let ticket = ShareUpload::ticket(head)
+            .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the upload's ticket: {e}")))?;
+        intake::admitted(id, &ticket, &self.federation.coordinator.ticket_keys(), self.clock.now())
     }
 
     /// Takes an upload and waits for its decision, at most `patience`. The same upload again gets the same answer.

@@ -23,7 +23,7 @@ mod secret;
 mod size;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
-pub use exposes::OrderList;
+pub use exposes::{MAX_BINS, OrderList};
 pub use noise::NoiseSection;
 pub use releases::{ReleasesSection, duration};
 pub use secret::{Linear, SecretBlock, SecretPartition};

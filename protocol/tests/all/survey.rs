@@ -147,11 +147,6 @@ pub fn wide(statistics: &str) -> String {
     format!("{survey}\n{FIELD}{column}")
 }
 
-/// With a minimum that fits any list of statistics.
-fn wide_rows(survey: &str) -> String {
-    survey.replace("min_new = 5", "min_new = 50")
-}
-
 #[test]
 fn fields_are_checked() {
     let good = wide("\"mean@country\"");
@@ -192,12 +187,15 @@ fn providers_share_what_the_listed_statistics_need_and_no_more() {
         assert_eq!(survey.outputs(), outputs, "{statistics}");
         assert!(!survey.lanes().is_empty());
     }
-    // Sixteen columns have more pairs than a statement has outputs.
-    let column = SURVEY[SURVEY.find("[[columns]]").unwrap()..].to_owned();
-    let more: String = (1..16).map(|i| column.replace("eth_free", &format!("c{i}"))).collect();
-    let all = format!("{}\n{more}", wide_rows(&SURVEY.replace("\"stddev\"]", "\"covariance\"]")));
+    // Squares and values of two columns in each of 64 groups are more numbers than a statement has.
+    let values: Vec<String> = (0..64).map(|i| format!("'v{i}'")).collect();
+    let category = format!(
+        "\n[[categories]]\nname = 'segment'\nprefix = '\"segment\":\"'\nsuffix = '\"'\nvalues = [{}]\n",
+        values.join(", ")
+    );
+    let all = wide("\"variance@segment\"") + &category;
     assert_eq!(refused_key(&all), "survey.statistics");
-    let named = all.replace("\"covariance\"", "\"covariance(c1,c2)\"");
+    let named = all.replace("variance@segment", "mean(btc)@segment");
     assert!(SurveyManifest::from_toml(&named).is_ok());
 }
 

@@ -44,6 +44,17 @@ pub enum Staged {
     },
 }
 
+impl Staged {
+    /// Where the rows lie, and what they are.
+    fn split(self) -> (RowsAt, Option<Arc<Segment>>) {
+        match self {
+            Self::Nothing => (RowsAt::Nowhere, None),
+            Self::Rows(rows) => (RowsAt::Own, Some(rows)),
+            Self::Rewritten { height, old, new, rows } => (RowsAt::Instead { height, old, new }, Some(rows)),
+        }
+    }
+}
+
 impl From<Refusal> for SessionError {
     fn from(refusal: Refusal) -> Self {
         let what = refusal.to_string();
@@ -86,11 +97,7 @@ pub async fn commit(
     entry: LogEntry,
     staged: Staged,
 ) -> Result<(CommittedEntry, Wire), SessionError> {
-    let (at, rows) = match staged {
-        Staged::Nothing => (RowsAt::Nowhere, None),
-        Staged::Rows(rows) => (RowsAt::Own, Some(rows)),
-        Staged::Rewritten { height, old, new, rows } => (RowsAt::Instead { height, old, new }, Some(rows)),
-    };
+    let (at, rows) = staged.split();
     settle(survey, wire, entry, at, rows).await
 }
 

@@ -113,7 +113,7 @@ impl Log {
     fn sets(&self) -> BTreeSet<BTreeSet<SubmissionId>> {
         let units = self.units();
         let mut sets = BTreeSet::new();
-        let subsets = |values: [&str; 3]| {
+        let subsets = |values: [&'static str; 3]| {
             (0..8u8)
                 .map(move |bits| (0..3).filter(|i| bits >> i & 1 == 1).map(|i| values[i]).collect::<Vec<_>>())
         };

@@ -12,7 +12,7 @@ use party_host::keyring::{FileKeyring, Sealer};
 use party_host::node::{Node, NodeParts, Parts, SurveyNode};
 use party_host::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks};
 use party_host::sandbox::{Limits, Sandbox};
-use party_host::store::{Store, StoreConfig};
+use party_host::store::{S3Objects, Store, StoreConfig};
 use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
 use tercet_mpc::{ColumnWitness, Statement};
@@ -29,6 +29,8 @@ use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest
 use tercet_protocol::withdrawal::Withdrawal;
 use tlsn_verifier::{Direction, Secrets};
 use tokio::net::TcpListener;
+
+use super::crash::Dying;
 
 pub const NOW: u64 = 1_800_000_000;
 
@@ -94,6 +96,8 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub parties: Vec<Option<Arc<Node>>>,
     patience: Duration,
+    /// Each party's bucket, which can be made to stop.
+    pub dying: [Option<Arc<Dying>>; 3],
 }
 
 pub fn manifest() -> SurveyManifest {
@@ -162,6 +166,7 @@ impl World {
             clock,
             parties: vec![None, None, None],
             patience,
+            dying: [None, None, None],
         };
         for i in 0..3 {
             world.start_party(i).await;
@@ -189,7 +194,10 @@ impl World {
         let identity = Arc::new(key(IDENTITY, i));
         let credentials = SharedCredentialsProvider::new(Credentials::new("AK", "SK", None, None, "test"));
         let sealer = Sealer::new(Arc::new(keyring), identity.public());
-        let store = Store::open(&config, Some(credentials), sealer).await.unwrap();
+        let objects = Arc::new(S3Objects::new(&config, Some(credentials)).await.unwrap());
+        let objects = Arc::new(Dying::new(objects));
+        self.dying[i] = Some(objects.clone());
+        let store = Store::new(objects, sealer, config.cache_mib << 20);
         store.ensure_bucket().await.unwrap();
         let parts = Parts {
             identity: identity.clone(),
