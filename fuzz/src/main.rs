@@ -17,6 +17,7 @@ mod fixtures;
 mod party;
 mod policy;
 mod presentations;
+mod sources;
 mod submissions;
 
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ const TARGETS: &[Target] = &[
     target("survey-manifest", policy::manifest, policy::manifest_seeds),
     target("survey-descriptor", policy::descriptor, policy::descriptor_seeds),
     target("policy", policy::transcript, policy::transcript_seeds),
+    target("sources", sources::exchange, sources::exchange_seeds),
     target("survey-check", policy::check, fixtures::presentations),
     target("api-bodies", documents::api, documents::api_seeds),
     target("log-entries", documents::log, documents::log_seeds),
