@@ -18,6 +18,9 @@ pub enum Error {
     /// A presentation or secrets file is refused.
     #[error("{0}")]
     Presentation(#[from] tlsn_verifier::Error),
+    /// A recorded session is refused.
+    #[error("{0}")]
+    Session(#[from] tercet_tls_session::Refusal),
     /// The presentation is valid but does not fit the survey.
     #[error("the presentation does not fit the survey: {0}")]
     Policy(#[from] Refusal),
@@ -46,6 +49,14 @@ pub enum Error {
         from: String,
         /// Why.
         problem: Box<Problem>,
+    },
+    /// A notary refused a session.
+    #[error("the notary refused: {detail}")]
+    Notary {
+        /// Its stable name of the reason.
+        code: String,
+        /// The reason for people.
+        detail: String,
     },
     /// No answer, even after retries.
     #[error("{from} cannot be reached: {cause}; check the address and try again")]
@@ -142,6 +153,7 @@ impl Error {
         match self {
             Self::Usage(_) => "usage".into(),
             Self::Presentation(e) => e.code().into(),
+            Self::Session(e) => e.code().into(),
             Self::Policy(r) => r.rule.code().into(),
             Self::Kind(_) => "evidence-kind".into(),
             Self::Value(_) => "value".into(),
@@ -153,6 +165,7 @@ impl Error {
                 Some(kind) => kind.slug().into(),
                 None => format!("http-{}", problem.status),
             },
+            Self::Notary { code, .. } => code.clone(),
             Self::Unreachable { .. } => "unreachable".into(),
             Self::BadAnswer { .. } => "bad-answer".into(),
             Self::TimedOut(_) => "timed-out".into(),

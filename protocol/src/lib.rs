@@ -10,6 +10,7 @@ pub mod ids;
 pub mod keys;
 pub mod kind;
 pub mod log;
+pub mod notary;
 pub mod operator;
 pub mod query_ticket;
 pub mod release_point;

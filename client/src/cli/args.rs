@@ -71,20 +71,35 @@ pub struct Choose {
     pub survey: Option<SurveyId>,
 }
 
-/// Verify a TLSNotary presentation as a strict third party and show what it proves.
+/// Verify a TLSNotary presentation or a recorded TLS 1.3 session and show what it proves.
 ///
 /// Reads presentations of TLSNotary 0.1.0-alpha.12 and of alpha.14 and alpha.15, telling them apart by itself.
 /// Everything upstream's verifier rejects is refused, and so is what it lets pass but an honest prover never
 /// makes. Without --notary any notary key is accepted, which proves nothing by itself: the output says so.
+///
+/// With --recorded, the folder holds a TLS 1.3 session as bytes (client_to_server.bin, server_to_client.bin) and
+/// its handshake traffic secrets (public.json). Everything is checked that can be checked without a notary's
+/// statement; the handshake secret also opens the application records.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tercet inspect presentation.bin --notary 035be5…c42c
   tercet inspect presentation.bin --notary secp256r1:041e0a…1f40 --root root.der --json
+  tercet inspect --recorded session --root root.der --server-name api.exchange.test --json
 
 Exit status: 0 valid, 1 refused (the reason is named), 2 wrong usage or unreadable file.")]
 pub struct Inspect {
     /// The presentation file.
-    pub presentation: PathBuf,
+    #[arg(required_unless_present = "recorded")]
+    pub presentation: Option<PathBuf>,
+    /// A folder with a recorded TLS 1.3 session.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["presentation", "notary"], requires = "server_name")]
+    pub recorded: Option<PathBuf>,
+    /// The name of the recorded session's server.
+    #[arg(long, value_name = "NAME", requires = "recorded")]
+    pub server_name: Option<String>,
+    /// A file with the recorded session's handshake secret, in hexadecimal.
+    #[arg(long, value_name = "FILE", requires = "recorded")]
+    pub handshake_secret: Option<PathBuf>,
     /// A trusted notary's public key, SEC1 in hexadecimal, optionally with its algorithm in front
     /// (secp256k1:, secp256r1:, secp256k1eth:). May be given several times.
     #[arg(long, value_name = "KEYHEX")]

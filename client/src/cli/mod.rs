@@ -26,6 +26,8 @@ pub fn main() -> ExitCode {
         Ok(code) if output::complete() => code,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
+            // The findings about a recorded session hold the reason already.
+            let json = json && !(inspecting && matches!(error, Error::Session(_)));
             output::error(&error, json, inspecting);
             ExitCode::from(error.exit_status())
         }

@@ -5,7 +5,7 @@
 //! Tercet and for its tests.
 
 mod request;
-mod response;
+pub(crate) mod response;
 mod tls;
 
 use std::fmt;
@@ -173,7 +173,7 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
 /// would refuse later is refused now, before a notary is asked.
 fn values(plan: &Plan, received: &[u8]) -> Result<Vec<Located>, Error> {
     let rules = plan.survey.source_rules()?;
-    let located = locate(&rules, received)?;
+    let located = locate(&rules, received).map_err(|e| Error::Exchange(e.detail))?;
     for value in &located {
         let format = plan.survey.format(value.column, value.quoted);
         let name = plan.survey.hidden_names().get(value.column).copied().unwrap_or_default();

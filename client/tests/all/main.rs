@@ -8,6 +8,8 @@ mod leaving;
 mod notarizing;
 mod operators;
 mod querying;
+mod recording;
 mod stub;
 mod submitting;
 mod vectors;
+mod zoo;

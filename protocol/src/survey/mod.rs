@@ -15,6 +15,7 @@ mod check;
 mod descriptor;
 mod exposes;
 mod hidden;
+pub mod inputs;
 mod noise;
 mod notary;
 mod outputs;
