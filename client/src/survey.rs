@@ -127,11 +127,18 @@ impl Checked {
             line("", format!("hidden {}", place(hidden(i))));
             line(
                 "",
-                format!(
-                    "{} decimal places, at most {} in size; {excess}",
-                    c.scale,
-                    decimal(largest, c.scale)
-                ),
+                match c.scale {
+                    0.. => format!(
+                        "{} decimal places, at most {} in size; {excess}",
+                        c.scale,
+                        decimal(largest, c.scale)
+                    ),
+                    below => format!(
+                        "in units of 10^{}, at most {} in size; {excess}",
+                        below.unsigned_abs(),
+                        decimal(largest, c.scale)
+                    ),
+                },
             );
             if let Some(missing) = &c.missing {
                 line("", format!("or \"{missing}\": no value. The text's length is public"));

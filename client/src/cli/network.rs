@@ -49,9 +49,11 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     let coordinator = connect_patiently(&args.connect)?;
     let survey = choose(&coordinator, args.choose.survey).await?;
     let deployment = coordinator.deployment(survey).await?;
-    tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
+    let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
     output::note(&printable(&consent::to_text(&deployment)));
+    opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.dry_run {
+        output::note(&format!("What coordinator and parties would see:\n\n{}\n", opened.seen()));
         output::note("The files fit this survey. Nothing was sent.");
         return Ok(());
     }
