@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tercet_protocol::ids::{EngineDigest, PublicKey, SurveyId};
+use tercet_protocol::survey::source::Place;
 use tercet_protocol::survey::{
     ExcessDigits, MAX_SURVEY_BYTES, Resubmission, SurveyDescriptor, SurveyManifest,
 };
@@ -40,6 +41,9 @@ impl Checked {
     pub fn to_text(&self) -> String {
         let m = &self.manifest;
         let s = &m.survey;
+        // A checked survey has rules.
+        let rules = m.source_rules().ok();
+        let hidden = |i: usize| rules.as_ref().and_then(|r| r.committed.get(i)).map(|h| &h.place);
         let mut out = format!("{} ({})\n", s.title, s.name);
         let mut line = |label: &str, text: String| {
             out.push_str(format!("{label:<14}{text}").trim_end());
@@ -87,7 +91,7 @@ impl Checked {
         line(
             "identity",
             match &m.identity {
-                Some(i) => format!("revealed between {} and {}", i.prefix, i.suffix),
+                Some(_) => format!("shown {}", place(rules.as_ref().and_then(|r| r.identity.as_ref()).map(|w| &w.place))),
                 None => "none: each TLS session counts as a person".into(),
             },
         );
@@ -98,7 +102,7 @@ impl Checked {
                 Resubmission::Replace => "replaces the first, while that waits to be counted".into(),
             },
         );
-        for c in &m.columns {
+        for (i, c) in m.columns.iter().enumerate() {
             let excess = match c.excess_digits {
                 ExcessDigits::Reject => "further digits are refused",
                 ExcessDigits::Truncate => "further digits are dropped",
@@ -112,7 +116,7 @@ impl Checked {
                     if c.unit.is_empty() { String::new() } else { format!("in {}", c.unit) }
                 ),
             );
-            line("", format!("hidden between {} and {}", c.prefix, c.suffix));
+            line("", format!("hidden {}", place(hidden(i))));
             line(
                 "",
                 format!(
@@ -125,14 +129,14 @@ impl Checked {
                 line("", format!("or \"{missing}\": no value. The text's length is public"));
             }
         }
-        for c in &m.categories {
+        for (i, c) in (m.columns.len()..).zip(&m.categories) {
             line("category", format!("{}: one of {}", c.name, c.values.join(", ")));
-            line("", format!("hidden between {} and {}", c.prefix, c.suffix));
+            line("", format!("hidden {}", place(hidden(i))));
         }
-        for f in &m.fields {
+        for (i, f) in m.fields.iter().enumerate() {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
             line("field", format!("{}: {values}", f.name));
-            line("", format!("revealed between {} and {}", f.prefix, f.suffix));
+            line("", format!("shown {}", place(rules.as_ref().and_then(|r| r.fields.get(i)).map(|w| &w.place))));
         }
         line("statistics", s.statistics.join(", "));
         let schedule = m.schedule();
@@ -169,6 +173,18 @@ impl Checked {
     }
 }
 
+/// Where a value stands, for people.
+fn place(place: Option<&Place>) -> String {
+    match place {
+        Some(Place::Json(path)) => format!("at {path}"),
+        Some(Place::Tokens(pattern)) => format!("in JSON behind {}", pattern.in_front()),
+        Some(Place::Text { prefix, suffix }) => format!("between {prefix} and {suffix}"),
+        Some(Place::Header(name)) => format!("in the response's header {name}"),
+        Some(Place::PathSegment) => "in the request's path".into(),
+        None => String::new(),
+    }
+}
+
 /// A duration in its largest whole unit.
 fn words(seconds: u64) -> String {
     let units = [("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
@@ -180,7 +196,10 @@ fn words(seconds: u64) -> String {
 }
 
 /// `value / 10^scale`, exactly.
-fn decimal(value: u64, scale: u8) -> String {
+fn decimal(value: u64, scale: i8) -> String {
+    let Ok(scale) = u8::try_from(scale) else {
+        return format!("{value}{}", "0".repeat(usize::from(scale.unsigned_abs())));
+    };
     let digits = format!("{value:0>width$}", width = usize::from(scale) + 1);
     let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
     if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
@@ -203,5 +222,6 @@ mod tests {
         assert_eq!(decimal(123_456, 3), "123.456");
         assert_eq!(decimal(5, 3), "0.005");
         assert_eq!(decimal(5, 0), "5");
+        assert_eq!(decimal(5, -3), "5000");
     }
 }

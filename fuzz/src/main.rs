@@ -17,6 +17,7 @@ mod fixtures;
 mod party;
 mod policy;
 mod presentations;
+mod sessions;
 mod submissions;
 
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ const TARGETS: &[Target] = &[
     target("stored-segment", party::segment, party::segment_seeds),
     target("stored-entry", party::entry, party::entry_seeds),
     target("envelope", party::envelope, party::envelope_seeds),
+    target("recorded-session", sessions::recorded, sessions::evidence_seeds),
+    target("session-layout", sessions::layout, sessions::layout_seeds),
+    target("session-handshake", sessions::handshake, sessions::handshake_seeds),
 ];
 
 static CHOSEN: OnceLock<&Target> = OnceLock::new();

@@ -67,7 +67,7 @@ pub fn form(waiting: &[Waiting<'_>], min_new: usize, schedule: &Schedule, time: 
 
     let mut rest = Vec::new();
     for (_, rows) in by(&sorted, |w| w.label) {
-        if rows.len() >= min_new {
+        if rows.len() >= min_new || mutant!("small-units-enter") {
             units.push(unit(&rows, fields, fields));
         } else {
             rest.extend(rows);

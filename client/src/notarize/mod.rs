@@ -5,7 +5,7 @@
 //! Tercet and for its tests.
 
 mod request;
-mod response;
+pub(crate) mod response;
 mod tls;
 
 use std::fmt;
@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
+use tercet_evidence::plan::{Located, locate};
+use tercet_evidence::{Kind, Secrets, SurveyVerifier};
 use tercet_protocol::ids::{EngineDigest, PublicKey};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::policy::{Denied, SurveyVerifier};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tlsn_verifier::notarize::{
     Attestation, CommitTo, Notarization, NotarizeError, PresentationBuilder, ServerHandshake,
 };
-use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, Secrets, WireVersion};
+use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, WireVersion};
 
 use crate::error::Error;
 use crate::files::{self, Access};
@@ -110,22 +111,15 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
     };
     let request = request::get(&url, &source.server_name, &plan.headers);
     let done = tls::exchange(&source.server_name, &address, &plan.roots, &request.bytes).await?;
-    let (status, line) = response::status(&done.received);
-    if status != 200 {
-        return Err(Error::Exchange(format!(
-            "{} answered \"{line}\": only a 200 is worth notarizing",
-            source.server_name
-        )));
-    }
-    let values = response::values(&done.received, &plan.survey.committed())?;
+    let values = values(plan, &done.received)?;
 
     let h = done.handshake;
     let server = ServerHandshake::new(&source.server_name, h.certificates, h.scheme, h.signature, &h.signed)
         .map_err(exchange)?;
-    let hidden = RangeSet::union(values.iter().cloned());
+    let hidden = RangeSet::union(values.iter().flat_map(|v| v.pieces.clone()));
     let commit: Vec<CommitTo> = values
         .iter()
-        .map(|v| (Direction::Received, RangeSet::union([v.clone()])))
+        .map(|v| (Direction::Received, RangeSet::union(v.pieces.clone())))
         .chain([
             (Direction::Received, hidden.complement(done.received.len())),
             (Direction::Sent, RangeSet::union(request.hidden).complement(request.bytes.len())),
@@ -159,13 +153,27 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         notarization.finish(&attestation, &key).map_err(|e| Error::bad_answer(NOTARY, e.to_string()))?;
     let presentation = PresentationBuilder::new(&attestation, &secrets)
         .open(|c| {
-            !(c.direction == Direction::Received && values.iter().any(|v| c.ranges.as_slice() == [v.clone()]))
+            !(c.direction == Direction::Received && values.iter().any(|v| c.ranges.as_slice() == v.pieces))
         })
         .and_then(|b| b.build())
         .map_err(exchange)?
         .encode();
     check(plan, &presentation)?;
-    Ok(Notarized { presentation, secrets, attestation: attestation.encode(), notary: key })
+    Ok(Notarized { presentation, secrets: secrets.into(), attestation: attestation.encode(), notary: key })
+}
+
+/// Where the values stand that are to be hidden. They are read as the proof will read them, and everything that the policy
+/// would refuse later is refused now, before a notary is asked.
+fn values(plan: &Plan, received: &[u8]) -> Result<Vec<Located>, Error> {
+    let rules = plan.survey.source_rules()?;
+    let located = locate(&rules, received)?;
+    for value in &located {
+        let format = plan.survey.format(value.column, value.quoted);
+        let name = plan.survey.hidden_names().get(value.column).copied().unwrap_or_default();
+        let read = format.map(|f| f.read(&value.text)).transpose();
+        read.map_err(|e| Error::Value(format!("column {name}: {e}")))?;
+    }
+    Ok(located)
 }
 
 /// The page's address, which must be the one that the survey asks about.
@@ -215,11 +223,8 @@ fn check(plan: &Plan, presentation: &[u8]) -> Result<(), Error> {
     let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
     let survey =
         SurveyDescriptor::assemble(plan.survey.clone(), &plan.roots, parties, EngineDigest([0; 32]))?;
-    match SurveyVerifier::new(&survey)?.check(presentation) {
-        Ok(_) => Ok(()),
-        Err(Denied::Presentation(e)) => Err(Error::Presentation(e)),
-        Err(Denied::Policy(e)) => Err(Error::Policy(e)),
-    }
+    SurveyVerifier::new(&survey)?.check(Kind::Presentation, presentation)?;
+    Ok(())
 }
 
 fn exchange(e: NotarizeError) -> Error {

@@ -33,6 +33,11 @@ impl fmt::Debug for Headers {
 }
 
 impl Headers {
+    /// Names and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Adds the headers of a text, one `Name: value` a line. Error texts name `source` and line, never the text.
     pub fn add(&mut self, source: &str, text: &str) -> Result<(), Error> {
         for (i, line) in text.lines().enumerate() {

@@ -10,7 +10,8 @@ use tercet_client::{Error, operator};
 use tercet_embedded::exchange::{self, Exchange, SERVER_NAME};
 use tercet_embedded::{Server, notary};
 use tercet_protocol::survey::{NotaryAlgorithm, NotarySection};
-use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, Secrets, TrustPolicy, WireVersion};
+use tercet_evidence::Secrets;
+use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, TrustPolicy, WireVersion};
 
 use crate::fixtures::vectors;
 

@@ -120,6 +120,11 @@ impl Book {
         self.names.get(&height).copied().or_else(|| self.hash_at(height))
     }
 
+    /// Whether rows of the entry at a height were erased, so that the rest is stored under another name.
+    pub fn rewritten(&self, height: u64) -> bool {
+        self.names.contains_key(&height)
+    }
+
     /// Heights and names of rows that a committed erasure has replaced: if they are still stored, a crash left them.
     pub fn superseded(&self) -> &BTreeSet<(u64, EntryHash)> {
         &self.superseded

@@ -25,6 +25,7 @@ pub const LIB: &str = "lib";
 
 const MPC: Tests = ("tercet-mpc", LIB);
 const PROTOCOL: Tests = ("tercet-protocol", LIB);
+const PARTY: Tests = ("party-host", LIB);
 const RELEASES: Tests = ("tercet-releases", "all");
 const RELEASES_LIB: Tests = ("tercet-releases", LIB);
 
@@ -76,7 +77,7 @@ pub const MUTANTS: &[Mutant] = &[
     // Shuffle, sort, conversions, openings.
     mutant("shuffle-coin-constant", MPC, "compute::tests::views::the_coin_depends_on_all_keys"),
     mutant("shuffle-without-masks", MPC, "compute::tests::views::shuffles_look_random"),
-    mutant("shuffle-pass-left-out", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
+    mutant("shuffle-pass-keeps-order", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
     mutant("noise-from-one-key", MPC, "compute::tests::views::noise_depends_on_all_keys"),
     mutant("products-without-masks", MPC, "compute::tests::views::products_of_equal_rows_differ"),
     mutant("tag-difference-not-masked", MPC, "compute::tests::views::the_difference_of_tags_is_masked"),
@@ -126,6 +127,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("batch-digest-without-statement", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("batch-digest-without-hashes", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("unknown-status-accepted", MPC, "batch::tests::words::a_peer_says_no_status_that_it_cannot_know"),
+    // Who enters the statistics, and what may be asked.
+    mutant("small-units-enter", PARTY, "node::book::tests::every_set_is_made_of_whole_units"),
+    mutant("small-cohort-is-shown", PARTY, "node::book::tests::every_set_is_made_of_whole_units"),
+    mutant("filter-on-secret-columns", PARTY, "node::book::tests::filters_are_on_sums_of_known_units_only"),
+    mutant("filter-on-sorted-values", PARTY, "node::book::tests::filters_are_on_sums_of_known_units_only"),
     mutant(
         "sealing-without-submission",
         PROTOCOL,
