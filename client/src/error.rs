@@ -1,10 +1,10 @@
 //! What can go wrong in a command, with the exit status and the stable code that scripts rely on.
 
+use tercet_evidence::{Denied, Kind, Refusal};
 use tercet_protocol::api::Problem;
 use tercet_protocol::ids::{SubmissionId, SurveyId};
 use tercet_protocol::keys::KeyError;
 use tercet_protocol::operator::FederationError;
-use tercet_protocol::policy::Refusal;
 use tercet_protocol::result::BadResult;
 use tercet_protocol::survey::SurveyError;
 
@@ -18,9 +18,15 @@ pub enum Error {
     /// A presentation or secrets file is refused.
     #[error("{0}")]
     Presentation(#[from] tlsn_verifier::Error),
+    /// A recorded session is refused.
+    #[error("{0}")]
+    Session(#[from] tercet_tls_session::Refusal),
     /// The presentation is valid but does not fit the survey.
     #[error("the presentation does not fit the survey: {0}")]
     Policy(#[from] Refusal),
+    /// The survey takes other evidence.
+    #[error("this survey takes no evidence of the kind \"{0}\": its notaries are of another kind")]
+    Kind(Kind),
     /// The value, or its opening, cannot be submitted.
     #[error("{0}")]
     Value(String),
@@ -43,6 +49,14 @@ pub enum Error {
         from: String,
         /// Why.
         problem: Box<Problem>,
+    },
+    /// A notary refused a session.
+    #[error("the notary refused: {detail}")]
+    Notary {
+        /// Its stable name of the reason.
+        code: String,
+        /// The reason for people.
+        detail: String,
     },
     /// No answer, even after retries.
     #[error("{from} cannot be reached: {cause}; check the address and try again")]
@@ -115,6 +129,16 @@ pub enum Error {
     Exchange(String),
 }
 
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Kind(kind) => Self::Kind(kind),
+            Denied::Presentation(e) => Self::Presentation(e),
+            Denied::Policy(e) => Self::Policy(e),
+        }
+    }
+}
+
 impl Error {
     /// The process's exit status: 2 for wrong usage, 1 for everything else.
     pub fn exit_status(&self) -> u8 {
@@ -129,7 +153,9 @@ impl Error {
         match self {
             Self::Usage(_) => "usage".into(),
             Self::Presentation(e) => e.code().into(),
+            Self::Session(e) => e.code().into(),
             Self::Policy(r) => r.rule.code().into(),
+            Self::Kind(_) => "evidence-kind".into(),
             Self::Value(_) => "value".into(),
             Self::Survey(_) => "survey".into(),
             Self::Federation(_) => "federation".into(),
@@ -139,6 +165,7 @@ impl Error {
                 Some(kind) => kind.slug().into(),
                 None => format!("http-{}", problem.status),
             },
+            Self::Notary { code, .. } => code.clone(),
             Self::Unreachable { .. } => "unreachable".into(),
             Self::BadAnswer { .. } => "bad-answer".into(),
             Self::TimedOut(_) => "timed-out".into(),

@@ -73,6 +73,7 @@ pub fn root_store(files: &[PathBuf]) -> Result<RootStore, Error> {
 /// Reads and verifies a presentation file.
 pub fn inspect_file(path: &Path, trust: &Trust) -> Result<Report, Error> {
     let bytes = crate::files::read(path, MAX_PRESENTATION_FILE)?;
+    let bytes = tlsn_verifier::presentation_bytes(&bytes).map_err(|e| Error::usage(e.to_string()))?;
     inspect(&bytes, &trust.policy()?)
 }
 

@@ -18,10 +18,15 @@ pub mod memory;
 pub mod notarize;
 pub mod operator;
 pub mod query;
+pub mod recorded;
 pub mod secrets;
+pub mod seen;
+pub mod session;
 pub mod show;
 pub mod submit;
 pub mod survey;
+pub mod survey_new;
+pub mod survey_try;
 pub mod withdraw;
 
 pub use error::Error;

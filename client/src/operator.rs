@@ -321,7 +321,16 @@ pub fn read_manifest(path: &Path) -> Result<OperatorManifest, Error> {
 
 /// Reads a survey file and the certificates that it names (PEM or DER, beside it): the rules, and the DER roots.
 pub fn read_survey(path: &Path) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error> {
-    let manifest = SurveyManifest::from_toml(&files::read_text(path, MAX_SURVEY_BYTES)?)?;
+    read_survey_of(path, None)
+}
+
+/// The same, with a key that stands for `key = "local"`.
+fn read_survey_of(path: &Path, local: Option<PublicKey>) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error> {
+    let text = files::read_text(path, MAX_SURVEY_BYTES)?;
+    let manifest = match local {
+        None => SurveyManifest::from_toml(&text)?,
+        Some(key) => SurveyManifest::from_toml(&with_local_key(&text, key))?,
+    };
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut roots = Vec::new();
     for name in &manifest.source.root_certificates {
@@ -336,12 +345,33 @@ pub fn read_survey(path: &Path) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error>
     Ok((manifest, roots))
 }
 
+/// Puts a key where a line of a survey file says `key = "local"`. All lines stay where they are, so that errors name them.
+fn with_local_key(text: &str, key: PublicKey) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        Some((name, value)) if name.trim() == "key" && ["\"local\"", "'local'"].contains(&value.trim()) => {
+            format!("{name}= \"{key}\"")
+        }
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Makes the descriptor that the operators approve, from the owner's survey file and three operators' manifests;
 /// their order becomes the party order. All three must be independent and run `engine`.
 pub fn assemble(
     survey: &Path,
     operators: &[OperatorManifest; 3],
     engine: EngineDigest,
+) -> Result<SurveyDescriptor, Error> {
+    assemble_for(survey, operators, engine, None)
+}
+
+/// The same for a system on one machine: `local` is the key of its own notary, which the survey file calls `local`.
+pub fn assemble_for(
+    survey: &Path,
+    operators: &[OperatorManifest; 3],
+    engine: EngineDigest,
+    local: Option<PublicKey>,
 ) -> Result<SurveyDescriptor, Error> {
     // The coordinator plays no part in a survey; only the operators are checked here.
     let nobody = CoordinatorInfo { url: String::new(), key: PublicKey([0; 32]), next_key: None };
@@ -355,6 +385,6 @@ pub fn assemble(
             ),
         }));
     }
-    let (manifest, roots) = read_survey(survey)?;
+    let (manifest, roots) = read_survey_of(survey, local)?;
     Ok(SurveyDescriptor::assemble(manifest, &roots, operators.each_ref().map(|m| m.identity), engine)?)
 }

@@ -201,6 +201,15 @@ fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
     bars.into_iter().map(sorted).collect()
 }
 
+/// A text that no spreadsheet takes for a formula (CWE-1236), and whose invisible characters are shown: what begins with
+/// `=`, `+`, `-`, `@`, a tab or a carriage return, also behind blanks, gets an apostrophe in front.
+fn no_formula(text: &str) -> String {
+    let begins = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '|' | '%');
+    let formula = text.trim_start().starts_with(begins) || text.starts_with(begins);
+    let text = printable(text);
+    if formula { format!("'{text}") } else { text }
+}
+
 /// A result as CSV (RFC 4180): one row for each number, with its exact fraction where it has one.
 pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
     let mut csv = csv::Writer::from_writer(Vec::new());
@@ -414,6 +423,30 @@ mod tests {
         assert_eq!(bar(7.0), "█".repeat(BAR));
         assert_eq!((bar(0.0).as_str(), bar(1e-9).as_str()), ("", "▏"));
         assert_eq!(bar(1.5 / 40.0), "█▌");
+    }
+
+    #[test]
+    fn texts_of_websites_are_no_formulas() {
+        for (text, written) in [
+            ("=2+5", "'=2+5"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-1+2", "'-1+2"),
+            (" =1", "' =1"),
+            ("+4", "'+4"),
+            ("DE", "DE"),
+            ("[0, 1)", "[0, 1)"),
+        ] {
+            assert_eq!(no_formula(text), written, "{text}");
+        }
+        for hidden in ["\tx", "\r=1", "a\u{202e}b"] {
+            let text = no_formula(hidden);
+            assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{text:?}");
+        }
+        let mut result = result();
+        if let Some(part) = result.statistics.iter_mut().find_map(|s| s.parts.first_mut()) {
+            part.label = "=cmd|' /C calc'!A0".into();
+        }
+        assert!(to_csv(&result).unwrap().contains("'=cmd"));
     }
 
     #[test]

@@ -11,22 +11,22 @@ use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use serde::Serialize;
+use tercet_evidence::{Kind, Secrets, SurveyVerifier, randomness};
 use tercet_kernels::Cores;
 use tercet_mpc::proof::{ColumnWitness, Progress, prove_on};
-use tercet_mpc::statement::Statement;
+use tercet_mpc::statement::{Binding, Statement};
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::policy::{Denied, SurveyVerifier};
-use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Receipt, ShareUpload, seal_private};
+use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Receipt, ShareUpload, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
-use tlsn_verifier::{Direction, Opening, Secrets, Verified};
 use tokio::time::{Instant, sleep, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::coordinator::{Admitted, COORDINATOR, Coordinator, Deployment, UPLOAD_TIMEOUT};
 use crate::error::Error;
 use crate::http::{OCTETS, Request, join};
+use crate::seen;
 use crate::withdraw::WithdrawalKey;
 
 /// Submissions that one set of files can give: one, and as many again as were never completed.
@@ -112,81 +112,84 @@ pub struct Submitted {
     pub withdrawal: Option<WithdrawalKey>,
 }
 
-/// A presentation that fits a survey, with what opens its columns. `Debug` shows no secret.
-#[derive(Debug)]
+/// Evidence that fits a survey, with what opens its columns. `Debug` shows no secret.
 pub struct Opened {
+    kind: Kind,
     statement: Statement,
-    openings: Vec<Opening>,
+    witness: Vec<ColumnWitness>,
+    warnings: Vec<String>,
+    seen: String,
 }
 
-/// Checks everything that coordinator and parties will check of the presentation, and that the secrets open it
+impl Opened {
+    /// What everybody will see that may be private, by name: to be told before anything is sent.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The exchange as coordinator and parties will see it.
+    pub fn seen(&self) -> &str {
+        &self.seen
+    }
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Checks everything that coordinator and parties will check of the evidence, and that the secrets open it
 /// to values that the survey takes: what would be refused is refused here, before anything leaves the machine.
-pub fn check(survey: &SurveyDescriptor, presentation: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
-    if presentation.len() > MAX_PRESENTATION {
+pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
+    if evidence.len() > MAX_EVIDENCE {
         return Err(Error::Value(format!(
-            "the presentation has {} bytes; parties take {MAX_PRESENTATION} at most",
-            presentation.len()
+            "the evidence has {} bytes; parties take {MAX_EVIDENCE} at most",
+            evidence.len()
         )));
     }
-    let (verified, admitted) =
-        SurveyVerifier::new(survey)?.check(presentation).map_err(|denied| match denied {
-            Denied::Presentation(e) => Error::Presentation(e),
-            Denied::Policy(e) => Error::Policy(e),
-        })?;
-    let statement = admitted
-        .statement(survey.manifest())
+    let (verified, admitted) = SurveyVerifier::new(survey)?.check(secrets.kind(), evidence)?;
+    let statement = verified
+        .statement(&admitted, survey.manifest())
         .map_err(|e| Error::Value(format!("the survey's columns cannot be proved: {e}")))?;
-    let mut openings = Vec::with_capacity(admitted.columns.len());
-    let committed = survey.manifest().committed();
-    for (column, (section, limits)) in admitted.columns.iter().zip(committed.iter().zip(statement.columns()))
-    {
-        let name = section.name;
-        let ranges = std::slice::from_ref(&column.range);
-        let opening = commitment(&verified, ranges, column.digest).and_then(|c| secrets.opening_for(c)).ok_or_else(|| {
-            Error::Value(format!("column {name}: the secrets do not open the commitment; give the secrets file that belongs to this presentation"))
-        })?;
-        limits.format.read(&opening.bytes).map_err(|e| Error::Value(format!("column {name}: {e}")))?;
-        openings.push(opening);
+    let names = survey.manifest().hidden_names();
+    let named = |column: usize, problem: String| {
+        let name = names.get(column).copied().unwrap_or_default();
+        Error::Value(format!("column {name}: {problem}"))
+    };
+    let witness = secrets.witness(&verified, &admitted).map_err(|e| named(e.column, e.to_string()))?;
+    let hidden = witness.iter().zip(statement.columns()).enumerate();
+    for (i, (opened, column)) in hidden.filter(|(_, (_, c))| c.binding != Binding::Absent) {
+        column.format.read(&opened.bytes).map_err(|e| named(i, e.to_string()))?;
     }
-    Ok(Opened { statement, openings })
-}
-
-fn commitment<'a>(
-    verified: &'a Verified,
-    ranges: &[std::ops::Range<usize>],
-    digest: [u8; 32],
-) -> Option<&'a tlsn_verifier::HashCommitment> {
-    verified
-        .unopened()
-        .find(|c| c.direction == Direction::Received && c.ranges.as_slice() == ranges && c.digest == digest)
+    let transcript = verified.transcript();
+    let warnings = seen::warnings(&survey.manifest().source_rules()?, &transcript);
+    let seen = seen::text(&transcript);
+    Ok(Opened { kind: secrets.kind(), statement, witness, warnings, seen })
 }
 
 /// Proves and splits a checked value. `generation` counts submissions of the same files that ended incomplete:
 /// such an id is spent, and the next generation gives a fresh one.
 pub fn prepare(
     survey: &SurveyDescriptor,
-    presentation: &[u8],
+    evidence: &[u8],
     opened: &Opened,
     generation: u32,
     on_event: OnEvent<'_>,
 ) -> Result<Prepared, Error> {
-    let witness: Vec<_> = opened
-        .openings
-        .iter()
-        .map(|o| ColumnWitness { bytes: o.bytes.clone(), blinder: o.blinder.clone() })
-        .collect();
-    let secrets = ProviderSecrets::of(survey.id(), presentation, &opened.openings)?;
+    let secrets = ProviderSecrets::of(survey.id(), evidence, &opened.witness)?;
     let withdrawal = secrets.withdrawal_key()?;
     let mut public = PublicPart {
         survey: survey.id(),
+        kind: opened.kind,
         withdrawal_key: withdrawal.signing_key()?.public(),
-        presentation: presentation.to_vec(),
+        evidence: evidence.to_vec(),
         share_hashes: Vec::new(),
     };
     let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
     let context = public.proof_context();
-    let proven = prove_on(&Cores::all(), &opened.statement, &witness, &context, &seed, &mut progress)
+    let proven = prove_on(&Cores::all(), &opened.statement, &opened.witness, &context, &seed, &mut progress)
         .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
@@ -197,27 +200,26 @@ pub fn prepare(
 struct ProviderSecrets {
     key: Prk,
     survey: SurveyId,
-    presentation: [u8; 32],
+    evidence: [u8; 32],
 }
 
 impl ProviderSecrets {
-    fn of(survey: SurveyId, presentation: &[u8], openings: &[Opening]) -> Result<Self, Error> {
-        let blinders = Zeroizing::new(openings.iter().flat_map(|o| *o.blinder).collect::<Vec<u8>>());
+    fn of(survey: SurveyId, evidence: &[u8], witness: &[ColumnWitness]) -> Result<Self, Error> {
         let salt =
             format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
-        let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&blinders);
-        Ok(Self { key, survey, presentation: sha256(&[presentation]) })
+        let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&randomness(witness));
+        Ok(Self { key, survey, evidence: sha256(&[evidence]) })
     }
 
     /// The seed of all the proof's randomness. Everything that the proof depends on is in `info` or the salt, so one
     /// seed never serves two different proofs, whose masks would then cancel.
     fn proof_seed(&self, generation: u32) -> Result<Zeroizing<[u8; 32]>, Error> {
-        self.expand(&[self.survey.as_ref(), &self.presentation, &generation.to_le_bytes()])
+        self.expand(&[self.survey.as_ref(), &self.evidence, &generation.to_le_bytes()])
     }
 
     /// The key that withdraws the submission: the same for all generations, since at most one of them is accepted.
     fn withdrawal_key(&self) -> Result<WithdrawalKey, Error> {
-        let info: [&[u8]; 3] = [self.survey.as_ref(), &self.presentation, b"tercet withdrawal key v1"];
+        let info: [&[u8]; 3] = [self.survey.as_ref(), &self.evidence, b"tercet withdrawal key v1"];
         Ok(WithdrawalKey::from_seed(self.expand(&info)?))
     }
 
@@ -235,15 +237,15 @@ impl ProviderSecrets {
 pub async fn submit(
     coordinator: &Coordinator,
     deployment: &Deployment,
-    presentation: &[u8],
+    evidence: &[u8],
     secrets: &Secrets,
     options: SubmitOptions,
     on_event: OnEvent<'_>,
 ) -> Result<Submitted, Error> {
-    let opened = check(&deployment.survey, presentation, secrets)?;
+    let opened = check(&deployment.survey, evidence, secrets)?;
     on_event(Event::Checked);
     for generation in 0..MAX_GENERATIONS {
-        let prepared = prepare(&deployment.survey, presentation, &opened, generation, on_event)?;
+        let prepared = prepare(&deployment.survey, evidence, &opened, generation, on_event)?;
         on_event(Event::Uploading(prepared.id));
         match upload(coordinator, deployment, &prepared, options, on_event).await {
             Err(Error::Spent { .. }) => {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tercet_protocol::ids::{EngineDigest, PublicKey, SurveyId};
+use tercet_protocol::survey::source::Place;
 use tercet_protocol::survey::{
     ExcessDigits, MAX_SURVEY_BYTES, Resubmission, SurveyDescriptor, SurveyManifest,
 };
@@ -40,8 +41,10 @@ impl Checked {
     pub fn to_text(&self) -> String {
         let m = &self.manifest;
         let s = &m.survey;
+        // A checked survey has rules.
+        let rules = m.source_rules().ok();
+        let hidden = |i: usize| rules.as_ref().and_then(|r| r.committed.get(i)).map(|h| &h.place);
         let mut out = format!("{} ({})\n", s.title, s.name);
-        let missing = s.missing_about();
         let mut line = |label: &str, text: String| {
             out.push_str(format!("{label:<14}{text}").trim_end());
             out.push('\n');
@@ -62,13 +65,6 @@ impl Checked {
             if let Some(text) = text {
                 line(label, text.clone());
             }
-        }
-        if !missing.is_empty() {
-            let missing = missing.join(", ");
-            line(
-                "",
-                format!("WARNING: [survey] does not say {missing}: providers are told so before they agree"),
-            );
         }
         let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
         line("data fetched", format!("between {} and {}", time(s.opens), time(s.closes)));
@@ -95,7 +91,7 @@ impl Checked {
         line(
             "identity",
             match &m.identity {
-                Some(i) => format!("revealed between {} and {}", i.prefix, i.suffix),
+                Some(_) => format!("shown {}", place(rules.as_ref().and_then(|r| r.identity.as_ref()).map(|w| &w.place))),
                 None => "none: each TLS session counts as a person".into(),
             },
         );
@@ -106,7 +102,7 @@ impl Checked {
                 Resubmission::Replace => "replaces the first, while that waits to be counted".into(),
             },
         );
-        for c in &m.columns {
+        for (i, c) in m.columns.iter().enumerate() {
             let excess = match c.excess_digits {
                 ExcessDigits::Reject => "further digits are refused",
                 ExcessDigits::Truncate => "further digits are dropped",
@@ -120,27 +116,34 @@ impl Checked {
                     if c.unit.is_empty() { String::new() } else { format!("in {}", c.unit) }
                 ),
             );
-            line("", format!("hidden between {} and {}", c.prefix, c.suffix));
+            line("", format!("hidden {}", place(hidden(i))));
             line(
                 "",
-                format!(
-                    "{} decimal places, at most {} in size; {excess}",
-                    c.scale,
-                    decimal(largest, c.scale)
-                ),
+                match c.scale {
+                    0.. => format!(
+                        "{} decimal places, at most {} in size; {excess}",
+                        c.scale,
+                        decimal(largest, c.scale)
+                    ),
+                    below => format!(
+                        "in units of 10^{}, at most {} in size; {excess}",
+                        below.unsigned_abs(),
+                        decimal(largest, c.scale)
+                    ),
+                },
             );
             if let Some(missing) = &c.missing {
                 line("", format!("or \"{missing}\": no value. The text's length is public"));
             }
         }
-        for c in &m.categories {
+        for (i, c) in (m.columns.len()..).zip(&m.categories) {
             line("category", format!("{}: one of {}", c.name, c.values.join(", ")));
-            line("", format!("hidden between {} and {}", c.prefix, c.suffix));
+            line("", format!("hidden {}", place(hidden(i))));
         }
-        for f in &m.fields {
+        for (i, f) in m.fields.iter().enumerate() {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
             line("field", format!("{}: {values}", f.name));
-            line("", format!("revealed between {} and {}", f.prefix, f.suffix));
+            line("", format!("shown {}", place(rules.as_ref().and_then(|r| r.fields.get(i)).map(|w| &w.place))));
         }
         line("statistics", s.statistics.join(", "));
         let schedule = m.schedule();
@@ -162,10 +165,30 @@ impl Checked {
         for (i, note) in m.order_notes().into_iter().enumerate() {
             line(if i == 0 { "in order" } else { "" }, note);
         }
+        let missing = s.missing_about();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            line(
+                "WARNING",
+                format!("[survey] does not say {missing}: providers are told so before they agree"),
+            );
+        }
         for warning in m.warnings() {
             line("WARNING", warning);
         }
         out
+    }
+}
+
+/// Where a value stands, for people.
+fn place(place: Option<&Place>) -> String {
+    match place {
+        Some(Place::Json(path)) => format!("at {path}"),
+        Some(Place::Tokens(pattern)) => format!("in JSON behind {}", pattern.in_front()),
+        Some(Place::Text { prefix, suffix }) => format!("between {prefix} and {suffix}"),
+        Some(Place::Header(name)) => format!("in the response's header {name}"),
+        Some(Place::PathSegment) => "in the request's path".into(),
+        None => String::new(),
     }
 }
 
@@ -180,7 +203,10 @@ fn words(seconds: u64) -> String {
 }
 
 /// `value / 10^scale`, exactly.
-fn decimal(value: u64, scale: u8) -> String {
+fn decimal(value: u64, scale: i8) -> String {
+    let Ok(scale) = u8::try_from(scale) else {
+        return format!("{value}{}", "0".repeat(usize::from(scale.unsigned_abs())));
+    };
     let digits = format!("{value:0>width$}", width = usize::from(scale) + 1);
     let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
     if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
@@ -203,5 +229,6 @@ mod tests {
         assert_eq!(decimal(123_456, 3), "123.456");
         assert_eq!(decimal(5, 3), "0.005");
         assert_eq!(decimal(5, 0), "5");
+        assert_eq!(decimal(5, -3), "5000");
     }
 }

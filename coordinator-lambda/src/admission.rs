@@ -10,7 +10,7 @@ use std::time::Duration;
 use tercet_mpc::ShareHashes;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
-use tercet_protocol::submission::{MAX_PRESENTATION, PublicPart, Ticket};
+use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Ticket};
 
 use crate::api::invocation::RequestToken;
 use crate::config::Rate;
@@ -21,8 +21,8 @@ use crate::store::bucket::Taken;
 use crate::store::submissions::{Admit, Admitted, RecordState, SubmissionRecord};
 use crate::surveys::Survey;
 
-/// Largest body of a submission, in bytes: the presentation and the other fields of the public part.
-pub const MAX_SUBMISSION: usize = MAX_PRESENTATION + 2048;
+/// Largest body of a submission, in bytes: the evidence and the other fields of the public part.
+pub const MAX_SUBMISSION: usize = MAX_EVIDENCE + 2048;
 
 /// Longest time that a submission is told to wait when a survey is full, in seconds.
 const LONGEST_WAIT: u64 = 30;
@@ -253,12 +253,13 @@ fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
     Ok(public)
 }
 
-/// Verifies the presentation under the survey's policy, away from the threads that serve requests.
+/// Verifies the evidence under the survey's policy, away from the threads that serve requests.
 async fn verify(survey: Arc<Survey>, public: PublicPart) -> Result<Nullifier, Error> {
     let checked = tokio::task::spawn_blocking(move || {
-        let (_, admitted) = survey.verifier.check(&public.presentation).map_err(Problem::from)?;
+        let (evidence, admitted) =
+            survey.verifier.check(public.kind, &public.evidence).map_err(Problem::from)?;
         // The parties would refuse a statement that cannot be made; better here, before anything is uploaded.
-        match admitted.statement(survey.descriptor.manifest()) {
+        match evidence.statement(&admitted, survey.descriptor.manifest()) {
             Ok(_) => Ok(admitted.nullifier),
             Err(e) => Err(Problem::new(ProblemKind::PolicyViolated, e.to_string()).rule("statement")),
         }

@@ -13,6 +13,7 @@ pub mod coordinator;
 pub mod error;
 pub mod functions;
 pub mod metrics;
+mod notaries;
 pub mod parties;
 pub mod queries;
 pub mod releases;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tercet_evidence::SurveyVerifier;
 use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::operator::{Federation, FederationError};
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::survey::{MAX_SURVEY_BYTES, Resubmission, SurveyDescriptor, SurveyError};
 
 /// Largest federation file, in bytes.
@@ -17,7 +17,7 @@ const MAX_FEDERATION: u64 = 64 * 1024;
 pub struct Survey {
     /// The descriptor.
     pub descriptor: SurveyDescriptor,
-    /// Verifies presentations for it.
+    /// Verifies evidence for it.
     pub verifier: SurveyVerifier,
     /// Base URLs of the three parties, in the survey's order, without a slash at the end.
     pub party_urls: [String; 3],

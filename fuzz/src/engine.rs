@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use tercet_mpc::decimal::{DecimalError, Excess, parse_decimal};
+use tercet_mpc::decimal::{DecimalError, Excess, Notation, Scaling, parse_decimal};
 use tercet_mpc::net::{Abort, Peer, Step, Transport};
 use tercet_mpc::proof::{Opening, PRIVATE_MAX_BYTES, PrivatePart, challenges, check};
-use tercet_mpc::statement::session::{Inner, InertKind, Record, Run, Suite};
+use tercet_mpc::statement::session::{InertKind, Inner, Record, Run, Suite};
 use tercet_mpc::statement::{Binding, Condition, Format, Layout, Number, Term};
 use tercet_mpc::testing::{Delivery, TestWorld};
 use tercet_mpc::{
@@ -83,7 +83,7 @@ pub fn statement_seeds() -> Vec<Vec<u8>> {
     let large = column(HashAlg::Keccak256, 64, 18, 63, Excess::Reject);
     let two = vec![Output::Product(0, 1), Output::Product(1, 0), Output::Square(1), Output::Value(0)];
     let format =
-        Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, missing: Some(b"null".to_vec()) });
+        Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, notation: Notation::default(), missing: Some(b"null".to_vec()) });
     let optional = Column { format, ..small.clone() };
     let format = Format::Category(vec![b"DE".to_vec(), b"FR".to_vec()]);
     let category = Column { format, ..small.clone() };
@@ -102,12 +102,20 @@ pub fn statement_seeds() -> Vec<Vec<u8>> {
         t2: [2; 32],
         server_secret: [3; 32],
         client: vec![
-            record(Inner::Application, 9, vec![Run::Shown(b"GET".to_vec()), inert(InertKind::HeaderValue, false, 6)]),
+            record(
+                Inner::Application,
+                9,
+                vec![Run::Shown(b"GET".to_vec()), inert(InertKind::HeaderValue, false, 6)],
+            ),
             Record::close_notify(vec![7; 3], 1),
         ],
         server: vec![
             Record::tickets(vec![7; 9], &[4]),
-            record(Inner::Application, 3, vec![Run::Column { column: 0, length: 1 }, inert(InertKind::Text, false, 2)]),
+            record(
+                Inner::Application,
+                3,
+                vec![Run::Column { column: 0, length: 1 }, inert(InertKind::Text, false, 2)],
+            ),
             record(Inner::Application, 1, vec![inert(InertKind::Text, true, 1)]),
         ],
     };
@@ -175,14 +183,25 @@ pub fn opening_seeds() -> Vec<Vec<u8>> {
 
 /// Agrees with a reading of the format by its text alone, without arithmetic on the way.
 pub fn decimal(data: &[u8]) {
-    let &[scale, bits, excess, ref text @ ..] = data else { return };
-    let (scale, bits) = (scale % 19, bits % 63 + 1);
-    let excess = if excess % 2 == 0 { Excess::Reject } else { Excess::Truncate };
-    let parsed = parse_decimal(text, scale, bits, excess);
-    let expected = read(text, scale, bits, excess);
-    assert_eq!(parsed.is_ok(), expected.is_some(), "{parsed:?}");
-    if let (Ok(value), Some(expected)) = (parsed, expected) {
-        assert_eq!(i128::from(value), expected);
+    let &[scale, bits, options, ref text @ ..] = data else { return };
+    let (scale, bits) = ((scale % 37) as i8 - 18, bits % 63 + 1);
+    let excess = if options % 2 == 0 { Excess::Reject } else { Excess::Truncate };
+    let notation = match options / 2 % 4 {
+        0 => Notation::default(),
+        1 => Notation { exponents: true, ..Notation::default() },
+        2 => Notation { grouping: Some(b','), ..Notation::default() },
+        _ => Notation { grouping: Some(b'.'), point: b',', ..Notation::default() },
+    };
+    // Exponents are compared with the circuit's and the parser's own tests.
+    let parsed = parse_decimal(text, Scaling { scale, bits, excess }, notation);
+    if !notation.exponents || !text.iter().any(|b| matches!(b, b'e' | b'E')) {
+        let expected = read(text, scale, bits, excess, notation);
+        assert_eq!(parsed.is_ok(), expected.is_some(), "{parsed:?}");
+        if let (Ok(value), Some(expected)) = (parsed, expected) {
+            assert_eq!(i128::from(value), expected);
+        }
+    }
+    if let Ok(value) = parsed {
         assert!(value.unsigned_abs() >> bits == 0);
     }
     if let Err(DecimalError::Character { at }) = parsed {
@@ -190,21 +209,30 @@ pub fn decimal(data: &[u8]) {
     }
 }
 
-fn read(text: &[u8], scale: u8, bits: u8, excess: Excess) -> Option<i128> {
+fn read(text: &[u8], scale: i8, bits: u8, excess: Excess, notation: Notation) -> Option<i128> {
     let text = std::str::from_utf8(text).ok()?;
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, fraction) = text.split_once(char::from(notation.point)).unwrap_or((text, ""));
+    let whole = match notation.grouping.map(char::from) {
+        Some(mark) if whole.contains(mark) => {
+            let groups: Vec<&str> = whole.split(mark).collect();
+            let right = groups[1..].iter().all(|g| g.len() == 3) && (1..=3).contains(&groups[0].len());
+            right.then(|| groups.concat())?
+        }
+        _ => whole.to_owned(),
+    };
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) || whole.len() + fraction.len() == 0 {
+    if !digits(&whole) || !digits(fraction) || whole.len() + fraction.len() == 0 {
         return None;
     }
-    let scale = usize::from(scale);
-    let (kept, cut) = fraction.split_at(fraction.len().min(scale));
+    // The integer's digits, and those that are cut.
+    let all = format!("{:0>64}{fraction:0<64}", whole);
+    let at = (all.len() - fraction.len().max(64)).checked_add_signed(scale.into())?;
+    let (kept, cut) = all.split_at(at);
     if excess == Excess::Reject && cut.contains(|c| c != '0') {
         return None;
     }
-    let scaled = format!("{whole}{kept:0<scale$}");
-    let scaled = scaled.trim_start_matches('0');
+    let scaled = kept.trim_start_matches('0');
     // 2^63 has 19 digits.
     let magnitude: i128 = match scaled.len() {
         0 => 0,
@@ -219,7 +247,7 @@ pub fn decimal_seeds() -> Vec<Vec<u8>> {
         ["0", "-0.5", "00012", ".5", "5.", "-281474.97671065", "9223372036854775807", "1.2.3", "1e3", "--1"];
     texts
         .iter()
-        .flat_map(|t| [[8, 47, 0], [0, 62, 1], [18, 62, 1]].map(|head| [&head, t.as_bytes()].concat()))
+        .flat_map(|t| [[26, 47, 0], [18, 62, 1], [36, 62, 3], [9, 62, 4]].map(|head| [&head, t.as_bytes()].concat()))
         .collect()
 }
 

@@ -17,6 +17,8 @@ mod fixtures;
 mod party;
 mod policy;
 mod presentations;
+mod sessions;
+mod sources;
 mod submissions;
 
 use std::path::PathBuf;
@@ -54,6 +56,7 @@ const TARGETS: &[Target] = &[
     target("survey-manifest", policy::manifest, policy::manifest_seeds),
     target("survey-descriptor", policy::descriptor, policy::descriptor_seeds),
     target("policy", policy::transcript, policy::transcript_seeds),
+    target("sources", sources::exchange, sources::exchange_seeds),
     target("survey-check", policy::check, fixtures::presentations),
     target("api-bodies", documents::api, documents::api_seeds),
     target("log-entries", documents::log, documents::log_seeds),
@@ -64,6 +67,9 @@ const TARGETS: &[Target] = &[
     target("stored-segment", party::segment, party::segment_seeds),
     target("stored-entry", party::entry, party::entry_seeds),
     target("envelope", party::envelope, party::envelope_seeds),
+    target("recorded-session", sessions::recorded, sessions::evidence_seeds),
+    target("session-layout", sessions::layout, sessions::layout_seeds),
+    target("session-handshake", sessions::handshake, sessions::handshake_seeds),
 ];
 
 static CHOSEN: OnceLock<&Target> = OnceLock::new();

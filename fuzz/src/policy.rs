@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use tercet_evidence::{Admitted, Binding, Bindings, Commitment, Data, Kind, MAX_VALUE, Policy, SurveyVerifier, Transcript};
+use tercet_mpc::HashAlg;
 use tercet_protocol::ids::{EngineDigest, SurveyId, sha256};
-use tercet_protocol::policy::{Admitted, Commitment, Evidence, MAX_VALUE, Revealed, SurveyVerifier, admit};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyError, SurveyManifest};
-use tlsn_verifier::HashAlg;
 
 use crate::fixtures;
 
@@ -70,31 +70,32 @@ pub fn transcript(data: &[u8]) {
         3 => commitments.iter_mut().for_each(|c| c.ranges.insert(0, 0..1)),
         _ => {}
     }
-    let evidence = Evidence {
-        server_name: if options & 4 == 0 { "api.exchange.test" } else { "other.exchange.test" },
+    let transcript = Transcript {
+        kind: Kind::Presentation,
+        server: if options & 4 == 0 { "api.exchange.test".into() } else { "other.exchange.test".into() },
         time: if options & 8 == 0 { TIME } else { u64::MAX },
-        session: &[1; 32],
-        sent: Revealed { bytes: sent, hidden: &sent_hidden },
-        received: Revealed { bytes: received, hidden: &received_hidden },
-        commitments: &commitments,
+        session: vec![1; 32],
+        sent: Data { bytes: sent.to_vec(), hidden: sent_hidden },
+        received: Data { bytes: received.to_vec(), hidden: received_hidden.clone() },
+        bindings: Bindings::Hashes(commitments),
     };
     for survey in SURVEYS.iter() {
-        let Ok(admitted) = admit(SurveyId([5; 32]), survey, &evidence) else { continue };
+        let policy = Policy::new(SurveyId([5; 32]), survey).unwrap();
+        let Ok(admitted) = policy.admit(&transcript) else { continue };
         assert_eq!(options & 0xf, options & 0xf & 2, "admitted with a wrong server, time or commitment");
         assert!(sent.starts_with(b"GET /api/v3/account?"));
-        assert!(received.starts_with(b"HTTP/1.1 200"));
-        let committed = survey.committed();
-        assert_eq!(admitted.columns.len(), committed.len());
-        assert_eq!(admitted.columns.len(), received_hidden.len(), "something else is hidden");
-        for (column, section) in admitted.columns.iter().zip(&committed) {
-            assert!(received_hidden.contains(&column.range) && column.range.len() <= MAX_VALUE);
-            assert_eq!(column.digest, [9; 32]);
-            // What stands in front on the wire is the prefix's end, be it cut into chunks before.
-            let last = section.prefix.as_bytes().last().copied();
-            let before = received[..column.range.start].last().copied();
-            assert!(before == last || before == Some(b'\n'), "no prefix in front");
+        assert!(received.starts_with(b"HTTP/1."));
+        let names = survey.hidden_names();
+        assert_eq!(admitted.columns.len(), names.len());
+        let pieces: usize = admitted.columns.iter().map(|c| c.pieces.len()).sum();
+        assert_eq!(pieces, received_hidden.len(), "something else is hidden");
+        for column in &admitted.columns {
+            assert!(column.pieces.iter().all(|p| received_hidden.contains(p)) && column.length() <= MAX_VALUE);
+            assert_eq!(column.binding, Binding::Hash { alg: HashAlg::Sha256, commitment: [9; 32] });
+            // In front of the first piece stands, up to white space and chunk framing, what a value follows.
+            let before = received[..column.pieces[0].start].last().copied();
+            assert!(matches!(before, Some(b'"' | b':' | b',' | b'[' | b' ' | b'\t' | b'\r' | b'\n')), "{before:?}");
         }
-        admitted.statement(survey).unwrap();
     }
 }
 
@@ -121,7 +122,7 @@ static SURVEYS: LazyLock<[SurveyManifest; 3]> = LazyLock::new(|| {
     let mut two = survey.clone();
     let mut second = two.columns[0].clone();
     second.name = "btc_free".into();
-    second.prefix = second.prefix.replace("ETH", "BTC");
+    second.prefix = second.prefix.map(|p| p.replace("ETH", "BTC"));
     two.columns.push(second);
     [survey, anonymous, two]
 });
@@ -151,21 +152,25 @@ pub fn transcript_seeds() -> Vec<Vec<u8>> {
 static VERIFIER: LazyLock<SurveyVerifier> = LazyLock::new(|| SurveyVerifier::new(&fixtures::SURVEY).unwrap());
 
 fn facts(admitted: &Admitted) -> Vec<[u8; 32]> {
-    std::iter::once(admitted.nullifier.0).chain(admitted.columns.iter().map(|c| c.digest)).collect()
+    let digests = admitted.columns.iter().filter_map(|c| match c.binding {
+        Binding::Hash { commitment, .. } => Some(commitment),
+        Binding::Keystream | Binding::Absent => None,
+    });
+    std::iter::once(admitted.nullifier.0).chain(digests).collect()
 }
 
 /// What the vectors prove.
 static PROVEN: LazyLock<HashSet<Vec<[u8; 32]>>> = LazyLock::new(|| {
     let all = fixtures::presentations();
     let proven: HashSet<_> =
-        all.iter().filter_map(|p| VERIFIER.check(p).ok()).map(|(_, a)| facts(&a)).collect();
+        all.iter().filter_map(|p| VERIFIER.check(Kind::Presentation, p).ok()).map(|(_, a)| facts(&a)).collect();
     assert!(proven.len() >= 24, "the cohort is not admitted");
     proven
 });
 
 /// Whatever is admitted, the notary attested: no change makes another identity or commitment out of it.
 pub fn check(data: &[u8]) {
-    if let Ok((_, admitted)) = VERIFIER.check(data) {
+    if let Ok((_, admitted)) = VERIFIER.check(Kind::Presentation, data) {
         assert!(PROVEN.contains(&facts(&admitted)), "a forgery is admitted: {admitted:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use tercet_evidence::Kind;
 use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::OpeningKey;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, open_private, seal_private};
@@ -13,8 +14,9 @@ const SUBMISSION: SubmissionId = SubmissionId([6; 32]);
 fn honest() -> PublicPart {
     PublicPart {
         survey: fixtures::SURVEY.id(),
+        kind: Kind::Presentation,
         withdrawal_key: PublicKey([4; 32]),
-        presentation: fixtures::vector("cohort/provider00/presentation.bin"),
+        evidence: fixtures::vector("cohort/provider00/presentation.bin"),
         share_hashes: vec![3; 128],
     }
 }
@@ -28,7 +30,7 @@ pub fn public_part(data: &[u8]) {
 }
 
 pub fn public_part_seeds() -> Vec<Vec<u8>> {
-    let small = PublicPart { presentation: vec![2; 8], ..honest() };
+    let small = PublicPart { evidence: vec![2; 8], ..honest() };
     vec![honest().encode(), small.encode()]
 }
 

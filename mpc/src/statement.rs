@@ -1,13 +1,16 @@
-//! What a provider proves: columns under hash commitments, and the arithmetic lanes derived from them.
+//! What a provider proves: columns that evidence binds, and the arithmetic lanes derived from them.
 
 use alloc::vec::Vec;
 
 mod encoding;
+mod layout;
 pub mod session;
 
-use crate::circuit;
-use crate::decimal::{DecimalError, Excess, is_decimal, parse_decimal};
+pub use tercet_hash::HashAlg;
+
+use crate::decimal::{DecimalError, Excess, Notation, Scaling, is_decimal, parse_decimal};
 use crate::fixed;
+pub use layout::Layout;
 pub use session::{Session, SessionError};
 
 /// Most columns of one statement.
@@ -16,8 +19,8 @@ pub const MAX_COLUMNS: usize = 16;
 pub const MAX_OUTPUTS: usize = 192;
 /// Longest value, in bytes.
 pub const MAX_VALUE_BYTES: u8 = 64;
-/// Most decimal places.
-pub const MAX_SCALE: u8 = 18;
+/// Most decimal places, and most digits that are left out in front of the point.
+pub const MAX_SCALE: i8 = 18;
 /// Most bits of a column's magnitude.
 pub const MAX_BITS: u8 = 63;
 /// Most values of a category.
@@ -26,18 +29,6 @@ pub const MAX_CATEGORIES: usize = 64;
 pub const BLINDER_BYTES: usize = 16;
 /// Rows that a sum over lanes may have without wrapping: 2^32.
 pub const MAX_ROWS_LOG2: u32 = 32;
-
-/// The hash of a commitment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum HashAlg {
-    /// SHA-256 (FIPS 180-4).
-    Sha256 = 1,
-    /// BLAKE3, 32 bytes of output.
-    Blake3 = 2,
-    /// Keccak-256 with the original padding 0x01 (as Ethereum, not SHA3-256).
-    Keccak256 = 3,
-}
 
 /// One text that is not shown: a number, or one of some values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,14 +69,23 @@ pub enum Format {
 /// How a decimal number becomes an integer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number {
-    /// Decimal places kept: the integer is value * 10^scale. At most [`MAX_SCALE`].
-    pub scale: u8,
+    /// Decimal places kept: the integer is value * 10^scale. At most [`MAX_SCALE`] in magnitude.
+    pub scale: i8,
     /// The integer's magnitude is below 2^bits. 1 to [`MAX_BITS`].
     pub bits: u8,
     /// What happens to digits beyond `scale`.
     pub excess: Excess,
-    /// The text, no decimal number, that says that there is no value.
+    /// How the number is written.
+    pub notation: Notation,
+    /// The text, no decimal number, that says that there is no value. Empty: there may be no value, but then there is no
+    /// text either.
     pub missing: Option<Vec<u8>>,
+}
+
+impl Number {
+    fn scaling(&self) -> Scaling {
+        Scaling { scale: self.scale, bits: self.bits, excess: self.excess }
+    }
 }
 
 impl Column {
@@ -93,12 +93,12 @@ impl Column {
     pub fn number(
         alg: HashAlg,
         length: u8,
-        scale: u8,
+        scale: i8,
         bits: u8,
         excess: Excess,
         commitment: [u8; 32],
     ) -> Self {
-        let format = Format::Number(Number { scale, bits, excess, missing: None });
+        let format = Format::Number(Number { scale, bits, excess, notation: Notation::default(), missing: None });
         Self { length, format, binding: Binding::Hash { alg, commitment } }
     }
 
@@ -135,14 +135,19 @@ impl Format {
     pub fn read(&self, text: &[u8]) -> Result<Said, TextError> {
         match self {
             Self::Number(number) if number.missing.as_deref() == Some(text) => Ok(Said::Number(None)),
-            Self::Number(Number { scale, bits, excess, .. }) => {
-                Ok(Said::Number(Some(parse_decimal(text, *scale, *bits, *excess)?)))
+            Self::Number(number) => {
+                Ok(Said::Number(Some(parse_decimal(text, number.scaling(), number.notation)?)))
             }
             Self::Category(values) => (0u8..)
                 .zip(values)
                 .find_map(|(i, value)| (value == text).then_some(Said::Category(i)))
                 .ok_or(TextError::Category),
         }
+    }
+
+    /// What a column says that is publicly without a text: that there is no value, or zero where there must be one.
+    pub fn absent(&self) -> Said {
+        Said::Number(if self.may_be_missing() { None } else { Some(0) })
     }
 
     /// Whether texts without a value are admitted.
@@ -365,11 +370,15 @@ impl Column {
         }
         match &self.format {
             Format::Number(number) => {
-                check("scale", number.scale, 0, MAX_SCALE)?;
+                check("scale's magnitude", number.scale.unsigned_abs(), 0, MAX_SCALE.unsigned_abs())?;
+                if !number.notation.is_valid() {
+                    return wrong("a notation has a point or a comma, and grouping by another mark but not with exponents");
+                }
                 check("bits", number.bits, 1, MAX_BITS)?;
                 match &number.missing {
-                    Some(missing) if !text(missing) || is_decimal(missing) => {
-                        wrong("the text of a missing value has 1 to 64 bytes and is no decimal number")
+                    // Empty: only the evidence itself says that there is no value.
+                    Some(missing) if !missing.is_empty() && (!text(missing) || is_decimal(missing, number.notation)) => {
+                        wrong("the text of a missing value has at most 64 bytes and is no decimal number")
                     }
                     _ => Ok(()),
                 }
@@ -548,79 +557,5 @@ impl Width {
     /// Whether sums over 2^32 rows could wrap, so that it takes two lanes.
     pub fn is_split(self) -> bool {
         self.bits + u32::from(self.signed) + MAX_ROWS_LOG2 > 128
-    }
-}
-
-/// Sizes of a statement's circuit and proof. Depends on the statement's shape only, not on its commitments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Bytes of values and blinders.
-    pub input_bytes: usize,
-    /// Arithmetic lanes.
-    pub lanes: usize,
-    /// AND gates (M).
-    pub gates: usize,
-    /// Inversions of bytes (two byte gates each).
-    pub inversions: usize,
-    /// Wires that must be zero.
-    pub zeros: usize,
-    /// log2 of the rows n of a column of gates.
-    pub log_rows: u32,
-    /// Columns (L), each of n rows: those of AND gates, then those of the inversions' first gates, then of their
-    /// second gates.
-    pub columns: usize,
-}
-
-impl Layout {
-    /// Fewest and most rows, as log2.
-    pub const LOG_ROWS: core::ops::RangeInclusive<u32> = 6..=12;
-
-    fn new(statement: &Statement) -> Self {
-        let mut counter = circuit::Counter::default();
-        circuit::evaluate(&mut counter, statement);
-        let circuit::Counter { gates, inversions, zeros } = counter;
-        let columns = |d: u32| gates.div_ceil(1 << d) + 2 * inversions.div_ceil(1 << d);
-        // The proof has n + 2L + 1 elements.
-        let size = |d: &u32| (1usize << d) + 2 * columns(*d);
-        let log_rows = Self::LOG_ROWS.min_by_key(size).unwrap_or(*Self::LOG_ROWS.start());
-        Self {
-            input_bytes: statement.input_bytes(),
-            lanes: statement.lanes().len(),
-            gates,
-            inversions,
-            zeros,
-            log_rows,
-            columns: columns(log_rows),
-        }
-    }
-
-    /// Rows of a column (n).
-    pub const fn rows(&self) -> usize {
-        1 << self.log_rows
-    }
-
-    /// Columns of AND gates.
-    pub const fn gate_columns(&self) -> usize {
-        self.gates.div_ceil(self.rows())
-    }
-
-    /// Columns of the inversions' first gates, and as many of their second.
-    pub const fn inversion_columns(&self) -> usize {
-        self.inversions.div_ceil(self.rows())
-    }
-
-    /// Bytes of one share of the witness: inputs, one 128-bit word a lane, one bit a gate, eight an inversion.
-    pub const fn witness_bytes(&self) -> usize {
-        self.input_bytes + 16 * self.lanes + self.gates.div_ceil(8) + 8 * self.inversions.div_ceil(8)
-    }
-
-    /// Field elements of the proof: two masks a column, n values on the coset, the top coefficient.
-    pub const fn proof_elements(&self) -> usize {
-        2 * self.columns + self.rows() + 1
-    }
-
-    /// Field elements that are opened: two a column, the value of P, the linear check.
-    pub const fn opened_elements(&self) -> usize {
-        2 * self.columns + 2
     }
 }

@@ -82,7 +82,6 @@ id!(
     /// SHA-256 of one share of a row or of a unit's sums together with 32 secret bytes, so that nobody can test guesses.
     Commitment, 32);
 id!(
-    /// Chosen by the coordinator, at random, for each query.
     /// Hash of a question about a survey at a release point ([`crate::query_ticket::Question::id`]): the same
     /// question has the same id.
     QueryId, 16);

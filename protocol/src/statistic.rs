@@ -187,7 +187,7 @@ struct Columns {
 
 impl Columns {
     fn of(manifest: &SurveyManifest) -> Self {
-        let scales = manifest.columns.iter().map(|c| c.scale).collect();
+        let scales = manifest.columns.iter().map(|c| c.places()).collect();
         let bits = manifest.columns.iter().map(|c| c.bits).collect();
         Self { optional: manifest.optional(), scales, bits }
     }
@@ -209,7 +209,7 @@ impl SurveyManifest {
 /// What was added to the sums of a statistic: one term for each unit.
 fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Opened) -> Vec<AddedNoise> {
     let column = |c: u8| {
-        manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.scale)))
+        manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.places())))
     };
     let sums = family
         .outputs(target, &manifest.optional())

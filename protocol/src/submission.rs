@@ -8,14 +8,15 @@ use zeroize::Zeroizing;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::{KeyError, OpeningKey, SigningKey};
+use crate::kind::Kind;
 
-/// Largest presentation accepted, in bytes. A presentation carries the revealed transcript and certificates.
-pub const MAX_PRESENTATION: usize = 256 * 1024;
+/// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
+pub const MAX_EVIDENCE: usize = 256 * 1024;
 /// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
 /// session of 2 KB, 2.3 MB for the longest). What a statement really needs is known before a party keeps it.
 pub const MAX_SEALED: usize = tercet_mpc::proof::PRIVATE_MAX_BYTES + 1024;
 /// Largest body of a share upload, in bytes.
-pub const MAX_UPLOAD: usize = MAX_PRESENTATION + MAX_SEALED + 4096;
+pub const MAX_UPLOAD: usize = MAX_EVIDENCE + MAX_SEALED + 4096;
 
 const FORMAT: &str = "tercet submission v2";
 
@@ -24,10 +25,12 @@ const FORMAT: &str = "tercet submission v2";
 pub struct PublicPart {
     /// The survey.
     pub survey: SurveyId,
+    /// What kind of evidence it rests on.
+    pub kind: Kind,
     /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
     pub withdrawal_key: PublicKey,
-    /// The TLSNotary presentation, as its file.
-    pub presentation: Vec<u8>,
+    /// The evidence, as its file.
+    pub evidence: Vec<u8>,
     /// The commitments to the three shares of witness and proof, and to the rows, as `tercet-mpc` encodes them
     /// (`ShareHashes`).
     pub share_hashes: Vec<u8>,
@@ -38,8 +41,9 @@ impl PublicPart {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::tagged(FORMAT);
         w.array(self.survey.as_ref())
+            .u8(self.kind.byte())
             .array(self.withdrawal_key.as_ref())
-            .bytes(&self.presentation)
+            .bytes(&self.evidence)
             .bytes(&self.share_hashes);
         w.finish()
     }
@@ -52,8 +56,9 @@ impl PublicPart {
         }
         let this = Self {
             survey: SurveyId(r.array()?),
+            kind: Kind::from_byte(r.u8()?).ok_or(CodecError::Unknown("kind of evidence"))?,
             withdrawal_key: PublicKey(r.array()?),
-            presentation: r.bytes("presentation", MAX_PRESENTATION)?.to_vec(),
+            evidence: r.bytes("evidence", MAX_EVIDENCE)?.to_vec(),
             share_hashes: r.bytes("share_hashes", 1024)?.to_vec(),
         };
         r.finish()?;
@@ -65,12 +70,13 @@ impl PublicPart {
         SubmissionId(sha256(&[&self.encode()]))
     }
 
-    /// What the provider's proof is bound to besides its statement: survey, presentation, and who may withdraw it.
+    /// What the provider's proof is bound to besides its statement: survey, evidence, and who may withdraw it.
     pub fn proof_context(&self) -> [u8; 32] {
         let mut w = Writer::tagged("tercet proof context v2");
         w.array(self.survey.as_ref())
+            .u8(self.kind.byte())
             .array(self.withdrawal_key.as_ref())
-            .array(&sha256(&[&self.presentation]));
+            .array(&sha256(&[&self.evidence]));
         sha256(&[&w.finish()])
     }
 }
@@ -144,7 +150,7 @@ impl ShareUpload {
         let ticket = Ticket::decode(r.take(Ticket::LEN)?)?;
         let this = Self {
             ticket,
-            public: r.bytes("public", MAX_PRESENTATION + 2048)?.to_vec(),
+            public: r.bytes("public", MAX_EVIDENCE + 2048)?.to_vec(),
             sealed: r.bytes("sealed", MAX_SEALED)?.to_vec(),
         };
         r.finish()?;
@@ -264,8 +270,9 @@ mod tests {
     fn public() -> PublicPart {
         PublicPart {
             survey: SurveyId([1; 32]),
+            kind: Kind::Presentation,
             withdrawal_key: PublicKey([4; 32]),
-            presentation: vec![2; 100],
+            evidence: vec![2; 100],
             share_hashes: vec![3; 192],
         }
     }
@@ -331,10 +338,11 @@ mod tests {
     #[test]
     fn id_and_context_depend_on_what_they_bind() {
         let a = public();
-        let other_presentation = PublicPart { presentation: vec![9; 100], ..a.clone() };
+        let other_evidence = PublicPart { evidence: vec![9; 100], ..a.clone() };
+        let other_kind = PublicPart { kind: Kind::Session, ..a.clone() };
         let other_survey = PublicPart { survey: SurveyId([9; 32]), ..a.clone() };
         let other_hashes = PublicPart { share_hashes: vec![9; 192], ..a.clone() };
-        for b in [&other_presentation, &other_survey] {
+        for b in [&other_evidence, &other_kind, &other_survey] {
             assert_ne!(a.id(), b.id());
             assert_ne!(a.proof_context(), b.proof_context());
         }

@@ -9,7 +9,7 @@ use tercet_client::http::HttpOptions;
 use tercet_client::submit::{self, SubmitOptions, Submitted};
 use tercet_protocol::api::PartySurveyStatus;
 use tercet_stack::{Options, Stack};
-use tlsn_verifier::Secrets;
+use tercet_evidence::Secrets;
 
 pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors")
@@ -43,7 +43,7 @@ pub fn options(data_dir: PathBuf, survey: PathBuf) -> Options {
     for needed in [&engine, &programs.join("party-host")] {
         assert!(needed.exists(), "{} is not built: run `cargo xtask test`", needed.display());
     }
-    Options { data_dir, programs, engine, survey: Some(survey), accounts: 1, rtt_ms: 0 }
+    Options { data_dir, programs, engine, survey: Some(survey), accounts: 1, rtt_ms: 0, resolve: Vec::new() }
 }
 
 impl World {

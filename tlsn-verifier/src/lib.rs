@@ -78,6 +78,7 @@
 
 mod codec;
 mod error;
+mod export;
 mod hash;
 mod identity;
 pub mod limits;
@@ -91,6 +92,7 @@ mod verify;
 mod wire;
 
 pub use error::{DecodeError, Error, VerifyError};
+pub use export::{ExportError, presentation_bytes};
 pub use hash::{HashAlg, UnknownHashAlg};
 pub use identity::{RootError, RootStore};
 pub use ranges::{Direction, RangeSet};

@@ -17,16 +17,16 @@ use tercet_client::notarize::{self, Headers, Notarized, Plan};
 use tercet_client::query::{self, QueryOptions, ResultFile};
 use tercet_client::submit::{self, Prepared, SubmitOptions, Submitted};
 use tercet_client::withdraw::{self, Erased, ReceiptFile, WithdrawalKey};
-use tercet_mpc::{Binding, ColumnWitness, HashAlg, Statement};
+use tercet_evidence::{Kind, SurveyVerifier};
+use tercet_mpc::{Binding, HashAlg, Statement};
 use tercet_protocol::api::{Problem, QueryRequest};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{Nonce, PublicKey};
 use tercet_protocol::keys::{SigningKey, random};
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::submission::PublicPart;
 use tercet_stack::Stack;
-use tlsn_verifier::{Direction, WireVersion};
+use tlsn_verifier::WireVersion;
 use zeroize::Zeroizing;
 
 use crate::{oracle, up};
@@ -209,7 +209,7 @@ async fn flow(
     let of = |fee: &str| honest.iter().filter(|a| a.maker_fee() == fee).collect::<Vec<_>>();
     let groups = ["15", "10"].map(of);
     let entered: Vec<&Account> = groups.iter().filter(|g| g.len() >= smallest).flatten().copied().collect();
-    let scale = u32::from(survey.manifest().columns[0].scale);
+    let scale = u32::from(survey.manifest().columns[0].places());
     let rows = compare(&entered, &published, scale)?;
     eprintln!(
         "release point {}: {} of {} providers entered in {} groups, {} wait",
@@ -348,21 +348,20 @@ impl Providers {
     async fn forged_value(&self, account: &Account) -> Result<Refusal> {
         let notarized = self.notarize(account, 0).await?;
         let survey = &self.deployment.survey;
-        let (verified, admitted) = SurveyVerifier::new(survey)?.check(&notarized.presentation)?;
-        let committed =
-            verified.unopened().find(|c| c.direction == Direction::Received).context("no commitment")?;
-        let opening = notarized.secrets.opening_for(committed).context("no opening")?;
-        let mut witness = ColumnWitness { bytes: opening.bytes.clone(), blinder: opening.blinder.clone() };
+        let (verified, admitted) =
+            SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;
+        let mut witness = notarized.secrets.witness(&verified, &admitted)?.pop().context("no opening")?;
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
-        let honest = admitted.statement(survey.manifest())?;
+        let honest = verified.statement(&admitted, survey.manifest())?;
         let mut columns = honest.columns().to_vec();
-        let commitment = tlsn_verifier::HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
+        let commitment = HashAlg::Sha256.digest(&[&witness.bytes, &*witness.blinder]);
         columns[0].binding = Binding::Hash { alg: HashAlg::Sha256, commitment };
         let forged = Statement::new(columns, honest.outputs().to_vec())?;
         let mut public = PublicPart {
             survey: survey.id(),
+            kind: Kind::Presentation,
             withdrawal_key: PublicKey([0; 32]),
-            presentation: notarized.presentation.clone(),
+            evidence: notarized.presentation.clone(),
             share_hashes: Vec::new(),
         };
         let proven = tercet_mpc::prove(&forged, &[witness], &public.proof_context(), &random()?, &mut |_| {})
@@ -391,8 +390,9 @@ impl Providers {
         notarized.presentation[at + 6] ^= 1;
         let public = PublicPart {
             survey: self.deployment.survey.id(),
+            kind: Kind::Presentation,
             withdrawal_key: PublicKey([0; 32]),
-            presentation: notarized.presentation,
+            evidence: notarized.presentation,
             share_hashes: vec![0; tercet_mpc::ShareHashes::BYTES],
         };
         refusal("tampered presentation", self.coordinator.admit(&public).await.map(|_| ()))

@@ -25,13 +25,15 @@ const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 
 /// Modules whose policy documents are rendered and evaluated.
 const POLICED: [&str; 2] = ["modules/coordinator", "modules/party"];
-const MODULES: [&str; 3] = [POLICED[0], POLICED[1], "modules/bootstrap"];
-const ROOTS: [&str; 5] = [
+const MODULES: [&str; 4] = [POLICED[0], POLICED[1], "modules/bootstrap", "modules/notary"];
+const ROOTS: [&str; 7] = [
     "environments/aws/bootstrap",
     "environments/aws/coordinator",
     "environments/aws/party",
+    "environments/aws/notary",
     "environments/localstack/coordinator",
     "environments/localstack/party",
+    "environments/localstack/notary",
 ];
 
 /// `terraform` in a folder below `terraform/`, with the providers where they are: named by `TF_CLI_CONFIG_FILE` or

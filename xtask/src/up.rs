@@ -29,6 +29,10 @@ pub struct Options {
     /// Milliseconds of round-trip time to pretend between the parties.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     rtt_ms: u64,
+    /// A server of your own: the notary that forwards sessions connects to this loopback address when a survey's server
+    /// has this name. May be given several times.
+    #[arg(long, value_name = "NAME=ADDRESS:PORT")]
+    resolve: Vec<String>,
     /// Make a release point every so many seconds, if anybody enters. Without it, when the survey's schedule says so, and
     /// when `tercet release` asks for one.
     #[arg(long, value_name = "SECONDS")]
@@ -36,7 +40,8 @@ pub struct Options {
 }
 
 /// The programs that a system is made of.
-pub const PACKAGES: [&str; 4] = ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded"];
+pub const PACKAGES: [&str; 5] =
+    ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded", "tercet-notary"];
 
 /// Builds programs and engine, and says how to run them with this data folder.
 pub fn build(
@@ -57,7 +62,7 @@ pub fn build(
     let survey =
         survey.map(|s| std::path::absolute(&s).with_context(|| s.display().to_string())).transpose()?;
     let programs = tercet_stack::programs(&target_dir(), profile);
-    Ok(tercet_stack::Options { data_dir, programs, engine, survey, accounts, rtt_ms })
+    Ok(tercet_stack::Options { data_dir, programs, engine, survey, accounts, rtt_ms, resolve: Vec::new() })
 }
 
 /// A folder for one survey file: two surveys in one folder would be one coordinator's, and clients had to choose.
@@ -92,7 +97,8 @@ pub fn run(options: &Options) -> Result<()> {
         Some(dir) => dir.clone(),
         None => default_data_dir(options.manifest.as_deref())?,
     };
-    let stack = build(data_dir, manifest, options.accounts, options.rtt_ms, "dev")?;
+    let mut stack = build(data_dir, manifest, options.accounts, options.rtt_ms, "dev")?;
+    stack.resolve.clone_from(&options.resolve);
     let programs = stack.programs.clone();
     let mut stack = Stack::start(stack, &mut |name| eprintln!("starting {name}"))?;
 
@@ -101,6 +107,7 @@ pub fn run(options: &Options) -> Result<()> {
     let tercet = programs.join("tercet");
     println!("coordinator {url}");
     println!("survey {survey}");
+    println!("notary {}", stack.proxy());
     println!("\nTry:");
     println!("  curl {url}/v1/surveys");
     println!("  curl {url}/v1/surveys/{survey}/statistics");

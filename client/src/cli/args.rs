@@ -71,20 +71,35 @@ pub struct Choose {
     pub survey: Option<SurveyId>,
 }
 
-/// Verify a TLSNotary presentation as a strict third party and show what it proves.
+/// Verify a TLSNotary presentation or a recorded TLS 1.3 session and show what it proves.
 ///
 /// Reads presentations of TLSNotary 0.1.0-alpha.12 and of alpha.14 and alpha.15, telling them apart by itself.
 /// Everything upstream's verifier rejects is refused, and so is what it lets pass but an honest prover never
 /// makes. Without --notary any notary key is accepted, which proves nothing by itself: the output says so.
+///
+/// With --recorded, the folder holds a TLS 1.3 session as bytes (client_to_server.bin, server_to_client.bin) and
+/// its handshake traffic secrets (public.json). Everything is checked that can be checked without a notary's
+/// statement; the handshake secret also opens the application records.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tercet inspect presentation.bin --notary 035be5…c42c
   tercet inspect presentation.bin --notary secp256r1:041e0a…1f40 --root root.der --json
+  tercet inspect --recorded session --root root.der --server-name api.exchange.test --json
 
 Exit status: 0 valid, 1 refused (the reason is named), 2 wrong usage or unreadable file.")]
 pub struct Inspect {
     /// The presentation file.
-    pub presentation: PathBuf,
+    #[arg(required_unless_present = "recorded")]
+    pub presentation: Option<PathBuf>,
+    /// A folder with a recorded TLS 1.3 session.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["presentation", "notary"], requires = "server_name")]
+    pub recorded: Option<PathBuf>,
+    /// The name of the recorded session's server.
+    #[arg(long, value_name = "NAME", requires = "recorded")]
+    pub server_name: Option<String>,
+    /// A file with the recorded session's handshake secret, in hexadecimal.
+    #[arg(long, value_name = "FILE", requires = "recorded")]
+    pub handshake_secret: Option<PathBuf>,
     /// A trusted notary's public key, SEC1 in hexadecimal, optionally with its algorithm in front
     /// (secp256k1:, secp256r1:, secp256k1eth:). May be given several times.
     #[arg(long, value_name = "KEYHEX")]
@@ -454,6 +469,42 @@ pub enum Survey {
     Check {
         /// The file.
         file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draft a survey from a HAR file that a browser saved.
+    ///
+    /// Takes server, method, path, parameters and names of credentials from the exchange, lists what may be identity and
+    /// columns, and prints the draft. No secret is written. What begins with #? needs a decision.
+    #[command(after_help = "Examples:
+  tercet survey new --from-har api.example.com.har --url /v1/account > survey.toml")]
+    New {
+        /// The HAR file, saved with contents.
+        #[arg(long, value_name = "FILE")]
+        from_har: PathBuf,
+        /// A part of the address of the exchange to take.
+        #[arg(long, value_name = "PART")]
+        url: Option<String>,
+    },
+    /// Try a survey on an exchange that a browser or curl saved, before anything is notarized.
+    ///
+    /// Says what would be read, hidden, shown and refused, and by which rule. Brackets ⟦ and ⟧ around bytes mean: the
+    /// provider hides exactly these. Without any, what is hidden is what tercet notarize would hide.
+    #[command(after_help = "Examples:
+  curl --http1.1 -si https://api.example.com/v1/account -H @headers.txt > response.http
+  tercet survey try survey.toml --request request.http --response response.http --json
+
+Exit status: 0 admitted, 1 refused (the rule is named), 2 wrong usage or unreadable file.")]
+    Try {
+        /// The survey file.
+        file: PathBuf,
+        /// The request as it was sent. Without it: the one that the survey asks for.
+        #[arg(long, value_name = "FILE")]
+        request: Option<PathBuf>,
+        /// The response as it came.
+        #[arg(long, value_name = "FILE")]
+        response: PathBuf,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,

@@ -1,24 +1,48 @@
 //! Commands that need no network.
 
+use std::path::Path;
+
 use serde_json::json;
 use tercet_client::files::{self, Access};
 use tercet_client::inspect::{Trust, inspect_file};
 use tercet_client::query::{MAX_RESULT_FILE, ResultFile};
+use tercet_client::recorded::{self, Recording};
 use tercet_client::show::to_text;
-use tercet_client::{Error, operator, survey};
+use tercet_client::{Error, operator, survey, survey_new};
 use tercet_protocol::survey::MAX_SURVEY_BYTES;
 
 use super::args::{Inspect, Survey, VerifyResult};
 use super::{choose, output};
 
 pub fn inspect(args: &Inspect) -> Result<(), Error> {
+    let presentation = match (&args.recorded, &args.server_name, &args.presentation) {
+        (Some(dir), Some(server_name), _) => return inspect_recorded(args, dir, server_name),
+        (_, _, Some(presentation)) => presentation,
+        _ => {
+            return Err(Error::Usage("name a presentation file, or --recorded DIR --server-name NAME".into()));
+        }
+    };
     let trust = Trust { notaries: args.notary.clone(), roots: args.root.clone() };
-    let report = inspect_file(&args.presentation, &trust)?;
+    let report = inspect_file(presentation, &trust)?;
     if args.json {
         return output::json(&report);
     }
     output::text(&report.to_text());
     Ok(())
+}
+
+fn inspect_recorded(args: &Inspect, dir: &Path, server_name: &str) -> Result<(), Error> {
+    let findings = recorded::inspect(&Recording {
+        dir: dir.into(),
+        roots: args.root.clone(),
+        server_name: server_name.into(),
+        handshake_secret: args.handshake_secret.clone(),
+    })?;
+    match args.json {
+        true => output::json(&findings)?,
+        false => output::text(&findings.to_text()),
+    }
+    findings.refusal().map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
 pub fn verify_result(args: &VerifyResult) -> Result<(), Error> {
@@ -61,6 +85,13 @@ pub fn survey(args: &Survey) -> Result<(), Error> {
             }
             let id = checked.assembled.as_ref().map(|(id, _, _)| id);
             output::json(&json!({"valid": true, "survey": id, "manifest": checked.manifest}))
+        }
+        // Has an exit status of its own: see `surveys`.
+        Survey::Try { .. } => Ok(()),
+        Survey::New { from_har, url } => {
+            let har = files::read(from_har, survey_new::MAX_HAR)?;
+            output::text(&survey_new::draft(&har, url.as_deref())?);
+            Ok(())
         }
         Survey::Assemble { survey_file, operators, engine, out, force, json } => {
             files::check_output(out, *force)?;

@@ -7,13 +7,14 @@ mod network;
 mod notarize;
 mod operators;
 mod output;
+mod surveys;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use tercet_client::Error;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Survey};
 
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
@@ -22,19 +23,24 @@ pub fn main() -> ExitCode {
     let json = wants_json(&cli.command);
     let inspecting = matches!(cli.command, Command::Inspect(_));
     match run(cli.command) {
-        Ok(()) if output::complete() => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+        Ok(code) if output::complete() => code,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
+            // The findings about a recorded session hold the reason already.
+            let json = json && !(inspecting && matches!(error, Error::Session(_)));
             output::error(&error, json, inspecting);
             ExitCode::from(error.exit_status())
         }
     }
 }
 
-fn run(command: Command) -> Result<(), Error> {
+fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Inspect(args) => local::inspect(&args),
         Command::VerifyResult(args) => local::verify_result(&args),
+        Command::Survey(Survey::Try { file, request, response, json }) => {
+            return surveys::attempt(&file, request.as_deref(), &response, json);
+        }
         Command::Survey(args) => local::survey(&args),
         Command::Operator(args) => wait(operators::operator(&args)),
         Command::Coordinator(args) => wait(operators::coordinator(&args)),
@@ -53,6 +59,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Published(args) => wait(network::published(&args)),
         Command::Notarize(args) => wait(notarize::notarize(&args)),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a command that talks to the network. Two cores' worth of proving must not hold up the uploads.
@@ -89,8 +96,8 @@ fn wants_json(command: &Command) -> bool {
         Command::Published(a) => a.shown.format() == args::ResultFormat::Json,
         Command::VerifyResult(a) => a.json,
         Command::Notarize(a) => a.json,
-        Command::Survey(args::Survey::Check { json, .. } | args::Survey::Assemble { json, .. }) => *json,
-        Command::Survey(args::Survey::Approve { .. })
+        Command::Survey(Survey::Check { json, .. } | Survey::Assemble { json, .. } | Survey::Try { json, .. }) => *json,
+        Command::Survey(Survey::Approve { .. } | Survey::New { .. })
         | Command::Operator(_)
         | Command::Coordinator(_)
         | Command::Federation(_)

@@ -12,10 +12,10 @@ use tercet_client::query::{QueryOptions, ResultFile};
 use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions, Submitted};
 use tercet_client::withdraw::{MAX_RECEIPT_FILE, ReceiptFile};
+use tercet_evidence::Secrets;
 use tercet_protocol::api::{ProblemKind, QueryRequest, SubmissionState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::survey::SurveyDescriptor;
-use tlsn_verifier::Secrets;
 use zeroize::Zeroizing;
 
 use super::args::{Connect, Published, Query, Release, ResultFormat, Shown, Status, Submit, Withdraw};
@@ -42,15 +42,18 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         Some(path) => files::check_output(path, args.force)?,
         None => files::check_output(&folder.join(format!(".tercet-{}", std::process::id())), false)?,
     }
-    let presentation = files::read(&args.presentation, MAX_SECRETS_FILE)?;
+    let file = files::read(&args.presentation, MAX_SECRETS_FILE)?;
+    let presentation = tlsn_verifier::presentation_bytes(&file).map_err(|e| Error::Usage(e.to_string()))?;
     let secrets = files::read(&args.secrets, MAX_SECRETS_FILE)?;
     let secrets = Secrets::decode(&secrets).map_err(|e| Error::Value(format!("the secrets file: {e}")))?;
     let coordinator = connect_patiently(&args.connect)?;
     let survey = choose(&coordinator, args.choose.survey).await?;
     let deployment = coordinator.deployment(survey).await?;
-    tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
+    let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
     output::note(&printable(&consent::to_text(&deployment)));
+    opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.dry_run {
+        output::note(&format!("What coordinator and parties would see:\n\n{}\n", opened.seen()));
         output::note("The files fit this survey. Nothing was sent.");
         return Ok(());
     }

@@ -5,7 +5,7 @@
 //! Tercet and for its tests.
 
 mod request;
-mod response;
+pub(crate) mod response;
 mod tls;
 
 use std::fmt;
@@ -14,18 +14,20 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
+use tercet_evidence::plan::{Located, check_request, locate};
+use tercet_evidence::{Kind, Secrets, SurveyVerifier};
 use tercet_protocol::ids::{EngineDigest, PublicKey};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::policy::{Denied, SurveyVerifier};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tlsn_verifier::notarize::{
     Attestation, CommitTo, Notarization, NotarizeError, PresentationBuilder, ServerHandshake,
 };
-use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, Secrets, WireVersion};
+use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, WireVersion};
 
 use crate::error::Error;
 use crate::files::{self, Access};
 use crate::http::{Http, OCTETS, Request, Url, join};
+use crate::seen;
 
 pub use request::Headers;
 
@@ -67,6 +69,8 @@ pub struct Notarized {
     pub attestation: Vec<u8>,
     /// Who signed.
     pub notary: NotaryKey,
+    /// What the presentation shows that may be private, by name.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Debug for Notarized {
@@ -108,24 +112,21 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         Some(address) => address.clone(),
         None => format!("{}:{}", source.server_name, url.port_or_known_default().unwrap_or(443)),
     };
-    let request = request::get(&url, &source.server_name, &plan.headers);
+    let rules = plan.survey.source_rules()?;
+    let request = request::build(&rules, &url, &plan.headers);
+    // What would be refused later is refused before anything is sent.
+    check_request(&rules, &request.bytes, &request.hidden)
+        .map_err(|e| Error::usage(format!("{e}; change the URL or the headers, or choose another survey")))?;
     let done = tls::exchange(&source.server_name, &address, &plan.roots, &request.bytes).await?;
-    let (status, line) = response::status(&done.received);
-    if status != 200 {
-        return Err(Error::Exchange(format!(
-            "{} answered \"{line}\": only a 200 is worth notarizing",
-            source.server_name
-        )));
-    }
-    let values = response::values(&done.received, &plan.survey.committed())?;
+    let values = values(plan, &done.received)?;
 
     let h = done.handshake;
     let server = ServerHandshake::new(&source.server_name, h.certificates, h.scheme, h.signature, &h.signed)
         .map_err(exchange)?;
-    let hidden = RangeSet::union(values.iter().cloned());
+    let hidden = RangeSet::union(values.iter().flat_map(|v| v.pieces.clone()));
     let commit: Vec<CommitTo> = values
         .iter()
-        .map(|v| (Direction::Received, RangeSet::union([v.clone()])))
+        .map(|v| (Direction::Received, RangeSet::union(v.pieces.clone())))
         .chain([
             (Direction::Received, hidden.complement(done.received.len())),
             (Direction::Sent, RangeSet::union(request.hidden).complement(request.bytes.len())),
@@ -159,13 +160,27 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         notarization.finish(&attestation, &key).map_err(|e| Error::bad_answer(NOTARY, e.to_string()))?;
     let presentation = PresentationBuilder::new(&attestation, &secrets)
         .open(|c| {
-            !(c.direction == Direction::Received && values.iter().any(|v| c.ranges.as_slice() == [v.clone()]))
+            !(c.direction == Direction::Received && values.iter().any(|v| c.ranges.as_slice() == v.pieces))
         })
         .and_then(|b| b.build())
         .map_err(exchange)?
         .encode();
-    check(plan, &presentation)?;
-    Ok(Notarized { presentation, secrets, attestation: attestation.encode(), notary: key })
+    let warnings = check(plan, &presentation)?;
+    Ok(Notarized { warnings, presentation, secrets: secrets.into(), attestation: attestation.encode(), notary: key })
+}
+
+/// Where the values stand that are to be hidden. They are read as the proof will read them, and everything that the policy
+/// would refuse later is refused now, before a notary is asked.
+fn values(plan: &Plan, received: &[u8]) -> Result<Vec<Located>, Error> {
+    let rules = plan.survey.source_rules()?;
+    let located = locate(&rules, received).map_err(|e| Error::Exchange(e.detail))?;
+    for value in &located {
+        let format = plan.survey.format(value.column, value.quoted);
+        let name = plan.survey.hidden_names().get(value.column).copied().unwrap_or_default();
+        let read = format.map(|f| f.read(&value.text)).transpose();
+        read.map_err(|e| Error::Value(format!("column {name}: {e}")))?;
+    }
+    Ok(located)
 }
 
 /// The page's address, which must be the one that the survey asks about.
@@ -180,24 +195,8 @@ fn page(plan: &Plan) -> Result<Url, Error> {
     if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
         return Err(Error::usage("the URL must be https, without credentials"));
     }
-    if source.method != "GET" {
-        return Err(Error::usage(format!(
-            "the survey asks for a {} request; only GET is supported",
-            source.method
-        )));
-    }
     if url.host_str() != Some(&source.server_name) {
         return wanted("the server", &source.server_name);
-    }
-    if url.path() != source.path {
-        return wanted("the path", &source.path);
-    }
-    let query = url.query().unwrap_or_default();
-    for (name, value) in &source.query {
-        let pair = format!("{name}={value}");
-        if !query.split('&').any(|p| p == pair) {
-            return wanted("a query with", &pair);
-        }
     }
     Ok(url)
 }
@@ -210,16 +209,13 @@ fn notary_key(info: &NotaryInfo) -> Result<NotaryKey, Error> {
 }
 
 /// Applies the survey to the finished presentation, exactly as coordinator and parties will.
-fn check(plan: &Plan, presentation: &[u8]) -> Result<(), Error> {
+fn check(plan: &Plan, presentation: &[u8]) -> Result<Vec<String>, Error> {
     // A survey file has no parties yet; who they are plays no part in admission.
     let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
     let survey =
         SurveyDescriptor::assemble(plan.survey.clone(), &plan.roots, parties, EngineDigest([0; 32]))?;
-    match SurveyVerifier::new(&survey)?.check(presentation) {
-        Ok(_) => Ok(()),
-        Err(Denied::Presentation(e)) => Err(Error::Presentation(e)),
-        Err(Denied::Policy(e)) => Err(Error::Policy(e)),
-    }
+    let (verified, _) = SurveyVerifier::new(&survey)?.check(Kind::Presentation, presentation)?;
+    Ok(seen::warnings(&plan.survey.source_rules()?, &verified.transcript()))
 }
 
 fn exchange(e: NotarizeError) -> Error {

@@ -186,7 +186,7 @@ async fn run(server: &str, address: &str, roots: &[Vec<u8>], request: &[u8]) -> 
 
     // Room for everything from the start: a growing buffer would leave copies behind.
     let mut received = Zeroizing::new(Vec::with_capacity(MAX_RECEIVED + 1));
-    while !response::is_complete(&received) {
+    while !response::is_complete(&received)? {
         match tls.read_buf(&mut *received).await {
             Ok(0) => break,
             Ok(_) if received.len() > MAX_RECEIVED => {
@@ -200,7 +200,7 @@ async fn run(server: &str, address: &str, roots: &[Vec<u8>], request: &[u8]) -> 
             Err(e) => return Err(failed("cannot read from", &e)),
         }
     }
-    if !response::is_complete(&received) {
+    if !response::is_complete(&received)? {
         return Err(Error::Exchange(format!(
             "{server} closed the connection before its response was complete"
         )));

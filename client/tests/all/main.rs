@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod field_cases;
 mod fixtures;
 mod leaving;
 mod notarizing;
 mod operators;
 mod querying;
+mod recording;
 mod stub;
 mod submitting;
 mod vectors;
+mod zoo;

@@ -10,7 +10,8 @@ use tercet_client::{Error, operator};
 use tercet_embedded::exchange::{self, Exchange, SERVER_NAME};
 use tercet_embedded::{Server, notary};
 use tercet_protocol::survey::{NotaryAlgorithm, NotarySection};
-use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, Secrets, TrustPolicy, WireVersion};
+use tercet_evidence::Secrets;
+use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, TrustPolicy, WireVersion};
 
 use crate::fixtures::vectors;
 
@@ -132,8 +133,8 @@ async fn what_cannot_be_submitted_is_not_notarized() {
     assert_eq!(fails(unlisted).await.code(), "notary-untrusted");
 
     let mut column = site.plan(0);
-    column.survey.columns[0].prefix = "{\"asset\":\"DOGE\",\"free\":\"".into();
-    assert!(fails(column).await.to_string().contains("prefix does not stand in the response"));
+    column.survey.columns[0].prefix = Some("{\"asset\":\"DOGE\",\"free\":\"".into());
+    assert!(fails(column).await.to_string().contains("does not stand in the response"));
 
     for url in [
         "http://api.exchange.test/api/v3/account?omitZeroBalances=true",

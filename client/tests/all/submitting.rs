@@ -6,13 +6,12 @@ use axum::http::Method;
 use axum::response::IntoResponse;
 use tercet_client::Error;
 use tercet_client::submit::{Event, Submitted, submit};
+use tercet_evidence::{Secrets, SurveyVerifier};
 use tercet_mpc::testing::TestWorld;
 use tercet_mpc::{Item, Session, ShareHashes, Verdict, verify_batch};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};
 use tercet_protocol::ids::{EntryHash, SubmissionId};
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::submission::Receipt;
-use tlsn_verifier::Secrets;
 
 use crate::fixtures::{Vector, all, vectors};
 use crate::stub::{Call, Stub, World, json, problem, problem_response, submit_options};
@@ -31,8 +30,9 @@ async fn run(stub: &Stub, v: &Vector) -> Result<Submitted, Error> {
 fn value_held(stub: &Stub, id: SubmissionId) -> u128 {
     let (public, shares, survey) =
         stub.with(|w| (w.admitted[&id].clone(), w.shares.clone().map(|s| s[&id].clone()), w.survey.clone()));
-    let (_, admitted) = SurveyVerifier::new(&survey).unwrap().check(&public.presentation).unwrap();
-    let statement = admitted.statement(survey.manifest()).unwrap();
+    let verifier = SurveyVerifier::new(&survey).unwrap();
+    let (verified, admitted) = verifier.check(public.kind, &public.evidence).unwrap();
+    let statement = verified.statement(&admitted, survey.manifest()).unwrap();
     let hashes = ShareHashes::decode(&public.share_hashes).unwrap();
     let ctx = public.proof_context();
     let lanes = TestWorld::new(1).run(|party, net| {

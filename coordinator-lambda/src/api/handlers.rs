@@ -19,6 +19,7 @@ use tercet_protocol::api::{
     SurveySummary,
 };
 use tercet_protocol::ids::SurveyId;
+use tercet_protocol::notary::TicketRequest;
 
 use super::context::ClientAddress;
 use super::invocation::RequestToken;
@@ -50,6 +51,7 @@ pub(super) fn of(operation: Operation) -> MethodRouter<Arc<Coordinator>> {
         Operation::Surveys => get(surveys),
         Operation::Survey => get(survey),
         Operation::Submit => post(submit),
+        Operation::NotaryTicket => post(notary_ticket),
         Operation::Withdraw => post(withdraw),
         Operation::SubmissionStatus => get(submission_status),
         Operation::Query => post(query),
@@ -113,6 +115,32 @@ async fn submit(
             (StatusCode::CREATED, [(LOCATION, location)], Json(admission)).into_response()
         }
         Ok(Outcome::Accepted(status)) => Json(status).into_response(),
+        Err(e) => Failure(e).into_response(),
+    };
+    Ok(with_rates(answer, &report))
+}
+
+async fn notary_ticket(
+    State(c): Shared,
+    id: PathId,
+    address: ClientAddress,
+    token: RequestToken,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let survey: SurveyId = id_of(id, "survey")?;
+    let body = whole(body, MAX_JSON)?;
+    content_type(&headers, "application/json")?;
+    let request: TicketRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(e) => {
+            let detail = format!("the body does not name a notary's key: {e}");
+            return refuse(ProblemKind::Malformed, detail).map_err(Failure);
+        }
+    };
+    let mut report = RateReport::of(token);
+    let answer = match c.notary_ticket(survey, request.notary, &address.0, &mut report).await {
+        Ok(ticket) => (StatusCode::CREATED, Json(ticket)).into_response(),
         Err(e) => Failure(e).into_response(),
     };
     Ok(with_rates(answer, &report))

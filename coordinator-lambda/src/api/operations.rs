@@ -62,6 +62,9 @@ operations! {
     Submit = "submit", POST "/v1/surveys/{survey}/submissions", [200, 201],
         [Malformed, NotFound, TooLarge, PresentationInvalid, PolicyViolated, IdentityUsed, IdentityPending,
          RateLimited, ShareInvalid, ShareMismatch, ProofInvalid, TicketInvalid];
+    /// A ticket for a session with a notary.
+    NotaryTicket = "notaryTicket", POST "/v1/surveys/{survey}/notary-tickets", [201],
+        [Malformed, NotFound, TooLarge, RateLimited];
     /// Has a submission erased, as its provider wishes.
     Withdraw = "withdraw", POST "/v1/submissions/{submission}/withdraw", [200, 202],
         [Malformed, NotFound, TooLarge, RateLimited, PartyUnavailable, Aborted];

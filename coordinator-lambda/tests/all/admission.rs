@@ -74,10 +74,10 @@ async fn what_is_not_a_submission_is_refused_before_anything_is_spent() {
 async fn presentations_that_do_not_verify_are_refused_with_the_verifiers_code() {
     let world = World::new().await;
     let mut codes = BTreeSet::new();
-    let length = world.public(0, 0).presentation.len();
+    let length = world.public(0, 0).evidence.len();
     for at in (0..length).step_by(length / 12) {
         let mut public = world.public(0, 0);
-        public.presentation[at] ^= 0x10;
+        public.evidence[at] ^= 0x10;
         let reply = post(world.submissions(), public.encode()).send(&world.router).await;
         assert_eq!(reply.status, 422, "byte {at}");
         codes.insert(reply.problem(ProblemKind::PresentationInvalid).rule.unwrap());

@@ -10,6 +10,7 @@ use tercet_protocol::api::{
     Admission, FederationInfo, PROBLEM_JSON, Problem, ProblemKind, QueryRequest, QueryStatus, ReleaseList,
     ReleaseNow, SubmissionStatus, SurveySummary,
 };
+use tercet_protocol::notary::{NotaryTicket, TicketRequest};
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::withdrawal::Withdrawal;
 
@@ -103,6 +104,7 @@ fn examples_are_bodies_of_the_api() {
                 (Operation::Releases, _) => check::<ReleaseList>(examples),
                 (Operation::ReleaseNow, _) => check::<ReleaseNow>(examples),
                 (Operation::Query | Operation::QueryStatus, _) => check::<QueryStatus>(examples),
+                (Operation::NotaryTicket, _) => check::<NotaryTicket>(examples),
                 (Operation::Statistics | Operation::ReleaseStatistics, _) => check::<SignedResult>(examples),
             };
             assert!(checked > 0, "{} {status} has no example", operation.id());
@@ -110,6 +112,7 @@ fn examples_are_bodies_of_the_api() {
         let body = &described["requestBody"]["content"]["application/json"]["examples"];
         match operation {
             Operation::Query => drop(check::<QueryRequest>(body)),
+            Operation::NotaryTicket => drop(check::<TicketRequest>(body)),
             Operation::Withdraw => drop(check::<Withdrawal>(body)),
             _ => {}
         }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`s3`] | Amazon S3 | its API (through `s3s`): signatures, conditional writes, ranges, paged lists |
 //! | [`dynamodb`] | Amazon DynamoDB | its API (`dynoxide` over SQLite): conditions, transactions, paging, TTL |
-//! | [`exchange`] | the website whose data is proven | TLS 1.2, its own CA, invented accounts |
+//! | [`exchange`] | the website whose data is proven | TLS 1.3 and 1.2, its own CA, invented accounts |
 //! | [`notary`] | a TLSNotary notary | real attestation format, **worthless as proof**: everybody has its key |
 //!
 //! Each has a `serve` function that starts it on the current Tokio runtime and returns a [`Server`] to stop it

@@ -39,7 +39,7 @@ The credentials file (chmod 600) has one table per access key:
   tercet-embedded dynamodb --listen 127.0.0.1:8000 --db ./tables.sqlite
   tercet-embedded dynamodb --db :memory:")]
     Dynamodb(Dynamodb),
-    /// The sample exchange: HTTPS over TLS 1.2 with invented accounts
+    /// The sample exchange: HTTPS over TLS 1.3 and 1.2 with invented accounts
     #[command(after_help = "Examples:
   tercet-embedded exchange --listen 127.0.0.1:8443 --state ./exchange --accounts 25 --seed 1
   jq -r '\"X-MBX-APIKEY: \" + .[0].api_key' exchange/accounts.json |

@@ -28,6 +28,8 @@ pub struct Ports {
     pub exchange: u16,
     /// Local notary.
     pub notary: u16,
+    /// The notary that forwards TLS 1.3 sessions.
+    pub proxy: u16,
     /// Coordinator.
     pub coordinator: u16,
     /// The parties' APIs.
@@ -55,6 +57,7 @@ impl Ports {
             dynamodb: port()?,
             exchange: port()?,
             notary: port()?,
+            proxy: port()?,
             coordinator: port()?,
             parties: [port()?, port()?, port()?],
             peers: [port()?, port()?, port()?],
@@ -131,6 +134,11 @@ impl Layout {
     /// State of the local notary.
     pub fn notary(&self) -> PathBuf {
         self.0.join("notary")
+    }
+
+    /// The key of the notary that forwards sessions.
+    pub fn proxy_key_file(&self) -> PathBuf {
+        self.0.join("proxy/notary.key")
     }
 
     /// Approved surveys.
@@ -215,12 +223,21 @@ impl Layout {
 
     /// The coordinator's public key; its seed is made at the first start.
     pub fn coordinator_key(&self) -> Result<PublicKey> {
-        let path = self.0.join("coordinator/signing.key");
+        Self::seed(&self.0.join("coordinator/signing.key"))
+    }
+
+    /// The public key of the notary that forwards sessions; its seed is made at the first start.
+    pub fn proxy_key(&self) -> Result<PublicKey> {
+        Self::seed(&self.proxy_key_file())
+    }
+
+    /// The public half of a key file, which is made if it is not there.
+    fn seed(path: &Path) -> Result<PublicKey> {
         if !path.exists() {
-            write_with_mode(&path, format!("{}\n", hex::encode(random::<32>()?)).as_bytes(), 0o600)?;
+            write_with_mode(path, format!("{}\n", hex::encode(random::<32>()?)).as_bytes(), 0o600)?;
         }
         let mut seed = [0; 32];
-        hex::decode_to_slice(std::fs::read_to_string(&path)?.trim(), &mut seed)
+        hex::decode_to_slice(std::fs::read_to_string(path)?.trim(), &mut seed)
             .with_context(|| format!("{} is not a key file", path.display()))?;
         Ok(SigningKey::from_seed(&seed)?.public())
     }

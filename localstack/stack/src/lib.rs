@@ -20,8 +20,8 @@ pub use layout::{Layout, Ports};
 pub use process::Process;
 
 /// Names of the processes, in the order in which they start.
-pub const PROCESSES: [&str; 8] =
-    ["s3", "dynamodb", "exchange", "notary", "party-0", "party-1", "party-2", "coordinator"];
+pub const PROCESSES: [&str; 9] =
+    ["s3", "dynamodb", "exchange", "notary", "party-0", "party-1", "party-2", "coordinator", "proxy"];
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Options {
     pub accounts: u32,
     /// Milliseconds of round-trip time to pretend between the parties.
     pub rtt_ms: u64,
+    /// Servers of one's own, `NAME=ADDRESS:PORT` on loopback: where the forwarding notary finds them.
+    pub resolve: Vec<String>,
 }
 
 /// A running system. Dropping it stops the processes.
@@ -97,6 +99,11 @@ impl Stack {
     /// Base URL of the local notary.
     pub fn notary(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.notary)
+    }
+
+    /// Base URL of the notary that forwards TLS 1.3 sessions.
+    pub fn proxy(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.proxy)
     }
 
     /// `host:port` of the sample exchange.
@@ -201,6 +208,7 @@ impl Stack {
                 ],
                 vec![],
             ),
+            "proxy" => ("tercet-notary", self.proxy_args()?, vec![]),
             "coordinator" => (
                 "coordinator",
                 vec!["--config".into(), path(l.coordinator_config())],
@@ -221,6 +229,35 @@ impl Stack {
         let process = Process::start(name, &self.programs.join(program), &args, &env, &l.log(name))?;
         self.processes.push(process);
         Ok(())
+    }
+
+    /// Arguments of the notary that forwards sessions. It finds the sample exchange and the servers of one's own by
+    /// configuration: their names are in no DNS.
+    fn proxy_args(&self) -> Result<Vec<String>> {
+        let l = &self.layout;
+        let mut args = vec![
+            "run".into(),
+            "--listen".into(),
+            format!("127.0.0.1:{}", self.ports.proxy),
+            "--key".into(),
+            l.proxy_key_file().display().to_string(),
+            "--surveys".into(),
+            l.surveys().display().to_string(),
+            "--coordinator-key".into(),
+            l.coordinator_key()?.to_string(),
+            // All providers of a local system have one address.
+            "--sessions-by-address".into(),
+            "256".into(),
+        ];
+        let exchange = format!("api.exchange.test={}", self.exchange());
+        let own = |name: &str| self.options.resolve.iter().any(|r| r.starts_with(&format!("{name}=")));
+        if !own("api.exchange.test") {
+            args.extend(["--resolve".into(), exchange]);
+        }
+        for mapping in &self.options.resolve {
+            args.extend(["--resolve".into(), mapping.clone()]);
+        }
+        Ok(args)
     }
 
     /// Keys, manifests, the survey, configuration files: what is missing is made, what is there stays.
@@ -253,7 +290,7 @@ impl Stack {
             Some(file) => file.clone(),
             None => l.sample_survey()?,
         };
-        let descriptor = operator::assemble(&file, &federation.operators, engine)
+        let descriptor = operator::assemble_for(&file, &federation.operators, engine, Some(l.proxy_key()?))
             .with_context(|| format!("the survey {}", file.display()))?;
         l.approve(&descriptor)?;
         l.write_configs(&self.ports, self.options.rtt_ms)?;

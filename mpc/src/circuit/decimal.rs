@@ -9,28 +9,46 @@
 use super::{Backend, Number, Wide};
 use crate::bits::{Bits, mask};
 use crate::circuit::arith::add;
-use crate::decimal::Excess;
+use crate::circuit::notation;
+use crate::decimal::{Excess, Notation};
 use crate::{mutant, statement};
 
 /// `bytes`: one per word, in text order. About 23 gates a character, and 2 bits^2 / 3 for the integer.
 pub fn decimal<B: Backend>(b: &mut B, bytes: &[B::W], column: &statement::Number) -> Number<B::W> {
-    let n = bytes.len() as u32;
-    let (mut digits, point, negative) = characters(b, bytes);
+    if column.notation != Notation::default() {
+        return notation::decimal(b, bytes, column);
+    }
+    let (digits, point, negative) = characters(b, bytes);
+    let magnitude = magnitude(b, digits, point, column, None);
+    Number { magnitude, negative, bits: u32::from(column.bits), missing: None }
+}
+
+/// Digits in four bit planes, with the point's lane, one-hot or zero; what stands at the point does not matter.
+/// `separators`, in bit 0: whether separators stand in their places left of the point, in every fourth lane.
+pub(super) fn magnitude<B: Backend>(
+    b: &mut B,
+    Digits { mut planes, n }: Digits<B::W>,
+    point: B::W,
+    column: &statement::Number,
+    separators: Option<B::W>,
+) -> B::W {
     // From the point (included) leftward.
     let left = point.prefix_xor() & mask(n);
-    let scale = u32::from(column.scale);
+    // Of a scale below zero, whole numbers are made first.
+    let scale = u32::try_from(column.scale).unwrap_or(0);
+    let reject = column.excess == Excess::Reject;
 
     // Close the gap that the point leaves.
-    for plane in &mut digits {
+    for plane in &mut planes {
         let step = *plane ^ (*plane >> 1);
         *plane ^= b.and(left, step, n);
     }
 
     // Digits beyond the scale: their lane plus the scale is still right of the point.
     let cut = (n - 1).saturating_sub(scale);
-    if column.excess == Excess::Reject && cut > 0 {
+    if reject && cut > 0 {
         let beyond = (point.parity().splat() ^ (left >> scale)) & mask(cut);
-        for plane in digits {
+        for plane in planes {
             let nonzero = b.and(beyond, plane & mask(cut), cut);
             b.zero(nonzero, cut);
         }
@@ -39,26 +57,72 @@ pub fn decimal<B: Backend>(b: &mut B, bytes: &[B::W], column: &statement::Number
     // Lane e has weight 10^(e + scale - decimals): up by the scale, down by the number of decimals, which is the
     // point's lane.
     let width = n + scale;
-    let mut planes = digits.map(|plane| [plane << scale, plane >> (64 - scale)]);
+    let mut planes = planes.map(|plane| [plane << scale, plane >> (64 - scale)]);
     for (bit, lanes) in LANES_WITH_BIT.into_iter().enumerate().take_while(|(bit, _)| (n - 1) >> bit != 0) {
         let moves = (point & lanes).parity().splat();
         for plane in &mut planes {
             let moved = shift_down(*plane, 1 << bit);
-            for (i, width) in [width.min(64), width.saturating_sub(64)].into_iter().enumerate() {
-                if width > 0 {
-                    let step = plane[i] ^ moved[i];
-                    plane[i] ^= b.and(moves & mask(width), step, width);
-                }
-            }
+            move_if(b, moves, plane, moved, width);
+        }
+    }
+    if let Some(separators) = separators {
+        for plane in &mut planes {
+            let closed = without_fourths(*plane, scale, width);
+            move_if(b, separators.splat(), plane, closed, width);
         }
     }
 
-    let magnitude = integer(b, planes, width, u32::from(column.bits));
-    Number { magnitude, negative, bits: u32::from(column.bits), missing: None }
+    // Digits below ten to the power of a negative scale are the lowest lanes now.
+    let below = u32::from(column.scale.min(0).unsigned_abs()).min(width);
+    if below > 0 {
+        for plane in &mut planes {
+            if reject {
+                b.zero(plane[0] & mask(below), below);
+            }
+            *plane = shift_down(*plane, below);
+        }
+    }
+    if width == below {
+        return B::W::ZERO;
+    }
+    integer(b, planes, width - below, u32::from(column.bits))
+}
+
+/// The four bit planes of `n` digits.
+pub(super) struct Digits<W> {
+    pub planes: [W; 4],
+    pub n: u32,
+}
+
+/// `plane` becomes `moved` if `moves` (in every lane) is set: `width` gates.
+pub(super) fn move_if<B: Backend>(
+    b: &mut B,
+    moves: B::W,
+    plane: &mut Wide<B::W>,
+    moved: Wide<B::W>,
+    width: u32,
+) {
+    for (i, width) in [width.min(64), width.saturating_sub(64)].into_iter().enumerate() {
+        if width > 0 {
+            let step = (plane[i] ^ moved[i]) & mask(width);
+            plane[i] ^= b.and(moves & mask(width), step, width);
+        }
+    }
+}
+
+/// The lanes from `start` upward without every fourth of them.
+fn without_fourths<W: Bits>(plane: Wide<W>, start: u32, width: u32) -> Wide<W> {
+    let bit = |at: u32| if at < 64 { (plane[0] >> at) & 1 } else { (plane[1] >> (at - 64)) & 1 };
+    let mut out = [plane[0] & mask(start), W::ZERO];
+    let kept = (start..width).filter(|at| (at - start) % 4 != 3);
+    for (to, from) in (start..).zip(kept) {
+        out[(to / 64) as usize] ^= bit(from) << (to % 64);
+    }
+    out
 }
 
 /// Bit e of entry k is bit k of e.
-const LANES_WITH_BIT: [u64; 6] = [
+pub(super) const LANES_WITH_BIT: [u64; 6] = [
     0xaaaa_aaaa_aaaa_aaaa,
     0xcccc_cccc_cccc_cccc,
     0xf0f0_f0f0_f0f0_f0f0,
@@ -68,20 +132,15 @@ const LANES_WITH_BIT: [u64; 6] = [
 ];
 
 /// Towards bit 0 by less than 64.
-fn shift_down<W: Bits>(x: Wide<W>, by: u32) -> Wide<W> {
+pub(super) fn shift_down<W: Bits>(x: Wide<W>, by: u32) -> Wide<W> {
     [(x[0] >> by) ^ (x[1] << (64 - by)), x[1] >> by]
 }
 
 /// Checks the characters. Returns the digits' four bit planes (zero at the minus sign, unspecified at the point),
 /// the point's lane (one-hot or zero) and the sign in bit 0.
-fn characters<B: Backend>(b: &mut B, bytes: &[B::W]) -> ([B::W; 4], B::W, B::W) {
+fn characters<B: Backend>(b: &mut B, bytes: &[B::W]) -> (Digits<B::W>, B::W, B::W) {
     let n = bytes.len() as u32;
-    let mut planes = [B::W::ZERO; 8];
-    for (lane, byte) in bytes.iter().rev().enumerate() {
-        for (k, plane) in planes.iter_mut().enumerate() {
-            *plane ^= ((*byte >> k as u32) & 1) << lane as u32;
-        }
-    }
+    let planes = bit_planes(bytes);
     let ones = b.constant(mask(n));
     // Digits are 0x30 to 0x39, '.' is 0x2e, '-' is 0x2d.
     let [b0, b1, b2, b3, digit, b5, b6, b7] = planes;
@@ -116,12 +175,24 @@ fn characters<B: Backend>(b: &mut B, bytes: &[B::W]) -> ([B::W; 4], B::W, B::W) 
         _ => {}
     }
     // Where the minus sign stands, the planes hold 0xd; take it away.
-    (([b0 ^ minus, b1, b2 ^ minus, b3 ^ minus]), point, (minus >> (n - 1)) & 1)
+    let planes = [b0 ^ minus, b1, b2 ^ minus, b3 ^ minus];
+    (Digits { planes, n }, point, (minus >> (n - 1)) & 1)
+}
+
+/// Plane k has bit k of every byte, the last one in lane 0.
+pub(super) fn bit_planes<W: Bits>(bytes: &[W]) -> [W; 8] {
+    let mut planes = [W::ZERO; 8];
+    for (lane, byte) in bytes.iter().rev().enumerate() {
+        for (k, plane) in planes.iter_mut().enumerate() {
+            *plane ^= ((*byte >> k as u32) & 1) << lane as u32;
+        }
+    }
+    planes
 }
 
 /// The number whose decimal digits are given by planes of `width` lanes, lane 0 the units; checks that it is
 /// below 2^bits.
-fn integer<B: Backend>(b: &mut B, planes: [Wide<B::W>; 4], width: u32, bits: u32) -> B::W {
+pub(super) fn integer<B: Backend>(b: &mut B, planes: [Wide<B::W>; 4], width: u32, bits: u32) -> B::W {
     // As many digits as the largest value has.
     let digits = width.min(mask(bits).ilog10() + 1);
     for plane in planes {

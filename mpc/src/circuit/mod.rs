@@ -9,6 +9,7 @@ mod backends;
 mod decimal;
 mod fixed;
 mod hash;
+mod notation;
 mod session;
 mod terms;
 #[cfg(test)]

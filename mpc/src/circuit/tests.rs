@@ -8,10 +8,11 @@ use sha2::Digest;
 
 use super::*;
 use crate::bits::{BitWriter, Words, mask};
-use crate::decimal::{Excess, parse_decimal};
+use crate::decimal::{Excess, Notation, Scaling, parse_decimal};
 use crate::fixed;
 use crate::statement::Output;
 
+mod notation;
 mod text;
 
 const BLINDER: [u8; 16] = *b"0123456789abcdef";
@@ -33,7 +34,7 @@ fn words(bytes: &[u8]) -> Vec<Words<1>> {
 fn statement(
     alg: HashAlg,
     values: &[&[u8]],
-    scale: u8,
+    scale: i8,
     bits: u8,
     excess: Excess,
     outputs: Vec<Output>,
@@ -65,7 +66,7 @@ fn split(value: u128) -> [u128; 3] {
 }
 
 /// Whether the circuit accepts this text with this value and no other.
-fn accepts(text: &[u8], scale: u8, bits: u8, excess: Excess, value: i64) -> bool {
+fn accepts(text: &[u8], scale: i8, bits: u8, excess: Excess, value: i64) -> bool {
     let s = statement(HashAlg::Blake3, &[text], scale, bits, excess, vec![Output::Value(0)]);
     satisfied(&run(&s, &[text], &[split(i128::from(value) as u128)]))
 }
@@ -220,9 +221,9 @@ fn awkward_numbers() {
         "1.2-",
         ".00-",
     ] {
-        for (scale, bits) in [(0, 20), (2, 20), (2, 1), (18, 63), (3, 4)] {
+        for (scale, bits) in [(0, 20), (2, 20), (2, 1), (18, 63), (3, 4), (-1, 20), (-18, 63)] {
             for excess in [Excess::Reject, Excess::Truncate] {
-                let parsed = parse_decimal(text.as_bytes(), scale, bits, excess);
+                let parsed = parse_decimal(text.as_bytes(), Scaling { scale, bits, excess }, Notation::default());
                 let claim = parsed.unwrap_or(0);
                 let accepted = accepts(text.as_bytes(), scale, bits, excess, claim);
                 assert_eq!(accepted, parsed.is_ok(), "{text:?} {scale} {bits} {excess:?} {parsed:?}");
@@ -263,9 +264,9 @@ proptest! {
     }
 
     #[test]
-    fn decimal_is_the_clear_parser(text in nasty(), scale in 0u8..=18, bits in 1u8..=63, truncate: bool, off in 1i64..9) {
+    fn decimal_is_the_clear_parser(text in nasty(), scale in -18i8..=18, bits in 1u8..=63, truncate: bool, off in 1i64..9) {
         let excess = if truncate { Excess::Truncate } else { Excess::Reject };
-        let parsed = parse_decimal(&text, scale, bits, excess);
+        let parsed = parse_decimal(&text, Scaling { scale, bits, excess }, Notation::default());
         prop_assert_eq!(accepts(&text, scale, bits, excess, parsed.unwrap_or(0)), parsed.is_ok());
         // A value that the bytes do not say.
         prop_assert!(!accepts(&text, scale, bits, excess, parsed.unwrap_or(0).wrapping_add(off)));

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 mod binding;
 mod secrecy;
 
-use super::prover::{evaluate, explicit_witness, lane_value, prove_gates};
+use super::gates::prove_gates;
+use super::prover::{evaluate, explicit_witness, lane_value};
 use super::share::{Explicit, Share};
 use super::transcript::{commitments, element, gamma, outside_subspace};
 
@@ -18,7 +19,7 @@ use super::*;
 use crate::PartyId;
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Shares, Streams};
-use crate::decimal::Excess;
+use crate::decimal::{Excess, Notation};
 use crate::field::Gf128;
 use crate::fixed;
 use crate::statement::{Column, Condition, Format, HashAlg, Layout, Number, Output, Said, Statement, Term};
@@ -36,6 +37,9 @@ pub(crate) fn digest(alg: HashAlg, preimage: &[u8]) -> [u8; 32] {
         HashAlg::Keccak256 => sha3::Keccak256::digest(preimage).into(),
     }
 }
+
+const SCALING: crate::decimal::Scaling =
+    crate::decimal::Scaling { scale: 2, bits: 40, excess: Excess::Reject };
 
 fn number(column: &mut Column) -> &mut Number {
     match &mut column.format {
@@ -154,7 +158,7 @@ fn honest_proofs_hold() {
             let shares = shares(&p, &layout);
             assert_eq!(open_all(&s, &p.public, &shares), Ok(()), "{alg:?}");
             // The lanes add up to the value and its square.
-            let value = crate::decimal::parse_decimal(text, 2, 40, Excess::Reject).unwrap();
+            let value = crate::decimal::parse_decimal(text, SCALING, Notation::default()).unwrap();
             for (i, lane) in s.lanes().iter().enumerate() {
                 let sum =
                     shares.iter().fold(0u128, |sum, x| sum.wrapping_add(x.lanes(&layout).nth(i).unwrap()));
@@ -186,7 +190,7 @@ fn several_columns_and_products() {
 /// A statement about a number that may be missing, another one, and a category.
 fn hidden(texts: [&[u8]; 3]) -> Result<(Statement, Proven), ProveError> {
     let missing = Some(b"null".to_vec());
-    let number = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, missing });
+    let number = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, notation: Notation::default(), missing });
     let category = Format::Category(vec![b"DE".to_vec(), b"FR".to_vec(), b"AUT".to_vec()]);
     let formats = [number.clone(), number, category];
     let columns =
@@ -297,7 +301,7 @@ fn a_lying_provider_is_refused() {
     for i in 0..inputs.len() {
         let mut changed = inputs.clone();
         changed[i] ^= 1;
-        let value = crate::decimal::parse_decimal(&changed[..7], 2, 40, Excess::Reject).unwrap_or(123_450);
+        let value = crate::decimal::parse_decimal(&changed[..7], SCALING, Notation::default()).unwrap_or(123_450);
         assert_eq!(forged_verdict(&s, &changed, &lanes(value.into())), Err(Reject::Unsatisfied), "byte {i}");
     }
     // Bytes that are no number, or out of range, under their own right commitment.

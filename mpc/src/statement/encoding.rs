@@ -8,9 +8,9 @@ use super::{
     Binding, Column, Condition, Format, HashAlg, MAX_COLUMNS, MAX_OUTPUTS, Number, Output, Statement,
     StatementError, Term,
 };
-use crate::decimal::Excess;
+use crate::decimal::{Excess, Notation};
 
-/// 3: bindings, sessions.
+/// 3: bindings, sessions, notations, scales below zero.
 const VERSION: u8 = 3;
 /// A term of three bytes, a condition of two, and its value.
 const OUTPUT_BYTES: usize = 13;
@@ -35,15 +35,17 @@ impl Statement {
         for c in &self.columns {
             match &c.binding {
                 Binding::Hash { alg, commitment } => {
-                    out.extend([*alg as u8, c.length]);
+                    out.extend([alg.id(), c.length]);
                     out.extend(commitment);
                 }
                 Binding::Keystream => out.extend([KEYSTREAM, c.length]),
                 Binding::Absent => out.extend([ABSENT, c.length]),
             }
             match &c.format {
-                Format::Number(Number { scale, bits, excess, missing }) => {
-                    out.extend([if missing.is_some() { 2 } else { 1 }, *scale, *bits, *excess as u8]);
+                Format::Number(Number { scale, bits, excess, notation, missing }) => {
+                    let kind = if missing.is_some() { 2 } else { 1 };
+                    out.extend([kind, scale.to_le_bytes()[0], *bits, *excess as u8]);
+                    out.extend([u8::from(notation.exponents), notation.grouping.unwrap_or(0), notation.point]);
                     missing.iter().for_each(|text| put(&mut out, text));
                 }
                 Format::Category(values) => {
@@ -217,25 +219,31 @@ fn text(rest: &mut &[u8]) -> Option<Vec<u8>> {
 
 fn column(rest: &mut &[u8]) -> Option<Column> {
     let [alg, length] = take(rest)?;
-    let mut hash = |alg| Some(Binding::Hash { alg, commitment: take(rest)? });
     let binding = match alg {
-        1 => hash(HashAlg::Sha256)?,
-        2 => hash(HashAlg::Blake3)?,
-        3 => hash(HashAlg::Keccak256)?,
         KEYSTREAM => Binding::Keystream,
         ABSENT => Binding::Absent,
-        _ => return None,
+        alg => Binding::Hash { alg: HashAlg::from_id(alg)?, commitment: take(rest)? },
     };
     let format = match take(rest)? {
         [kind @ (1 | 2)] => {
-            let [scale, bits, excess] = take(rest)?;
+            let [scale, bits, excess, exponents, grouping, point] = take(rest)?;
+            let notation = Notation {
+                exponents: match exponents {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                },
+                grouping: (grouping != 0).then_some(grouping),
+                point,
+            };
+            let scale = i8::from_le_bytes([scale]);
             let excess = match excess {
                 0 => Excess::Reject,
                 1 => Excess::Truncate,
                 _ => return None,
             };
             let missing = if kind == 2 { Some(text(rest)?) } else { None };
-            Format::Number(Number { scale, bits, excess, missing })
+            Format::Number(Number { scale, bits, excess, notation, missing })
         }
         [3] => {
             let [values] = take(rest)?;

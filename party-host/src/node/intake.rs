@@ -76,12 +76,13 @@ pub fn admitted(
     Ok(())
 }
 
-/// Verifies presentation and policy and opens the private part. Takes about a millisecond of CPU.
+/// Verifies evidence and policy and opens the private part. Takes about a millisecond of CPU.
 pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed) -> Result<Upload, Problem> {
     let Ticketed { upload, public, id } = ticketed;
-    let (_, admitted) = survey.verifier.check(&public.presentation).map_err(Problem::from)?;
-    let statement = admitted
-        .statement(survey.descriptor().manifest())
+    let (evidence, admitted) =
+        survey.verifier.check(public.kind, &public.evidence).map_err(Problem::from)?;
+    let statement = evidence
+        .statement(&admitted, survey.descriptor().manifest())
         .map_err(|e: StatementError| Problem::new(ProblemKind::PolicyViolated, e.to_string()))?;
     let Some(hashes) = ShareHashes::decode(&public.share_hashes) else {
         return Err(Problem::new(

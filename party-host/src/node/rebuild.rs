@@ -13,13 +13,11 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::book::Book;
-use super::book::Book;
 use super::session::{Opening, SessionError, Step};
 use super::supply::{self, Part};
 use super::survey::SurveyNode;
 use super::{Node, units};
 use crate::peer::{Channel, SessionId};
-use crate::store::{Store, StoreError};
 use crate::store::{Store, StoreError};
 
 /// Most entries whose rows are asked for at once.
@@ -123,52 +121,6 @@ pub async fn serve(
             .map_err(|source| SessionError::Peer { party, source })?;
     }
     Ok(())
-}
-
-/// Puts the bucket's rows in order at a start, and gives the heights of entries whose rows are not there. `with_rows`: the
-/// heights of all entries that bring rows. What an erasure has replaced goes, and what a session staged that never came to
-/// an end; rows of heights above the log are the agreement's.
-pub async fn tidy(
-    store: &Store,
-    survey: SurveyId,
-    book: &Book,
-    with_rows: &[u64],
-) -> Result<BTreeSet<u64>, StoreError> {
-    let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
-    let head = book.head().0;
-    for (height, name) in store.list_segments(survey).await?.into_iter().filter(|(h, _)| *h <= head) {
-        stored.entry(height).or_default().push(name);
-    }
-    let mut lacking = BTreeSet::new();
-    for height in with_rows {
-        let Some(name) = book.rows_at(*height) else { continue };
-        let here = stored.get(height).map(Vec::as_slice).unwrap_or_default();
-        if here.contains(&name) {
-            continue;
-        }
-        // The party stopped between an erasure's commit and the rewriting.
-        match here.first() {
-            Some(old) if book.names().contains_key(height) => {
-                let mut left = (*store.segment(survey, *height, *old).await?).clone();
-                for id in left.submissions().to_vec() {
-                    if book.erased(&id).is_some() {
-                        left = left.without(&id);
-                    }
-                }
-                store.put_segment(survey, *height, name, left.into()).await?;
-            }
-            _ => {
-                lacking.insert(*height);
-            }
-        }
-    }
-    for (height, names) in stored {
-        let current = book.rows_at(height).filter(|_| with_rows.binary_search(&height).is_ok());
-        for name in names.into_iter().filter(|name| Some(*name) != current) {
-            store.delete_segment(survey, height, name).await?;
-        }
-    }
-    Ok(lacking)
 }
 
 /// Puts the bucket's rows in order at a start, and gives the heights of entries whose rows are not there. `with_rows`: the

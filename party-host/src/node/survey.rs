@@ -7,12 +7,12 @@ use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGu
 use std::time::Duration;
 
 use lru::LruCache;
+use tercet_evidence::SurveyVerifier;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::log::CommittedEntry;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyDescriptor;
@@ -43,7 +43,7 @@ pub struct SurveyNode {
     agreement: StdMutex<Agreement>,
     /// Heights of entries whose rows are not in the bucket.
     lacking: StdMutex<BTreeSet<u64>>,
-    /// Verifies presentations.
+    /// Verifies evidence.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
     pub pool: Pool,

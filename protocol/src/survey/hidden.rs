@@ -8,17 +8,17 @@ use tercet_mpc::statement::MAX_CATEGORIES;
 use tercet_mpc::statistics::{Permit, Target, counted};
 
 use super::secret::columns;
-use super::{CategorySection, SurveyError, SurveyManifest, invalid, literal, named};
+use super::{CategorySection, ColumnSection, SurveyError, SurveyManifest, invalid, named};
 use crate::statistic::targets;
 
 impl SurveyManifest {
     /// Which columns may be missing.
     pub fn optional(&self) -> Vec<bool> {
-        self.columns.iter().map(|c| c.missing.is_some()).collect()
+        self.columns.iter().map(ColumnSection::may_be_missing).collect()
     }
 
     pub(super) fn may_be_missing(&self, column: u8) -> bool {
-        self.columns.get(usize::from(column)).is_some_and(|c| c.missing.is_some())
+        self.columns.get(usize::from(column)).is_some_and(ColumnSection::may_be_missing)
     }
 
     /// The category of this name: its index among the statement's columns, and its section.
@@ -49,11 +49,15 @@ impl SurveyManifest {
     /// What cannot be kept together with missing values and categories is refused here, so that no question finds it out.
     pub(super) fn validate_hidden(&self) -> Result<(), SurveyError> {
         for column in &self.columns {
-            let Some(missing) = &column.missing else { continue };
-            let plain = !missing.is_empty() && missing.len() <= 64 && !missing.chars().any(char::is_control);
-            if !plain || tercet_mpc::decimal::is_decimal(missing.as_bytes()) {
-                let problem = "write the text that stands for a missing value, such as \"null\": 1 to 64 printable bytes, no number";
-                return Err(invalid("columns.missing", problem));
+            if !column.may_be_missing() {
+                continue;
+            }
+            if let Some(missing) = &column.missing {
+                let plain = missing.len() <= 64 && !missing.chars().any(char::is_control);
+                if !plain || tercet_mpc::decimal::is_decimal(missing.as_bytes(), column.notation()) {
+                    let problem = "write the text that stands for a missing value, such as \"null\", or \"\" for an empty one: at most 64 printable bytes, no number";
+                    return Err(invalid("columns.missing", problem));
+                }
             }
             if !self.noise.is_empty() {
                 let problem = format!(
@@ -118,8 +122,6 @@ impl SurveyManifest {
                     format!("\"{}\" is the name of a column, a field or another category too", c.name);
                 return Err(invalid("categories.name", problem));
             }
-            literal("categories.prefix", &c.prefix, true)?;
-            literal("categories.suffix", &c.suffix, false)?;
             let plain = |v: &String| !v.is_empty() && v.len() <= 64 && !v.chars().any(char::is_control);
             let distinct = c.values.iter().collect::<BTreeSet<_>>().len() == c.values.len();
             if !(2..=MAX_CATEGORIES).contains(&c.values.len()) || !distinct || !c.values.iter().all(plain) {

@@ -2,32 +2,41 @@
 //!
 //! The file format is described for users in `docs/survey-file.md`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use tercet_mpc::statement::MAX_OUTPUTS;
 use tercet_mpc::statistics::{Permit, Statistic};
 use time::OffsetDateTime;
-use tlsn_verifier::{NotaryKey, SignatureAlg};
 
 mod about;
 mod check;
 mod descriptor;
 mod exposes;
 mod hidden;
+pub mod inputs;
 mod noise;
+mod notary;
+mod outputs;
 mod place;
 mod releases;
 mod secret;
 mod size;
+pub mod source;
+mod words;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
 pub use exposes::{MAX_BINS, OrderList};
 pub use noise::NoiseSection;
+pub use notary::{NotaryAlgorithm, NotarySection};
 pub use releases::{ReleasesSection, duration};
 pub use secret::{Linear, SecretBlock, SecretPartition};
 pub use size::MAX_RESULT;
+pub use source::{
+    Absent, BodyFormat, CategorySection, ColumnSection, ExcessDigits, FieldSection, Fold, IdentitySection,
+    Rules, SourceSection,
+};
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -137,138 +146,6 @@ pub enum Resubmission {
     Replace,
 }
 
-/// `[source]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceSection {
-    /// The server's DNS name, also demanded in the `Host` header.
-    pub server_name: String,
-    /// Trust anchors: files beside a survey file, base64 DER in a descriptor. Empty: Mozilla's roots.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub root_certificates: Vec<String>,
-    /// The request's method.
-    pub method: String,
-    /// The request's path.
-    pub path: String,
-    /// Query parameters the request must have, each exactly once. Others may stand beside them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub query: BTreeMap<String, String>,
-}
-
-/// `[[notaries]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NotarySection {
-    /// For people.
-    pub name: String,
-    /// The key's kind.
-    pub algorithm: NotaryAlgorithm,
-    /// SEC1 public key, compressed or not, in hexadecimal.
-    pub key: String,
-}
-
-/// Notary signature algorithms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NotaryAlgorithm {
-    /// ECDSA over secp256k1 (SHA-256 or, as Ethereum signs, Keccak-256).
-    Secp256k1,
-    /// ECDSA over P-256 with SHA-256.
-    Secp256r1,
-}
-
-/// `[identity]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentitySection {
-    /// Literal in front of the identity.
-    pub prefix: String,
-    /// Literal behind it.
-    pub suffix: String,
-}
-
-/// `[[fields]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FieldSection {
-    /// Short name: lower-case letters, digits, hyphens and underscores.
-    pub name: String,
-    /// Literal in front of the value.
-    pub prefix: String,
-    /// Literal behind the value.
-    pub suffix: String,
-    /// The values that are admitted; none: any of 1 to 64 printable bytes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-/// `[[columns]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ColumnSection {
-    /// Short name: lower-case letters, digits, hyphens and underscores.
-    pub name: String,
-    /// The unit, for people.
-    #[serde(default)]
-    pub unit: String,
-    /// Literal in front of the value.
-    pub prefix: String,
-    /// Literal behind the value.
-    pub suffix: String,
-    /// The integer computed with is value * 10^scale (0 to 18).
-    pub scale: u8,
-    /// The integer's magnitude is below 2^bits (1 to 63).
-    pub bits: u8,
-    /// What to do with non-zero digits beyond the scale.
-    #[serde(default, skip_serializing_if = "ExcessDigits::is_default")]
-    pub excess_digits: ExcessDigits,
-    /// The text that stands where there is no value (`null`); without it, every submission has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<String>,
-}
-
-/// `[[categories]]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CategorySection {
-    /// Short name: lower-case letters, digits, hyphens and underscores.
-    pub name: String,
-    /// Literal in front of the value.
-    pub prefix: String,
-    /// Literal behind the value.
-    pub suffix: String,
-    /// The values that there are, 2 to 16. Of those that are too few to stand alone, the last ones are put together first.
-    pub values: Vec<String>,
-}
-
-/// A committed text, of a column or a category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Committed<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Literal in front of it.
-    pub prefix: &'a str,
-    /// Literal behind it.
-    pub suffix: &'a str,
-}
-
-/// What to do with non-zero digits beyond the scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExcessDigits {
-    /// The submission is refused.
-    #[default]
-    Reject,
-    /// They are dropped (toward zero).
-    Truncate,
-}
-
-impl ExcessDigits {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What is wrong with a survey.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SurveyError {
@@ -295,12 +172,17 @@ fn invalid(key: impl Into<String>, problem: impl Into<String>) -> SurveyError {
 impl SurveyManifest {
     /// Reads and checks a survey file. Unknown keys are errors.
     pub fn from_toml(text: &str) -> Result<Self, SurveyError> {
+        let manifest = Self::read(text)?;
+        manifest.validate().map_err(|e| e.placed(text))?;
+        Ok(manifest)
+    }
+
+    /// Reads a survey file without checking its rules.
+    pub fn read(text: &str) -> Result<Self, SurveyError> {
         if text.len() > MAX_SURVEY_BYTES {
             return Err(SurveyError::TooLarge(text.len()));
         }
-        let manifest: Self = toml::from_str(text).map_err(|e| SurveyError::Syntax(e.to_string()))?;
-        manifest.validate().map_err(|e| e.placed(text))?;
-        Ok(manifest)
+        toml::from_str(text).map_err(|e| SurveyError::Syntax(words::of_syntax(&e, text)))
     }
 
     /// What may be released, parsed.
@@ -319,11 +201,10 @@ impl SurveyManifest {
         (0u8..).zip(&self.columns).find_map(|(i, c)| (c.name == name).then_some(i))
     }
 
-    /// All committed texts: the columns, then the categories.
-    pub fn committed(&self) -> Vec<Committed<'_>> {
-        let columns = self.columns.iter().map(|c| (&c.name, &c.prefix, &c.suffix));
-        let categories = self.categories.iter().map(|c| (&c.name, &c.prefix, &c.suffix));
-        columns.chain(categories).map(|(name, prefix, suffix)| Committed { name, prefix, suffix }).collect()
+    /// The names of all hidden values: the columns, then the categories.
+    pub fn hidden_names(&self) -> Vec<&str> {
+        let columns = self.columns.iter().map(|c| c.name.as_str());
+        columns.chain(self.categories.iter().map(|c| c.name.as_str())).collect()
     }
 
     /// The index of the revealed field of this name.
@@ -359,16 +240,12 @@ impl SurveyManifest {
                 "leave it out: sums are of whole groups of min_new people, so questions need no budget";
             return Err(invalid("survey.budget", problem));
         }
-        self.source.validate()?;
+        self.source_rules()?;
         if self.notaries.is_empty() || self.notaries.len() > 64 {
             return Err(invalid("notaries", "list 1 to 64 notaries whose attestations count"));
         }
         for n in &self.notaries {
-            n.keys()?;
-        }
-        if let Some(id) = &self.identity {
-            literal("identity.prefix", &id.prefix, true)?;
-            literal("identity.suffix", &id.suffix, false)?;
+            n.validate()?;
         }
         self.validate_fields()?;
         if self.columns.is_empty() || self.columns.len() + self.categories.len() > MAX_COLUMNS {
@@ -383,16 +260,8 @@ impl SurveyManifest {
             if !seen.insert(&c.name) {
                 return Err(invalid("columns.name", format!("\"{}\" is used twice", c.name)));
             }
-            literal("columns.prefix", &c.prefix, true)?;
-            literal("columns.suffix", &c.suffix, false)?;
             if c.unit.len() > 32 || c.unit.chars().any(char::is_control) {
                 return Err(invalid("columns.unit", "write at most 32 bytes"));
-            }
-            if c.scale > 18 {
-                return Err(invalid("columns.scale", "must be 0 to 18"));
-            }
-            if c.bits == 0 || c.bits > 63 {
-                return Err(invalid("columns.bits", "must be 1 to 63"));
             }
         }
         self.validate_statistics()?;
@@ -413,8 +282,6 @@ impl SurveyManifest {
             if !seen.insert(&f.name) {
                 return Err(invalid("fields.name", format!("\"{}\" is used twice", f.name)));
             }
-            literal("fields.prefix", &f.prefix, true)?;
-            literal("fields.suffix", &f.suffix, false)?;
             let distinct = f.values.iter().collect::<BTreeSet<_>>().len() == f.values.len();
             let plain =
                 |v: &String| !v.is_empty() && v.len() <= MAX_FIELD_VALUE && !v.chars().any(char::is_control);
@@ -424,11 +291,13 @@ impl SurveyManifest {
                 );
                 return Err(invalid("fields.values", problem));
             }
-            if f.values.iter().any(|v| v.contains(&f.suffix)) {
-                return Err(invalid(
-                    "fields.values",
-                    "a value ends before the first suffix, so none contains it",
-                ));
+            let in_values = |m: &String| f.values.is_empty() || f.values.contains(m);
+            if !f.missing.iter().all(|m| plain(m) && in_values(m)) {
+                let problem = format!(
+                    "of \"{}\": write 1 to {MAX_FIELD_VALUE} bytes, one of values if these are listed",
+                    f.name
+                );
+                return Err(invalid("fields.missing", problem));
             }
         }
         Ok(())
@@ -472,84 +341,4 @@ fn named(key: &str, name: &str) -> Result<(), SurveyError> {
         return Err(invalid(key, "use 1 to 64 lower-case letters, digits, hyphens and underscores"));
     }
     Ok(())
-}
-
-/// A literal that must not be able to occur inside a JSON string: with `quoted`, it contains an unescaped quote.
-fn literal(key: &str, text: &str, quoted: bool) -> Result<(), SurveyError> {
-    if text.is_empty() || text.len() > MAX_LITERAL {
-        return Err(invalid(key, format!("write 1 to {MAX_LITERAL} bytes")));
-    }
-    let bytes = text.as_bytes();
-    let unescaped = (0..bytes.len())
-        .any(|i| bytes[i] == b'"' && (i > 0 && bytes[i - 1] != b'\\' || i == 0 && bytes.len() > 1));
-    if text.contains("\0") {
-        return Err(invalid(key, "must not contain a zero byte"));
-    }
-    if quoted && !unescaped {
-        return Err(invalid(
-            key,
-            "must contain an unescaped quote (\"), so that it cannot be forged inside a JSON string",
-        ));
-    }
-    Ok(())
-}
-
-impl NotarySection {
-    /// The keys that this entry stands for. A secp256k1 notary may sign in Ethereum's way too.
-    pub fn keys(&self) -> Result<Vec<NotaryKey>, SurveyError> {
-        let bytes = hex::decode(&self.key)
-            .map_err(|_| invalid("notaries.key", "write the SEC1 key in hexadecimal"))?;
-        let algorithms: &[SignatureAlg] = match self.algorithm {
-            NotaryAlgorithm::Secp256k1 => &[SignatureAlg::Secp256k1, SignatureAlg::Secp256k1Eth],
-            NotaryAlgorithm::Secp256r1 => &[SignatureAlg::Secp256r1],
-        };
-        let key =
-            |a: &SignatureAlg| NotaryKey::new(*a, &bytes).map_err(|e| invalid("notaries.key", e.to_string()));
-        algorithms.iter().map(key).collect()
-    }
-}
-
-impl SourceSection {
-    fn validate(&self) -> Result<(), SurveyError> {
-        let name = &self.server_name;
-        let label = |l: &str| {
-            !l.is_empty()
-                && l.len() <= 63
-                && !l.starts_with('-')
-                && !l.ends_with('-')
-                && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        if name.len() > 253 || !name.contains('.') || !name.split('.').all(label) {
-            return Err(invalid("source.server_name", "write a lower-case DNS name such as api.example.com"));
-        }
-        if !matches!(self.method.as_str(), "GET" | "POST") {
-            return Err(invalid("source.method", "must be GET or POST"));
-        }
-        let visible = |t: &str| t.bytes().all(|b| b.is_ascii_graphic());
-        if !self.path.starts_with('/')
-            || self.path.len() > 1024
-            || !visible(&self.path)
-            || self.path.contains(['?', '#'])
-        {
-            return Err(invalid("source.path", "write the path alone, beginning with /, without ? or #"));
-        }
-        for (k, v) in &self.query {
-            if k.is_empty()
-                || k.len() + v.len() > 1024
-                || !visible(k)
-                || !visible(v)
-                || k.contains(['&', '=', '#'])
-                || v.contains(['&', '#'])
-            {
-                return Err(invalid(
-                    "source.query",
-                    "write names and values as they stand in the URL (percent-encoded)",
-                ));
-            }
-        }
-        if self.root_certificates.len() > 64 {
-            return Err(invalid("source.root_certificates", "list at most 64"));
-        }
-        Ok(())
-    }
 }

@@ -24,7 +24,10 @@ fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     let (table, name) = key.split_once('.').unwrap_or((key, ""));
     let headers: Vec<usize> =
         text.lines().enumerate().filter(|(_, line)| header(line) == Some(table)).map(|(i, _)| i).collect();
-    let [start] = headers[..] else { return None };
+    let start = match headers[..] {
+        [start] => start,
+        _ => named(text, &headers, problem)?,
+    };
     let end = text
         .lines()
         .skip(start + 1)
@@ -49,6 +52,19 @@ fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     let (line, byte) = value.unwrap_or((line, content.len() - content.trim_start().len()));
     let before = text.lines().nth(line)?.get(..byte)?;
     Some((line + 1, before.chars().count() + 1))
+}
+
+/// Of several tables the one whose name a problem gives, as in `of "eth_free": ..`.
+fn named(text: &str, headers: &[usize], problem: &str) -> Option<usize> {
+    let name = problem.strip_prefix("of \"")?.split('"').next()?;
+    let lines: Vec<&str> = text.lines().collect();
+    headers.iter().copied().find(|start| {
+        let inside = lines.iter().skip(start + 1).take_while(|line| header(line).is_none());
+        let value = |line: &&str| {
+            Some(line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim().to_owned())
+        };
+        inside.filter_map(value).any(|value| value.trim_start_matches(['"', '\'']).starts_with(name))
+    })
 }
 
 /// The name of the table that begins in this line.

@@ -110,7 +110,6 @@ fn what_cannot_be_kept_apart_is_refused_in_the_survey() {
     survey("\"mean(eth_free)@segment\", \"mean(btc)@country\", \"median(eth_free)\"", &[]);
     let good = text("\"stddev\"", &["btc"]);
     for (from, to, key) in [
-        ("missing = 'null'", "missing = ''", "columns.missing"),
         ("missing = 'null'", "missing = '-1.5'", "columns.missing"),
         ("missing = 'null'", "missing = \"a\\nb\"", "columns.missing"),
         ("name = 'segment'", "name = 'btc'", "categories.name"),

@@ -1,13 +1,11 @@
-//! Tests of surveys and policy, in one binary.
+//! Tests of surveys and documents, in one binary.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod hidden;
-mod policy;
 mod releases;
 mod statistics;
 mod survey;
-mod vectors;
 
 /// `docs/problems.md` tells of every kind of problem.
 #[test]

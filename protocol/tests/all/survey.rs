@@ -84,7 +84,7 @@ fn each_wrong_value_is_refused_at_its_key() {
         ("[source]", "[releases]\npatience = '40000d'\n[source]", "releases.patience"),
         ("[\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]", "[]", "survey.statistics"),
         ("server_name = \"api", "server_name = \"API", "source.server_name"),
-        ("server_name = \"api.exchange.test\"", "server_name = \"127.0.0.1\"", ""),
+        ("server_name = \"api.exchange.test\"", "server_name = \"127.0.0.1\"", "source.server_name"),
         ("method = \"GET\"", "method = \"DELETE\"", "source.method"),
         ("path = \"/api/v3/account\"", "path = \"/api?x=1\"", "source.path"),
         ("omitZeroBalances = \"true\"", "omitZeroBalances = \"a&b\"", "source.query"),
@@ -99,10 +99,6 @@ fn each_wrong_value_is_refused_at_its_key() {
     ];
     for (from, to, key) in cases {
         assert!(SURVEY.contains(from), "{from}");
-        // An address is a chain of labels and so a syntactically valid name; certificates for it never verify.
-        if key.is_empty() {
-            continue;
-        }
         assert_eq!(refused_key(&SURVEY.replacen(from, to, 1)), key, "{to}");
     }
     for (noise, key) in [
@@ -158,7 +154,6 @@ fn fields_are_checked() {
         ("suffix = '\"'\nvalues", "suffix = ''\nvalues", "fields.suffix"),
         ("[\"DE\", \"FR\"]", "[\"DE\", \"DE\"]", "fields.values"),
         ("[\"DE\", \"FR\"]", "[\"DE\", \"\"]", "fields.values"),
-        ("[\"DE\", \"FR\"]", "['D\"E']", "fields.values"),
         ("mean@country", "mean@city", "survey.statistics"),
     ] {
         assert!(good.contains(from), "{from}");

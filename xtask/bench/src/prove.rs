@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use tercet_evidence::Kind;
 use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
@@ -32,8 +33,9 @@ pub fn run(cli: &Cli) -> Result<Report> {
             let case = case(alg, i)?;
             let mut public = PublicPart {
                 survey: SurveyId([1; 32]),
+                kind: Kind::Presentation,
                 withdrawal_key: PublicKey([0; 32]),
-                presentation: presentation.clone(),
+                evidence: presentation.clone(),
                 share_hashes: Vec::new(),
             };
             let context = public.proof_context();

@@ -7,13 +7,12 @@ use serde::Deserialize;
 use tercet_client::coordinator::{Admitted, Coordinator, Deployment};
 use tercet_client::http::{HttpOptions, Url};
 use tercet_client::notarize::{Headers, Notarized, Plan, notarize};
-use tercet_mpc::ColumnWitness;
+use tercet_evidence::{Kind, SurveyVerifier};
 use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::random;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 use tercet_stack::Stack;
-use tlsn_verifier::{Direction, HashAlg, WireVersion};
+use tlsn_verifier::{HashAlg, WireVersion};
 use zeroize::Zeroizing;
 
 /// Providers that fetch and prove at the same time.
@@ -131,21 +130,14 @@ impl Providers {
 
 /// What `tercet submit` does with a presentation and its secrets before it uploads.
 fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarized) -> Result<Proven> {
-    let (verified, admitted) = SurveyVerifier::new(survey)?.check(&notarized.presentation)?;
-    let statement = admitted.statement(survey.manifest())?;
-    let mut witness = Vec::with_capacity(admitted.columns.len());
-    for column in &admitted.columns {
-        let opening = verified
-            .unopened()
-            .find(|c| c.direction == Direction::Received && c.digest == column.digest)
-            .and_then(|c| notarized.secrets.opening_for(c))
-            .context("the secrets do not open the presentation")?;
-        witness.push(ColumnWitness { bytes: opening.bytes, blinder: opening.blinder });
-    }
+    let (verified, admitted) = SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;
+    let statement = verified.statement(&admitted, survey.manifest())?;
+    let witness = notarized.secrets.witness(&verified, &admitted)?;
     let mut public = PublicPart {
         survey: survey.id(),
+        kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
-        presentation: notarized.presentation,
+        evidence: notarized.presentation,
         share_hashes: Vec::new(),
     };
     let proven = tercet_mpc::prove(&statement, &witness, &public.proof_context(), &random()?, &mut |_| {})?;

@@ -49,7 +49,7 @@ pub fn run(cli: &Cli) -> Result<Report> {
     let clock = Instant::now();
     let survey = stack.descriptor()?;
     let (batches, values) = runtime.block_on(fill(&stack, &survey, rows))?;
-    let scale = survey.manifest().columns.first().context("a survey without columns")?.scale;
+    let scale = survey.manifest().columns.first().context("a survey without columns")?.places();
     let sum = decimal(values.iter().sum(), u32::from(scale));
     let filling = clock.elapsed().as_secs_f64();
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use party_host::sandbox::{Limits, Sandbox, Submission};
 use ring::{aead, digest, hmac};
 use tercet_kernels::Cores;
-use tercet_mpc::decimal::Excess;
+use tercet_mpc::decimal::{Excess, Notation};
 use tercet_mpc::statement::session::{Hidden, InertKind, Part, Record, Role, Suite, place};
 use tercet_mpc::statement::{Binding, Column, Format, Number, Output, Session};
 use tercet_mpc::{HandshakeSecret, OneCore, PartyId, Proven, Statement, Workers, prove_session};
@@ -120,7 +120,7 @@ fn recorded(suite: Suite, body: usize) -> Result<(Statement, HandshakeSecret)> {
         client: place(sealed("c ap traffic", &request)?, &request, &[credential]).context("the request")?,
         server: place(sealed("s ap traffic", &response)?, &response, &hidden).context("the response")?,
     };
-    let number = Number { scale: 8, bits: 48, excess: Excess::Reject, missing: None };
+    let number = Number { scale: 8, bits: 48, excess: Excess::Reject, notation: Notation::default(), missing: None };
     let column =
         Column { length: VALUE.len() as u8, format: Format::Number(number), binding: Binding::Keystream };
     let statement = Statement::of_session(vec![column], vec![Output::Value(0), Output::Square(0)], session)?;

@@ -22,12 +22,7 @@ pub fn case(alg: HashAlg, number: u64) -> Result<Case> {
     let text = format!("{}.{:08}", 10 + number % 90, (number * 7_919 + 12_345_678) % 100_000_000);
     let mut blinder = [7; 16];
     blinder[..8].copy_from_slice(&number.to_le_bytes());
-    let hash = match alg {
-        HashAlg::Sha256 => tlsn_verifier::HashAlg::Sha256,
-        HashAlg::Blake3 => tlsn_verifier::HashAlg::Blake3,
-        HashAlg::Keccak256 => tlsn_verifier::HashAlg::Keccak256,
-    };
-    let commitment = hash.digest(&[text.as_bytes(), &blinder]);
+    let commitment = alg.digest(&[text.as_bytes(), &blinder]);
     let length = text.len() as u8;
     let column = Column::number(alg, length, 8, 48, Excess::Reject, commitment);
     let statement = Statement::new(vec![column], vec![Output::Value(0), Output::Square(0)])?;

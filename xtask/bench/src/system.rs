@@ -35,6 +35,7 @@ pub fn start_with(
         survey,
         accounts,
         rtt_ms,
+        resolve: Vec::new(),
     };
     Stack::start(options, &mut |name| eprintln!("starting {name}"))
 }

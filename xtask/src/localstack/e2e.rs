@@ -13,10 +13,10 @@ use tercet_client::coordinator::{Admitted, Coordinator};
 use tercet_client::http::{Http, HttpOptions, Request, RetryPolicy, Url};
 use tercet_client::query::{self, QueryOptions};
 use tercet_client::submit::{self, SubmitOptions};
+use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::submission::PublicPart;
-use tlsn_verifier::Secrets;
 
 use super::deploy::{Deployment, Materials, vectors};
 use super::host::{self, LocalStack};
@@ -192,10 +192,12 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
     say("200 requests from one address, over many instances of the function");
     flood(deployment).await?;
 
-    say("a consumer asks");
+    say("a release point, and a consumer asks");
+    let now = coordinator.release_now(known.survey.id()).await?;
+    ensure!(now.made, "no release point was made");
     let result = query::query(&coordinator, &known.survey, &[], QueryOptions::default()).await?;
     result.verify(Some(known.survey.id()), None)?;
-    let scale = u32::from(known.survey.manifest().columns[0].scale);
+    let scale = u32::from(known.survey.manifest().columns[0].places());
     let value = |dir: &PathBuf| -> Result<_> {
         let meta: Value = serde_json::from_slice(&std::fs::read(dir.join("meta.json"))?)?;
         oracle::parse(meta["value"].as_str().context("no value in meta.json")?, scale as usize)
@@ -214,8 +216,9 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
     let presentation = std::fs::read(dir.join("presentation.bin"))?;
     let public = |variant: u8| PublicPart {
         survey: deployment.survey.id(),
+        kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
-        presentation: presentation.clone(),
+        evidence: presentation.clone(),
         share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
     };
     let (one, two) = (public(1), public(2));

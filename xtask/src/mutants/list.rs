@@ -34,6 +34,28 @@ pub const LIES: &str = "lie-";
 
 /// All named mutants.
 pub const MUTANTS: &[Mutant] = &[
+    // Recorded sessions as circuits.
+    mutant(
+        "session-secret-not-checked",
+        MPC,
+        "proof::tests::session::provers_are_told_that_a_session_is_not_what_they_say",
+    ),
+    mutant(
+        "session-shown-not-checked",
+        MPC,
+        "proof::tests::session::provers_are_told_that_a_session_is_not_what_they_say",
+    ),
+    mutant(
+        "session-padding-not-checked",
+        MPC,
+        "proof::tests::session::the_parties_refuse_what_the_prover_cannot_prove",
+    ),
+    mutant("session-inert-not-checked", MPC, "circuit::session::tests::every_byte_of_every_kind"),
+    mutant(
+        "session-escape-left-open",
+        MPC,
+        "circuit::session::tests::escapes_are_followed_through_all_short_texts_and_pieces",
+    ),
     // Gates among the parties, and the proofs about them.
     mutant("verdict-claim-not-checked", MPC, "compute::tests::liars::a_wrong_product_is_caught"),
     mutant("verdict-digests-not-compared", MPC, "compute::tests::liars::verifiers_compare_what_they_saw"),
@@ -77,7 +99,7 @@ pub const MUTANTS: &[Mutant] = &[
     // Shuffle, sort, conversions, openings.
     mutant("shuffle-coin-constant", MPC, "compute::tests::views::the_coin_depends_on_all_keys"),
     mutant("shuffle-without-masks", MPC, "compute::tests::views::shuffles_look_random"),
-    mutant("shuffle-pass-left-out", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
+    mutant("shuffle-pass-keeps-order", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
     mutant("noise-from-one-key", MPC, "compute::tests::views::noise_depends_on_all_keys"),
     mutant("products-without-masks", MPC, "compute::tests::views::products_of_equal_rows_differ"),
     mutant("tag-difference-not-masked", MPC, "compute::tests::views::the_difference_of_tags_is_masked"),

@@ -17,13 +17,13 @@ use parties::{Says, StubParty, says};
 use reply::{Reply, get, post};
 use tempfile::TempDir;
 use tercet_embedded::dynamodb;
+use tercet_evidence::{Kind, SurveyVerifier};
 use tercet_protocol::api::{Admission, Problem, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{
     EngineDigest, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId,
 };
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{PublicPart, Receipt};
@@ -172,8 +172,9 @@ impl World {
     pub fn public(&self, provider: usize, variant: u8) -> PublicPart {
         PublicPart {
             survey: self.survey_id(),
+            kind: Kind::Presentation,
             withdrawal_key: withdrawal_key(provider).public(),
-            presentation: presentation(provider),
+            evidence: presentation(provider),
             share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
         }
     }
@@ -185,7 +186,8 @@ impl World {
 
     /// The nullifier of the cohort's provider.
     pub fn nullifier(&self, provider: usize) -> Nullifier {
-        SurveyVerifier::new(&self.survey).unwrap().check(&presentation(provider)).unwrap().1.nullifier
+        let verifier = SurveyVerifier::new(&self.survey).unwrap();
+        verifier.check(Kind::Presentation, &presentation(provider)).unwrap().1.nullifier
     }
 
     /// A party's receipt for a provider's submission.

@@ -78,6 +78,9 @@ pub struct Account {
     pub index: u32,
     /// What its owner sends in `X-MBX-APIKEY`: 64 letters and digits.
     pub api_key: String,
+    /// What its owner signs requests with: 64 letters and digits. Empty in files of older versions.
+    #[serde(default)]
+    pub api_secret: String,
     /// Its number, 9 digits, unique in the list.
     pub uid: u64,
     /// Its free balance in ETH: the value that is proven.
@@ -117,9 +120,12 @@ pub(super) fn derive(count: u32, seed: u64) -> Result<Vec<Account>, Error> {
                 _ => stream.balance(),
             };
             let bnb_free = stream.balance() / 8;
+            // Behind everything else: accounts of older versions stay as they were.
+            let api_secret = (0..64).map(|_| stream.letter_or_digit()).collect();
             Account {
                 index,
                 api_key,
+                api_secret,
                 uid: FIRST_UID + (start + u64::from(index) * step) % UIDS,
                 eth_free: Amount(eth_free),
                 bnb_free: Amount(bnb_free),

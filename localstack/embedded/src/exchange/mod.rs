@@ -1,6 +1,6 @@
 //! The sample exchange: the website whose answers are proven in demonstrations and tests.
 //!
-//! HTTPS as TLSNotary can attest it: TLS 1.2 only, ECDHE over P-256 only, an ECDSA certificate for
+//! HTTPS as TLSNotary (TLS 1.2) and a forwarding notary (TLS 1.3) can attest it: ECDHE over P-256 only, an ECDSA certificate for
 //! [`SERVER_NAME`] under a CA of its own, no resumption (a resumed session has no key exchange to attest).
 //! Its one endpoint answers as a real exchange's does:
 //!
@@ -9,6 +9,10 @@
 //! Host: api.exchange.test
 //! X-MBX-APIKEY: (64 letters and digits)
 //! ```
+//!
+//! As real exchanges do, it takes signed requests: `timestamp` (milliseconds, of the last minutes) and behind it, as the
+//! last parameter, `signature`, the HMAC-SHA256 under the account's secret of the query before it, in hexadecimal. A
+//! signature that is there must be right.
 //!
 //! The accounts are invented, but always the same ones for the same seed. In the state folder it keeps
 //! `root.der` and `root.pem` (the CA, to be trusted by whoever checks a presentation), `root.key.pem` (its

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, SERVER};
 use http::{Method, Request, Response, StatusCode};
+use ring::hmac;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -14,6 +15,8 @@ use super::{Account, SERVER_NAME};
 
 const API_KEY: &str = "x-mbx-apikey";
 const PATH: &str = "/api/v3/account";
+/// How far a request's time may be from the exchange's, in milliseconds.
+const LATE_MS: i64 = 300_000;
 /// The date of HTTP: RFC 9110, section 5.6.7.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
@@ -29,7 +32,7 @@ impl Book {
     /// The answer to a request at a time. Bodies of requests are ignored: the only method is GET.
     pub fn respond<B>(&self, request: &Request<B>, now: SystemTime) -> Response<String> {
         let now = OffsetDateTime::from(now);
-        let (status, body) = match self.account(request) {
+        let (status, body) = match self.account(request, now) {
             Ok(account) => (StatusCode::OK, account_body(account, now)),
             Err((status, code, message)) => (status, format!(r#"{{"code":{code},"msg":"{message}"}}"#)),
         };
@@ -37,7 +40,11 @@ impl Book {
     }
 
     /// The account a request is about, or status, code and message of the refusal.
-    fn account<B>(&self, request: &Request<B>) -> Result<&Account, (StatusCode, i32, &'static str)> {
+    fn account<B>(
+        &self,
+        request: &Request<B>,
+        now: OffsetDateTime,
+    ) -> Result<&Account, (StatusCode, i32, &'static str)> {
         let host = request.headers().get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("");
         let host = host.split_once(':').map_or(host, |(name, _port)| name);
         if !host.eq_ignore_ascii_case(SERVER_NAME) {
@@ -49,16 +56,65 @@ impl Book {
         if request.method() != Method::GET {
             return Err((StatusCode::METHOD_NOT_ALLOWED, -1000, "Use GET."));
         }
-        if !matches!(request.uri().query(), None | Some("omitZeroBalances=true")) {
-            return Err((StatusCode::BAD_REQUEST, -1104, "Not all sent parameters were read."));
-        }
+        let query = Query::read(request.uri().query().unwrap_or_default())?;
         let malformed = (StatusCode::UNAUTHORIZED, -2014, "API-key format invalid.");
         let key = single(request.headers(), API_KEY).ok_or(malformed)?;
         if key.len() != 64 || !key.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(malformed);
         }
         let unknown = (StatusCode::UNAUTHORIZED, -2015, "Invalid API-key, IP, or permissions for action.");
-        self.by_key.get(key).and_then(|&i| self.accounts.get(i)).ok_or(unknown)
+        let account = self.by_key.get(key).and_then(|&i| self.accounts.get(i)).ok_or(unknown)?;
+        query.check(account, now)?;
+        Ok(account)
+    }
+}
+
+type Refused = (StatusCode, i32, &'static str);
+
+/// The parameters of a request.
+struct Query<'a> {
+    /// The query before the signature, the time in it, and the signature.
+    signed: Option<(&'a str, &'a str, &'a str)>,
+}
+
+impl<'a> Query<'a> {
+    fn read(query: &'a str) -> Result<Self, Refused> {
+        let unread = (StatusCode::BAD_REQUEST, -1104, "Not all sent parameters were read.");
+        let (before, signature) = match query.split_once("&signature=") {
+            Some((before, signature)) => (before, Some(signature)),
+            None => (query, None),
+        };
+        let mut time = None;
+        for parameter in before.split('&').filter(|p| !p.is_empty()) {
+            match parameter.split_once('=') {
+                Some(("omitZeroBalances", "true")) => {}
+                Some(("timestamp", value)) if time.is_none() => time = Some(value),
+                _ => return Err(unread),
+            }
+        }
+        match (time, signature) {
+            (None, None) => Ok(Self { signed: None }),
+            (Some(time), Some(signature)) => Ok(Self { signed: Some((before, time, signature)) }),
+            _ => Err((StatusCode::BAD_REQUEST, -1102, "timestamp and signature belong together.")),
+        }
+    }
+
+    /// Checks time and signature where there are any.
+    fn check(&self, account: &Account, now: OffsetDateTime) -> Result<(), Refused> {
+        let Some((before, time, signature)) = self.signed else { return Ok(()) };
+        let given: Option<i64> = time.parse().ok();
+        let now = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+        if !given.is_some_and(|t| now.saturating_sub(t).saturating_abs() <= LATE_MS) {
+            return Err((
+                StatusCode::BAD_REQUEST,
+                -1021,
+                "Timestamp for this request is outside of the window.",
+            ));
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, account.api_secret.as_bytes());
+        let given = hex::decode(signature).unwrap_or_default();
+        hmac::verify(&key, before.as_bytes(), &given)
+            .map_err(|_| (StatusCode::BAD_REQUEST, -1022, "Signature for this request is not valid."))
     }
 }
 
@@ -137,6 +193,25 @@ mod tests {
         assert!(body.ends_with(&format!("\"uid\":{uid}}}")), "{body}");
         serde_json::from_str::<serde_json::Value>(&body).unwrap();
         assert_eq!(ask(|r| *r.uri_mut() = "/api/v3/account".parse().unwrap()).0, 200);
+    }
+
+    #[test]
+    fn a_signature_that_is_there_must_be_right() {
+        let secret = accounts::derive(2, 1).unwrap()[1].api_secret.clone();
+        let sign = |key: &str, text: &str| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+            hex::encode(hmac::sign(&key, text.as_bytes()))
+        };
+        let ask = |query: String| ask(|r| *r.uri_mut() = format!("/api/v3/account?{query}").parse().unwrap());
+        let text = "omitZeroBalances=true&timestamp=1741091696000";
+        assert_eq!(ask(format!("{text}&signature={}", sign(&secret, text))).0, 200);
+        assert!(ask(format!("{text}&signature={}", sign("other", text))).1.contains("-1022"));
+        assert!(ask(format!("{text}&signature=zz")).1.contains("-1022"));
+        assert!(ask(text.into()).1.contains("-1102"));
+        let late = "timestamp=1741081696000";
+        assert!(ask(format!("{late}&signature={}", sign(&secret, late))).1.contains("-1021"));
+        let more = format!("{text}&x=1");
+        assert!(ask(format!("{more}&signature={}", sign(&secret, &more))).1.contains("-1104"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The sample exchange under a TLS 1.2 client.
+//! The sample exchange under TLS clients.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,12 +111,12 @@ async fn refusals_have_the_same_form() {
 }
 
 #[tokio::test]
-async fn tls_1_2_over_p_256_and_nothing_else() {
+async fn tls_1_2_and_1_3_over_p_256_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let exchange = start(dir.path()).await;
     let default = ring::default_provider;
     let newer = connector(&exchange.root, default(), &[&rustls::version::TLS13]);
-    assert!(connect(&exchange, &newer).await.is_err());
+    assert!(connect(&exchange, &newer).await.is_ok());
     let x25519 = CryptoProvider { kx_groups: vec![ring::kx_group::X25519], ..default() };
     let other_group = connector(&exchange.root, x25519, &[&rustls::version::TLS12]);
     assert!(connect(&exchange, &other_group).await.is_err());
@@ -129,7 +129,7 @@ async fn tls_1_2_over_p_256_and_nothing_else() {
     let both = [&rustls::version::TLS13, &rustls::version::TLS12];
     let stream = connect(&exchange, &connector(&exchange.root, default(), &both)).await.unwrap();
     let tls = stream.get_ref().1;
-    assert_eq!(tls.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_2));
+    assert_eq!(tls.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
     assert_eq!(tls.negotiated_key_exchange_group().unwrap().name(), rustls::NamedGroup::secp256r1);
     // The root in the chain as well would only make presentations larger.
     assert_eq!(tls.peer_certificates().unwrap().len(), 1);

@@ -243,7 +243,7 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
         witnesses[column].bytes.copy_from_slice(text);
         witnesses[column].blinder[0] ^= 1;
         let preimage = [&witnesses[column].bytes[..], &witnesses[column].blinder[..]];
-        let commitment = tlsn_verifier::HashAlg::Blake3.digest(&preimage);
+        let commitment = HashAlg::Blake3.digest(&preimage);
         columns[column].binding = Binding::Hash { alg: HashAlg::Blake3, commitment };
         let other = Statement::new(columns, statement.outputs().to_vec()).unwrap();
         let forged = world.prove_all(presentation.clone(), &other, &witnesses, 9);

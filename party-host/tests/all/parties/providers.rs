@@ -101,7 +101,7 @@ async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
     // A share changed for one party only: its hash is public.
     for party in 0..3 {
         let mut one = world.prepare(name);
-        one.public.presentation = world.prepare(&names[party + 1]).public.presentation;
+        one.public.evidence = world.prepare(&names[party + 1]).public.evidence;
         let honest = world.prepare(name);
         let mut altered = Prepared { private: honest.private.clone(), ..honest };
         let last = altered.private[party].last_mut().unwrap();
@@ -121,7 +121,7 @@ async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
     short.private.iter_mut().for_each(|p| p.truncate(p.len() - 1));
     refused(&world, &short, ProblemKind::ShareInvalid).await;
     let mut tampered = world.prepare(name);
-    tampered.public.presentation[100] ^= 1;
+    tampered.public.evidence[100] ^= 1;
     refused(&world, &tampered, ProblemKind::PresentationInvalid).await;
 
     assert!(world.heights().iter().all(|h| h.0 == 0), "{:?}", world.heights());

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use party_host::clock::Clock as _;
+use tercet_evidence::{Kind, SurveyVerifier};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_mpc::{Output, ProveError, fixed};
 use tercet_protocol::api::{ProblemKind, QueryState};
 use tercet_protocol::filter::Filter;
-use tercet_protocol::policy::SurveyVerifier;
 use tercet_protocol::result::{SignedResult, StatisticValue};
 use tercet_protocol::statistic::{Opened, Ordered, Scope, permitted, release};
 use tercet_protocol::survey::SurveyManifest;
@@ -28,6 +28,7 @@ pub fn grouped() -> SurveyManifest {
     let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
     let text = text
         .replacen("[[columns]]", field, 1)
+        .replace("method = \"GET\"", "method = \"GET\"\nformat = \"text\"\nmedia_type = \"application/json\"")
         .replace("min_cohort = 10", "min_cohort = 5")
         .replace("min_new = 5", "min_new = 5\nexposes = [\"max\"]")
         .replace(
@@ -73,7 +74,7 @@ pub fn by_field(world: &World, names: &[String]) -> BTreeMap<String, Vec<i128>> 
     let mut groups: BTreeMap<String, Vec<i128>> = BTreeMap::new();
     for (name, value) in names.iter().zip(values(names)) {
         let presentation = std::fs::read(vectors().join(name).join("presentation.bin")).unwrap();
-        let (_, admitted) = verifier.check(&presentation).unwrap();
+        let (_, admitted) = verifier.check(Kind::Presentation, &presentation).unwrap();
         groups.entry(admitted.fields[0].clone()).or_default().push(value);
     }
     groups
@@ -85,7 +86,7 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     let integers: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
     let count = values.len() as u64;
     let mut request = OrderRequest::default();
-    statistics.iter().for_each(|s| request.merge(&s.measure.order(count, manifest.columns[0].scale)));
+    statistics.iter().for_each(|s| request.merge(&s.measure.order(count, manifest.columns[0].places())));
     let answer = request.answer(&integers);
     let lanes = manifest.lanes();
     let sum = |lane: &Lane| match lane.output {

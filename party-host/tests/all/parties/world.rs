@@ -15,19 +15,18 @@ use party_host::sandbox::{Limits, Sandbox};
 use party_host::store::{S3Objects, Store, StoreConfig};
 use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
+use tercet_evidence::{Kind, Secrets, SurveyVerifier};
 use tercet_mpc::{ColumnWitness, Statement};
 use tercet_protocol::api::{Problem, QueryState, SubmissionState, SubmissionStatus};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{Nonce, PublicKey, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::policy::{AdmittedColumn, SurveyVerifier};
 use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tercet_protocol::withdrawal::Withdrawal;
-use tlsn_verifier::{Direction, Secrets};
 use tokio::net::TcpListener;
 
 use super::crash::Dying;
@@ -268,17 +267,10 @@ impl World {
         presentation: Vec<u8>,
         secrets: &Secrets,
     ) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
-        let (verified, admitted) = SurveyVerifier::new(&self.survey).unwrap().check(&presentation).unwrap();
-        let witness = |column: &AdmittedColumn| {
-            let committed = verified
-                .unopened()
-                .find(|c| c.direction == Direction::Received && c.digest == column.digest)
-                .unwrap();
-            let opening = secrets.opening_for(committed).unwrap();
-            ColumnWitness { bytes: opening.bytes, blinder: opening.blinder }
-        };
-        let statement = admitted.statement(self.survey.manifest()).unwrap();
-        (presentation, statement, admitted.columns.iter().map(witness).collect())
+        let verifier = SurveyVerifier::new(&self.survey).unwrap();
+        let (verified, admitted) = verifier.check(Kind::Presentation, &presentation).unwrap();
+        let statement = verified.statement(&admitted, self.survey.manifest()).unwrap();
+        (presentation, statement, secrets.witness(&verified, &admitted).unwrap())
     }
 
     /// Proves `witness` under `statement` for a presentation.
@@ -301,8 +293,9 @@ impl World {
     ) -> Prepared {
         let mut public = PublicPart {
             survey: self.survey_id(),
+            kind: Kind::Presentation,
             withdrawal_key: withdrawal_key().public(),
-            presentation,
+            evidence: presentation,
             share_hashes: Vec::new(),
         };
         let context = public.proof_context();

@@ -1,0 +1,27 @@
+//! Evidence: from the bytes that a provider sends to what a server said about one person.
+//!
+//! ```text
+//! evidence ──▶ a kind's own module ──▶ Transcript ──▶ policy ──▶ Admitted ──▶ the engine's statement
+//! ```
+//!
+//! [`Kind`] is closed. Each kind has one module, which proves that a server sent certain bytes and makes a
+//! [`Transcript`] of them: [`presentation`] for TLSNotary. The [`policy`] decides whether the transcript answers the
+//! survey's question; it knows nothing of kinds. Coordinator, parties and client all run this crate, and each party
+//! decides for itself. It does no I/O, reads no clock and draws no randomness.
+
+pub mod http;
+pub mod json;
+pub mod plan;
+pub mod policy;
+pub mod presentation;
+mod secrets;
+mod transcript;
+mod verifier;
+
+pub use policy::{
+    Admitted, AdmittedColumn, Binding, Direction, Inert, InertPlace, MAX_VALUE, Policy, Refusal, Rule,
+};
+pub use secrets::{NotOpened, Secrets, randomness};
+pub use tercet_protocol::kind::Kind;
+pub use transcript::{Bindings, Commitment, Data, Transcript};
+pub use verifier::{Denied, SurveyVerifier, Verified};

@@ -1,0 +1,174 @@
+//! Where values stand: the source's rules as they are applied, checked and read once from the survey's tables.
+
+mod literal;
+mod path;
+mod scalar;
+mod sections;
+mod target;
+mod validate;
+
+pub use literal::{Pattern, Token};
+pub use path::{Comparison, Path, PathError, Segment};
+pub use scalar::{MAX_TEXT, Scalar};
+pub use sections::{
+    Absent, BodyFormat, CategorySection, ColumnSection, ExcessDigits, FieldSection, Fold, IdentitySection,
+    SourceSection,
+};
+pub use target::{Form, PathTemplate, query};
+
+use super::{SurveyError, SurveyManifest};
+
+/// Request headers whose values may be hidden where a survey does not say which.
+pub const DEFAULT_CREDENTIALS: [&str; 9] = [
+    "authorization",
+    "cookie",
+    "x-api-key",
+    "x-auth-token",
+    "x-access-token",
+    "x-csrf-token",
+    "x-xsrf-token",
+    "x-mbx-apikey",
+    "api-key",
+];
+
+/// Request headers that may stand in every request, shown.
+pub const ORDINARY_HEADERS: [&str; 6] =
+    ["host", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
+
+/// Request headers that change what a request is or who sees it: never admitted.
+pub const REFUSED_HEADERS: [&str; 22] = [
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "expect",
+    "upgrade",
+    "range",
+    "if-range",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-server",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-host",
+];
+
+/// All rules of a survey about request and response, read once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The server's DNS name.
+    pub server_name: String,
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: PathTemplate,
+    /// The parameters that must be there, decoded.
+    pub query: Vec<(String, String)>,
+    /// Names of those that may be there too.
+    pub other_query: Vec<String>,
+    /// Required headers: names in lower case, values.
+    pub headers: Vec<(String, String)>,
+    /// Further headers that may be there, in lower case.
+    pub other_headers: Vec<String>,
+    /// Headers whose values may be hidden, in lower case.
+    pub credentials: Vec<String>,
+    /// The request's body.
+    pub body: Option<Body>,
+    /// How the response's body is read.
+    pub format: BodyFormat,
+    /// The response's media type; none: the usual ones of JSON.
+    pub media_type: Option<String>,
+    /// What stands in front of the JSON.
+    pub guard: Option<String>,
+    /// The identity.
+    pub identity: Option<Wanted>,
+    /// The hidden values: columns, then categories.
+    pub committed: Vec<Hidden>,
+    /// The revealed fields.
+    pub fields: Vec<Wanted>,
+}
+
+/// A request's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Its `Content-Type`.
+    pub content_type: String,
+    /// Its bytes.
+    pub text: String,
+    /// Whether it is compared as JSON, not byte by byte.
+    pub json: bool,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the parsed body, by its path.
+    Json(Path),
+    /// In the parsed body, by the tokens around it.
+    Tokens(Pattern),
+    /// In the body, between two literals.
+    Text {
+        /// In front of it.
+        prefix: String,
+        /// Behind it.
+        suffix: String,
+    },
+    /// In a header of the response, by its name in lower case.
+    Header(String),
+    /// In the open segment of the request's path.
+    PathSegment,
+}
+
+/// A revealed value: the identity, or a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it stands.
+    pub place: Place,
+    /// What must be there where it may be absent.
+    pub within: Option<Path>,
+    /// What it is where there is no value; none: then it is refused.
+    pub missing: Option<String>,
+    /// Whether ASCII letters count in either case.
+    pub fold: bool,
+}
+
+/// A hidden value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// Its column's or category's name.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// What must be there where it may be absent, and what its absence means.
+    pub absent: Option<(Path, Absent)>,
+    /// Whether an empty text, which cannot be hidden, means that there is no value.
+    pub empty_is_missing: bool,
+    /// Whether it must stand in quotes; none: either way.
+    pub quoted: Option<bool>,
+}
+
+impl Rules {
+    /// The header names that a request may hold besides the ordinary ones, for messages.
+    pub fn admits_header(&self, name: &str) -> bool {
+        ORDINARY_HEADERS.contains(&name)
+            || (name == "content-type" && self.body.is_some())
+            || self.headers.iter().any(|(n, _)| n == name)
+            || self.other_headers.iter().any(|n| n == name)
+            || self.credentials.iter().any(|n| n == name)
+    }
+}
+
+impl SurveyManifest {
+    /// The source's rules, checked.
+    pub fn source_rules(&self) -> Result<Rules, SurveyError> {
+        validate::rules(self)
+    }
+}
