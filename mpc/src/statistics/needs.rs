@@ -107,7 +107,7 @@ impl Limit {
 }
 
 /// The limits that a histogram's counts are differences at: each edge, and the end of the last, closed bin.
-pub(super) fn limits(measure: &Measure, scale: i8) -> Vec<Limit> {
+pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
     let edges = measure.edges();
     let inner = edges.split_last().map(|(last, inner)| (inner, last.floor(scale) + 1));
     let Some((inner, end)) = inner else { return Vec::new() };
@@ -117,7 +117,7 @@ pub(super) fn limits(measure: &Measure, scale: i8) -> Vec<Limit> {
 impl Measure {
     /// Of a histogram: the limits among a column's integers that its bins are divided by, ascending. The values below the first
     /// are below the first edge; those from the last on are above the last edge.
-    pub fn limits(&self, scale: i8) -> Vec<Limit> {
+    pub fn limits(&self, scale: u8) -> Vec<Limit> {
         limits(self, scale)
     }
 
