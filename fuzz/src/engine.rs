@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use tercet_mpc::decimal::{DecimalError, Excess, Notation, Scaling, parse_decimal};
 use tercet_mpc::net::{Abort, Peer, Step, Transport};
 use tercet_mpc::proof::{Opening, PRIVATE_MAX_BYTES, PrivatePart, challenges, check};
-use tercet_mpc::statement::session::{Inner, InertKind, Record, Run, Suite};
+use tercet_mpc::statement::session::{InertKind, Inner, Record, Run, Suite};
 use tercet_mpc::statement::{Binding, Condition, Format, Layout, Number, Term};
 use tercet_mpc::testing::{Delivery, TestWorld};
 use tercet_mpc::{
@@ -102,12 +102,20 @@ pub fn statement_seeds() -> Vec<Vec<u8>> {
         t2: [2; 32],
         server_secret: [3; 32],
         client: vec![
-            record(Inner::Application, 9, vec![Run::Shown(b"GET".to_vec()), inert(InertKind::HeaderValue, false, 6)]),
+            record(
+                Inner::Application,
+                9,
+                vec![Run::Shown(b"GET".to_vec()), inert(InertKind::HeaderValue, false, 6)],
+            ),
             Record::close_notify(vec![7; 3], 1),
         ],
         server: vec![
             Record::tickets(vec![7; 9], &[4]),
-            record(Inner::Application, 3, vec![Run::Column { column: 0, length: 1 }, inert(InertKind::Text, false, 2)]),
+            record(
+                Inner::Application,
+                3,
+                vec![Run::Column { column: 0, length: 1 }, inert(InertKind::Text, false, 2)],
+            ),
             record(Inner::Application, 1, vec![inert(InertKind::Text, true, 1)]),
         ],
     };

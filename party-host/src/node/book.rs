@@ -120,9 +120,9 @@ impl Book {
         self.names.get(&height).copied().or_else(|| self.hash_at(height))
     }
 
-    /// Whether rows of the entry at a height were erased, so that the rest is stored under another name.
-    pub fn rewritten(&self, height: u64) -> bool {
-        self.names.contains_key(&height)
+    /// Names of rewritten rows, by the height of their batch.
+    pub fn names(&self) -> &BTreeMap<u64, EntryHash> {
+        &self.names
     }
 
     /// Heights and names of rows that a committed erasure has replaced: if they are still stored, a crash left them.

@@ -298,7 +298,12 @@ impl Node {
         if let Some(state) = erased() {
             return Ok(status(state));
         }
-        erase::check(survey, &wish).await.map_err(|e| e.problem())??;
+        let checked = erase::check(survey, &wish).await.map_err(|e| e.problem())?;
+        // It may have been erased meanwhile.
+        if let Some(state) = erased() {
+            return Ok(status(state));
+        }
+        checked?;
         survey.withdraw(wish)?;
         let deadline = tokio::time::Instant::now() + patience;
         while tokio::time::Instant::now() < deadline {

@@ -146,7 +146,7 @@ pub async fn tidy(
         }
         // The party stopped between an erasure's commit and the rewriting.
         match here.first() {
-            Some(old) if book.rewritten(*height) => {
+            Some(old) if book.names().contains_key(height) => {
                 let mut left = (*store.segment(survey, *height, *old).await?).clone();
                 for id in left.submissions().to_vec() {
                     if book.erased(&id).is_some() {

@@ -64,7 +64,6 @@ impl Step {
     /// Most bytes of a frame of a step, the session's name included. More is refused before anything of it is kept.
     fn limit(step: u32) -> usize {
         const SMALL: usize = 4 << 10;
-        const RECORD: usize = 128 << 10;
         const LARGE: usize = 64 << 20;
         match step {
             s if s == Self::Hello as u32 => MAX_HELLO,
@@ -82,7 +81,6 @@ impl Step {
             {
                 SMALL
             }
-            s if s == Self::Decision as u32 => RECORD,
             _ => LARGE,
         }
     }

@@ -34,6 +34,28 @@ pub const LIES: &str = "lie-";
 
 /// All named mutants.
 pub const MUTANTS: &[Mutant] = &[
+    // Recorded sessions as circuits.
+    mutant(
+        "session-secret-not-checked",
+        MPC,
+        "proof::tests::session::provers_are_told_that_a_session_is_not_what_they_say",
+    ),
+    mutant(
+        "session-shown-not-checked",
+        MPC,
+        "proof::tests::session::provers_are_told_that_a_session_is_not_what_they_say",
+    ),
+    mutant(
+        "session-padding-not-checked",
+        MPC,
+        "proof::tests::session::the_parties_refuse_what_the_prover_cannot_prove",
+    ),
+    mutant("session-inert-not-checked", MPC, "circuit::session::tests::every_byte_of_every_kind"),
+    mutant(
+        "session-escape-left-open",
+        MPC,
+        "circuit::session::tests::escapes_are_followed_through_all_short_texts_and_pieces",
+    ),
     // Gates among the parties, and the proofs about them.
     mutant("verdict-claim-not-checked", MPC, "compute::tests::liars::a_wrong_product_is_caught"),
     mutant("verdict-digests-not-compared", MPC, "compute::tests::liars::verifiers_compare_what_they_saw"),
