@@ -9,6 +9,7 @@ use tercet_client::notarize::{ATTESTATION, Headers, Notarized, PRESENTATION, Pla
 use tercet_client::{Error, operator};
 use tercet_embedded::exchange::{self, Exchange, SERVER_NAME};
 use tercet_embedded::{Server, notary};
+use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{NotaryAlgorithm, NotarySection};
 use tercet_evidence::Secrets;
 use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, TrustPolicy, WireVersion};
@@ -42,6 +43,9 @@ impl Site {
             name: "local notary".into(),
             algorithm: NotaryAlgorithm::Secp256k1,
             key: hex::encode(key.to_sec1_compressed()),
+            kind: Kind::Presentation,
+            valid_from: None,
+            valid_until: None,
         }];
         let mut headers = Headers::default();
         headers.add("test", &format!("X-MBX-APIKEY: {}", self.exchange.accounts[account].api_key)).unwrap();
@@ -79,7 +83,8 @@ async fn every_hash_and_format_gives_files_that_verify_and_open() {
             let account = &site.exchange.accounts[i];
             let commitment = verified.unopened().find(|c| c.direction == Direction::Received).unwrap();
             assert_eq!(commitment.alg, hash);
-            let opening = out.secrets.opening_for(commitment).unwrap();
+            let Secrets::Presentation(secrets) = &out.secrets else { panic!("another kind") };
+            let opening = secrets.opening_for(commitment).unwrap();
             assert_eq!(std::str::from_utf8(&opening.bytes).unwrap(), account.eth_free.to_string());
 
             // Neither the key nor the balance is in what others see, or in what gets logged.
