@@ -261,9 +261,9 @@ async fn a_filter_goes_with_the_question() {
         m.survey.statistics.extend(["quantile:0.5".to_owned(), "mean@bnb".to_owned()]);
         m.fields.push(FieldSection {
             name: "bnb".into(),
-            prefix: "{\"asset\":\"BNB\",\"free\":\"".into(),
-            suffix: ".".into(),
+            at: Some("$.balances[?@.asset=='BNB'].free".into()),
             values: vec!["0".into(), "1".into()],
+            ..FieldSection::default()
         });
     };
     let world = World::with(Options { survey: fields, ..Options::default() }).await;
