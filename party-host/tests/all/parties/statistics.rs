@@ -276,7 +276,7 @@ async fn two_columns_of_one_response_have_their_product() {
             let (a, b) = (text(a), text(b));
             let body = format!(r#"{{"a":{a},"b":{b},"uid":{uid}}}"#);
             let (presentation, secrets) = server.notarize(&body, &[&a, &b], uid.into());
-            let (presentation, statement, witnesses) = world.opened_files(presentation, &secrets);
+            let (presentation, statement, witnesses) = world.opened_files(presentation, secrets);
             world.prove_all(presentation, &statement, &witnesses, 7)
         })
         .collect();

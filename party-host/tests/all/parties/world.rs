@@ -258,15 +258,16 @@ impl World {
         let dir = vectors().join(name);
         let presentation = std::fs::read(dir.join("presentation.bin")).unwrap();
         let secrets = Secrets::decode(&std::fs::read(dir.join("secrets.bin")).unwrap()).unwrap();
-        self.opened_files(presentation, &secrets)
+        self.opened_files(presentation, secrets)
     }
 
     /// The same of any presentation.
     pub fn opened_files(
         &self,
         presentation: Vec<u8>,
-        secrets: &Secrets,
+        secrets: impl Into<Secrets>,
     ) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
+        let secrets = secrets.into();
         let verifier = SurveyVerifier::new(&self.survey).unwrap();
         let (verified, admitted) = verifier.check(Kind::Presentation, &presentation).unwrap();
         let statement = verified.statement(&admitted, self.survey.manifest()).unwrap();
