@@ -41,11 +41,11 @@ impl Site {
         let key = notary::public_key().unwrap();
         survey.notaries = vec![NotarySection {
             name: "local notary".into(),
-            algorithm: NotaryAlgorithm::Secp256k1,
-            key: hex::encode(key.to_sec1_compressed()),
             kind: Kind::Presentation,
             valid_from: None,
             valid_until: None,
+            algorithm: NotaryAlgorithm::Secp256k1,
+            key: hex::encode(key.to_sec1_compressed()),
         }];
         let mut headers = Headers::default();
         headers.add("test", &format!("X-MBX-APIKEY: {}", self.exchange.accounts[account].api_key)).unwrap();
@@ -83,7 +83,7 @@ async fn every_hash_and_format_gives_files_that_verify_and_open() {
             let account = &site.exchange.accounts[i];
             let commitment = verified.unopened().find(|c| c.direction == Direction::Received).unwrap();
             assert_eq!(commitment.alg, hash);
-            let Secrets::Presentation(secrets) = &out.secrets else { panic!("another kind") };
+            let secrets = tlsn_verifier::Secrets::decode(&out.secrets.encode()).unwrap();
             let opening = secrets.opening_for(commitment).unwrap();
             assert_eq!(std::str::from_utf8(&opening.bytes).unwrap(), account.eth_free.to_string());
 
