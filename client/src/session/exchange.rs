@@ -73,7 +73,7 @@ pub async fn exchange(
                     }
                     drain(&mut tls, &mut received).map_err(|e| failed("cannot read from", &e))?;
                 }
-                if !done && response::is_complete(&received) {
+                if !done && response::is_complete(&received)? {
                     done = true;
                     tls.send_close_notify();
                     // A server that has closed already has ended the session: the statement is on its way, and whether
@@ -87,7 +87,7 @@ pub async fn exchange(
     };
     let statement = SignedStatement::decode(&statement)?;
     let client = forwarded(tunnel.sent, &statement);
-    if !response::is_complete(&received) {
+    if !response::is_complete(&received)? {
         return Err(Error::Exchange(format!(
             "{server} closed the connection before its response was complete"
         )));
