@@ -95,9 +95,10 @@ fn published(manifest: &SurveyManifest, out: &mut Lines) {
     out.say(
         "in groups of",
         &format!(
-            "at least {} {people}, who enter together at a release point. A group is never split: whatever is asked, \
+            "at least {} {people}, who enter together at a release point (every {}). A group is never split: whatever is asked, \
              sums tell about whole groups only.{shown}",
-            s.min_new
+            s.min_new,
+            interval(manifest.schedule().every)
         ),
     );
     let singles = single_values(manifest);
@@ -131,6 +132,17 @@ fn leaving(manifest: &SurveyManifest, out: &mut Lines) {
             (false, _) => "the survey does not tell people apart: each proof counts.",
         },
     );
+}
+
+/// Seconds as people say them.
+fn interval(seconds: u64) -> String {
+    let (n, unit) = match seconds {
+        s if s.is_multiple_of(86_400) => (s / 86_400, "days"),
+        s if s.is_multiple_of(3_600) => (s / 3_600, "hours"),
+        s if s.is_multiple_of(60) => (s / 60, "minutes"),
+        s => (s, "seconds"),
+    };
+    if n == 1 { unit.trim_end_matches('s').to_owned() } else { format!("{n} {unit}") }
 }
 
 fn s_replaces(manifest: &SurveyManifest) -> bool {

@@ -22,9 +22,9 @@ const HEADERS: [&str; 8] = [
 ];
 
 /// Parts of member names behind which private things usually stand.
-const MEMBERS: [&str; 24] = [
+const MEMBERS: [&str; 23] = [
     "token", "secret", "password", "session", "cookie", "csrf", "jwt", "apikey", "api_key", "email", "mail", "phone", "mobile",
-    "address", "street", "birth", "name", "iban", "account_number", "accountnumber", "ssn", "passport", "card", "ip",
+    "address", "street", "birth", "name", "iban", "account_number", "accountnumber", "ssn", "passport", "card",
 ];
 
 /// The exchange with every hidden stretch as its length, for the terminal.

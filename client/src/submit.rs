@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::coordinator::{Admitted, COORDINATOR, Coordinator, Deployment, UPLOAD_TIMEOUT};
 use crate::error::Error;
 use crate::http::{OCTETS, Request, join};
+use crate::seen;
 use crate::withdraw::WithdrawalKey;
 
 /// Submissions that one set of files can give: one, and as many again as were never completed.
@@ -116,6 +117,20 @@ pub struct Opened {
     kind: Kind,
     statement: Statement,
     witness: Witness,
+    warnings: Vec<String>,
+    seen: String,
+}
+
+impl Opened {
+    /// What everybody will see that may be private, by name: to be told before anything is sent.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The exchange as coordinator and parties will see it.
+    pub fn seen(&self) -> &str {
+        &self.seen
+    }
 }
 
 impl std::fmt::Debug for Opened {
@@ -149,7 +164,10 @@ pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> R
     for (i, (text, column)) in hidden.filter(|(_, (_, c))| c.binding != Binding::Absent) {
         column.format.read(text).map_err(|e| named(i, e.to_string()))?;
     }
-    Ok(Opened { kind: secrets.kind(), statement, witness })
+    let transcript = verified.transcript();
+    let warnings = seen::warnings(&survey.manifest().source_rules()?, &transcript);
+    let seen = seen::text(&transcript);
+    Ok(Opened { kind: secrets.kind(), statement, witness, warnings, seen })
 }
 
 /// Proves and splits a checked value. `generation` counts submissions of the same files that ended incomplete:

@@ -45,7 +45,6 @@ impl Checked {
         let rules = m.source_rules().ok();
         let hidden = |i: usize| rules.as_ref().and_then(|r| r.committed.get(i)).map(|h| &h.place);
         let mut out = format!("{} ({})\n", s.title, s.name);
-        let missing = s.missing_about();
         let mut line = |label: &str, text: String| {
             out.push_str(format!("{label:<14}{text}").trim_end());
             out.push('\n');
@@ -66,13 +65,6 @@ impl Checked {
             if let Some(text) = text {
                 line(label, text.clone());
             }
-        }
-        if !missing.is_empty() {
-            let missing = missing.join(", ");
-            line(
-                "",
-                format!("WARNING: [survey] does not say {missing}: providers are told so before they agree"),
-            );
         }
         let time = |t: time::OffsetDateTime| t.format(&Rfc3339).unwrap_or_else(|_| t.to_string());
         line("data fetched", format!("between {} and {}", time(s.opens), time(s.closes)));
@@ -127,11 +119,18 @@ impl Checked {
             line("", format!("hidden {}", place(hidden(i))));
             line(
                 "",
-                format!(
-                    "{} decimal places, at most {} in size; {excess}",
-                    c.scale,
-                    decimal(largest, c.scale)
-                ),
+                match c.scale {
+                    0.. => format!(
+                        "{} decimal places, at most {} in size; {excess}",
+                        c.scale,
+                        decimal(largest, c.scale)
+                    ),
+                    below => format!(
+                        "in units of 10^{}, at most {} in size; {excess}",
+                        below.unsigned_abs(),
+                        decimal(largest, c.scale)
+                    ),
+                },
             );
             if let Some(missing) = &c.missing {
                 line("", format!("or \"{missing}\": no value. The text's length is public"));
@@ -165,6 +164,14 @@ impl Checked {
         );
         for (i, note) in m.order_notes().into_iter().enumerate() {
             line(if i == 0 { "in order" } else { "" }, note);
+        }
+        let missing = s.missing_about();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            line(
+                "WARNING",
+                format!("[survey] does not say {missing}: providers are told so before they agree"),
+            );
         }
         for warning in m.warnings() {
             line("WARNING", warning);

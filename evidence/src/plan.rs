@@ -124,6 +124,12 @@ fn text(
     }
 }
 
+/// Whether a request is one that the survey admits, before it is sent.
+pub fn check_request(rules: &Rules, sent: &[u8], hidden: &[Range<usize>]) -> Result<(), Refusal> {
+    let data = Data { bytes: sent.to_vec(), hidden: hidden.to_vec() };
+    http::check_request(rules, &data).map(|_| ())
+}
+
 /// Where the values of a request's credentials stand: what a client keeps hidden.
 pub fn credentials(rules: &Rules, sent: &[u8]) -> Vec<Range<usize>> {
     let Ok(Some(head)) = http::read_head(sent) else { return Vec::new() };

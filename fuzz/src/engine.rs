@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use tercet_mpc::decimal::{DecimalError, Excess, Notation, Scaling, parse_decimal};
 use tercet_mpc::net::{Abort, Peer, Step, Transport};
 use tercet_mpc::proof::{Opening, PRIVATE_MAX_BYTES, PrivatePart, challenges, check};
-use tercet_mpc::statement::{Condition, Format, Layout, Number, Term};
+use tercet_mpc::statement::session::{InertKind, Inner, Record, Run, Suite};
+use tercet_mpc::statement::{Binding, Condition, Format, Layout, Number, Term};
 use tercet_mpc::testing::{Delivery, TestWorld};
 use tercet_mpc::{
     Column, ColumnWitness, HashAlg, Item, Output, PartyId, Proven, Session, ShareHashes, Statement, Verdict,
@@ -91,10 +92,39 @@ pub fn statement_seeds() -> Vec<Vec<u8>> {
         Output::Given(Term::Present(0), Condition::Present(1)),
         Output::Given(Term::Square(1), Condition::Is(2, 1)),
         Output::Given(Term::One, Condition::Is(2, 0)),
+        Output::Given(Term::One, Condition::Below(0, -3)),
     ];
+    let record = |inner, content: usize, runs| Record { inner, ciphertext: vec![7; content + 1], runs };
+    let inert = |kind, continued, length| Run::Inert { kind, continued, length };
+    let recorded = tercet_mpc::statement::Session {
+        suite: Suite::Aes128Gcm,
+        t1: [1; 32],
+        t2: [2; 32],
+        server_secret: [3; 32],
+        client: vec![
+            record(
+                Inner::Application,
+                9,
+                vec![Run::Shown(b"GET".to_vec()), inert(InertKind::HeaderValue, false, 6)],
+            ),
+            Record::close_notify(vec![7; 3], 1),
+        ],
+        server: vec![
+            Record::tickets(vec![7; 9], &[4]),
+            record(
+                Inner::Application,
+                3,
+                vec![Run::Column { column: 0, length: 1 }, inert(InertKind::Text, false, 2)],
+            ),
+            record(Inner::Application, 1, vec![inert(InertKind::Text, true, 1)]),
+        ],
+    };
+    let from_session = Column { binding: Binding::Keystream, ..small.clone() };
+    let session = Statement::of_session(vec![from_session], vec![Output::Value(0)], recorded).unwrap();
     vec![
         Statement::new(vec![optional.clone(), optional, category], hidden).unwrap().encode(),
         HONEST.statement.encode(),
+        session.encode(),
         Statement::new(vec![small.clone()], vec![Output::Value(0)]).unwrap().encode(),
         Statement::new(vec![small, large], two).unwrap().encode(),
     ]

@@ -18,6 +18,7 @@ mod party;
 mod policy;
 mod presentations;
 mod sessions;
+mod sources;
 mod submissions;
 
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ const TARGETS: &[Target] = &[
     target("survey-manifest", policy::manifest, policy::manifest_seeds),
     target("survey-descriptor", policy::descriptor, policy::descriptor_seeds),
     target("policy", policy::transcript, policy::transcript_seeds),
+    target("sources", sources::exchange, sources::exchange_seeds),
     target("survey-check", policy::check, fixtures::presentations),
     target("api-bodies", documents::api, documents::api_seeds),
     target("log-entries", documents::log, documents::log_seeds),

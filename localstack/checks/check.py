@@ -53,7 +53,7 @@ def wrapping_key(body: bytes) -> tuple[str, bytes, bytes]:
     return parts[0].decode(), parts[1], body[at:]
 
 
-KINDS = {"segments": 1, "log": 2, "releases": 3, "audit": 4}
+KINDS = {"segments": 1, "log": 2, "answers": 3}
 
 
 def place(identity: str, key: str) -> bytes:

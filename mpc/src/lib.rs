@@ -2,7 +2,7 @@
 //!
 //! Owns everything that is computed on shares, and the proof that shares belong to a notarized value. Must never do
 //! input or output, read a clock or draw randomness: it talks through [`net::Transport`] and takes its seeds as
-//! arguments. It depends on nothing of ours. `docs/protocol.md` holds the security argument.
+//! arguments. It depends on nothing of ours but the switches of `mutants/`. `docs/protocol.md` holds the security argument.
 
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]

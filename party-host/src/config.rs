@@ -110,13 +110,23 @@ pub struct LimitsConfig {
     pub engine_seconds: u64,
     /// Seconds to wait for a peer's frame.
     pub peer_seconds: u64,
+    /// Seconds for which the lease on the bucket lasts; it is renewed three times as often. After a crash a start waits a
+    /// little longer than this.
+    pub lease_seconds: u64,
     /// Milliseconds of round-trip time to pretend between the parties, for measurements. 0 in use.
     pub added_rtt_ms: u64,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { pending: 4096, engine_memory_mib: 256, engine_seconds: 60, peer_seconds: 20, added_rtt_ms: 0 }
+        Self {
+            pending: 4096,
+            engine_memory_mib: 256,
+            engine_seconds: 60,
+            peer_seconds: 20,
+            lease_seconds: 30,
+            added_rtt_ms: 0,
+        }
     }
 }
 

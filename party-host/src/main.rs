@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use party_host::config::Config;
 use party_host::documents::DocumentPlace;
+use party_host::store::StoreError;
 use party_host::{aws, health, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -50,6 +51,9 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         at: Option<SocketAddr>,
     },
+    /// Takes everything that this party's bucket lacks from the two other parties, and ends. A party does the same by
+    /// itself when it starts.
+    Rebuild,
 }
 
 fn main() -> ExitCode {
@@ -103,9 +107,14 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let running = serve::start(&config, serve::metrics()?).await?;
     tracing::info!(api = %running.address, peer = %running.peer_address, "running");
     println!("listening http://{}", running.address);
+    if matches!(cli.command, Some(Command::Rebuild)) {
+        running.node.rebuild(|line| println!("{line}")).await;
+        return Ok(running.stop(Duration::from_secs(cli.stop_seconds)).await?);
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = running.replaced() => return Err(StoreError::Leased.into()),
     }
     tracing::info!("stopping");
     running.stop(Duration::from_secs(cli.stop_seconds)).await?;

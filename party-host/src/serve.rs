@@ -25,7 +25,7 @@ use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartErro
 use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
 use crate::sandbox::{Limits, Sandbox, SandboxError};
 use crate::secrets::WrappingPlace;
-use crate::store::{Store, StoreError};
+use crate::store::{Lease, Store, StoreError};
 
 /// Why a party does not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +99,11 @@ pub struct Running {
     pub peer_address: SocketAddr,
     /// The party.
     pub node: Arc<Node>,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    server: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
+    store: Store,
+    lease: Arc<Lease>,
+    renewing: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
@@ -111,10 +114,15 @@ impl Running {
         self.stop.cancel();
         // What is left of the time, and a moment at least: open requests are answered by now.
         let answered = deadline.max(tokio::time::Instant::now() + ANSWERS);
-        match tokio::time::timeout_at(answered, self.server).await {
-            Ok(Ok(result)) => result.map_err(ServeError::Serve),
-            Ok(Err(_)) | Err(_) => Ok(()),
-        }
+        let _in_time = tokio::time::timeout_at(answered, self.server).await;
+        self.renewing.abort();
+        self.store.release_lease(&self.lease).await;
+        Ok(())
+    }
+
+    /// Ends when another process of this party has taken the lease on the bucket: this one must stop at once.
+    pub async fn replaced(&self) {
+        self.lease.taken.cancelled().await;
     }
 }
 
@@ -168,6 +176,9 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
     };
     let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
     store.ensure_bucket().await?;
+    let lease = store.lease(Duration::from_secs(config.limits.lease_seconds.max(1))).await?;
+    let (keeping, kept) = (store.clone(), lease.clone());
+    let renewing = tokio::spawn(async move { keeping.keep_lease(&kept).await });
     let mut nodes = Vec::new();
     for descriptor in descriptors {
         let name = descriptor.manifest().survey.name.clone();
@@ -216,11 +227,9 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
     let address = listener.local_addr().map_err(ServeError::Serve)?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
-    let router = api::router(api::App { node: node.clone(), metrics });
-    let server = tokio::spawn(async move {
-        axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).await
-    });
-    Ok(Running { address, peer_address, node, server, stop })
+    let router = api::router(api::App { node: node.clone(), metrics, bodies: api::Bodies::default() });
+    let server = tokio::spawn(api::serve(listener, router, api::Bounds::default(), stopped));
+    Ok(Running { address, peer_address, node, server, stop, store, lease, renewing })
 }
 
 /// The keys that this party holds are the ones that others were told.

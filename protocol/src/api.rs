@@ -60,6 +60,8 @@ problems! {
     NotFound = "not-found", 404, "Nothing has this address";
     /// The method is not allowed here.
     MethodNotAllowed = "method-not-allowed", 405, "This address does not take this method";
+    /// The body did not arrive in time.
+    TooSlow = "too-slow", 408, "The body did not arrive in time";
     /// The body is larger than allowed.
     TooLarge = "too-large", 413, "The body is too large";
     /// The presentation does not verify.

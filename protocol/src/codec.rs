@@ -86,6 +86,11 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
+    /// All that is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// `n` bytes.
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], CodecError> {
         let (head, tail) = self.0.split_at_checked(n).ok_or(CodecError::Truncated)?;

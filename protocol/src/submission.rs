@@ -121,22 +121,36 @@ pub struct ShareUpload {
 }
 
 impl ShareUpload {
-    /// Bytes on the wire.
+    /// Bytes at the start of an upload that hold its ticket: a party reads no more before it has checked them.
+    pub const HEAD: usize = 4 + Self::TAG.len() + Ticket::LEN;
+    const TAG: &str = "tercet share v2";
+
+    /// Bytes on the wire: the ticket comes first.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::tagged("tercet share v1");
-        w.bytes(&self.public).bytes(&self.ticket.encode()).bytes(&self.sealed);
+        let mut w = Writer::tagged(Self::TAG);
+        w.array(&self.ticket.encode()).bytes(&self.public).bytes(&self.sealed);
         w.finish()
+    }
+
+    /// Reads the ticket from the first [`Self::HEAD`] bytes.
+    pub fn ticket(head: &[u8]) -> Result<Ticket, CodecError> {
+        let mut r = Reader::new(head);
+        if r.bytes("format", 64)? != Self::TAG.as_bytes() {
+            return Err(CodecError::Unknown("format"));
+        }
+        Ticket::decode(r.take(Ticket::LEN)?)
     }
 
     /// Reads [`Self::encode`]'s bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut r = Reader::new(bytes);
-        if r.bytes("format", 64)? != b"tercet share v1" {
+        if r.bytes("format", 64)? != Self::TAG.as_bytes() {
             return Err(CodecError::Unknown("format"));
         }
+        let ticket = Ticket::decode(r.take(Ticket::LEN)?)?;
         let this = Self {
+            ticket,
             public: r.bytes("public", MAX_EVIDENCE + 2048)?.to_vec(),
-            ticket: Ticket::decode(r.bytes("ticket", 512)?)?,
             sealed: r.bytes("sealed", MAX_SEALED)?.to_vec(),
         };
         r.finish()?;
@@ -159,6 +173,9 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// Bytes of its encoding.
+    const LEN: usize = 32 + 32 + 8 + 64;
+
     /// Issues a ticket.
     pub fn issue(key: &SigningKey, survey: SurveyId, submission: SubmissionId, expires: u64) -> Self {
         let mut this = Self { survey, submission, expires, signature: Signature([0; 64]) };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tercet_mutants::mutant;
+
 use crate::{Label, Row, Schedule};
 
 /// Most units of one release point. The rows of further ones wait for the next.
@@ -57,7 +59,7 @@ pub struct Formation {
 /// ones enter as one unit without a label.
 pub fn form(waiting: &[Waiting<'_>], min_new: usize, schedule: &Schedule, time: u64) -> Formation {
     let last = schedule.is_last(time);
-    let min_new = min_new.max(1);
+    let min_new = if mutant!("unit-one-too-small") { min_new - 1 } else { min_new }.max(1);
     let fields = waiting.iter().map(|w| w.label.len()).max().unwrap_or_default();
     let mut sorted = waiting.to_vec();
     sorted.sort_unstable_by_key(|w| w.row);
@@ -65,7 +67,7 @@ pub fn form(waiting: &[Waiting<'_>], min_new: usize, schedule: &Schedule, time: 
 
     let mut rest = Vec::new();
     for (_, rows) in by(&sorted, |w| w.label) {
-        if rows.len() >= min_new {
+        if rows.len() >= min_new || mutant!("small-units-enter") {
             units.push(unit(&rows, fields, fields));
         } else {
             rest.extend(rows);
@@ -112,7 +114,7 @@ fn close(mut units: Vec<Formed>, rest: &[Waiting<'_>], waiting: &[Waiting<'_>]) 
         return Formation { units, never };
     };
     for (i, told) in host.label.iter_mut().enumerate() {
-        if rest.iter().any(|w| w.label.get(i) != Some(&*told)) {
+        if !mutant!("unit-tells-what-is-not-so") && rest.iter().any(|w| w.label.get(i) != Some(&*told)) {
             told.clear();
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
+use tercet_mutants::mutant;
 
 use crate::{Filter, Formation, Formed, Label, Row, Schedule, Waiting, form};
 
@@ -249,6 +250,7 @@ impl Ledger {
         match self.standing(row) {
             Some(Standing::Waiting) if self.rules.replace => Ok(Some(row)),
             Some(Standing::Waiting) => Err(Refused::Duplicate(row)),
+            Some(Standing::Erased(_)) if mutant!("erased-identity-may-return") => Ok(None),
             _ => Err(Refused::AlreadyCounted(row)),
         }
     }
@@ -319,6 +321,9 @@ impl Ledger {
                 self.erased += 1;
                 if let Some(unit) = self.units.get_mut(unit as usize) {
                     unit.erased += 1;
+                    if mutant!("erased-row-leaves-its-unit") {
+                        unit.rows.retain(|other| *other != row);
+                    }
                 }
                 Ok(Left::Erased(unit))
             }
@@ -378,8 +383,9 @@ impl Ledger {
     /// next would choose in whose company to enter. After the last one, rows that came too late are never counted.
     pub fn entering(&self, time: u64) -> Entering {
         let entry = |row: &Row| self.rows.get(*row as usize);
-        let (by_then, late): (Vec<Row>, Vec<Row>) =
-            self.waiting().partition(|row| entry(row).is_some_and(|e| e.at <= time));
+        let (by_then, late): (Vec<Row>, Vec<Row>) = self
+            .waiting()
+            .partition(|row| mutant!("late-rows-enter") || entry(row).is_some_and(|e| e.at <= time));
         let waiting: Vec<Waiting<'_>> = by_then
             .iter()
             .filter_map(|row| {
@@ -408,7 +414,7 @@ impl Ledger {
             return Err(Refused::Past { time, last });
         }
         let entering = self.entering(time);
-        if entering.digest != *digest {
+        if entering.digest != *digest && !mutant!("entering-digest-not-compared") {
             return Err(Refused::Digest { number: entering.number });
         }
         for unit in &entering.formation.units {

@@ -3,6 +3,8 @@
 //! A published quantile is somebody's value, and no rule about groups changes that. The rules here bound what several of them
 //! tell together. See `docs/statistics.md`.
 
+use tercet_mutants::mutant;
+
 /// A share in thousandths, 0 to 1000: the finest that a survey lists.
 pub type Thousandths = u16;
 
@@ -135,6 +137,7 @@ pub fn least(list: &[Order], min_new: u64) -> Result<u64, Breaks> {
     }
     let marks: Vec<Placed> = list.iter().flat_map(|o| o.marks()).collect();
     let (ranks, cuts): (Vec<_>, Vec<_>) = marks.into_iter().partition(Placed::is_rank);
+    let m = if mutant!("ranks-one-too-close") { m - 1 } else { m };
     let gini = if list.contains(&Order::Gini) { 5 * m } else { 0 };
     // Ranks are 1 to n, between ends that nobody holds; numbers of summed values 0 to n.
     Ok(apart(ranks, m, 1)?.max(apart(cuts, m, 0)?).max(gini).max(2 * m))
@@ -224,6 +227,7 @@ impl Renewals {
     pub fn decide(&mut self, point: u32, entered: u64, erased: u64) -> Renewal {
         let (before, gone) = self.done.map_or((0, 0), |done| (done.entered, done.erased));
         let (came, left) = (entered.saturating_sub(before), erased.saturating_sub(gone));
+        let left = if mutant!("renewal-forgets-who-left") { 0 } else { left };
         if came >= left.saturating_add(self.least) && came > 0 {
             self.done = Some(Done { point, entered, erased });
             return Renewal::Anew;

@@ -8,6 +8,8 @@
 //! Rows enter with public units, so the rows of a block between two release points are a sum over whole public units of a
 //! function of the row: nothing here ever looks at a row.
 
+use tercet_mutants::mutant;
+
 use crate::Point;
 
 /// Blocks that nobody is in two of.
@@ -97,7 +99,10 @@ impl Clocks {
             return Ok(None);
         }
         let now = points.get((number as usize).wrapping_sub(1)).map_or(0, |p| p.time);
-        let waited = |p: &Point| all || now.saturating_sub(p.time) > patience.saturating_mul(2);
+        let waited = |p: &Point| {
+            all || mutant!("secret-rest-of-all-ages")
+                || now.saturating_sub(p.time) > patience.saturating_mul(2)
+        };
         // Release points are in order of time.
         let until = points.iter().take(number as usize).take_while(|p| waited(p)).count() as u32;
         let range = |(after, bit): (&u32, &bool)| {
@@ -122,6 +127,9 @@ impl Clocks {
             return Err(Mismatch { found, expected: self.last.len() });
         }
         for (i, (last, bit)) in self.last.iter_mut().zip(bits).enumerate() {
+            if mutant!("secret-clock-stays") {
+                continue;
+            }
             let pooled = rest.and_then(|ranges| ranges.get(i)).map_or(0, |r| r.until);
             *last = if *bit { number } else { pooled.max(*last) };
         }

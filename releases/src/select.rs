@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tercet_mutants::mutant;
+
 use crate::{Unit, UnitId};
 
 /// Conditions on revealed fields: each named field has one of its values. Without conditions: everybody.
@@ -73,7 +75,10 @@ impl Filter {
 
     /// Whether a unit with this label is selected.
     pub fn matches(&self, label: &[String]) -> bool {
-        self.0.iter().all(|(field, values)| told(label, *field).is_some_and(|value| values.contains(value)))
+        let untold = mutant!("untold-field-matches");
+        self.0
+            .iter()
+            .all(|(field, values)| told(label, *field).map_or(untold, |value| values.contains(value)))
     }
 
     /// Whether a label could be that of a selected row: it matches in every field that it tells.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
-use crate::world::{World, cohort, options, vectors};
+use crate::world::{World, cohort, options, told, vectors};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_any_process_loses_nothing_that_has_a_receipt() {
@@ -38,7 +38,7 @@ async fn killing_any_process_loses_nothing_that_has_a_receipt() {
             receipts.push(submitted);
         }
         let agreed = world.agreed().await;
-        assert_eq!(agreed.submissions, 4 * (round as u64 + 1), "after {victim}");
+        assert_eq!(agreed.submissions, told(4 * (round as u64 + 1)), "after {victim}");
     }
     // Stop everything and start it on the same folder.
     let World { dir, stack, .. } = world;
@@ -54,7 +54,7 @@ async fn killing_any_process_loses_nothing_that_has_a_receipt() {
         tercet_client::coordinator::Coordinator::new(&stack.coordinator(), Default::default()).unwrap();
     let deployment = coordinator.deployment(coordinator.survey(survey).await.unwrap()).await.unwrap();
     let world = World { dir, stack, coordinator, deployment };
-    assert_eq!(world.agreed().await.submissions, 24);
+    assert_eq!(world.agreed().await.submissions, told(24));
     for r in receipts {
         world.deployment.verify_receipts(r.submission, &r.receipts).unwrap();
         for i in 0..3 {

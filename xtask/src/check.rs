@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{emulated, engine, fuzz, mutants, terraform, workflows};
+use crate::{deny, emulated, engine, fuzz, mutants, terraform, workflows};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -51,6 +51,7 @@ const STEPS: &[Step] = &[
         clippy.args(["clippy", "--quiet", "--all-targets"]).args(MEMBERS);
         command::run(clippy.args(["--", "-D", "warnings"]))
     }),
+    ("dependencies", deny::check),
     ("workflows", workflows::check),
     ("upstream's npm build", npm),
     ("tests", |_| {

@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod container;
 mod demo;
+mod deny;
 mod emulated;
 mod engine;
 mod fuzz;
@@ -16,6 +17,7 @@ mod package;
 mod python;
 mod reproducible;
 mod sbom;
+mod simulate;
 mod terraform;
 mod up;
 mod workflows;
@@ -46,6 +48,8 @@ enum Task {
     Bench(bench::Options),
     /// Searches all states of the parties' agreement, with one of them corrupted.
     ModelCheck(model_check::Options),
+    /// Simulates three parties with random failures, one of them corrupted.
+    Simulate(simulate::Options),
     /// Alters the program in many ways and sees whether the tests notice.
     Mutants(mutants::Options),
     /// Searches for inputs that break a decoder.
@@ -70,6 +74,7 @@ fn main() -> std::process::ExitCode {
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::ModelCheck(options) => model_check::check(&options),
+        Task::Simulate(options) => simulate::simulate(&options),
         Task::Mutants(options) => mutants::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Package(options) => package::run_task(&options),

@@ -2,4 +2,6 @@
 
 mod model;
 mod search;
+mod sim;
+mod simulated;
 mod steps;

@@ -66,9 +66,11 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
             Notarized::read(dir, &Target::of(&deployment.survey)?)?.evidence(deployment.survey.manifest())?
         }
     };
-    tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
+    let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
     output::note(&printable(&consent::to_text(&deployment)));
+    opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.dry_run {
+        output::note(&format!("What coordinator and parties would see:\n\n{}\n", opened.seen()));
         output::note("The files fit this survey. Nothing was sent.");
         return Ok(());
     }

@@ -70,6 +70,7 @@ pub async fn notarize(args: &Notarize) -> Result<(), Error> {
         "WARNING: the local notary signs whatever it is told, with a key that anyone can read. What it made is for \
          trying out and tests: it is worthless as proof.",
     );
+    notarized.warnings.iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.json {
         return output::json(&json!({
             "presentation": args.out.join(library::PRESENTATION),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
-use tercet_evidence::plan::{Located, locate};
+use tercet_evidence::plan::{Located, check_request, locate};
 use tercet_evidence::{Kind, Secrets, SurveyVerifier};
 use tercet_protocol::ids::{EngineDigest, PublicKey};
 use tercet_protocol::keys::KeyError;
@@ -27,6 +27,7 @@ use tlsn_verifier::{Direction, HashAlg, NotaryKey, RangeSet, WireVersion};
 use crate::error::Error;
 use crate::files::{self, Access};
 use crate::http::{Http, OCTETS, Request, Url, join};
+use crate::seen;
 
 pub use request::Headers;
 
@@ -68,6 +69,8 @@ pub struct Notarized {
     pub attestation: Vec<u8>,
     /// Who signed.
     pub notary: NotaryKey,
+    /// What the presentation shows that may be private, by name.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Debug for Notarized {
@@ -109,7 +112,11 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         Some(address) => address.clone(),
         None => format!("{}:{}", source.server_name, url.port_or_known_default().unwrap_or(443)),
     };
-    let request = request::get(&url, &source.server_name, &plan.headers);
+    let rules = plan.survey.source_rules()?;
+    let request = request::build(&rules, &url, &plan.headers);
+    // What would be refused later is refused before anything is sent.
+    check_request(&rules, &request.bytes, &request.hidden)
+        .map_err(|e| Error::usage(format!("{e}; change the URL or the headers, or choose another survey")))?;
     let done = tls::exchange(&source.server_name, &address, &plan.roots, &request.bytes).await?;
     let values = values(plan, &done.received)?;
 
@@ -158,15 +165,15 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         .and_then(|b| b.build())
         .map_err(exchange)?
         .encode();
-    check(plan, &presentation)?;
-    Ok(Notarized { presentation, secrets: secrets.into(), attestation: attestation.encode(), notary: key })
+    let warnings = check(plan, &presentation)?;
+    Ok(Notarized { warnings, presentation, secrets: secrets.into(), attestation: attestation.encode(), notary: key })
 }
 
 /// Where the values stand that are to be hidden. They are read as the proof will read them, and everything that the policy
 /// would refuse later is refused now, before a notary is asked.
 fn values(plan: &Plan, received: &[u8]) -> Result<Vec<Located>, Error> {
     let rules = plan.survey.source_rules()?;
-    let located = locate(&rules, received)?;
+    let located = locate(&rules, received).map_err(|e| Error::Exchange(e.detail))?;
     for value in &located {
         let format = plan.survey.format(value.column, value.quoted);
         let name = plan.survey.hidden_names().get(value.column).copied().unwrap_or_default();
@@ -188,24 +195,8 @@ fn page(plan: &Plan) -> Result<Url, Error> {
     if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
         return Err(Error::usage("the URL must be https, without credentials"));
     }
-    if source.method != "GET" {
-        return Err(Error::usage(format!(
-            "the survey asks for a {} request; only GET is supported",
-            source.method
-        )));
-    }
     if url.host_str() != Some(&source.server_name) {
         return wanted("the server", &source.server_name);
-    }
-    if url.path() != source.path {
-        return wanted("the path", &source.path);
-    }
-    let query = url.query().unwrap_or_default();
-    for (name, value) in &source.query {
-        let pair = format!("{name}={value}");
-        if !query.split('&').any(|p| p == pair) {
-            return wanted("a query with", &pair);
-        }
     }
     Ok(url)
 }
@@ -218,13 +209,13 @@ fn notary_key(info: &NotaryInfo) -> Result<NotaryKey, Error> {
 }
 
 /// Applies the survey to the finished presentation, exactly as coordinator and parties will.
-fn check(plan: &Plan, presentation: &[u8]) -> Result<(), Error> {
+fn check(plan: &Plan, presentation: &[u8]) -> Result<Vec<String>, Error> {
     // A survey file has no parties yet; who they are plays no part in admission.
     let parties = [1, 2, 3].map(|i| PublicKey([i; 32]));
     let survey =
         SurveyDescriptor::assemble(plan.survey.clone(), &plan.roots, parties, EngineDigest([0; 32]))?;
-    SurveyVerifier::new(&survey)?.check(Kind::Presentation, presentation)?;
-    Ok(())
+    let (verified, _) = SurveyVerifier::new(&survey)?.check(Kind::Presentation, presentation)?;
+    Ok(seen::warnings(&plan.survey.source_rules()?, &verified.transcript()))
 }
 
 fn exchange(e: NotarizeError) -> Error {

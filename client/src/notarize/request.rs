@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use tercet_protocol::survey::source::Rules;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -77,15 +78,27 @@ pub struct Request {
     pub hidden: Vec<Range<usize>>,
 }
 
-/// A `GET` that asks for one uncompressed response and the end of the connection.
-pub fn get(url: &Url, host: &str, headers: &Headers) -> Request {
+/// The survey's request at this address: it asks for one uncompressed response and the end of the connection.
+pub fn build(rules: &Rules, url: &Url, headers: &Headers) -> Request {
     let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
-    let head = format!(
-        "GET {}{query} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nAccept-Encoding: identity\r\nConnection: close\r\n",
-        url.path()
-    );
+    let mut head = format!("{} {}{query} HTTP/1.1\r\nHost: {}\r\n", rules.method, url.path(), rules.server_name);
+    let usual = [("accept", "Accept: */*\r\n"), ("accept-encoding", "Accept-Encoding: identity\r\n")];
+    for (name, line) in usual {
+        if !rules.headers.iter().any(|(n, _)| n == name) {
+            head.push_str(line);
+        }
+    }
+    head.push_str("Connection: close\r\n");
+    for (name, value) in &rules.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let body = rules.body.as_ref();
+    if let Some(body) = body {
+        head.push_str(&format!("Content-Type: {}\r\nContent-Length: {}\r\n", body.content_type, body.text.len()));
+    }
+    let body = body.map_or("", |b| &b.text);
     let secret: usize = headers.0.iter().map(|(n, v)| n.len() + v.len() + 4).sum();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + secret + 2));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + secret + 2 + body.len()));
     let mut hidden = Vec::new();
     bytes.extend_from_slice(head.as_bytes());
     for (name, value) in &headers.0 {
@@ -96,22 +109,26 @@ pub fn get(url: &Url, host: &str, headers: &Headers) -> Request {
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body.as_bytes());
     Request { bytes, hidden }
 }
 
 #[cfg(test)]
 mod tests {
+    use tercet_protocol::survey::SurveyManifest;
+
     use super::*;
 
     #[test]
     fn secret_values_are_hidden_and_never_shown() {
         let mut headers = Headers::default();
         headers.add("a file", "X-Key:  s3cr3t \r\n\nCookie: a=b").unwrap();
-        let url = Url::parse("https://api.example.com/v1?x=1").unwrap();
-        let request = get(&url, "api.example.com", &headers);
+        let url = Url::parse("https://api.exchange.test/v1?x=1").unwrap();
+        let survey = SurveyManifest::from_toml(include_str!("../../../tests/fixtures/vectors/survey.toml")).unwrap();
+        let request = build(&survey.source_rules().unwrap(), &url, &headers);
         let shown: Vec<_> = request.hidden.iter().map(|r| &request.bytes[r.clone()]).collect();
         assert_eq!(shown, [&b"s3cr3t"[..], b"a=b"]);
-        assert!(request.bytes.starts_with(b"GET /v1?x=1 HTTP/1.1\r\nHost: api.example.com\r\n"));
+        assert!(request.bytes.starts_with(b"GET /v1?x=1 HTTP/1.1\r\nHost: api.exchange.test\r\n"));
         assert!(request.bytes.ends_with(b"Cookie: a=b\r\n\r\n"));
         let debug = format!("{headers:?}");
         assert!(debug.contains("X-Key") && !debug.contains("s3cr3t"), "{debug}");

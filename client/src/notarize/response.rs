@@ -8,7 +8,8 @@ use crate::error::Error;
 /// states no length, or is no 200.
 pub fn is_complete(bytes: &[u8]) -> Result<bool, Error> {
     let data = Data { bytes: bytes.to_vec(), hidden: Vec::new() };
-    Ok(http::read_response(&data)?.is_some())
+    let response = http::read_response(&data).map_err(|e| Error::Exchange(e.detail))?;
+    Ok(response.is_some())
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ async fn files_are_written_whole_and_private() {
     let site = site().await;
     let out = site.run(&site.plan(0)).await.unwrap();
     let dir = site.dir.path().join("out/proof");
-    out.write(&dir).unwrap();
+    out.write(&dir, false).unwrap();
     for name in [PRESENTATION, SECRETS, ATTESTATION] {
         #[cfg(unix)]
         {
@@ -133,8 +133,8 @@ async fn what_cannot_be_submitted_is_not_notarized() {
     assert_eq!(fails(unlisted).await.code(), "notary-untrusted");
 
     let mut column = site.plan(0);
-    column.survey.columns[0].prefix = "{\"asset\":\"DOGE\",\"free\":\"".into();
-    assert!(fails(column).await.to_string().contains("prefix does not stand in the response"));
+    column.survey.columns[0].prefix = Some("{\"asset\":\"DOGE\",\"free\":\"".into());
+    assert!(fails(column).await.to_string().contains("does not stand in the response"));
 
     for url in [
         "http://api.exchange.test/api/v3/account?omitZeroBalances=true",

@@ -8,7 +8,7 @@ use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 
 use super::item::{json, number, text};
-use super::{Item, Key, Store, StoreError, service};
+use super::{Key, Store, StoreError, service};
 
 /// A question in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

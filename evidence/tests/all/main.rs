@@ -8,3 +8,12 @@ mod vectors;
 
 /// The cohort's survey.
 const SURVEY: &str = include_str!("../../../tests/fixtures/vectors/survey.toml");
+
+/// `docs/source-rules.md` tells of every rule.
+#[test]
+fn every_rule_is_documented() {
+    let text = include_str!("../../../docs/source-rules.md");
+    for rule in tercet_evidence::Rule::ALL {
+        assert!(text.contains(&format!("| `{}` |", rule.code())), "{}", rule.code());
+    }
+}

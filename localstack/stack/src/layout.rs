@@ -269,7 +269,7 @@ impl Layout {
                  federation = \"../federation.json\"\nsurveys = \"../surveys\"\nengine = \"../engine.wasm\"\n\n\
                  [keys]\nidentity = \"identity.key\"\nsealing = \"sealing.key\"\npeer = \"peer.key\"\nstore = \"store.key\"\n\n\
                  [store]\nbucket = \"tercet-party-{i}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\ncreate_bucket = true\n\n\
-                 [limits]\nadded_rtt_ms = {rtt_ms}\n\n\
+                 [limits]\nlease_seconds = 3\nadded_rtt_ms = {rtt_ms}\n\n\
                  # For development: release points whenever somebody asks for one.\n[releases]\nany_time = true\n",
                 ports.parties[i], ports.peers[i], ports.s3
             );

@@ -51,9 +51,7 @@ impl<H: Host> Compute<'_, H> {
         both.own.extend(tags.own);
         both.next.extend(tags.next);
         for first in PartyId::ALL {
-            if first != PartyId::P1 || !mutant!("shuffle-pass-left-out") {
-                both = self.pass(first, &both)?;
-            }
+            both = self.pass(first, &both)?;
         }
         let tags = both.split_off(count);
         self.check_tags(&both, &tags, key)?;
@@ -126,6 +124,10 @@ impl<H: Host> Compute<'_, H> {
             return Ok(Rows { own: mask_own, next: mask_next });
         };
         let values: Vec<u128> = values;
+        let order = match first == PartyId::P1 && mutant!("shuffle-pass-keeps-order") {
+            false => order,
+            true => (0..count as u32).collect(),
+        };
         let (rows, tags) = values.split_at(count);
         let moved = Rows::permute(rows, &order).into_iter().chain(Rows::permute(tags, &order));
         let mut part: Vec<u128> = moved.zip(mask).map(|(value, mask)| value ^ mask).collect();

@@ -4,6 +4,7 @@
 //! `docs/protocol.md` has the protocol, its soundness and its zero knowledge.
 
 mod extension;
+mod gates;
 mod points;
 mod prover;
 mod share;
@@ -12,9 +13,9 @@ pub(crate) mod tests;
 mod transcript;
 mod verifier;
 
+pub use gates::{OneCore, Workers, add};
 pub use prover::{
-    ColumnWitness, HandshakeSecret, OneCore, Phase, Progress, ProveError, Proven, Workers, add, prove,
-    prove_on, prove_session,
+    ColumnWitness, HandshakeSecret, Phase, Progress, ProveError, Proven, prove, prove_on, prove_session,
 };
 pub use share::{PRIVATE_MAX_BYTES, PrivatePart, Reject, Share, ShareHashes};
 pub(crate) use transcript::Transcript;

@@ -9,7 +9,7 @@ use crate::statement::{Layout, Statement};
 use crate::{PartyId, mutant, rows};
 
 /// Largest private part of any statement within the caps, in bytes: what a decoder may be asked to hold.
-pub const PRIVATE_MAX_BYTES: usize = 2560 * 1024;
+pub const PRIVATE_MAX_BYTES: usize = 3 * 1024 * 1024;
 
 const PRIVATE_VERSION: u8 = 2;
 const BINDING_BYTES: usize = 32;

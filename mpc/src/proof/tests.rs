@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 mod binding;
 mod secrecy;
 
-use super::prover::{evaluate, explicit_witness, lane_value, prove_gates};
+use super::gates::prove_gates;
+use super::prover::{evaluate, explicit_witness, lane_value};
 use super::share::{Explicit, Share};
 use super::transcript::{commitments, element, gamma, outside_subspace};
 

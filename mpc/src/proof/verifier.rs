@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::points::Subspace;
 use super::share::Share;
 use super::transcript::Challenges;
-use crate::bits::Words;
+use crate::bits::{Bits, Words};
 use crate::circuit::{self, Shares, Wide};
 use crate::compute::kernels::subfield::THETA;
 use crate::field::{Gf128, horner};
@@ -59,20 +59,24 @@ fn column_sums<const N: usize>(weights: &[Gf128], streams: &[&[Words<N>]]) -> Ve
     let words = weights.len() / 64;
     let mut sums: Vec<_> =
         streams.iter().map(|s| alloc::vec![[Gf128::ZERO; N]; s.len().div_ceil(words)]).collect();
-    let mut tables = alloc::vec![[Gf128::ZERO; 256]; 8];
+    // Elements as two words, which a processor adds as one vector.
+    let halves = |x: Gf128| Words([x.0 as u64, (x.0 >> 64) as u64]);
+    let mut tables = alloc::vec![[Words::<2>::ZERO; 256]; 8];
     for (w, weights) in weights.as_chunks::<64>().0.iter().enumerate() {
         for (table, weights) in tables.iter_mut().zip(weights.as_chunks::<8>().0) {
             for (i, weight) in weights.iter().enumerate() {
                 let (known, rest) = table.split_at_mut(1 << i);
-                rest.iter_mut().zip(known).for_each(|(to, from)| *to = *from + *weight);
+                rest.iter_mut().zip(known).for_each(|(to, from)| *to = *from ^ halves(*weight));
             }
         }
         for (stream, sums) in streams.iter().zip(&mut sums) {
             for (sum, words) in sums.iter_mut().zip(stream.iter().skip(w).step_by(words)) {
                 for (sum, word) in sum.iter_mut().zip(words.0) {
+                    let mut part = Words::<2>::ZERO;
                     for (table, byte) in tables.iter().zip(word.to_le_bytes()) {
-                        *sum += table[usize::from(byte)];
+                        part ^= table[usize::from(byte)];
                     }
+                    sum.0 ^= u128::from(part.0[1]) << 64 | u128::from(part.0[0]);
                 }
             }
         }

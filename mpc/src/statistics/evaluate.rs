@@ -119,7 +119,9 @@ pub fn submissions(target: Target, facts: &Facts<'_>) -> Option<u64> {
 /// Evaluates a statistic in its column's unit (variances in the unit squared, shares without unit).
 pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<Value, Undefined> {
     let family = measure.family();
-    let count = submissions(target, facts).ok_or(Undefined::NotOpened(family))?;
+    // A histogram has its own number of values: its bins are secret groups.
+    let count = if family == Family::Histogram { Some(facts.count) } else { submissions(target, facts) };
+    let count = count.ok_or(Undefined::NotOpened(family))?;
     let e = Evaluation { measure, facts, count };
     let needs = match family {
         Family::Count | Family::Sum | Family::Histogram => 0,
@@ -403,7 +405,7 @@ impl Evaluation<'_> {
     }
 
     fn histogram(&self, column: u8) -> Result<Value, Undefined> {
-        let (edges, rows) = (self.measure.edges(), self.count);
+        let rows = self.values(column);
         let below = |limit: Limit| match limit {
             _ if rows == 0 => Ok(0),
             Limit::AboveAll => Ok(rows),
@@ -415,14 +417,9 @@ impl Evaluation<'_> {
         };
         let counts: Vec<u64> =
             limits(self.measure, self.scale(column)?).into_iter().map(below).collect::<Result<_, _>>()?;
-        let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Err(self.not_opened()) };
-        let mut parts = Vec::with_capacity(edges.len() + 1);
+        let mut parts = Vec::with_capacity(counts.len() + 1);
         let mut before = 0;
-        let bins = edges.windows(2).enumerate().map(|(i, bin)| {
-            let end = if i + 2 == edges.len() { "]" } else { ")" };
-            format!("[{}, {}{end}", bin[0], bin[1])
-        });
-        let labels = core::iter::once(format!("below {first}")).chain(bins).chain([format!("above {last}")]);
+        let labels = self.measure.bins().into_iter();
         for (label, until) in labels.zip(counts.into_iter().chain([rows])) {
             let count = until.checked_sub(before).ok_or(Undefined::Contradiction)?;
             before = until;

@@ -17,7 +17,7 @@ mod tests;
 pub use evaluate::{Facts, Ordered, Undefined, Value, ValuePart, evaluate, submissions, total};
 pub use exact::Exact;
 pub use name::{Family, MAX_NAME, MAX_PARAMETERS, Measure, Parameters, Permit, Statistic, StatisticError};
-pub use needs::{Optional, Target, counted};
+pub use needs::{Limit, Optional, Target, counted};
 pub use number::{Edge, Epsilon, NotADecimal, Share};
 
 /// Decimal places of a rendered result beyond those of the column.

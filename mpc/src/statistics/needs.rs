@@ -1,6 +1,8 @@
 //! What a statistic needs opened: sums of lanes, and what is read off the sorted values.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -85,7 +87,7 @@ pub(super) fn nearest(p: Share, n: u64) -> u64 {
 
 /// Where a histogram's limit lies among integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+pub enum Limit {
     /// Every value is below it.
     AboveAll,
     /// No value is below it.
@@ -110,6 +112,26 @@ pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
     let inner = edges.split_last().map(|(last, inner)| (inner, last.floor(scale) + 1));
     let Some((inner, end)) = inner else { return Vec::new() };
     inner.iter().map(|e| Limit::at(e.ceil(scale))).chain([Limit::at(end)]).collect()
+}
+
+impl Measure {
+    /// Of a histogram: the limits among a column's integers that its bins are divided by, ascending. The values below the first
+    /// are below the first edge; those from the last on are above the last edge.
+    pub fn limits(&self, scale: u8) -> Vec<Limit> {
+        limits(self, scale)
+    }
+
+    /// Of a histogram: what its bins are called, with what lies below and above; one more than there are limits.
+    pub fn bins(&self) -> Vec<String> {
+        let edges = self.edges();
+        let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Vec::new() };
+        let inner = edges.windows(2).enumerate().filter_map(|(i, bin)| {
+            let [from, to] = bin else { return None };
+            let end = if i + 2 == edges.len() { "]" } else { ")" };
+            Some(format!("[{from}, {to}{end}"))
+        });
+        core::iter::once(format!("below {first}")).chain(inner).chain([format!("above {last}")]).collect()
+    }
 }
 
 impl Family {

@@ -12,6 +12,8 @@
 //! | `GET /v1/operator` | the operator's signed manifest |
 //! | `GET /healthz`, `/readyz`, `/metrics` | liveness, readiness, Prometheus metrics |
 
+mod body;
+mod listen;
 mod respond;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -27,11 +29,16 @@ use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::de::DeserializeOwned;
 use tercet_protocol::api::{PREFER, Problem, ProblemKind, SubmissionState, SubmissionStatus, preferred_wait};
+use tercet_protocol::ids::SubmissionId;
 use tercet_protocol::query_ticket::QueryTicket;
-use tercet_protocol::submission::MAX_UPLOAD;
+use tercet_protocol::submission::{MAX_UPLOAD, ShareUpload};
 use tercet_protocol::withdrawal::Withdrawal;
 
 use crate::node::Node;
+pub use body::Bodies;
+use body::announced;
+use listen::Connection;
+pub use listen::{Bounds, serve};
 use respond::{Failure, json};
 
 /// How long an upload waits for its decision before it is answered 202, and who asks about a query at most for its end.
@@ -46,18 +53,20 @@ pub struct App {
     pub node: Arc<Node>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// What is being read.
+    pub bodies: Bodies,
 }
 
 /// The API's routes.
 pub fn router(app: App) -> Router {
     Router::new()
-        .route("/v1/submissions/{id}/share", put(upload).layer(DefaultBodyLimit::max(MAX_UPLOAD)))
+        .route("/v1/submissions/{id}/share", put(upload))
         .route("/v1/submissions/{id}", get(submission))
-        .route("/v1/submissions/{id}/withdraw", post(withdraw).layer(DefaultBodyLimit::max(MAX_JSON)))
+        .route("/v1/submissions/{id}/withdraw", post(withdraw))
         .route("/v1/surveys/{id}", get(survey))
         .route("/v1/surveys/{id}/releases", post(release_now))
         .route("/v1/surveys/{id}/releases/{n}/statistics", get(statistics))
-        .route("/v1/queries/{id}", get(query).put(put_query).layer(DefaultBodyLimit::max(MAX_JSON)))
+        .route("/v1/queries/{id}", get(query).put(put_query))
         .route("/v1/operator", get(operator))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -77,22 +86,24 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
         .map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the id in the address: {e}"))))
 }
 
-/// The whole body, or the problem why not.
-async fn body(request: Request) -> Result<Bytes, Failure> {
-    Bytes::from_request(request, &()).await.map_err(|e| {
-        let kind = if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            ProblemKind::TooLarge
-        } else {
-            ProblemKind::Malformed
-        };
-        Failure(Problem::new(kind, e.body_text()))
-    })
-}
-
-async fn json_body<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
-    let bytes = body(request).await?;
+async fn json_body<T: DeserializeOwned>(app: &App, request: Request) -> Result<T, Failure> {
+    let bytes = app.bodies.small(request.into_body(), MAX_JSON).await?;
     serde_json::from_slice(&bytes)
         .map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the body: {e}"))))
+}
+
+/// The ticket comes first: nothing else is read of an upload that no valid one stands before.
+async fn ticketed_body(app: &App, id: SubmissionId, request: Request) -> Result<Bytes, Failure> {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let length = announced(request.body(), MAX_UPLOAD)?;
+    let mut reading = app.bodies.begin(request.into_body());
+    app.node.admits(id, reading.first(ShareUpload::HEAD).await?)?;
+    if let Some(connection) = connection {
+        connection.known();
+    }
+    reading.grant(&app.bodies, length)?;
+    reading.patient();
+    reading.all(length).await
 }
 
 async fn upload(
@@ -101,7 +112,7 @@ async fn upload(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let status = app.node.upload(id, body(request).await?, LONGEST_WAIT).await?;
+    let status = app.node.upload(id, ticketed_body(&app, id, request).await?, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Accepted { .. } => StatusCode::OK,
         SubmissionState::Pending => StatusCode::ACCEPTED,
@@ -128,7 +139,7 @@ async fn withdraw(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let wish: Withdrawal = json_body(request).await?;
+    let wish: Withdrawal = json_body(&app, request).await?;
     let status = app.node.withdraw(id, wish, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Withdrawn { .. } => StatusCode::OK,
@@ -162,7 +173,7 @@ async fn put_query(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let ticket: QueryTicket = json_body(request).await?;
+    let ticket: QueryTicket = json_body(&app, request).await?;
     let status = app.node.start_query(id, ticket)?;
     Ok((StatusCode::ACCEPTED, json(&status)).into_response())
 }

@@ -39,6 +39,8 @@ pub enum ObjectKind {
     Prepare = 5,
     /// This party's lock.
     Lock = 6,
+    /// The lease on the bucket, numbered.
+    Lease = 7,
 }
 
 /// Where an object belongs.

@@ -120,6 +120,11 @@ impl Book {
         self.names.get(&height).copied().or_else(|| self.hash_at(height))
     }
 
+    /// Names of rewritten rows, by the height of their batch.
+    pub fn names(&self) -> &BTreeMap<u64, EntryHash> {
+        &self.names
+    }
+
     /// Heights and names of rows that a committed erasure has replaced: if they are still stored, a crash left them.
     pub fn superseded(&self) -> &BTreeSet<(u64, EntryHash)> {
         &self.superseded

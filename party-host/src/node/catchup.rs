@@ -1,9 +1,11 @@
 //! Catching up: a party that missed the end of a session takes the entries it lacks from a peer.
 //!
-//! An entry carries three votes, its own among them, and each vote was given after the rows were staged: the
-//! rows are in this party's bucket, only the entry is not.
+//! An entry carries three votes, its own among them, and each vote was given after the rows were staged: unless the
+//! bucket was lost, the rows are there and only the entry is not. Rows that are not there are taken from the two others
+//! ([`super::rebuild`]).
 
 use bytes::Bytes;
+use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EntryHash, PublicKey};
 use tercet_protocol::log::{CommittedEntry, EntryBody};
 use tokio::time::Instant;
@@ -12,11 +14,14 @@ use super::agree::Staged;
 use super::erase;
 use super::pool::Outcome;
 use super::session::{Opening, SessionError, Step};
+use super::supply;
 use super::survey::SurveyNode;
 use crate::peer::{Channel, PeerLinks, SessionId};
 
 /// Most entries in one answer.
 const CHUNK: u64 = 64;
+/// About as many bytes of entries in one answer, unless one alone has more.
+const MAX_BYTES: usize = 16 << 20;
 
 /// Asks a peer for entries above our height until it has no more. Returns how many were added. The caller holds
 /// the session lock.
@@ -48,12 +53,15 @@ pub async fn catch_up(
             committed.verify(survey.id(), survey.parties(), head).map_err(|e| {
                 SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") }
             })?;
-            let obsolete = prepare(survey, &committed).await?;
+            let (obsolete, lacks) = prepare(survey, &committed).await?;
             survey.commit(&committed).await?;
+            lacks.into_iter().for_each(|height| survey.lack(height));
             if let Some((height, old)) = obsolete {
                 survey.store.delete_segment(survey.id(), height, old).await?;
             }
             added += 1;
+            // What the bucket remembers of the next height counts from here on.
+            survey.agreement().unsure = true;
             for a in committed.entry.accepted() {
                 survey.pool.decide(a.submission, Outcome::Accepted);
             }
@@ -61,28 +69,32 @@ pub async fn catch_up(
     }
 }
 
-/// Makes sure that what belongs to an entry is stored. Without its rows this party could not take part in anything above: better
-/// to stop here. Gives what is to be deleted after the commit.
+/// Looks for what belongs to an entry. Gives what is to be deleted after the commit, and the height of rows that are not here.
 async fn prepare(
     survey: &SurveyNode,
     committed: &CommittedEntry,
-) -> Result<Option<(u64, EntryHash)>, SessionError> {
+) -> Result<(Option<(u64, EntryHash)>, Option<u64>), SessionError> {
     let entry = &committed.entry;
     match &entry.body {
         EntryBody::Batch { .. } | EntryBody::Release(_) => {
-            survey.store.segment(survey.id(), entry.height, entry.hash()).await?;
+            let here = !supply::has_rows(entry)
+                || survey.store.has_segment(survey.id(), entry.height, entry.hash()).await?;
+            return Ok((None, (!here).then_some(entry.height)));
         }
         EntryBody::Erase { submission, .. } => {
-            if let Staged::Rewritten { height, old, new, rows } =
-                erase::rewrite(survey, *submission, entry.height).await?
+            // Rows that are lacking are taken without the erased one.
+            let batch = survey.book().place(submission).map_or(0, |p| p.height);
+            if !survey.lacks(batch)
+                && let Staged::Rewritten { height, old, new, rows } =
+                    erase::rewrite(survey, *submission, entry.height).await?
             {
                 survey.store.put_segment(survey.id(), height, new, rows).await?;
-                return Ok(Some((height, old)));
+                return Ok((Some((height, old)), None));
             }
         }
         EntryBody::Refresh { .. } | EntryBody::Void { .. } => {}
     }
-    Ok(None)
+    Ok((None, None))
 }
 
 /// Answers a peer that is behind.
@@ -95,8 +107,17 @@ pub async fn serve(
     let (head, _) = survey.book().head();
     let to = head.min(from.saturating_add(CHUNK));
     let mut entries = Vec::new();
+    let mut bytes = 0;
     for height in from.saturating_add(1)..=to {
-        entries.extend(survey.store.get_entry(survey.id(), height).await?);
+        let Some(committed) = survey.store.get_entry(survey.id(), height).await? else { break };
+        let mut w = Writer::default();
+        committed.entry.write(&mut w);
+        // In text, hashes take twice the room.
+        bytes += 2 * w.finish().len();
+        if bytes > MAX_BYTES && !entries.is_empty() {
+            break;
+        }
+        entries.push(committed);
     }
     let frame = serde_json::to_vec(&entries).map_err(|e| SessionError::Internal(e.to_string()))?;
     let peer_error = |source| SessionError::Peer { party, source };

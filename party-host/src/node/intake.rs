@@ -6,7 +6,7 @@ use tercet_mpc::statement::StatementError;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, PublicKey, SubmissionId, sha256};
 use tercet_protocol::keys::{KeyError, OpeningKey};
-use tercet_protocol::submission::{PublicPart, ShareUpload, open_private};
+use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, open_private};
 use zeroize::Zeroize as _;
 
 use super::batch;
@@ -46,9 +46,22 @@ pub fn ticketed(
     }
     let public = PublicPart::decode(&upload.public)
         .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the public part: {e}")))?;
-    let ticket = &upload.ticket;
+    admitted(id, &upload.ticket, coordinator, now)?;
+    if upload.ticket.survey != public.survey {
+        return Err(Problem::new(ProblemKind::TicketInvalid, "the ticket is for another survey"));
+    }
+    Ok(Ticketed { upload, public, id })
+}
+
+/// Checks a ticket alone, as it stands at the start of an upload.
+pub fn admitted(
+    id: SubmissionId,
+    ticket: &Ticket,
+    coordinator: &[PublicKey],
+    now: u64,
+) -> Result<(), Problem> {
     let signed = coordinator.iter().any(|key| ticket.verify(key).is_ok());
-    if !signed || ticket.submission != id || ticket.survey != public.survey {
+    if !signed || ticket.submission != id {
         return Err(Problem::new(
             ProblemKind::TicketInvalid,
             "the ticket is not the coordinator's for this submission",
@@ -60,7 +73,7 @@ pub fn ticketed(
             "the ticket has expired: ask the coordinator for a new one",
         ));
     }
-    Ok(Ticketed { upload, public, id })
+    Ok(())
 }
 
 /// Verifies evidence and policy and opens the private part. Takes about a millisecond of CPU.

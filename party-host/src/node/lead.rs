@@ -11,7 +11,7 @@ use tercet_protocol::result::SignedResult;
 use tokio::sync::oneshot;
 
 use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, agree, batch, catchup, erase, query, release, timetable};
+use super::{Node, SurveyNode, agree, batch, catchup, erase, query, rebuild, release, timetable};
 use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 use tercet_agreement::Task;
@@ -57,7 +57,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
     let mut stop = node.stop.subscribe();
     {
         let _turn = survey.session.lock().await;
-        catch_up_from_all(&node, &survey).await;
+        keep_up(&node, &survey).await;
     }
     if survey.me() != 0 {
         // Followers let go of uploads that nobody will propose any more. One that waits while no session runs may
@@ -68,11 +68,15 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
             tokio::select! {
                 _ = tick.tick() => {
                     survey.pool.expire(node.clock.now());
-                    if survey.pool.len() > 0 && let Ok(_turn) = survey.session.try_lock() {
-                        catch_up_from_all(&node, &survey).await;
-                    }
+                    let due = ticks % ASK_EVERY == 0;
                     ticks += 1;
-                    if ticks % ASK_EVERY == 1 && (survey.unfinished() || survey.lag() > 0) {
+                    let behind = survey.unfinished() || survey.lag() > 0 || survey.lacks_rows();
+                    if (survey.pool.len() > 0 || (due && behind))
+                        && let Ok(_turn) = survey.session.try_lock()
+                    {
+                        keep_up(&node, &survey).await;
+                    }
+                    if due && (survey.unfinished() || survey.lag() > 0) {
                         ask_to_finish(&node, &survey).await;
                     }
                 }
@@ -83,7 +87,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
     }
     let mut failures = 0u32;
     loop {
-        let mut asked = survey.unfinished();
+        let mut asked = survey.unfinished() || survey.lacks_rows();
         if !asked {
             tokio::select! {
                 () = survey.pool.until_any() => {}
@@ -199,6 +203,9 @@ async fn perform(
 /// Opens a session without uploads, so that what an earlier one left is finished.
 async fn lead_nothing(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), SessionError> {
     let _turn = turn(survey).await?;
+    if survey.lacks_rows() {
+        keep_up(node, survey).await;
+    }
     match lead(node, survey, &Job::Finish).await {
         Ok(_) | Err(SessionError::Finished { .. }) => Ok(()),
         Err(e) => Err(e),
@@ -311,6 +318,15 @@ async fn catch_up_from_all(node: &Node, survey: &SurveyNode) {
     }
 }
 
+/// Takes what the others committed while this party was away, and the rows that it lacks. The caller holds the session
+/// lock.
+async fn keep_up(node: &Node, survey: &SurveyNode) {
+    catch_up_from_all(node, survey).await;
+    if let Err(e) = rebuild::fill(node, survey).await {
+        tracing::warn!(error = %e, code = e.code(), "rows are still lacking");
+    }
+}
+
 /// Opens a session as party 0. The caller holds the session lock.
 async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Established, SessionError> {
     let intro = introduction(survey).await?;
@@ -325,6 +341,9 @@ async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<E
 
 /// How this party introduces itself at its current height.
 async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
+    if survey.lacks_rows() {
+        return Err(SessionError::Lacking { party: survey.me() });
+    }
     let standing = agree::begin(survey).await?;
     Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
 }
@@ -381,6 +400,17 @@ async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 Some(party) => {
                     if let Err(e) = catchup::serve(survey, party, channel, height).await {
                         tracing::warn!(error = %e, "could not serve a peer that is behind");
+                    }
+                }
+            },
+        },
+        Some(Opening::Supply { survey, heights }) => match node.surveys.get(&survey) {
+            None => refuse(channel, "unknown survey"),
+            Some(survey) => match node.index_of(survey, &peer) {
+                None => refuse(channel, "not a party of this survey"),
+                Some(party) => {
+                    if let Err(e) = rebuild::serve(survey, party, channel, &heights).await {
+                        tracing::warn!(error = %e, "could not send a peer the rows that it lacks");
                     }
                 }
             },
@@ -505,12 +535,33 @@ async fn halves(
         } else {
             [(other_hello, other_channel), (hello, channel)]
         })),
-        Ok(_) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
-        Err(_) => Err(SessionError::Late { party: 1 - from.min(1) }),
+        Ok(Ok(_)) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
+        Ok(Err(_)) | Err(_) => Err(SessionError::Late { party: 1 - from.min(1) }),
     }
 }
 
 impl Node {
+    /// Brings this party's log and rows up to the others', for an operator who waits for it. `tell` hears of the progress.
+    pub async fn rebuild(&self, tell: impl Fn(String)) {
+        for survey in self.surveys.values() {
+            loop {
+                {
+                    let _turn = survey.session.lock().await;
+                    keep_up(self, survey).await;
+                }
+                let (height, lacking) = (survey.book().head().0, survey.lacking().len());
+                tell(format!(
+                    "survey {}: height {height}, rows of {lacking} entries are lacking",
+                    survey.id()
+                ));
+                if lacking == 0 && survey.lag() == 0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+
     /// A peer's index in a survey, by its link key.
     fn index_of(&self, survey: &SurveyNode, peer: &tercet_protocol::ids::PublicKey) -> Option<u8> {
         let peers = self.peers(survey).ok()?;

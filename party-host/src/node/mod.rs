@@ -13,10 +13,12 @@ mod pairs;
 mod plan;
 mod pool;
 mod query;
+mod rebuild;
 mod release;
 mod secret;
 mod session;
 mod stored;
+mod supply;
 mod survey;
 mod timetable;
 mod units;
@@ -35,7 +37,7 @@ use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::submission::Receipt;
+use tercet_protocol::submission::{Receipt, ShareUpload};
 use tercet_protocol::withdrawal::Withdrawal;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -170,6 +172,13 @@ impl Node {
         })
     }
 
+    /// Checks the ticket at the start of an upload, before the rest of it is read.
+    pub fn admits(&self, id: SubmissionId, head: &[u8]) -> Result<(), Problem> {
+        let ticket = ShareUpload::ticket(head)
+            .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the upload's ticket: {e}")))?;
+        intake::admitted(id, &ticket, &self.federation.coordinator.ticket_keys(), self.clock.now())
+    }
+
     /// Takes an upload and waits for its decision, at most `patience`. The same upload again gets the same answer.
     pub async fn upload(
         self: &Arc<Self>,
@@ -289,7 +298,12 @@ impl Node {
         if let Some(state) = erased() {
             return Ok(status(state));
         }
-        erase::check(survey, &wish).await.map_err(|e| e.problem())??;
+        let checked = erase::check(survey, &wish).await.map_err(|e| e.problem())?;
+        // It may have been erased meanwhile.
+        if let Some(state) = erased() {
+            return Ok(status(state));
+        }
+        checked?;
         survey.withdraw(wish)?;
         let deadline = tokio::time::Instant::now() + patience;
         while tokio::time::Instant::now() < deadline {

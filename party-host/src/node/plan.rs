@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_mpc::Output;
+use tercet_mpc::order::{OrderAnswer, OrderRequest};
+use tercet_mpc::statistics::Limit;
+use tercet_mutants::mutant;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::query_ticket::Question;
-use tercet_protocol::statistic::{Measure, Scope, Statistic, Target, targets};
+use tercet_protocol::statistic::{Family, Measure, Ordered, Scope, Statistic, Target, targets};
 use tercet_protocol::survey::{SecretPartition, SurveyManifest};
 use tercet_releases::ranks::Renewal;
 use tercet_releases::{Filter, UnitId};
@@ -81,6 +84,29 @@ pub struct Plan {
     pub sortings: Vec<Sorting>,
     /// What is served as computed before.
     pub earlier: Vec<Earlier>,
+    /// Histograms: the sizes of secret units say them, and nothing is opened.
+    pub histograms: Vec<Binned>,
+}
+
+/// A histogram whose bins have been decided on.
+#[derive(Debug, Clone)]
+pub struct Binned {
+    /// Its name, with its edges.
+    pub name: String,
+    /// The partition whose groups are its bins.
+    pub scope: Scope,
+    /// How many values are below each of its limits, among those that entered in a bin of their own.
+    pub counts: Ordered,
+    /// How many entered across the bins.
+    pub not_told_apart: u64,
+}
+
+impl Plan {
+    /// Of a histogram of a column: the rows that entered across its bins.
+    pub fn unbinned(&self, statistic: &Statistic, column: u8) -> Option<u64> {
+        let limits = |b: &&Binned| b.counts.column == column && b.name == statistic.measure.to_string();
+        self.histograms.iter().find(limits).map(|b| b.not_told_apart)
+    }
 }
 
 fn not_permitted(detail: impl Into<String>) -> Problem {
@@ -101,6 +127,11 @@ pub fn partition_of(
         Target::Two(a, b) => vec![a, b],
     };
     let family = statistic.family();
+    if family == Family::Histogram {
+        let name = statistic.measure.to_string();
+        let of = |p: &SecretPartition| p.histogram.as_ref().is_some_and(|(c, n)| columns == [*c] && *n == name);
+        return book.groups().partitions().iter().position(of);
+    }
     if family.is_order() && family.outputs(target, &manifest.optional()).is_empty() {
         return None;
     }
@@ -131,7 +162,7 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
     }
     let least = manifest.survey.smallest_set();
     let selection = book.ledger().select(&filter);
-    if !selection.reaches(least) {
+    if !selection.reaches(least) && !mutant!("small-cohort-is-shown") {
         let detail = format!("fewer than {least} rows are in the groups that this filter selects");
         return Err(Problem::new(ProblemKind::CohortTooSmall, detail));
     }
@@ -150,6 +181,7 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
             sets: BTreeMap::new(),
             sortings: Vec::new(),
             earlier: Vec::new(),
+            histograms: Vec::new(),
         },
         least,
         everybody: selection.units,
@@ -188,16 +220,20 @@ impl Planner<'_> {
         let family = statistic.family();
         let partition = partition_of(self.book, self.manifest, statistic, target);
         if !self.filter.is_everybody() {
-            if partition.is_some() {
+            if partition.is_some() && !mutant!("filter-on-secret-columns") {
                 return Err(not_permitted(
                     "who has a value, or which one of a category, is known to nobody: ask without a filter, or about other columns",
                 ));
             }
-            if family.is_order() {
+            if family.is_order() && !mutant!("filter-on-sorted-values") {
                 return Err(not_permitted(
                     "statistics of values in order (median, quantiles, gini, ..) are of everybody: ask without a filter",
                 ));
             }
+        }
+        if family == Family::Histogram {
+            self.histogram(statistic, target, partition);
+            return Ok(());
         }
         let outputs = family.outputs(target, &self.manifest.optional());
         let scopes = self.scopes(statistic, partition);
@@ -212,6 +248,40 @@ impl Planner<'_> {
             self.plan.sets.entry(scope).or_insert(set).outputs.extend(outputs.iter().copied());
         }
         Ok(())
+    }
+
+    /// The sizes of a histogram's bins, from the units that entered in them.
+    fn histogram(&mut self, statistic: &Statistic, target: Target, partition: Option<usize>) {
+        let groups = self.book.groups();
+        let (Target::One(column), Some(p)) = (target, partition) else { return };
+        let (Some(of), Some(section)) =
+            (groups.partitions().get(p), self.manifest.columns.get(usize::from(column)))
+        else {
+            return;
+        };
+        // A bin of fewer rows than are shown is not told apart from the others.
+        let size = |block| Some(groups.rows(p, Some(block))).filter(|rows| *rows >= self.least).unwrap_or_default();
+        let sizes: Vec<u64> = (0..of.blocks.len()).map(size).collect();
+        let (values, rows) = (sizes.iter().sum(), groups.rows(p, None));
+        if rows < self.least {
+            self.unavailable += 1;
+            return;
+        }
+        let mut request = OrderRequest::default();
+        let mut below = Vec::new();
+        let mut sum = 0;
+        for (limit, size) in statistic.measure.limits(section.places()).into_iter().zip(&sizes) {
+            sum += size;
+            if let Limit::At(edge) = limit {
+                request.edges.push(edge);
+                below.push(sum);
+            }
+        }
+        let answer = OrderAnswer { below, ..OrderAnswer::default() };
+        let counts = Ordered { column, values, request, answer };
+        let scope = Scope { group: None, partition };
+        let name = statistic.measure.to_string();
+        self.plan.histograms.push(Binned { name, scope, counts, not_told_apart: rows - values });
     }
 
     /// The sets of rows that a statistic is of, as far as they are large enough to be shown.

@@ -56,6 +56,11 @@ pub async fn run(
             of.orders.extend(ordered);
         }
     }
+    for histogram in &plan.histograms {
+        let of = opened.entry(histogram.scope.clone()).or_default();
+        of.submissions = histogram.counts.values;
+        of.orders.push(histogram.counts.clone());
+    }
     let before = earlier(survey, engine.wire()?, &plan).await?;
     let mut statistics = {
         let book = survey.book();
@@ -64,8 +69,10 @@ pub async fn run(
     };
     serve(&mut statistics, manifest, &plan, &before);
     for value in &mut statistics {
-        let field = value.statistic.parse::<Statistic>().ok().and_then(|s| s.group);
-        value.not_told_apart = field.and_then(|f| plan.ungrouped.get(&f).copied()).filter(|rows| *rows > 0);
+        let Ok(statistic) = value.statistic.parse::<Statistic>() else { continue };
+        let ungrouped = statistic.group.as_ref().and_then(|field| plan.ungrouped.get(field).copied());
+        let unbinned = || plan.unbinned(&statistic, manifest.column(value.column.as_deref()?)?);
+        value.not_told_apart = ungrouped.or_else(unbinned).filter(|rows| *rows > 0);
     }
     let head = survey.book().hash_at(plan.point.height);
     let result = ReleasedStatistics {

@@ -75,7 +75,7 @@ impl Groups {
     }
 
     /// How many numbers of rows an entry of this survey has.
-    fn decisions(&self) -> usize {
+    pub fn decisions(&self) -> usize {
         self.partitions.iter().map(|p| p.blocks.len() + usize::from(p.rest)).sum()
     }
 

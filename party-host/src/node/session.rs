@@ -56,9 +56,35 @@ pub enum Step {
     Confirm = 12,
     /// A party's prepare of the log entry.
     Prepare = 13,
+    /// Rows, and an entry, for a party that lacks them.
+    Supply = 14,
 }
 
 impl Step {
+    /// Most bytes of a frame of a step, the session's name included. More is refused before anything of it is kept.
+    fn limit(step: u32) -> usize {
+        const SMALL: usize = 4 << 10;
+        const LARGE: usize = 64 << 20;
+        match step {
+            s if s == Self::Hello as u32 => MAX_HELLO,
+            s if [
+                Self::Have,
+                Self::Vote,
+                Self::Prepare,
+                Self::Confirm,
+                Self::Pace,
+                Self::Result,
+                Self::Secret,
+            ]
+            .iter()
+            .any(|small| s == *small as u32) =>
+            {
+                SMALL
+            }
+            _ => LARGE,
+        }
+    }
+
     /// The engine's step 0 on the wire.
     pub const ENGINE: u32 = 1000;
 }
@@ -128,6 +154,13 @@ pub enum Opening {
         survey: SurveyId,
         /// The opener's height.
         height: u64,
+    },
+    /// The opener lacks the rows of these entries.
+    Supply {
+        /// The survey.
+        survey: SurveyId,
+        /// The entries' heights.
+        heights: Vec<u64>,
     },
     /// The opener is locked or behind, and asks party 0 for a session.
     Unfinished {
@@ -519,6 +552,7 @@ impl Wire {
     async fn receive(&mut self, d: Direction, step: u32) -> Result<Bytes, SessionError> {
         let deadline = self.deadline();
         let (party, channel) = self.channel(d);
+        channel.limit(Step::limit(step));
         let frame =
             channel.recv(step, deadline).await.map_err(|source| SessionError::Peer { party, source })?;
         self.unnamed(d, party, frame)
@@ -651,6 +685,7 @@ impl PeerIo for EngineWire {
         let deadline = wire.deadline();
         let (party, channel) = wire.channel(from);
         let step = step.saturating_add(Step::ENGINE);
+        channel.limit(Step::limit(step));
         let frame =
             channel.blocking_recv(step, deadline).map_err(|e| SessionOver(format!("party {party}: {e}")))?;
         wire.unnamed(from, party, frame).map(Vec::from).map_err(|e| SessionOver(e.to_string()))

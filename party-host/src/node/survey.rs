@@ -1,6 +1,6 @@
 //! One survey as this party runs it: its rules, its log, its uploads, and the session lock.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -23,6 +23,7 @@ use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
 use super::session::SessionError;
+use super::{rebuild, supply};
 use crate::measures;
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreError};
@@ -39,7 +40,9 @@ pub struct SurveyNode {
     me: u8,
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
-    agreement: std::sync::Mutex<Agreement>,
+    agreement: StdMutex<Agreement>,
+    /// Heights of entries whose rows are not in the bucket.
+    lacking: StdMutex<BTreeSet<u64>>,
     /// Verifies evidence.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
@@ -149,10 +152,20 @@ impl SurveyNode {
         }
         let id = descriptor.id();
         let mut book = Book::new(id, descriptor.manifest());
+        let mut with_rows = Vec::new();
         for committed in store.load_log(id, descriptor.parties()).await? {
             book.apply(&committed)?;
+            if supply::has_rows(&committed.entry) {
+                with_rows.push(committed.entry.height);
+            }
         }
-        sweep(&store, id, &book).await?;
+        let lacking = rebuild::tidy(&store, id, &book, &with_rows).await?;
+        if !lacking.is_empty() {
+            tracing::warn!(
+                entries = lacking.len(),
+                "rows of these entries are not in the bucket: they are taken from the two other parties"
+            );
+        }
         let agreement = Agreement::load(&store, id, me, book.head()).await?;
         Ok(Self {
             verifier: SurveyVerifier::new(&descriptor)?,
@@ -161,8 +174,9 @@ impl SurveyNode {
             me,
             identity,
             book: RwLock::new(book),
-            agreement: std::sync::Mutex::new(agreement),
-            unfinished: tokio::sync::Notify::new(),
+            agreement: StdMutex::new(agreement),
+            lacking: StdMutex::new(lacking),
+            unfinished: Notify::new(),
             pool: Pool::new(pending),
             store,
             sandbox,
@@ -241,6 +255,31 @@ impl SurveyNode {
     pub fn unfinished(&self) -> bool {
         let agreement = self.agreement();
         agreement.locked().is_some() || agreement.unsure
+    }
+
+    /// Heights of entries whose rows this party lacks.
+    pub fn lacking(&self) -> Vec<u64> {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    /// Whether this party lacks the rows of the entry at a height.
+    pub fn lacks(&self, height: u64) -> bool {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(&height)
+    }
+
+    /// Whether this party lacks any rows: it takes part in no session until it has them.
+    pub fn lacks_rows(&self) -> bool {
+        !self.lacking.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// The rows of the entry at a height are not in the bucket.
+    pub fn lack(&self, height: u64) {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(height);
+    }
+
+    /// They are now.
+    pub fn supplied(&self, height: u64) {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(&height);
     }
 
     /// Makes an entry durable that follows the head and has three votes, and part of the state. The caller holds the
@@ -349,17 +388,4 @@ impl SurveyNode {
         answers.put(id, answer.clone());
         Ok(Some(answer))
     }
-}
-
-/// Deletes rows that a committed erasure has replaced, which a crash kept from being deleted.
-async fn sweep(store: &Store, survey: SurveyId, book: &Book) -> Result<(), StoreError> {
-    if book.superseded().is_empty() {
-        return Ok(());
-    }
-    for (height, name) in store.list_segments(survey).await? {
-        if book.superseded().contains(&(height, name)) {
-            store.delete_segment(survey, height, name).await?;
-        }
-    }
-    Ok(())
 }

@@ -50,6 +50,13 @@ impl Channel {
         self.receiver.recv(step, deadline).await
     }
 
+    /// Refuses frames longer than `max` bytes from here on, before anything of them is kept.
+    pub fn limit(&mut self, max: usize) {
+        if let Some(inbound) = &mut self.receiver.inbound {
+            inbound.set_max(max);
+        }
+    }
+
     /// [`Sender::blocking_send`].
     pub fn blocking_send(&mut self, step: u32, frame: Bytes, deadline: Instant) -> Result<(), PeerError> {
         self.sender.blocking_send(step, frame, deadline)

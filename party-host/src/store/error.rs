@@ -76,6 +76,12 @@ pub enum StoreError {
         /// Why.
         source: KeyringError,
     },
+    /// Another process of this party holds the lease on the bucket.
+    #[error(
+        "another process of this party uses this bucket, or did until a moment ago. A party runs once: stop the other \
+         process; if none runs, check that no other deployment was given this bucket and these keys"
+    )]
+    Leased,
     /// The configuration cannot work.
     #[error("store configuration: {0}")]
     Config(String),

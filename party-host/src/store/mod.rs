@@ -3,6 +3,7 @@
 //! | Key below the configured prefix | Content |
 //! |---|---|
 //! | `keycheck` | proves at start that this keyring and identity open this bucket |
+//! | `lease/{number}` | the lease of the one process that runs |
 //! | `surveys/{id}/segments/{height}-{name}` | shares of one batch, or of the sums of units; staged before the vote. The name is the entry's hash, or tells which erasure the rows were rewritten for |
 //! | `surveys/{id}/log/{height}` | committed entries; what is staged counts from here on |
 //! | `surveys/{id}/prepares/{height}-{number}`, `.../locks/{height}-{number}` | what this party has signed and locked above its log |
@@ -17,6 +18,7 @@
 mod cache;
 mod entry;
 mod error;
+mod lease;
 mod objects;
 mod pending;
 mod s3;
@@ -34,6 +36,7 @@ use zeroize::Zeroizing;
 
 pub use cache::SegmentCache;
 pub use error::StoreError;
+pub use lease::Lease;
 pub use objects::{Created, MAX_OBJECT, Objects};
 pub use pending::Pending;
 pub(crate) use s3::chain;
@@ -63,6 +66,7 @@ struct Inner {
     objects: Arc<dyn Objects>,
     sealer: Sealer,
     cache: SegmentCache,
+    lease: std::sync::OnceLock<Arc<Lease>>,
 }
 
 /// What a conditional write found.
@@ -86,7 +90,8 @@ impl Store {
 
     /// A store over any object service, with `cache_bytes` of memory for opened segments.
     pub fn new(objects: Arc<dyn Objects>, sealer: Sealer, cache_bytes: usize) -> Self {
-        Self { inner: Arc::new(Inner { objects, sealer, cache: SegmentCache::new(cache_bytes) }) }
+        let cache = SegmentCache::new(cache_bytes);
+        Self { inner: Arc::new(Inner { objects, sealer, cache, lease: std::sync::OnceLock::new() }) }
     }
 
     /// The check at start: the bucket exists (or is made, if configured), the service honours conditional writes,

@@ -45,6 +45,7 @@ impl Store {
         if bytes.len() > MAX_PENDING {
             return Err(StoreError::TooLarge { what: "the record", len: bytes.len(), max: MAX_PENDING });
         }
+        self.fenced()?;
         let key = name.key(survey);
         match self.write(&name.place(survey), &key, bytes).await? {
             Written::Earlier(found) if *found != bytes => Err(StoreError::Conflict { key }),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod aws;
+mod bounds;
 mod parties;
 mod peer;
 mod refusals;

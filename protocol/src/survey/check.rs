@@ -29,11 +29,11 @@ impl SurveyManifest {
             ));
         }
         if !self.noise.is_empty() {
-            all.push(
-                "noise is drawn once for each group that enters: the standard deviation of a sum over K groups is the square root of \
-                 K times that of one"
-                    .into(),
-            );
+            let spent = self.spent().map_or("more than 1000".into(), |spent| spent.to_string());
+            all.push(format!(
+                "noise is drawn once for each group that enters, and each person spends epsilon {spent} in all, whatever is asked. \
+                 The standard deviation of a sum over K groups is the square root of K times that of one"
+            ));
         }
         for category in &self.categories {
             let first = category.values.first().map(String::len);

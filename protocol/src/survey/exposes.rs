@@ -9,6 +9,9 @@ use tercet_releases::ranks::{self, Breaks, Order, Thousandths};
 use super::{SurveyError, SurveyManifest, invalid};
 use crate::statistic::targets;
 
+/// Most bins of a histogram.
+pub const MAX_BINS: usize = 64;
+
 /// Order statistics of one column that are computed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderList {
@@ -164,6 +167,9 @@ impl SurveyManifest {
                     example(permit.family)
                 ));
             };
+            if measure.edges().len() > MAX_BINS + 1 {
+                return wrong(format!("a histogram has {MAX_BINS} bins at most"));
+            }
             if measure.shares().iter().any(|share| thousandths(*share).is_none()) {
                 return wrong("a share has at most three decimal places".into());
             }

@@ -27,16 +27,16 @@ pub mod source;
 mod words;
 
 pub use descriptor::{PROTOCOL_VERSION, SurveyDescriptor};
-pub use exposes::OrderList;
+pub use exposes::{MAX_BINS, OrderList};
 pub use noise::NoiseSection;
 pub use notary::{NotaryAlgorithm, NotarySection};
-pub use source::{
-    Absent, BodyFormat, CategorySection, ColumnSection, ExcessDigits, FieldSection, Fold, IdentitySection, Rules,
-    SourceSection,
-};
 pub use releases::{ReleasesSection, duration};
 pub use secret::{Linear, SecretBlock, SecretPartition};
 pub use size::MAX_RESULT;
+pub use source::{
+    Absent, BodyFormat, CategorySection, ColumnSection, ExcessDigits, FieldSection, Fold, IdentitySection,
+    Rules, SourceSection,
+};
 
 /// Most columns of one survey.
 pub const MAX_COLUMNS: usize = 16;
@@ -293,7 +293,10 @@ impl SurveyManifest {
             }
             let in_values = |m: &String| f.values.is_empty() || f.values.contains(m);
             if !f.missing.iter().all(|m| plain(m) && in_values(m)) {
-                let problem = format!("of \"{}\": write 1 to {MAX_FIELD_VALUE} bytes, one of values if these are listed", f.name);
+                let problem = format!(
+                    "of \"{}\": write 1 to {MAX_FIELD_VALUE} bytes, one of values if these are listed",
+                    f.name
+                );
                 return Err(invalid("fields.missing", problem));
             }
         }

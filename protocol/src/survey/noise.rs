@@ -17,7 +17,7 @@ use crate::statistic::targets;
 pub struct NoiseSection {
     /// Name of the family, without parameters: `mean`.
     pub statistic: String,
-    /// Privacy loss of one release of it, for each column, pair or set of groups: a decimal.
+    /// Privacy loss of each person in the survey's whole life, for each column or pair: a decimal.
     pub epsilon: String,
 }
 
@@ -28,9 +28,11 @@ impl NoiseSection {
 }
 
 impl SurveyManifest {
-    /// The privacy loss that the survey may come to in its life; none without noise.
-    pub fn privacy_budget(&self) -> Option<Epsilon> {
-        self.survey.privacy_budget.as_deref()?.parse().ok()
+    /// The privacy loss of each person in the survey's whole life, over all sums that carry noise; none without noise, and where it
+    /// is above what an epsilon may be.
+    pub fn spent(&self) -> Option<Epsilon> {
+        let noise = self.noise_of(&self.statistics());
+        Epsilon::from_billionths(noise.values().map(|n| n.epsilon().billionths()).sum())
     }
 
     fn epsilon(&self, family: Family) -> Option<Epsilon> {

@@ -87,7 +87,9 @@ impl NotarySection {
             (NotaryAlgorithm::Ed25519, 32, _) => Ok(bytes),
             (NotaryAlgorithm::Ed25519, ..) => Err(wrong("an Ed25519 key has 32 bytes")),
             (_, 33, Some(2 | 3)) | (_, 65, Some(4)) => Ok(bytes),
-            _ => Err(wrong("a SEC1 key has 33 bytes and begins with 02 or 03, or 65 bytes and begins with 04")),
+            _ => {
+                Err(wrong("a SEC1 key has 33 bytes and begins with 02 or 03, or 65 bytes and begins with 04"))
+            }
         }
     }
 
@@ -161,7 +163,11 @@ mod tests {
     #[test]
     fn a_key_counts_in_its_time() {
         let at = |n| OffsetDateTime::from_unix_timestamp(n).unwrap();
-        let n = NotarySection { valid_from: Some(at(10)), valid_until: Some(at(20)), ..section("", NotaryAlgorithm::Secp256r1) };
+        let n = NotarySection {
+            valid_from: Some(at(10)),
+            valid_until: Some(at(20)),
+            ..section("", NotaryAlgorithm::Secp256r1)
+        };
         let counts = [9, 10, 20, 21, u64::MAX].map(|t| n.is_valid_at(t));
         assert_eq!(counts, [false, true, true, false, false]);
         assert!(section("", NotaryAlgorithm::Secp256r1).is_valid_at(0));

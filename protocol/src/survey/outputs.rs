@@ -6,8 +6,8 @@ use tercet_mpc::decimal::{Excess, Notation};
 use tercet_mpc::statement::{Binding, Column, Format, HashAlg, Lane, Number, Output, Statement};
 use tercet_mpc::statistics::Permit;
 
-use crate::statistic::targets;
 use super::{BodyFormat, ExcessDigits, SurveyManifest};
+use crate::statistic::targets;
 
 impl SurveyManifest {
     /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
@@ -64,7 +64,11 @@ impl SurveyManifest {
             scale: section.scale,
             bits: section.bits,
             excess,
-            notation: if bare { Notation { exponents: section.exponents, ..Notation::default() } } else { section.notation() },
+            notation: if bare {
+                Notation { exponents: section.exponents, ..Notation::default() }
+            } else {
+                section.notation()
+            },
             missing: missing.map(|text| text.as_bytes().to_vec()),
         }))
     }

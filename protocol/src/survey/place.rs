@@ -60,7 +60,9 @@ fn named(text: &str, headers: &[usize], problem: &str) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
     headers.iter().copied().find(|start| {
         let inside = lines.iter().skip(start + 1).take_while(|line| header(line).is_none());
-        let value = |line: &&str| Some(line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim().to_owned());
+        let value = |line: &&str| {
+            Some(line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim().to_owned())
+        };
         inside.filter_map(value).any(|value| value.trim_start_matches(['"', '\'']).starts_with(name))
     })
 }

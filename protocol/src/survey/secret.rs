@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tercet_mpc::statistics::{Permit, Target};
+use tercet_mpc::statistics::{Family, Limit, Permit, Target};
 use tercet_mpc::{Condition, Output, Term};
 use tercet_releases::Partition;
 
@@ -55,6 +55,8 @@ enum By {
     Beside(u8),
     /// Who has a value in both columns, in one of them, in neither.
     Both(u8, u8),
+    /// The bin of a histogram: numbers of rows only.
+    Bins,
 }
 
 /// Secret groups that nobody is in two of, and the columns whose sums are released by them.
@@ -66,6 +68,8 @@ pub struct SecretPartition {
     pub counts_rows: bool,
     /// The category, where it is one that divides the rows.
     pub category: Option<String>,
+    /// The column and the name of the histogram (`histogram:0,1,10`) whose bins these are.
+    pub histogram: Option<(u8, String)>,
     /// The groups.
     pub blocks: Vec<SecretBlock>,
     /// Whether rows that wait for long become a unit across the groups. Not where some of them have no value.
@@ -89,6 +93,7 @@ impl SecretPartition {
                 output.term(),
                 Condition::Is(index, u8::try_from(block).ok()?),
             ))),
+            By::Bins => None,
             By::Presence(_) => Some(Linear::one(output)),
             By::Beside(a) => {
                 let here = if columns.contains(&a) {
@@ -142,8 +147,8 @@ fn columns_of(output: Output) -> BTreeSet<u8> {
         Term::Product(a, b) => (Some(a), Some(b)),
     };
     let of_condition = match output.condition() {
-        Some(Condition::Present(c)) => Some(c),
-        _ => None,
+        Some(Condition::Present(c) | Condition::Below(c, _)) => Some(c),
+        Some(Condition::Is(..)) | None => None,
     };
     of_term.0.into_iter().chain(of_term.1).chain(of_condition).collect()
 }
@@ -158,9 +163,16 @@ pub(super) fn columns(target: Target) -> Vec<u8> {
 }
 
 impl SurveyManifest {
-    /// The survey's secret groups, in a fixed order: those by category, then the columns that may be missing. Every column is in
-    /// one partition at most.
+    /// The survey's secret groups, in a fixed order: those by category, then the columns that may be missing, then the bins of
+    /// histograms. Every column is in one partition at most: the bins count rows, and nothing is summed by them.
     pub fn partitions(&self) -> Vec<SecretPartition> {
+        let mut all = self.of_columns();
+        all.extend(self.binned());
+        all
+    }
+
+    /// Those whose columns' sums are released by them.
+    pub(super) fn of_columns(&self) -> Vec<SecretPartition> {
         let mut all = Vec::new();
         let optional: BTreeSet<u8> = self.indices().filter(|c| self.may_be_missing(*c)).collect();
         let components = self.components();
@@ -215,6 +227,7 @@ impl SurveyManifest {
                 [] => continue,
             };
             all.push(SecretPartition {
+                histogram: None,
                 columns: component,
                 counts_rows: false,
                 category: None,
@@ -222,6 +235,54 @@ impl SurveyManifest {
                 rest: false,
                 by,
             });
+        }
+        all
+    }
+
+    /// One for each histogram and column. Providers prove whether their value is below each limit; the size of a bin is a
+    /// difference of two such numbers.
+    fn binned(&self) -> Vec<SecretPartition> {
+        let mut all: Vec<SecretPartition> = Vec::new();
+        for permit in self.permits().into_iter().filter(|p| p.family == Family::Histogram) {
+            let Some(measure) = &permit.measure else { continue };
+            for column in targets(self, permit.family, &permit.columns).into_iter().flat_map(columns) {
+                let histogram = Some((column, measure.to_string()));
+                let Some(section) = self.columns.get(usize::from(column)) else { continue };
+                if all.iter().any(|p| p.histogram == histogram) {
+                    continue;
+                }
+                let everybody = if self.may_be_missing(column) {
+                    Linear::one(Output::Present(column))
+                } else {
+                    Linear { rows: 1, of: Vec::new() }
+                };
+                let below = |limit: Limit| match limit {
+                    Limit::At(edge) if edge.unsigned_abs() >> section.bits == 0 => {
+                        Linear::one(Output::Given(Term::One, Condition::Below(column, edge)))
+                    }
+                    Limit::At(edge) if edge < 0 => Linear::default(),
+                    Limit::BelowAll => Linear::default(),
+                    Limit::At(_) | Limit::AboveAll => everybody.clone(),
+                };
+                let limits: Vec<Linear> = measure.limits(section.places()).into_iter().map(below).collect();
+                let until = limits.iter().cloned().chain([everybody.clone()]);
+                let from = std::iter::once(Linear::default()).chain(limits.iter().cloned());
+                let block = |(label, (until, from)): (String, (Linear, Linear))| SecretBlock {
+                    label,
+                    size: until.less(&from),
+                    has: BTreeSet::from([column]),
+                };
+                let blocks = measure.bins().into_iter().zip(until.zip(from)).map(block).collect();
+                all.push(SecretPartition {
+                    columns: BTreeSet::new(),
+                    counts_rows: false,
+                    category: None,
+                    histogram,
+                    blocks,
+                    rest: true,
+                    by: By::Bins,
+                });
+            }
         }
         all
     }
@@ -243,7 +304,7 @@ impl SurveyManifest {
         };
         let blocks = (0..).zip(values).map(block).collect();
         let (category, by) = (Some(name.to_owned()), By::Category(index));
-        SecretPartition { columns, counts_rows, category, blocks, rest: true, by }
+        SecretPartition { columns, counts_rows, category, histogram: None, blocks, rest: true, by }
     }
 
     /// Indices of the columns; there are [`super::MAX_COLUMNS`] at most.

@@ -18,7 +18,8 @@ fn place(text: &str, span: &Range<usize>) -> String {
     let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
     let here = text.lines().nth(line - 1).unwrap_or_default();
     let key = here.split('=').next().unwrap_or_default().trim();
-    let named = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let named =
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     let key = if named && here.contains('=') { format!(", key {key}") } else { String::new() };
     format!("line {line}, column {column}{key}")
 }
@@ -26,7 +27,10 @@ fn place(text: &str, span: &Range<usize>) -> String {
 fn said(message: &str) -> String {
     let quoted = |text: &str| text.split('`').nth(1).map(str::to_owned);
     let first = message.lines().next().unwrap_or_default();
-    if first.contains("OffsetDateTime") || first.contains("component could not be parsed") || first.contains("RFC3339") {
+    if first.contains("OffsetDateTime")
+        || first.contains("component could not be parsed")
+        || first.contains("RFC3339")
+    {
         return "write a time in quotes, with hours and zone, such as \"2026-01-31T00:00:00Z\"".into();
     }
     if first.contains("expected a sequence") {
@@ -52,12 +56,17 @@ fn said(message: &str) -> String {
     if first.starts_with("invalid type") && first.contains("expected a boolean") {
         return "write true or false here, without quotes".into();
     }
-    if first.starts_with("invalid type") && (first.contains("expected struct") || first.contains("expected a map")) {
-        return "a table is expected here: its name in brackets on a line of its own, then key = value".into();
+    if first.starts_with("invalid type")
+        && (first.contains("expected struct") || first.contains("expected a map"))
+    {
+        return "a table is expected here: its name in brackets on a line of its own, then key = value"
+            .into();
     }
     if first.starts_with("unknown field") {
         let names: Vec<&str> = first.split('`').skip(1).step_by(2).collect();
-        let (Some(given), known) = (names.first(), names.get(1..).unwrap_or_default()) else { return first.into() };
+        let (Some(given), known) = (names.first(), names.get(1..).unwrap_or_default()) else {
+            return first.into();
+        };
         let near = known.iter().min_by_key(|k| distance(given, k)).filter(|k| distance(given, k) <= 3);
         return match near {
             Some(near) => format!("the key \"{given}\" is unknown here; did you mean \"{near}\"?"),
@@ -69,7 +78,9 @@ fn said(message: &str) -> String {
     }
     if first.starts_with("unknown variant") {
         let names: Vec<&str> = first.split('`').skip(1).step_by(2).collect();
-        let (Some(given), known) = (names.first(), names.get(1..).unwrap_or_default()) else { return first.into() };
+        let (Some(given), known) = (names.first(), names.get(1..).unwrap_or_default()) else {
+            return first.into();
+        };
         return format!("\"{given}\" is not one of: {}", known.join(", "));
     }
     if first.contains("duplicate key") {
@@ -103,14 +114,22 @@ mod tests {
         let good = include_str!("../../../tests/fixtures/vectors/survey.toml");
         for (from, to, words) in [
             ("[[columns]]", "[columns]", "[[columns]]"),
-            ("opens = \"2025-01-01T00:00:00Z\"", "opens = 2025-01-01T00:00:00Z", "line 6, column 9, key opens: write a time in quotes"),
+            (
+                "opens = \"2025-01-01T00:00:00Z\"",
+                "opens = 2025-01-01T00:00:00Z",
+                "line 6, column 9, key opens: write a time in quotes",
+            ),
             ("opens = \"2025-01-01T00:00:00Z\"", "opens = \"2025-01-01\"", "write a time in quotes"),
             ("bits = 48", "bits = \"48\"", "write a whole number here, without quotes"),
             ("bits = 48", "bits = 4800", "out of range"),
             ("bits = 48", "bit = 48", "did you mean \"bits\"?"),
             ("name = \"exchange-eth-balance\"\n", "", "the key \"name\" is missing"),
             ("algorithm = \"secp256k1\"", "algorithm = \"rsa\"", "\"rsa\" is not one of"),
-            ("statistics = [\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]", "statistics = \"mean\"", "write a list in brackets"),
+            (
+                "statistics = [\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]",
+                "statistics = \"mean\"",
+                "write a list in brackets",
+            ),
         ] {
             assert!(good.contains(from), "{from}");
             let error = SurveyManifest::from_toml(&good.replacen(from, to, 1)).unwrap_err().to_string();

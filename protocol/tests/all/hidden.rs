@@ -167,7 +167,7 @@ fn value(output: Output, person: &Person) -> i64 {
         None => true,
         Some(Condition::Present(c)) => of(c).is_some(),
         Some(Condition::Is(_, k)) => person.1 == k,
-        Some(other) => panic!("{other:?}"),
+        Some(Condition::Below(c, edge)) => of(c).is_some_and(|v| v < edge),
     };
     if holds { term(output.term()) } else { 0 }
 }
@@ -265,6 +265,45 @@ fn partitions_divide_the_rows_and_their_sums() {
             }
         }
     }
+}
+
+/// The bins of a histogram: what the providers share says how many values lie in each, whatever the values.
+#[test]
+fn histograms_count_by_shared_limits() {
+    let scale = 100_000_000i64;
+    let people: Vec<Person> =
+        [None, Some(-scale), Some(0), Some(scale - 1), Some(scale), Some(10 * scale), Some(10 * scale + 1)]
+            .into_iter()
+            .flat_map(|y| (0..3).map(move |k| ([Some(1), y], k)))
+            .collect();
+    for missing in [&[][..], &["btc"]] {
+        let survey = survey("\"histogram:0,1,10(btc)\", \"mean\", \"mean(eth_free)@country\"", missing);
+        let people: Vec<&Person> =
+            people.iter().filter(|p| p.0[1].is_some() || !missing.is_empty()).collect();
+        let partitions = survey.partitions();
+        let bins = partitions.last().unwrap();
+        assert_eq!(bins.histogram, Some((1, "histogram:0,1,10".to_owned())));
+        assert!(bins.rest && bins.columns.is_empty());
+        let sizes: Vec<_> = bins.blocks.iter().map(|b| (b.label.as_str(), sum(&b.size, &people))).collect();
+        assert_eq!(sizes, [("below 0", 3), ("[0, 1)", 6), ("[1, 10]", 6), ("above 10", 3)]);
+        let outputs = survey.outputs();
+        assert!(bins.blocks.iter().flat_map(|b| &b.size.of).all(|(o, _)| outputs.contains(o)));
+        assert_eq!(outputs.iter().filter(|o| matches!(o.condition(), Some(Condition::Below(..)))).count(), 3);
+        assert!(survey.lanes().len() >= outputs.len());
+    }
+    // Edges beyond what the column holds need no proof: nobody, or everybody, is below them.
+    let wide = survey("\"histogram:-100000000,0,100000000(btc)\"", &[]);
+    assert_eq!(wide.outputs().iter().filter(|o| o.condition().is_some()).count(), 1);
+    let sizes: Vec<_> = wide.partitions()[0]
+        .blocks
+        .iter()
+        .map(|b| sum(&b.size, &people.iter().collect::<Vec<_>>()[3..]))
+        .collect();
+    assert_eq!(sizes, [0, 3, 15, 0]);
+    let edges: Vec<String> = (0..=65).map(|e| e.to_string()).collect();
+    let (key, problem) = refused(&text(&format!("\"histogram:{}(btc)\"", edges.join(",")), &[]));
+    assert!(key == "survey.statistics" && problem.contains("64 bins"), "{problem}");
+    survey(&format!("\"histogram:{}(btc)\"", edges[..65].join(",")), &[]);
 }
 
 #[test]

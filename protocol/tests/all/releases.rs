@@ -180,4 +180,6 @@ fn a_survey_is_warned_in_words() {
         .replace("\"mean\", \"variance\", \"stddev\"", "\"mean\"")
         .replace("[[columns]]", "[[noise]]\nstatistic = 'sum'\nepsilon = '1'\n[[noise]]\nstatistic = 'mean'\nepsilon = '1'\n[[columns]]");
     assert!(has(&noised, "square root"));
+    // Sum and mean share one sum and its noise.
+    assert!(has(&noised, "spends epsilon 1 in all"));
 }

@@ -49,7 +49,7 @@ fn who_asks_and_what_for_is_told() {
 fn results_that_cannot_be_kept_are_refused_early() {
     let shares = |n: usize| (1..=n).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(",");
     let lists = |n: usize| {
-        let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:0.000{i:02},{}\"", shares(120))).collect();
+        let listed: Vec<_> = (0..n).map(|i| format!("\"lorenz:{},0.{}\"", shares(120), 200 + i)).collect();
         SURVEY
             .replace("statistics = [\"count\",", &format!("statistics = [{}, \"count\",", listed.join(", ")))
     };
@@ -143,11 +143,6 @@ pub fn wide(statistics: &str) -> String {
     format!("{survey}\n{FIELD}{column}")
 }
 
-/// With a minimum that fits any list of statistics.
-fn wide_rows(survey: &str) -> String {
-    survey.replace("min_new = 5", "min_new = 50")
-}
-
 #[test]
 fn fields_are_checked() {
     let good = wide("\"mean@country\"");
@@ -187,12 +182,15 @@ fn providers_share_what_the_listed_statistics_need_and_no_more() {
         assert_eq!(survey.outputs(), outputs, "{statistics}");
         assert!(!survey.lanes().is_empty());
     }
-    // Sixteen columns have more pairs than a statement has outputs.
-    let column = SURVEY[SURVEY.find("[[columns]]").unwrap()..].to_owned();
-    let more: String = (1..16).map(|i| column.replace("eth_free", &format!("c{i}"))).collect();
-    let all = format!("{}\n{more}", wide_rows(&SURVEY.replace("\"stddev\"]", "\"covariance\"]")));
+    // Squares and values of two columns in each of 64 groups are more numbers than a statement has.
+    let values: Vec<String> = (0..64).map(|i| format!("'v{i}'")).collect();
+    let category = format!(
+        "\n[[categories]]\nname = 'segment'\nprefix = '\"segment\":\"'\nsuffix = '\"'\nvalues = [{}]\n",
+        values.join(", ")
+    );
+    let all = wide("\"variance@segment\"") + &category;
     assert_eq!(refused_key(&all), "survey.statistics");
-    let named = all.replace("\"covariance\"", "\"covariance(c1,c2)\"");
+    let named = all.replace("variance@segment", "mean(btc)@segment");
     assert!(SurveyManifest::from_toml(&named).is_ok());
 }
 

@@ -1,4 +1,7 @@
 //! What an attacker can compute from released sums: all their linear combinations, over the rational numbers.
+//!
+//! Sums of values, of squares, of products and of other columns are sums of different unknowns, over the same rows: a combination of
+//! all of them is one combination for each kind, and these are what is looked at.
 
 use std::collections::BTreeSet;
 

@@ -339,3 +339,24 @@ fn who_comes_after_a_due_time_waits_for_the_next() {
     let entering = ledger.entering(last);
     assert_eq!((entering.rows(), &entering.formation.never[..]), (4, &[4][..]));
 }
+
+/// An erased row is not taken out of its unit: what others were told stays as it was, and no difference shows who left.
+#[test]
+fn who_leaves_a_unit_stays_in_its_sums() {
+    let mut ledger = Ledger::new(rules(3, true));
+    for i in 0..4 {
+        ledger.accept([i; 32], &label([0, 0]), 0).unwrap();
+    }
+    let entering = ledger.entering(DAY);
+    ledger.enter(DAY, &entering.digest()).unwrap();
+    assert_eq!(ledger.leave(2), Ok(Left::Erased(0)));
+    assert_eq!(ledger.leave(2), Err(Refused::NotThere));
+    let unit = &ledger.units()[0];
+    assert_eq!((&unit.rows[..], unit.erased, unit.size()), (&[0, 1, 2, 3][..], 1, 4));
+    let everybody = ledger.select(&Filter::everybody());
+    assert_eq!((everybody.rows, everybody.erased, ledger.counted(), ledger.erased()), (4, 1, 4, 1));
+    for identity in 0..4 {
+        let refused = Err(Refused::AlreadyCounted(identity.into()));
+        assert_eq!(ledger.accept([identity; 32], &label([0, 0]), DAY), refused);
+    }
+}

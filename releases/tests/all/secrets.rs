@@ -189,6 +189,21 @@ fn each_broken_rule_of_secret_groups_is_found() {
     }
 }
 
+/// Rows of a rare group become part of a rest only after twice the patience, and at the last release point.
+#[test]
+fn rows_of_a_rare_group_wait_before_they_join_a_rest() {
+    let clocks = Clocks::new(Partition { blocks: 2, rest: true });
+    let points: Vec<Point> = (1..=4).map(|n| Point { time: n * DAY, units: n as u32, rows: n }).collect();
+    let until = |number, all| {
+        let ranges = clocks.rest(number, &[false, false], &points, DAY, all).unwrap();
+        ranges.map(|ranges| ranges.iter().map(|r| r.until).collect::<Vec<_>>())
+    };
+    assert_eq!(until(1, false), None);
+    assert_eq!(until(3, false), None, "two days are not longer than twice a day");
+    assert_eq!(until(4, false), Some(vec![1, 1]));
+    assert_eq!(until(4, true), Some(vec![4, 4]));
+}
+
 /// Four accounts of the attacker's and one person: who has a value is told by no bit and no sum, unless five have one.
 #[test]
 fn a_group_of_false_accounts_waits_for_the_fifth() {

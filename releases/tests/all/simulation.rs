@@ -96,3 +96,20 @@ fn a_million_rows_are_followed() {
     let shown: u64 = groups.groups.values().map(|g| g.rows).sum();
     assert_eq!(shown + groups.not_told_apart + groups.too_few, everybody.rows);
 }
+
+/// Long intervals protect people: with hourly release points a third of those who come are alone with their label in their hour,
+/// and false accounts could single them out; with daily ones nobody is.
+#[test]
+fn hardly_anybody_is_alone_with_a_label_for_a_day() {
+    let alone = |every: u64| {
+        let people = people(2000, 1, 5, 30, &mut Random(5));
+        let mut company = std::collections::BTreeMap::new();
+        people.iter().for_each(|p| *company.entry((&p.label, p.at / every)).or_insert(0u32) += 1);
+        let single = company.values().filter(|n| **n == 1).count();
+        100.0 * single as f64 / people.len() as f64
+    };
+    let (hourly, daily) = (alone(3600), alone(DAY));
+    println!("alone with their label: {hourly:.0} % by the hour, {daily:.1} % by the day");
+    assert!((25.0..45.0).contains(&hourly), "{hourly}");
+    assert!(daily < 1.0, "{daily}");
+}

@@ -4,7 +4,7 @@ locals {
 
   # Counted in the log, so that they are there wherever the process runs.
   log_alarms = {
-    aborts = { pattern = "{ $.fields.message = \"batch stopped\" || $.fields.message = \"query stopped\" || $.fields.message = \"session stopped\" }", threshold = var.alarms.aborts, text = "Sessions with the peers end early: `code` in the log says why; disagreement or engine-abort means that a party is faulty or cheats" }
+    aborts = { pattern = "{ $.fields.code = \"disagreement\" || $.fields.code = \"engine-abort\" || $.fields.code = \"split\" }", threshold = var.alarms.aborts, text = "A peer contradicts this party: it is faulty, or it cheats. The log line names it. Peers that are late, restart or catch up are not counted here" }
     errors = { pattern = "{ $.level = \"ERROR\" }", threshold = 0, text = "The party logged an error" }
   }
   # With the container: what it measures itself, and what ECS says about it.

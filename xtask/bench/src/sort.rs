@@ -12,7 +12,7 @@ use tercet_client::query::{QueryOptions, ResultFile, query};
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Output;
 use tercet_protocol::result::StatisticValue;
-use tercet_protocol::statistic::{Opened, Ordered, release};
+use tercet_protocol::statistic::{Opened, Ordered, Scope, release};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tercet_stack::Stack;
 
@@ -236,7 +236,8 @@ fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticV
     let answer = request.answer(&plain);
     let orders = vec![Ordered { column: 0, values: rows, request, answer }];
     let opened = Opened { submissions: rows, lanes, sums, orders, ..Opened::default() };
-    Ok(release(manifest, &statistics, &opened, &BTreeMap::new()))
+    let opened = BTreeMap::from([(Scope::default(), opened)]);
+    Ok(release(manifest, &statistics, &|_, _| None, &opened))
 }
 
 async fn ask(

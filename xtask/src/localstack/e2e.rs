@@ -192,7 +192,9 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
     say("200 requests from one address, over many instances of the function");
     flood(deployment).await?;
 
-    say("a consumer asks");
+    say("a release point, and a consumer asks");
+    let now = coordinator.release_now(known.survey.id()).await?;
+    ensure!(now.made, "no release point was made");
     let result = query::query(&coordinator, &known.survey, &[], QueryOptions::default()).await?;
     result.verify(Some(known.survey.id()), None)?;
     let scale = u32::from(known.survey.manifest().columns[0].places());

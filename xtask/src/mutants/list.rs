@@ -25,12 +25,37 @@ pub const LIB: &str = "lib";
 
 const MPC: Tests = ("tercet-mpc", LIB);
 const PROTOCOL: Tests = ("tercet-protocol", LIB);
+const PARTY: Tests = ("party-host", LIB);
+const RELEASES: Tests = ("tercet-releases", "all");
+const RELEASES_LIB: Tests = ("tercet-releases", LIB);
 
 /// Switches that only tests throw, at one party: the lies of `mpc/src/compute/tests/liars.rs`.
 pub const LIES: &str = "lie-";
 
 /// All named mutants.
 pub const MUTANTS: &[Mutant] = &[
+    // Recorded sessions as circuits.
+    mutant(
+        "session-secret-not-checked",
+        MPC,
+        "proof::tests::session::provers_are_told_that_a_session_is_not_what_they_say",
+    ),
+    mutant(
+        "session-shown-not-checked",
+        MPC,
+        "proof::tests::session::provers_are_told_that_a_session_is_not_what_they_say",
+    ),
+    mutant(
+        "session-padding-not-checked",
+        MPC,
+        "proof::tests::session::the_parties_refuse_what_the_prover_cannot_prove",
+    ),
+    mutant("session-inert-not-checked", MPC, "circuit::session::tests::every_byte_of_every_kind"),
+    mutant(
+        "session-escape-left-open",
+        MPC,
+        "circuit::session::tests::escapes_are_followed_through_all_short_texts_and_pieces",
+    ),
     // Gates among the parties, and the proofs about them.
     mutant("verdict-claim-not-checked", MPC, "compute::tests::liars::a_wrong_product_is_caught"),
     mutant("verdict-digests-not-compared", MPC, "compute::tests::liars::verifiers_compare_what_they_saw"),
@@ -74,7 +99,7 @@ pub const MUTANTS: &[Mutant] = &[
     // Shuffle, sort, conversions, openings.
     mutant("shuffle-coin-constant", MPC, "compute::tests::views::the_coin_depends_on_all_keys"),
     mutant("shuffle-without-masks", MPC, "compute::tests::views::shuffles_look_random"),
-    mutant("shuffle-pass-left-out", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
+    mutant("shuffle-pass-keeps-order", MPC, "compute::tests::views::nobody_knows_the_order_of_shuffled_rows"),
     mutant("noise-from-one-key", MPC, "compute::tests::views::noise_depends_on_all_keys"),
     mutant("products-without-masks", MPC, "compute::tests::views::products_of_equal_rows_differ"),
     mutant("tag-difference-not-masked", MPC, "compute::tests::views::the_difference_of_tags_is_masked"),
@@ -124,9 +149,33 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("batch-digest-without-statement", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("batch-digest-without-hashes", MPC, "batch::tests::words::a_batch_is_all_of_its_public_fields"),
     mutant("unknown-status-accepted", MPC, "batch::tests::words::a_peer_says_no_status_that_it_cannot_know"),
+    // Who enters the statistics, and what may be asked.
+    mutant("small-units-enter", PARTY, "node::book::tests::every_set_is_made_of_whole_units"),
+    mutant("small-cohort-is-shown", PARTY, "node::book::tests::every_set_is_made_of_whole_units"),
+    mutant("filter-on-secret-columns", PARTY, "node::book::tests::filters_are_on_sums_of_known_units_only"),
+    mutant("filter-on-sorted-values", PARTY, "node::book::tests::filters_are_on_sums_of_known_units_only"),
     mutant(
         "sealing-without-submission",
         PROTOCOL,
         "submission::tests::a_private_part_is_sealed_to_one_submission_and_party",
     ),
+    // What may leave.
+    mutant("unit-one-too-small", RELEASES, "searches::no_combination_tells_rows_of_a_unit_apart"),
+    mutant("unit-tells-what-is-not-so", RELEASES, "properties::at_the_last_release_point_nobody_waits_on"),
+    mutant("erased-identity-may-return", RELEASES, "searches::no_combination_tells_rows_of_a_unit_apart"),
+    mutant("erased-row-leaves-its-unit", RELEASES, "properties::who_leaves_a_unit_stays_in_its_sums"),
+    mutant("late-rows-enter", RELEASES, "properties::who_comes_after_a_due_time_waits_for_the_next"),
+    mutant(
+        "entering-digest-not-compared",
+        RELEASES,
+        "properties::a_release_point_that_says_something_else_is_refused",
+    ),
+    mutant("untold-field-matches", RELEASES, "properties::filters_select_whole_units"),
+    mutant("secret-clock-stays", RELEASES, "secrets::no_combination_of_secret_units_tells_rows_apart"),
+    mutant("secret-rest-of-all-ages", RELEASES, "secrets::rows_of_a_rare_group_wait_before_they_join_a_rest"),
+    mutant("renewal-forgets-who-left", RELEASES_LIB, "ranks::tests::erased_rows_put_a_renewal_off"),
+    mutant("ranks-one-too-close", RELEASES, "orders::from_n_min_on_no_two_sums_single_somebody_out"),
+    mutant("release-point-before-it-is-due", RELEASES, "properties::what_is_due_is_admitted"),
+    mutant("missed-release-points-made-up-for", RELEASES, "properties::what_is_due_is_admitted"),
+    mutant("few-rows-for-many-sums", RELEASES_LIB, "sums::tests::the_sample_survey_is_admitted_and_warned"),
 ];

@@ -25,6 +25,7 @@ use tercet_protocol::ids::{
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::query_ticket::Question;
+use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{PublicPart, Receipt};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 

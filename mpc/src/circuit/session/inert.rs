@@ -4,6 +4,7 @@
 
 use crate::bits::{Bits, mask};
 use crate::circuit::Backend;
+use crate::mutant;
 use crate::statement::session::InertKind;
 
 type Planes<W> = [W; 8];
@@ -53,7 +54,9 @@ impl<W: Bits> Waiting<W> {
     pub fn end_place<B: Backend<W = W>>(&mut self, b: &mut B) {
         if self.kind == InertKind::EscapedText {
             self.check(b);
-            b.zero(self.escaped, 1);
+            if !mutant!("session-escape-left-open") {
+                b.zero(self.escaped, 1);
+            }
             self.escaped = W::ZERO;
         }
     }
@@ -67,6 +70,10 @@ impl<W: Bits> Waiting<W> {
     fn check<B: Backend<W = W>>(&mut self, b: &mut B) {
         let (planes, width) = (self.planes, self.count);
         if width == 0 {
+            return;
+        }
+        if mutant!("session-inert-not-checked") {
+            (self.planes, self.count) = ([W::ZERO; 8], 0);
             return;
         }
         match self.kind {

@@ -16,6 +16,7 @@ use core::ops::Range;
 
 use crate::bits::{Bits, mask};
 use crate::circuit::Backend;
+use crate::mutant;
 use crate::statement::session::{HANDSHAKE_SECRET_BYTES, InertKind, Record, Run, Session, Suite};
 
 use aes::Aes;
@@ -106,6 +107,9 @@ fn read<B: Backend>(
     }
     // Behind the content stand its type, and zeros.
     xor(&mut bytes[at..], &[record.inner as u8]);
+    if mutant!("session-padding-not-checked") {
+        known[at + 1..].fill(Known::Hidden);
+    }
 
     let block = cipher.block_bytes();
     let used =
@@ -129,7 +133,7 @@ fn read<B: Backend>(
         let mut planes = cipher.keystream(b, sequence, first, to - from);
         for (plane, constant) in planes.iter_mut().zip(constant) {
             *plane = (*plane ^ b.constant(constant)) & mask((to - from) as u32);
-            if shown != 0 {
+            if shown != 0 && !mutant!("session-shown-not-checked") {
                 b.zero(*plane & shown, (to - from) as u32);
             }
         }

@@ -17,7 +17,7 @@ fn circuit(text: &[u8], scaling: Scaling, notation: Notation) -> Option<i128> {
     let Scaling { scale, bits, excess } = scaling;
     let number = statement::Number { scale, bits, excess, notation, missing: None };
     let inputs = words(text);
-    let mut plain = Plain::new(&inputs, &[], 0);
+    let mut plain = Plain::new(&inputs, &[], &Counter::default());
     let bytes: Vec<_> = text.iter().map(|_| plain.input(8)).collect();
     let read = decimal::decimal(&mut plain, &bytes, &number);
     let magnitude = i128::from(read.magnitude.0[0]);
@@ -90,7 +90,7 @@ fn the_longest_texts() {
         for notation in NOTATIONS {
             let (point, mark) = (char::from(notation.point), char::from(notation.grouping.unwrap_or(b'0')));
             let tails = ["7", "e5", "e-05", "E+3", "e-999", "e999", "e-62", "e1234", "-", "e", "+1"];
-            let tails = tails.iter().map(|t| (*t).to_owned()).chain([
+            let tails = tails.iter().map(|t| alloc::string::String::from(*t)).chain([
                 std::format!("{point}5"),
                 std::format!("{mark}001"),
                 std::format!("{mark}001{point}25"),

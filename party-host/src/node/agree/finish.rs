@@ -1,13 +1,23 @@
 //! A session that finishes what an earlier one left: all three know from the hellos which entry it is.
 
-use tercet_agreement::Certificate;
-use tercet_protocol::log::CommittedEntry;
+use std::sync::Arc;
 
-use super::scheme::Names;
-use super::settle;
+use bytes::Bytes;
+use tercet_agreement::Certificate;
+use tercet_protocol::codec::{Reader, Writer};
+use tercet_protocol::log::{CommittedEntry, EntryBody, LogEntry};
+
+use super::scheme::{Names, Record, RowsAt};
+use super::{malformed, settle};
 use crate::node::pool::Outcome;
 use crate::node::session::{SessionError, Step, Wire};
+use crate::node::supply::{self, Part};
 use crate::node::survey::SurveyNode;
+use crate::node::{erase, units};
+use crate::store::Segment;
+
+/// Most bytes of an entry that is sent to a party which lacks it.
+const MAX_ENTRY: usize = 16 * 1024 * 1024;
 
 /// Finishes the entry of a certificate. What a certificate with this party's own prepare names is not judged again,
 /// only its hash and its rows. The caller holds the survey's session lock.
@@ -17,19 +27,98 @@ pub async fn finish(
     certificate: &Certificate<Names>,
 ) -> Result<CommittedEntry, SessionError> {
     let record = survey.agreement().record(&certificate.entry).cloned();
-    let mine = u8::from(record.is_some());
-    for (party, frame) in wire.exchange(Step::Confirm, vec![mine]).await? {
-        match frame[..] {
-            [1] => {}
-            [0] => return Err(SessionError::Lacking { party }),
-            _ => return Err(super::malformed(party, "confirmation")),
-        }
+    let mut lacking = [true; 3];
+    lacking[usize::from(survey.me())] = record.is_none();
+    for (party, frame) in wire.exchange(Step::Confirm, vec![u8::from(record.is_some())]).await? {
+        lacking[usize::from(party)] = match frame[..] {
+            [1] => false,
+            [0] => true,
+            _ => return Err(malformed(party, "confirmation")),
+        };
     }
-    let Some(record) = record else { return Err(SessionError::Lacking { party: survey.me() }) };
-    let (committed, _wire) = settle(survey, wire, record.entry.clone(), record.rows, None).await?;
+    let lost = (0u8..3).filter(|p| lacking[usize::from(*p)]).collect::<Vec<_>>();
+    let (entry, rows_at, rows) = match (&lost[..], record) {
+        ([], Some(record)) => (record.entry.clone(), record.rows, None),
+        ([party], record) => supplied(survey, &mut wire, certificate, *party, record.as_deref()).await?,
+        // Two parties lost it: only the operators' hands help.
+        (lost, _) => {
+            return Err(SessionError::Lacking { party: lost.first().copied().unwrap_or(survey.me()) });
+        }
+    };
+    let (committed, _wire) = settle(survey, wire, entry, rows_at, rows).await?;
     tracing::info!(height = committed.entry.height, "an entry that an earlier session left is final");
     for a in committed.entry.accepted() {
         survey.pool.decide(a.submission, Outcome::Accepted);
     }
     Ok(committed)
+}
+
+type Supplied = (LogEntry, RowsAt, Option<Arc<Segment>>);
+
+/// One party lacks the entry or its rows: the two others send it what they hold in common with it.
+async fn supplied(
+    survey: &SurveyNode,
+    wire: &mut Wire,
+    certificate: &Certificate<Names>,
+    lacking: u8,
+    record: Option<&Record>,
+) -> Result<Supplied, SessionError> {
+    let me = survey.me();
+    let mut frames = [Bytes::new(), Bytes::new()];
+    if let Some(record) = record {
+        let frame = &mut frames[usize::from((me + 1) % 3 != lacking)];
+        *frame = send(survey, record, lacking).await?;
+    }
+    let [(next, of_next), (previous, of_previous)] = wire.exchange_each(Step::Supply, frames).await?;
+    if let Some(record) = record {
+        return Ok((record.entry.clone(), record.rows, None));
+    }
+    let (entry, after) = receive(&of_next, next)?;
+    let (other, before) = receive(&of_previous, previous)?;
+    for (party, entry) in [(next, &entry), (previous, &other)] {
+        let follows = (entry.height, entry.previous);
+        let head = survey.book().head();
+        if entry.hash() != certificate.entry || follows != (head.0 + 1, head.1) {
+            let what = "sent another entry than the one that is to be finished".into();
+            return Err(SessionError::Disagreement { party, what });
+        }
+    }
+    if let EntryBody::Erase { submission, .. } = &entry.body {
+        let (at, rows) = erase::rewrite(survey, *submission, entry.height).await?.split();
+        return Ok((entry, at, rows));
+    }
+    if !supply::has_rows(&entry) {
+        return Ok((entry, RowsAt::Nowhere, None));
+    }
+    let unit = |point, index| units::unit_id(survey.id(), point, index);
+    let wanted = supply::wanted(&entry, |_| false, unit);
+    let (Some(before), Some(after)) = (before, after) else {
+        return Err(malformed(previous, "supply of rows"));
+    };
+    let rows = supply::join(me, survey.lanes().len(), &wanted, &before, &after)?;
+    Ok((entry, RowsAt::Own, Some(rows)))
+}
+
+async fn send(survey: &SurveyNode, record: &Record, to: u8) -> Result<Bytes, SessionError> {
+    let mut entry = Writer::default();
+    record.entry.write(&mut entry);
+    let mut w = Writer::default();
+    w.bytes(&entry.finish());
+    if record.rows == RowsAt::Own {
+        let (height, name) = (record.entry.height, record.prepare.entry);
+        let segment = survey.store.segment(survey.id(), height, name).await?;
+        w.array(&supply::part(&segment, survey.me(), to));
+    }
+    Ok(w.finish().into())
+}
+
+fn receive(frame: &[u8], party: u8) -> Result<(LogEntry, Option<Part>), SessionError> {
+    let bad = |_| malformed(party, "supply of rows");
+    let mut r = Reader::new(frame);
+    let mut inner = Reader::new(r.bytes("entry", MAX_ENTRY).map_err(bad)?);
+    let entry = LogEntry::read(&mut inner).map_err(bad)?;
+    inner.finish().map_err(bad)?;
+    let rest = r.rest();
+    let part = if rest.is_empty() { None } else { Some(Part::decode(rest).map_err(bad)?) };
+    Ok((entry, part))
 }

@@ -27,8 +27,6 @@ use scheme::{Record, RowsAt};
 /// What has to be on durable storage before a party prepares an entry.
 #[derive(Debug, Clone)]
 pub enum Staged {
-    /// The entry brings no rows.
-    Nothing,
     /// The rows that the entry brings: of a batch its submissions', of a release point the sums of its units.
     Rows(Arc<Segment>),
     /// The rows of an earlier entry without those that are erased. They take the place of the earlier ones.
@@ -42,6 +40,16 @@ pub enum Staged {
         /// What is left of its rows.
         rows: Arc<Segment>,
     },
+}
+
+impl Staged {
+    /// Where the rows lie, and what they are.
+    fn split(self) -> (RowsAt, Option<Arc<Segment>>) {
+        match self {
+            Self::Rows(rows) => (RowsAt::Own, Some(rows)),
+            Self::Rewritten { height, old, new, rows } => (RowsAt::Instead { height, old, new }, Some(rows)),
+        }
+    }
 }
 
 impl From<Refusal> for SessionError {
@@ -86,11 +94,7 @@ pub async fn commit(
     entry: LogEntry,
     staged: Staged,
 ) -> Result<(CommittedEntry, Wire), SessionError> {
-    let (at, rows) = match staged {
-        Staged::Nothing => (RowsAt::Nowhere, None),
-        Staged::Rows(rows) => (RowsAt::Own, Some(rows)),
-        Staged::Rewritten { height, old, new, rows } => (RowsAt::Instead { height, old, new }, Some(rows)),
-    };
+    let (at, rows) = staged.split();
     settle(survey, wire, entry, at, rows).await
 }
 

@@ -89,7 +89,7 @@ impl Person {
             format!(r#"{{"plan":"pro","income":{income},"age":{age},"segment":"{segment}","uid":{uid}}}"#);
         let seed = u64::from(uid) * 8 + self.segment as u64;
         let (presentation, secrets) = server.notarize(&body, &[&income, &age, segment], seed);
-        let (presentation, statement, witnesses) = world.opened_files(presentation, &secrets);
+        let (presentation, statement, witnesses) = world.opened_files(presentation, secrets);
         world.prove_all(presentation, &statement, &witnesses, 7)
     }
 }
@@ -235,7 +235,7 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
     .await;
     let body = r#"{"plan":"pro","income":10.5,"age":null,"segment":"farm","uid":1}"#;
     let (presentation, secrets) = server.notarize(body, &["10.5", "null", "farm"], 9);
-    let (presentation, statement, witnesses) = world.opened_files(presentation, &secrets);
+    let (presentation, statement, witnesses) = world.opened_files(presentation, secrets);
     // Another column's text, of the same length, under a commitment of the provider's own.
     for (column, text) in [(1, &b"0042"[..]), (1, b"null"), (2, b"ship"), (0, b"99.5")] {
         let mut columns = statement.columns().to_vec();
@@ -264,7 +264,7 @@ async fn providers_cannot_choose_their_group_or_whether_they_have_a_value() {
         (body.replace("null", "Null"), ["10.5", "Null", "farm"], "Decimal { column: 1"),
     ] {
         let (presentation, secrets) = server.notarize(&body, &hide, 10);
-        let (_, statement, witnesses) = world.opened_files(presentation, &secrets);
+        let (_, statement, witnesses) = world.opened_files(presentation, secrets);
         let refused: Result<(), ProveError> =
             tercet_mpc::prove(&statement, &witnesses, &[0; 32], &[7; 32], &mut |_| {}).map(drop);
         assert!(format!("{refused:?}").contains(error), "{refused:?}");

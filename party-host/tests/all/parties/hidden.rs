@@ -77,7 +77,7 @@ fn prepare(
     let plan = if uid.is_multiple_of(2) { "pro" } else { "free" };
     let body = format!(r#"{{"plan":"{plan}","age":{age},"income":{income},"uid":{uid}}}"#);
     let (presentation, secrets) = server.notarize(&body, &[&age, income], u64::from(uid) + 1000 * time);
-    let (presentation, statement, witnesses) = world.opened_files(presentation, &secrets);
+    let (presentation, statement, witnesses) = world.opened_files(presentation, secrets);
     world.prove_all(presentation, &statement, &witnesses, 7)
 }
 
@@ -125,7 +125,7 @@ async fn missing_values_are_left_out_exactly_and_in_groups() {
     join(&world, &server, &first).await;
     let listed = world.release().await.unwrap();
     // The same survey of people who all have an age.
-    let mut complete = ages(AGES, 5, 5);
+    let mut complete = exposing();
     complete.columns.truncate(1);
     complete.columns[0].missing = None;
     let there: Vec<i128> = first.iter().filter_map(|(_, age)| *age).map(i128::from).collect();

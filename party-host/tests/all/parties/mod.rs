@@ -2,8 +2,10 @@
 
 mod agreement;
 mod category;
+mod crash;
 mod hidden;
 mod honest;
+mod lost;
 mod noise;
 mod notarized;
 mod providers;
@@ -11,6 +13,6 @@ mod releases;
 mod statistics;
 mod stress;
 mod tamper;
-mod world;
+pub mod world;
 
 pub use world::sandbox;

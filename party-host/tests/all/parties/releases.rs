@@ -130,6 +130,7 @@ async fn questions_leave_nothing_in_the_store() {
     let prepared: Vec<Prepared> = cohort().iter().map(|n| world.prepare(n)).collect();
     world.count(&prepared).await.unwrap();
     let before = [objects(&world, 0).await, objects(&world, 1).await];
+    assert!(before[0] > 4, "{before:?}");
     let sessions = world.sessions();
     for n in 0..10_000 {
         // Refused: a value that nobody has. Repeated: the same question again.

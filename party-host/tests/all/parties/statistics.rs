@@ -15,6 +15,7 @@ use tercet_protocol::statistic::{Opened, Ordered, Scope, permitted, release};
 use tercet_protocol::survey::SurveyManifest;
 
 use super::honest::values;
+use super::notarized::Server;
 use super::world::{NOW, Prepared, World, cohort, vectors};
 
 /// The statistics of values in order that [`grouped`] lists.
@@ -192,7 +193,8 @@ async fn filters_and_groups_are_of_whole_units_and_exact() {
                 "mean@bnb" => (sum, n * unit),
                 _ => (n * squares - sum * sum, n * (n - 1) * unit * unit),
             };
-            assert!(a * d == b * c || c % a == 0 && d % b == 0 && c / a == d / b, "{name} {label}");
+            // a / b is in lowest terms, so c / d is the same iff it is a multiple of it.
+            assert!(c % a == 0 && d % b == 0 && c / a == d / b, "{name} {label}: {a}/{b}, {c}/{d}");
         }
     }
     // Values in order: anew only if enough have entered; otherwise those of the first release point.
@@ -231,44 +233,74 @@ async fn filters_and_groups_are_of_whole_units_and_exact() {
     assert_eq!(world.clock.now(), NOW + 5 * 86_400);
 }
 
+/// A survey of two balances of 48 bits each, whose product takes two lanes.
+fn balances() -> SurveyManifest {
+    let column = |name: &str, unit: &str| {
+        format!("[[columns]]\nname = '{name}'\nunit = '{unit}'\nprefix = '\"{name}\":'\nsuffix = ','\nscale = 2\nbits = 48\n\n")
+    };
+    let text = format!(
+        r#"
+[survey]
+name = 'balances'
+title = 'Two balances'
+opens = '2025-01-01T00:00:00Z'
+closes = '2030-01-01T00:00:00Z'
+min_cohort = 7
+min_new = 7
+statistics = ['covariance', 'regression(b,a)', 'sum']
+
+{source}
+[identity]
+prefix = '"uid":'
+suffix = '}}'
+
+{a}{b}"#,
+        source = Server::source(),
+        a = column("a", "ETH"),
+        b = column("b", "BTC"),
+    );
+    SurveyManifest::from_toml(&text).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_columns_of_one_response_have_their_product() {
-    let text = std::fs::read_to_string(vectors().join("survey.toml")).unwrap();
-    let (head, column) = text.split_at(text.find("[[columns]]").unwrap());
-    let identity = head.find("[identity]").unwrap();
-    let second = column.replace("eth_free", "btc_free").replace("ETH", "BTC");
-    let text = format!("{}{column}\n{second}", &head[..identity])
-        .replace("min_cohort = 10", "min_cohort = 2")
-        .replace("\"variance\", \"stddev\"]", "\"covariance\", \"regression(btc_free,eth_free)\"]");
-    let manifest = SurveyManifest::from_toml(&text).unwrap();
-    // 48 bits each: the product takes two lanes.
+    let server = Server::start();
+    let manifest = balances();
     assert_eq!(manifest.lanes().len(), 2 + 1 + 2);
-    let world = World::start(manifest, Duration::from_secs(20)).await;
-    // One account's two presentations, submitted again and again; without an identity all count.
-    let mut prepared = Vec::new();
-    for seed in 0..11 {
-        for name in ["0.1.0-alpha.12/two_balances", "0.1.0-alpha.15/two_balances"] {
-            let (presentation, statement, witnesses) = world.opened_all(name);
-            prepared.push(world.prove_all(presentation, &statement, &witnesses, seed + 1));
-        }
-    }
-    world.count(&prepared).await;
-    let result =
-        released(&world, &["sum", "covariance", "regression(btc_free,eth_free)"], Filter::default()).await;
-    let shown: Vec<_> = result
-        .result
-        .statistics
-        .iter()
-        .map(|s| (s.statistic.as_str(), s.column.as_deref().unwrap(), s.value.as_deref(), s.unit.as_str()))
+    let world = World::start_trusting(manifest, server.root(), Duration::from_secs(20)).await;
+    let hundredths = |uid: i128| (12_345_678_901 + 7 * uid * uid, 99 + 100 * uid);
+    let prepared: Vec<Prepared> = (0..8u32)
+        .map(|uid| {
+            let (a, b) = hundredths(uid.into());
+            let text = |n: i128| format!("{}.{:02}", n / 100, n % 100);
+            let (a, b) = (text(a), text(b));
+            let body = format!(r#"{{"a":{a},"b":{b},"uid":{uid}}}"#);
+            let (presentation, secrets) = server.notarize(&body, &[&a, &b], uid.into());
+            let (presentation, statement, witnesses) = world.opened_files(presentation, secrets);
+            world.prove_all(presentation, &statement, &witnesses, 7)
+        })
         .collect();
-    assert_eq!(
-        shown,
-        [
-            // Exactly zero only if the sum of the products is exact.
-            ("covariance", "eth_free,btc_free", Some("0"), "ETH*BTC"),
-            ("regression(btc_free,eth_free)", "btc_free,eth_free", None, ""),
-            ("sum", "eth_free", Some("27160.32"), "ETH"),
-            ("sum", "btc_free", Some("21.72839504"), "BTC"),
-        ]
-    );
+    let listed = world.count(&prepared).await.unwrap();
+    let rows: Vec<(i128, i128)> = (0..8).map(hundredths).collect();
+    let n = rows.len() as i128;
+    let (a, b): (i128, i128) = (rows.iter().map(|r| r.0).sum(), rows.iter().map(|r| r.1).sum());
+    let products: i128 = rows.iter().map(|(a, b)| a * b).sum();
+    let squares: i128 = rows.iter().map(|(_, b)| b * b).sum();
+    let same = |(x, y): (i128, i128), (c, d): (i128, i128)| assert_eq!(x * d, y * c);
+    let value = |name: &str, column: &str| {
+        let of = |s: &&StatisticValue| s.statistic == name && s.column.as_deref() == Some(column);
+        listed.result.statistics.iter().find(of).unwrap()
+    };
+    let fraction = |f: &tercet_protocol::result::Fraction| {
+        (f.numerator.parse::<i128>().unwrap(), f.denominator.parse::<i128>().unwrap())
+    };
+    same(fraction(value("sum", "a").exact.as_ref().unwrap()), (a, 100));
+    same(fraction(value("sum", "b").exact.as_ref().unwrap()), (b, 100));
+    // Right only if the sum of the products is exact.
+    let covariance = value("covariance", "a,b");
+    assert_eq!(covariance.unit, "ETH*BTC");
+    same(fraction(covariance.exact.as_ref().unwrap()), (n * products - a * b, n * (n - 1) * 10_000));
+    let slope = &value("regression(b,a)", "b,a").parts[0];
+    assert_eq!((slope.label.as_str(), slope.unit.as_str()), ("slope", "ETH/BTC"));
+    same(fraction(slope.exact.as_ref().unwrap()), (n * products - a * b, n * squares - b * b));
 }

@@ -12,7 +12,7 @@ use party_host::keyring::{FileKeyring, Sealer};
 use party_host::node::{Node, NodeParts, Parts, SurveyNode};
 use party_host::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks};
 use party_host::sandbox::{Limits, Sandbox};
-use party_host::store::{Store, StoreConfig};
+use party_host::store::{S3Objects, Store, StoreConfig};
 use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
 use tercet_evidence::{Kind, Secrets, SurveyVerifier};
@@ -28,6 +28,8 @@ use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private}
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tercet_protocol::withdrawal::Withdrawal;
 use tokio::net::TcpListener;
+
+use super::crash::Dying;
 
 pub const NOW: u64 = 1_800_000_000;
 
@@ -93,6 +95,8 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub parties: Vec<Option<Arc<Node>>>,
     patience: Duration,
+    /// Each party's bucket, which can be made to stop.
+    pub dying: [Option<Arc<Dying>>; 3],
 }
 
 pub fn manifest() -> SurveyManifest {
@@ -161,6 +165,7 @@ impl World {
             clock,
             parties: vec![None, None, None],
             patience,
+            dying: [None, None, None],
         };
         for i in 0..3 {
             world.start_party(i).await;
@@ -188,7 +193,10 @@ impl World {
         let identity = Arc::new(key(IDENTITY, i));
         let credentials = SharedCredentialsProvider::new(Credentials::new("AK", "SK", None, None, "test"));
         let sealer = Sealer::new(Arc::new(keyring), identity.public());
-        let store = Store::open(&config, Some(credentials), sealer).await.unwrap();
+        let objects = Arc::new(S3Objects::new(&config, Some(credentials)).await.unwrap());
+        let objects = Arc::new(Dying::new(objects));
+        self.dying[i] = Some(objects.clone());
+        let store = Store::new(objects, sealer, config.cache_mib << 20);
         store.ensure_bucket().await.unwrap();
         let parts = Parts {
             identity: identity.clone(),
@@ -250,15 +258,16 @@ impl World {
         let dir = vectors().join(name);
         let presentation = std::fs::read(dir.join("presentation.bin")).unwrap();
         let secrets = Secrets::decode(&std::fs::read(dir.join("secrets.bin")).unwrap()).unwrap();
-        self.opened_files(presentation, &secrets)
+        self.opened_files(presentation, secrets)
     }
 
     /// The same of any presentation.
     pub fn opened_files(
         &self,
         presentation: Vec<u8>,
-        secrets: &Secrets,
+        secrets: impl Into<Secrets>,
     ) -> (Vec<u8>, Statement, Vec<ColumnWitness>) {
+        let secrets = secrets.into();
         let verifier = SurveyVerifier::new(&self.survey).unwrap();
         let (verified, admitted) = verifier.check(Kind::Presentation, &presentation).unwrap();
         let statement = verified.statement(&admitted, self.survey.manifest()).unwrap();

@@ -133,7 +133,7 @@ async fn dies(w: &World, at: usize, when: When) -> bool {
     check(&store, done, &context).await;
     live(&store, &mut done).await.unwrap_or_else(|e| panic!("{context}: {e}"));
     let store = w.store().await;
-    check(&store, Acknowledged { height: HEIGHTS, releases: HEIGHTS, audit: HEIGHTS }, &context).await;
+    check(&store, Acknowledged { height: HEIGHTS, answers: HEIGHTS }, &context).await;
     died
 }
 
@@ -163,7 +163,7 @@ async fn a_crash_during_the_recovery_is_recovered_from_too() {
                 check(&w.store().await, done, &format!("{first}, {second}")).await;
             }
             live(&w.store().await, &mut Acknowledged::default()).await.unwrap();
-            let all = Acknowledged { height: HEIGHTS, releases: HEIGHTS, audit: HEIGHTS };
+            let all = Acknowledged { height: HEIGHTS, answers: HEIGHTS };
             check(&w.store().await, all, &format!("{first}, {second}")).await;
         }
     }

@@ -6,6 +6,7 @@
 
 mod contents;
 mod crash;
+mod lease;
 mod races;
 
 use std::path::PathBuf;

@@ -145,7 +145,8 @@ mod tests {
         let text = |t: &str| Token::Text(t.into());
         let p = Pattern::parse("{\"asset\":\"ETH\",\"free\":\"", "\",\"locked\":").unwrap();
         let mark = Token::Mark;
-        let before = [mark(b'{'), text("asset"), mark(b':'), text("ETH"), mark(b','), text("free"), mark(b':')];
+        let before =
+            [mark(b'{'), text("asset"), mark(b':'), text("ETH"), mark(b','), text("free"), mark(b':')];
         assert_eq!(p.before, before);
         assert_eq!(p.after, [mark(b','), text("locked"), mark(b':')]);
         for suffix in ["\"", "\"}", ",", "}", "}]", "\",", " }"] {

@@ -177,7 +177,9 @@ impl Parser {
         self.blanks();
         match self.peek() {
             Some(']') => self.at += 1,
-            Some(',' | ':') => return self.fail("lists and slices are not supported: one selector in brackets"),
+            Some(',' | ':') => {
+                return self.fail("lists and slices are not supported: one selector in brackets");
+            }
             _ => return self.fail("a closing ] is missing"),
         }
         Ok(segment)
@@ -187,7 +189,11 @@ impl Parser {
     fn name(&mut self) -> Result<String, PathError> {
         let start = self.at;
         while let Some(c) = self.peek() {
-            if !(c.is_ascii_alphabetic() || c == '_' || !c.is_ascii() || (self.at > start && c.is_ascii_digit())) {
+            if !(c.is_ascii_alphabetic()
+                || c == '_'
+                || !c.is_ascii()
+                || (self.at > start && c.is_ascii_digit()))
+            {
                 break;
             }
             self.at += 1;
@@ -315,8 +321,10 @@ impl Parser {
         match self.peek() {
             Some('\'' | '"') => {
                 let text = self.string()?;
-                Scalar::from_text(&text)
-                    .map_or_else(|problem| self.fail(format!("this text can equal nothing: it {problem}")), Ok)
+                Scalar::from_text(&text).map_or_else(
+                    |problem| self.fail(format!("this text can equal nothing: it {problem}")),
+                    Ok,
+                )
             }
             Some(c) if c == '-' || c.is_ascii_digit() => {
                 let start = self.at;
@@ -357,9 +365,34 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for text in [
-            "", "a", "$.", "$..a", "$[", "$[]", "$[1", "$[-1]", "$[01]", "$[0,1]", "$[0:2]", "$.a b", "$[?@.a]", "$[?@.a<1]",
-            "$[?@.a==1||@.b==2]", "$[?@.a=='x]", "$[?@[0]==1]", "$[?@==1]", "$[?$.a==1]", "$[?@.a==1.5]", "$[?@.a==null]",
-            "$[?@.a=='']", "$['\\ud800']", "$['\\x']", "$[?length(@.a)==1]", "$.1a", "$ .a", "$[99999999999999999999999]",
+            "",
+            "a",
+            "$.",
+            "$..a",
+            "$[",
+            "$[]",
+            "$[1",
+            "$[-1]",
+            "$[01]",
+            "$[0,1]",
+            "$[0:2]",
+            "$.a b",
+            "$[?@.a]",
+            "$[?@.a<1]",
+            "$[?@.a==1||@.b==2]",
+            "$[?@.a=='x]",
+            "$[?@[0]==1]",
+            "$[?@==1]",
+            "$[?$.a==1]",
+            "$[?@.a==1.5]",
+            "$[?@.a==null]",
+            "$[?@.a=='']",
+            "$['\\ud800']",
+            "$['\\x']",
+            "$[?length(@.a)==1]",
+            "$.1a",
+            "$ .a",
+            "$[99999999999999999999999]",
         ] {
             assert!(Path::parse(text).is_err(), "{text}");
         }

@@ -118,10 +118,11 @@ fn small(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let magnitude: i64 = digits.trim_start_matches('0').parse().unwrap_or(match digits.trim_start_matches('0') {
-        "" => 0,
-        _ => i64::MAX / 4,
-    });
+    let magnitude: i64 =
+        digits.trim_start_matches('0').parse().unwrap_or(match digits.trim_start_matches('0') {
+            "" => 0,
+            _ => i64::MAX / 4,
+        });
     let magnitude = magnitude.min(i64::MAX / 4);
     Some(if negative { -magnitude } else { magnitude })
 }
@@ -147,14 +148,34 @@ mod tests {
         ] {
             assert_eq!(Scalar::from_number(text), Ok(Scalar::Integer(value.into())), "{text}");
         }
-        for text in ["1e40", "0.5", "1e-1", "1e99999999999999999999", "1e-99999999999999999999", "", "-", "1e", "x", "1.2.3", ".5"] {
+        for text in [
+            "1e40",
+            "0.5",
+            "1e-1",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            "",
+            "-",
+            "1e",
+            "x",
+            "1.2.3",
+            ".5",
+        ] {
             assert!(Scalar::from_number(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn texts_have_one_form() {
-        for (text, value) in [("77", true), ("-77", true), ("0", true), ("007", false), ("-0", false), ("7a", false), ("-", false)] {
+        for (text, value) in [
+            ("77", true),
+            ("-77", true),
+            ("0", true),
+            ("007", false),
+            ("-0", false),
+            ("7a", false),
+            ("-", false),
+        ] {
             let integer = matches!(Scalar::from_text(text), Ok(Scalar::Integer(_)));
             assert_eq!(integer, value, "{text}");
         }

@@ -41,7 +41,8 @@ impl Form {
         length
             && match self {
                 Self::Digits => {
-                    segment.bytes().all(|b| b.is_ascii_digit()) && (segment == "0" || !segment.starts_with('0'))
+                    segment.bytes().all(|b| b.is_ascii_digit())
+                        && (segment == "0" || !segment.starts_with('0'))
                 }
                 Self::Hex => segment.bytes().all(hex),
                 Self::Uuid => {
@@ -187,7 +188,10 @@ mod tests {
         ] {
             assert_eq!(users.matches(given), segment, "{given}");
         }
-        assert_eq!(path("/u/{u:uuid}").matches("/u/123e4567-e89b-12d3-a456-426614174000"), Some("123e4567-e89b-12d3-a456-426614174000"));
+        assert_eq!(
+            path("/u/{u:uuid}").matches("/u/123e4567-e89b-12d3-a456-426614174000"),
+            Some("123e4567-e89b-12d3-a456-426614174000")
+        );
         assert_eq!(path("/u/{u:uuid}").matches("/u/123E4567-e89b-12d3-a456-426614174000"), None);
         assert_eq!(path("/u/{u:hex}").matches("/u/0aff"), Some("0aff"));
         assert_eq!(path("/u/{u:name}").matches("/u/jane.doe"), Some("jane.doe"));
@@ -202,11 +206,14 @@ mod tests {
 
     #[test]
     fn queries_are_decoded() {
-        let of = |t: &str| query(t).map(|q| q.into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>());
+        let of =
+            |t: &str| query(t).map(|q| q.into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>());
         assert_eq!(of("").unwrap(), Vec::<String>::new());
         assert_eq!(of("account=own&%61ccount=a%20b+c").unwrap(), ["account=own", "account=a b c"]);
         assert_eq!(of("a").unwrap(), ["a="]);
-        for bad in ["a;b=1", "=1", "&", "a&", "a%5b%5d=1", "a[]=1", "a=%", "a=%4", "a=%zz", "a=%ff", "a=1;b=2"] {
+        for bad in
+            ["a;b=1", "=1", "&", "a&", "a%5b%5d=1", "a[]=1", "a=%", "a=%4", "a=%zz", "a=%ff", "a=1;b=2"]
+        {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

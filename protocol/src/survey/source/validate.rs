@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    Absent, Body, BodyFormat, DEFAULT_CREDENTIALS, Hidden, ORDINARY_HEADERS, Path, PathTemplate, Pattern, Place,
-    REFUSED_HEADERS, Rules, SourceSection, Wanted, query,
+    Absent, Body, BodyFormat, DEFAULT_CREDENTIALS, Hidden, ORDINARY_HEADERS, Path, PathTemplate, Pattern,
+    Place, REFUSED_HEADERS, Rules, SourceSection, Wanted, query,
 };
 use crate::survey::{ColumnSection, FieldSection, MAX_LITERAL, SurveyError, SurveyManifest, inputs, invalid};
 
@@ -15,7 +15,9 @@ pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
     inputs::check(&source.inputs, &source.parameters, &source.request_headers)?;
     let mut credentials: Vec<String> = match &source.credentials {
         None => DEFAULT_CREDENTIALS.map(str::to_owned).to_vec(),
-        Some(names) => names.iter().map(|n| header_name("source.credentials", n)).collect::<Result<_, _>>()?,
+        Some(names) => {
+            names.iter().map(|n| header_name("source.credentials", n)).collect::<Result<_, _>>()?
+        }
     };
     for template in &source.request_headers {
         let name = header_name("source.request_headers", &template.name)?;
@@ -62,7 +64,8 @@ pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
 fn server(source: &SourceSection) -> Result<(), SurveyError> {
     let name = &source.server_name;
     if name.parse::<IpAddr>().is_ok() || name.starts_with('[') {
-        let problem = "is an address: certificates name servers, so write the DNS name, such as api.example.com";
+        let problem =
+            "is an address: certificates name servers, so write the DNS name, such as api.example.com";
         return Err(invalid("source.server_name", problem));
     }
     let label = |l: &str| {
@@ -108,7 +111,8 @@ fn parameters(source: &SourceSection) -> Result<Parameters, SurveyError> {
             let problem = "write names and values as they stand in the URL (percent-encoded)";
             return Err(invalid("source.query", problem));
         }
-        required.extend(query(&format!("{name}={value}")).map_err(|problem| invalid("source.query", problem))?);
+        required
+            .extend(query(&format!("{name}={value}")).map_err(|problem| invalid("source.query", problem))?);
     }
     let mut others = Vec::new();
     for name in &source.other_query {
@@ -175,7 +179,10 @@ fn body(source: &SourceSection) -> Result<Option<Body>, SurveyError> {
             return Err(invalid("source.body", problem));
         }
         (None, None) if source.content_type.is_some() => {
-            return Err(invalid("source.content_type", "is the request's, of a survey with body or body_json"));
+            return Err(invalid(
+                "source.content_type",
+                "is the request's, of a survey with body or body_json",
+            ));
         }
         (None, None) => return Ok(None),
     };
@@ -191,7 +198,8 @@ fn body(source: &SourceSection) -> Result<Option<Body>, SurveyError> {
         }
         (None, true) => "application/json".to_owned(),
         _ => {
-            let problem = "write the Content-Type of the request's body, such as \"application/x-www-form-urlencoded\"";
+            let problem =
+                "write the Content-Type of the request's body, such as \"application/x-www-form-urlencoded\"";
             return Err(invalid("source.content_type", problem));
         }
     };
@@ -203,15 +211,20 @@ fn media_type(source: &SourceSection) -> Result<Option<String>, SurveyError> {
         return match source.format {
             BodyFormat::Json => Ok(None),
             BodyFormat::Text => {
-                let problem = "format = \"text\" needs the media type that the server states, such as \"text/html\"";
+                let problem =
+                    "format = \"text\" needs the media type that the server states, such as \"text/html\"";
                 Err(invalid("source.media_type", problem))
             }
         };
     };
-    let token = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let token =
+        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
     let typed = text.split_once('/').is_some_and(|(a, b)| token(a) && token(b));
     if !typed && text != "none" {
-        return Err(invalid("source.media_type", "write a media type without parameters, such as \"text/html\""));
+        return Err(invalid(
+            "source.media_type",
+            "write a media type without parameters, such as \"text/html\"",
+        ));
     }
     Ok(Some(text.to_ascii_lowercase()))
 }
@@ -219,7 +232,9 @@ fn media_type(source: &SourceSection) -> Result<Option<String>, SurveyError> {
 fn guard(source: &SourceSection) -> Result<Option<String>, SurveyError> {
     match &source.guard {
         Some(_) if source.format == BodyFormat::Text => Err(invalid("source.guard", "is of JSON only")),
-        Some(text) if text.is_empty() || text.len() > 64 => Err(invalid("source.guard", "write 1 to 64 bytes")),
+        Some(text) if text.is_empty() || text.len() > 64 => {
+            Err(invalid("source.guard", "write 1 to 64 bytes"))
+        }
         guard => Ok(guard.clone()),
     }
 }
@@ -269,9 +284,15 @@ impl Said<'_> {
         match source.format {
             BodyFormat::Json => match Pattern::parse(prefix, suffix) {
                 Ok(pattern) => Ok(Place::Tokens(pattern)),
-                Err(_) if prefix.trim_end_matches(['"', ' ']).strip_suffix(':').is_some_and(is_header) && self.table != "columns" => {
+                Err(_)
+                    if prefix.trim_end_matches(['"', ' ']).strip_suffix(':').is_some_and(is_header)
+                        && self.table != "columns" =>
+                {
                     let name = prefix.split(':').next().unwrap_or_default();
-                    Err(self.wrong("prefix", format!("a header of the response is named by header = \"{name}\" alone")))
+                    Err(self.wrong(
+                        "prefix",
+                        format!("a header of the response is named by header = \"{name}\" alone"),
+                    ))
                 }
                 Err(problem) => {
                     let behind = Pattern::parse(prefix, ",").is_ok();
@@ -300,15 +321,19 @@ fn text_prefix(media_type: &str, prefix: &str) -> Result<(), &'static str> {
         return if prefix.contains('<') {
             Ok(())
         } else {
-            Err("must contain a <, which text of users cannot: begin it with the tag, such as <span class=\"balance\">")
+            Err(
+                "must contain a <, which text of users cannot: begin it with the tag, such as <span class=\"balance\">",
+            )
         };
     }
     let quoted = prefix.bytes().enumerate().any(|(i, b)| b == b'"' && i > 0);
     if quoted || prefix.contains('\n') {
         Ok(())
     } else {
-        Err("must contain a line feed, or a quote that is not its first character, so that it cannot be forged inside text \
-             that users write")
+        Err(
+            "must contain a line feed, or a quote that is not its first character, so that it cannot be forged inside text \
+             that users write",
+        )
     }
 }
 
@@ -410,7 +435,8 @@ fn column(source: &SourceSection, c: &ColumnSection) -> Result<Hidden, SurveyErr
         (None, None) => None,
         (Some(absent), Some(text)) => Some((within(&said, text, &place)?, absent)),
         (Some(_), None) => {
-            let problem = "needs within = \"$..\", what must be there in every answer: an error page is no zero";
+            let problem =
+                "needs within = \"$..\", what must be there in every answer: an error page is no zero";
             return Err(said.wrong("absent", problem));
         }
         (None, Some(_)) => return Err(said.wrong("within", "goes with absent = \"missing\" or \"zero\"")),
@@ -418,7 +444,10 @@ fn column(source: &SourceSection, c: &ColumnSection) -> Result<Hidden, SurveyErr
     if let Some((_, Absent::Zero)) = &absent
         && c.missing.is_some()
     {
-        return Err(said.wrong("absent", "\"zero\" beside missing would call one thing by two values: write \"missing\""));
+        return Err(said.wrong(
+            "absent",
+            "\"zero\" beside missing would call one thing by two values: write \"missing\"",
+        ));
     }
     numbers(&said, source, c)?;
     Ok(Hidden {
@@ -448,7 +477,9 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
         return Err(said.wrong("exponents", "goes without grouping: pages for people write one or the other"));
     }
     if grouping == Some(point) {
-        return Err(said.wrong("grouping", "is not the decimal point: write point = \",\" too, or another one"));
+        return Err(
+            said.wrong("grouping", "is not the decimal point: write point = \",\" too, or another one")
+        );
     }
     if (grouping.is_some() || point != ".") && c.quoted == Some(false) {
         return Err(said.wrong("quoted", "numbers of JSON without quotes have neither grouping nor a comma"));
@@ -457,7 +488,9 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
         && source.format == BodyFormat::Json
         && missing.contains(['"', '\\'])
     {
-        return Err(said.wrong("missing", "holds a quote or a backslash: write what stands inside the quotes"));
+        return Err(
+            said.wrong("missing", "holds a quote or a backslash: write what stands inside the quotes")
+        );
     }
     if source.format == BodyFormat::Text {
         let suffix = c.suffix.as_deref().unwrap_or_default();
@@ -465,7 +498,8 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
         let exponent = c.exponents && matches!(first, 'e' | 'E' | '+');
         let mark = grouping.is_some_and(|g| suffix.starts_with(g)) || suffix.starts_with(point);
         if first.is_ascii_digit() || matches!(first, '-' | '.') || exponent || mark {
-            let problem = "begins with what may be part of a number, so a provider could choose where the number ends";
+            let problem =
+                "begins with what may be part of a number, so a provider could choose where the number ends";
             return Err(said.wrong("suffix", problem));
         }
     }
@@ -476,7 +510,8 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
 fn distinct(rules: &Rules) -> Result<(), SurveyError> {
     for (i, a) in rules.committed.iter().enumerate() {
         if let Some(b) = rules.committed[..i].iter().find(|b| b.place == a.place) {
-            let problem = format!("\"{}\" and \"{}\" stand in the same place, which is one value", b.name, a.name);
+            let problem =
+                format!("\"{}\" and \"{}\" stand in the same place, which is one value", b.name, a.name);
             return Err(invalid("columns.at", problem));
         }
     }

@@ -1,0 +1,131 @@
+//! The crash matrix of a party: it stops at every durable write of a batch, before the write or right after it, and starts
+//! again on what is durable. Nothing is lost, and nothing comes in twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use party_host::store::{Created, Objects, StoreError};
+use tercet_protocol::api::SubmissionState;
+
+use super::world::{World, cohort, manifest};
+
+/// Where a party stops: at the first write of an object whose key has this part, before it or after it.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    part: &'static str,
+    after: bool,
+}
+
+/// A bucket whose process can stop at a named point: from there on nothing is written or read any more.
+pub struct Dying {
+    inner: Arc<dyn Objects>,
+    point: Mutex<Option<Point>>,
+    dead: AtomicBool,
+}
+
+impl Dying {
+    pub fn new(inner: Arc<dyn Objects>) -> Self {
+        Self { inner, point: Mutex::new(None), dead: AtomicBool::new(false) }
+    }
+
+    fn alive(&self) -> Result<(), StoreError> {
+        let stopped = || StoreError::Unavailable {
+            operation: "this test's process".into(),
+            retryable: false,
+            reason: "it has stopped".into(),
+        };
+        if self.dead.load(Ordering::Relaxed) { Err(stopped()) } else { Ok(()) }
+    }
+
+    fn arm(&self, point: Point) {
+        *self.point.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Objects for Dying {
+    async fn ensure(&self) -> Result<(), StoreError> {
+        self.inner.ensure().await
+    }
+
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created, StoreError> {
+        self.alive()?;
+        let point = *self.point.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(point) = point.filter(|p| key.contains(p.part)) {
+            if point.after {
+                self.inner.create(key, body).await?;
+            }
+            self.dead.store(true, Ordering::Relaxed);
+            self.alive()?;
+            unreachable!("it is dead");
+        }
+        self.inner.create(key, body).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.alive()?;
+        self.inner.get(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.alive()?;
+        self.inner.list(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.alive()?;
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_at_any_durable_write_of_a_batch_loses_nothing() {
+    let mut world = World::start(manifest(), Duration::from_millis(800)).await;
+    let mut height = 0;
+    let mut waiting = cohort().into_iter();
+    for part in ["/segments/", "/prepares/", "/locks/", "/log/"] {
+        for after in [false, true] {
+            for party in 0..3usize {
+                let what = format!("party {party} stops {} {part}", if after { "after" } else { "before" });
+                let prepared = world.prepare(&waiting.next().unwrap());
+                world.dying[party].clone().unwrap().arm(Point { part, after });
+                let answers = world.submit(&prepared, Duration::from_secs(3)).await;
+                for _ in 0..1000 {
+                    if world.dying[party].as_ref().unwrap().is_dead() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                assert!(world.dying[party].as_ref().unwrap().is_dead(), "{what}: it never came to that");
+                world.parties[party].take().unwrap().disconnect();
+                world.start_party(party).await;
+                world.accept(&prepared).await;
+                height += 1;
+                world.until_height(height).await;
+                assert!(world.heights().iter().all(|h| h.0 == height), "{what}: {:?}", world.heights());
+                // A receipt that was given before the stop is still good.
+                for answer in answers.into_iter().flatten() {
+                    if let SubmissionState::Accepted { receipts } = answer.state {
+                        let stands = world.party(0).submission(prepared.id()).unwrap();
+                        let SubmissionState::Accepted { receipts: now } = stands.state else {
+                            panic!("{what}: {stands:?}");
+                        };
+                        assert_eq!(
+                            (now[0].height, now[0].entry),
+                            (receipts[0].height, receipts[0].entry),
+                            "{what}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A bucket that was lost, or is old, or lacks pieces: the party comes back with every row, and the next answer is right.
+
+use std::time::Duration;
+
+use super::world::{World, cohort, manifest};
+
+/// Long, since nothing here is withheld.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn stop(world: &mut World, party: usize) {
+    world.parties[party].take().unwrap().disconnect();
+}
+
+async fn whole(world: &World, party: usize) {
+    let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
+    for _ in 0..2000 {
+        if !survey.lacks_rows() && survey.lag() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("party {party} still lacks rows of {:?}", survey.lacking());
+}
+
+/// All rows of a party as they lie in its bucket, by height.
+async fn rows(world: &World, party: usize) -> Vec<(u64, Vec<u8>)> {
+    let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
+    let mut all = Vec::new();
+    for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {
+        let segment = survey.store.segment(survey.id(), height, name).await.unwrap();
+        all.push((height, segment.encode(&name).to_vec()));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_party_whose_bucket_is_lost_comes_back_with_every_row() {
+    let mut world = World::start(manifest(), PATIENCE).await;
+    let prepared: Vec<_> = cohort().iter().take(8).map(|n| world.prepare(n)).collect();
+    for (i, p) in prepared.iter().enumerate().take(6) {
+        world.accept(p).await;
+        world.until_height(i as u64 + 1).await;
+    }
+    for lost in 0..3usize {
+        let before = rows(&world, lost).await;
+        stop(&mut world, lost);
+        world.start_party_on(lost, &format!("-after-{lost}")).await;
+        let height = world.heights().iter().map(|h| h.0).max().unwrap();
+        world.until_height(height).await;
+        whole(&world, lost).await;
+        assert!(rows(&world, lost).await == before, "party {lost} has other rows than before");
+    }
+    // All three go on: with rows of before, and with new ones.
+    for p in &prepared[6..] {
+        world.accept(p).await;
+    }
+    let heights = world.heights();
+    assert!(heights.iter().all(|h| *h == heights[0]), "{heights:?}");
+}
+
+/// The first rows, some in the middle, and the last ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_that_are_gone_are_found_and_taken_from_the_others() {
+    let mut world = World::start(manifest(), PATIENCE).await;
+    for i in 0..4u64 {
+        world.accept(&world.prepare(&cohort()[i as usize])).await;
+        world.until_height(i + 1).await;
+    }
+    let before = rows(&world, 1).await;
+    let survey = world.party(1).survey(world.survey_id()).unwrap().clone();
+    let names = survey.store.list_segments(survey.id()).await.unwrap();
+    for (height, name) in [names[0], names[2], names[3]] {
+        survey.store.delete_segment(survey.id(), height, name).await.unwrap();
+    }
+    drop(survey);
+    stop(&mut world, 1);
+    world.start_party(1).await;
+    whole(&world, 1).await;
+    assert!(rows(&world, 1).await == before);
+    world.accept(&world.prepare(&cohort()[4])).await;
+}
+
+/// An entry that all are locked on, and one of them has lost its bucket with the entry and its rows: the two others supply
+/// both, and the entry is finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_entry_is_finished_with_a_party_that_lost_it() {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use party_host::node::{Fault, Step};
+
+    struct NoVotes;
+    impl Fault for NoVotes {
+        fn on_send(&self, _: u8, step: u32, frame: Bytes) -> Option<Bytes> {
+            (step != Step::Vote as u32).then_some(frame)
+        }
+    }
+    for lost in 0..3usize {
+        let mut world = World::start(manifest(), Duration::from_secs(2)).await;
+        let survey = |world: &World, p: usize| world.party(p).survey(world.survey_id()).unwrap().clone();
+        for p in 0..3 {
+            *survey(&world, p).fault.lock().await = Some(Arc::new(NoVotes));
+        }
+        let prepared = world.prepare(&cohort()[0]);
+        let _pending = world.submit(&prepared, Duration::from_millis(300)).await;
+        for _ in 0..2000 {
+            if (0..3).all(|p| survey(&world, p).unfinished()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let kept = (lost + 1) % 3;
+        stop(&mut world, lost);
+        for p in (0..3).filter(|p| *p != lost) {
+            *survey(&world, p).fault.lock().await = None;
+        }
+        world.start_party_on(lost, "-new").await;
+        world.until_height(1).await;
+        assert_eq!(rows(&world, lost).await.len(), rows(&world, kept).await.len());
+        world.accept(&prepared).await;
+    }
+}
