@@ -134,6 +134,7 @@ impl From<Denied> for Error {
         match denied {
             Denied::Kind(kind) => Self::Kind(kind),
             Denied::Presentation(e) => Self::Presentation(e),
+            Denied::Session(e) => Self::Session(e),
             Denied::Policy(e) => Self::Policy(e),
         }
     }

@@ -1,6 +1,6 @@
 //! Submitting a value: check, prove, seal, upload, and collect the three parties' receipts.
 //!
-//! Sending again is always safe. The proof's randomness is derived from the commitments' blinders, so the same
+//! Sending again is always safe. The proof's randomness is derived from the evidence's own secrets, so the same
 //! files give the same submission id on every run, without any state on disk; coordinator and parties know a
 //! submission by its id and answer the second upload like the first. Only the sealing (HPKE) is fresh each time.
 
@@ -11,9 +11,9 @@ use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use serde::Serialize;
-use tercet_evidence::{Kind, Secrets, SurveyVerifier, randomness};
+use tercet_evidence::{Kind, Secrets, SurveyVerifier, Witness};
 use tercet_kernels::Cores;
-use tercet_mpc::proof::{ColumnWitness, Progress, prove_on};
+use tercet_mpc::proof::{Progress, prove_on, prove_session};
 use tercet_mpc::statement::{Binding, Statement};
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
@@ -116,7 +116,7 @@ pub struct Submitted {
 pub struct Opened {
     kind: Kind,
     statement: Statement,
-    witness: Vec<ColumnWitness>,
+    witness: Witness,
     warnings: Vec<String>,
     seen: String,
 }
@@ -157,10 +157,12 @@ pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> R
         let name = names.get(column).copied().unwrap_or_default();
         Error::Value(format!("column {name}: {problem}"))
     };
-    let witness = secrets.witness(&verified, &admitted).map_err(|e| named(e.column, e.to_string()))?;
-    let hidden = witness.iter().zip(statement.columns()).enumerate();
-    for (i, (opened, column)) in hidden.filter(|(_, (_, c))| c.binding != Binding::Absent) {
-        column.format.read(&opened.bytes).map_err(|e| named(i, e.to_string()))?;
+    let witness = secrets
+        .witness(survey.id(), &verified, &admitted, &statement)
+        .map_err(|e| named(e.column, e.to_string()))?;
+    let hidden = witness.texts().into_iter().zip(statement.columns()).enumerate();
+    for (i, (text, column)) in hidden.filter(|(_, (_, c))| c.binding != Binding::Absent) {
+        column.format.read(text).map_err(|e| named(i, e.to_string()))?;
     }
     let transcript = verified.transcript();
     let warnings = seen::warnings(&survey.manifest().source_rules()?, &transcript);
@@ -189,14 +191,21 @@ pub fn prepare(
     let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
     let context = public.proof_context();
-    let proven = prove_on(&Cores::all(), &opened.statement, &opened.witness, &context, &seed, &mut progress)
+    let (cores, statement) = (Cores::all(), &opened.statement);
+    let proven = match &opened.witness {
+        Witness::Columns(columns) => prove_on(&cores, statement, columns, &context, &seed, &mut progress),
+        Witness::Session { secret, .. } => {
+            prove_session(&cores, statement, secret, &context, &seed, &mut progress)
+        }
+    };
+    let proven = proven
         .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
 }
 
-/// Everything random in a submission comes from here: HKDF-SHA256 of the commitments' blinders, which are uniform, known
-/// to the provider alone and fresh for each notarization. So the same files give the same submission on every run.
+/// Everything random in a submission comes from here: HKDF-SHA256 of what [`Witness::randomness`] gives, which is uniform,
+/// known to the provider alone and fresh for each notarization. So the same files give the same submission on every run.
 struct ProviderSecrets {
     key: Prk,
     survey: SurveyId,
@@ -204,10 +213,10 @@ struct ProviderSecrets {
 }
 
 impl ProviderSecrets {
-    fn of(survey: SurveyId, evidence: &[u8], witness: &[ColumnWitness]) -> Result<Self, Error> {
+    fn of(survey: SurveyId, evidence: &[u8], witness: &Witness) -> Result<Self, Error> {
         let salt =
             format!("tercet proof seed v1, protocol {PROTOCOL_VERSION}, {}", env!("CARGO_PKG_VERSION"));
-        let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&randomness(witness));
+        let key = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(&witness.randomness());
         Ok(Self { key, survey, evidence: sha256(&[evidence]) })
     }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`Kind`] is closed. Each kind has one module, which proves that a server sent certain bytes and makes a
-//! [`Transcript`] of them: [`presentation`] for TLSNotary. The [`policy`] decides whether the transcript answers the
+//! [`Transcript`] of them: [`presentation`] for TLSNotary, [`session`] for TLS 1.3 through a notary. The [`policy`] decides whether the transcript answers the
 //! survey's question; it knows nothing of kinds. Coordinator, parties and client all run this crate, and each party
 //! decides for itself. It does no I/O, reads no clock and draws no randomness.
 
@@ -15,13 +15,15 @@ pub mod plan;
 pub mod policy;
 pub mod presentation;
 mod secrets;
+pub mod session;
 mod transcript;
 mod verifier;
 
 pub use policy::{
     Admitted, AdmittedColumn, Binding, Direction, Inert, InertPlace, MAX_VALUE, Policy, Refusal, Rule,
 };
-pub use secrets::{NotOpened, Secrets, randomness};
+pub use secrets::{NotOpened, Secrets, Witness};
+pub use session::VerifiedSession;
 pub use tercet_protocol::kind::Kind;
 pub use transcript::{Bindings, Commitment, Data, Transcript};
 pub use verifier::{Denied, SurveyVerifier, Verified};

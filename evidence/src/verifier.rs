@@ -8,6 +8,7 @@ use tlsn_verifier::RootStore;
 
 use crate::policy::{Admitted, Policy, Refusal, Rule};
 use crate::presentation::{self, Presentations};
+use crate::session::{self, Sessions, VerifiedSession};
 use crate::transcript::Transcript;
 
 /// Why evidence is not accepted for a survey.
@@ -19,6 +20,9 @@ pub enum Denied {
     /// A presentation does not verify.
     #[error(transparent)]
     Presentation(#[from] tlsn_verifier::Error),
+    /// A session does not verify.
+    #[error(transparent)]
+    Session(#[from] tercet_tls_session::Refusal),
     /// It verifies but is about something else.
     #[error(transparent)]
     Policy(#[from] Refusal),
@@ -30,6 +34,7 @@ impl Denied {
         match self {
             Self::Kind(_) => "evidence-kind",
             Self::Presentation(e) => e.code(),
+            Self::Session(e) => e.code(),
             Self::Policy(e) => e.rule.code(),
         }
     }
@@ -38,7 +43,7 @@ impl Denied {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let kind = match &denied {
-            Denied::Presentation(_) => ProblemKind::PresentationInvalid,
+            Denied::Presentation(_) | Denied::Session(_) => ProblemKind::PresentationInvalid,
             Denied::Kind(_) | Denied::Policy(_) => ProblemKind::PolicyViolated,
         };
         Problem::new(kind, denied.to_string()).rule(denied.code())
@@ -50,6 +55,8 @@ impl From<Denied> for Problem {
 pub enum Verified {
     /// A presentation.
     Presentation(tlsn_verifier::Verified),
+    /// A session.
+    Session(Box<VerifiedSession>),
 }
 
 impl Verified {
@@ -57,6 +64,7 @@ impl Verified {
     pub fn transcript(&self) -> Transcript {
         match self {
             Self::Presentation(verified) => presentation::transcript(verified),
+            Self::Session(verified) => session::transcript(verified),
         }
     }
 
@@ -68,6 +76,7 @@ impl Verified {
     ) -> Result<Statement, StatementError> {
         match self {
             Self::Presentation(_) => admitted.statement(survey),
+            Self::Session(verified) => verified.statement(admitted, survey),
         }
     }
 }
@@ -77,6 +86,7 @@ impl Verified {
 pub struct SurveyVerifier {
     policy: Policy,
     presentations: Option<Presentations>,
+    sessions: Option<Sessions>,
 }
 
 pub(crate) fn invalid_key(problem: String) -> SurveyError {
@@ -100,7 +110,8 @@ impl SurveyVerifier {
         let takes = |kind| manifest.notaries.iter().any(|n| n.kind == kind);
         let presentations =
             takes(Kind::Presentation).then(|| Presentations::new(&manifest.notaries, roots)).transpose()?;
-        Ok(Self { policy: Policy::new(descriptor.id(), manifest)?, presentations })
+        let sessions = takes(Kind::Session).then(|| Sessions::new(descriptor)).transpose()?;
+        Ok(Self { policy: Policy::new(descriptor.id(), manifest)?, presentations, sessions })
     }
 
     /// Verifies evidence and applies the survey's policy.
@@ -114,7 +125,10 @@ impl SurveyVerifier {
                 }
                 Verified::Presentation(verified)
             }
-            Kind::Session => return Err(Denied::Kind(kind)),
+            Kind::Session => {
+                let sessions = self.sessions.as_ref().ok_or(Denied::Kind(kind))?;
+                Verified::Session(Box::new(sessions.verify(evidence)?))
+            }
         };
         let admitted = self.policy.admit(&verified.transcript())?;
         Ok((verified, admitted))

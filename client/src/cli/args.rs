@@ -34,7 +34,8 @@ pub enum Command {
     Published(Published),
     Release(Release),
     VerifyResult(VerifyResult),
-    Notarize(Notarize),
+    Notarize(Box<Notarize>),
+    TakePart(Box<TakePart>),
     /// Work with survey files.
     #[command(subcommand)]
     Survey(Survey),
@@ -51,7 +52,7 @@ pub enum Command {
 }
 
 /// How to reach a deployment.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Connect {
     /// Base address of the coordinator.
     #[arg(long, value_name = "URL", env = "TERCET_COORDINATOR", hide_env_values = true)]
@@ -124,17 +125,21 @@ pub struct Inspect {
       --presentation p.bin --secrets s.bin
   tercet submit --coordinator http://127.0.0.1:8080 --survey 5f0c…9a \\
       --presentation p.bin --secrets s.bin --receipt receipt.json --yes
+  tercet submit --coordinator https://tercet.example.org --survey 5f0c…9a --evidence session
 
 Exit status: 0 accepted, 1 refused or not confirmed (the reason is named), 2 wrong usage.")]
 pub struct Submit {
     #[command(flatten)]
     pub connect: Connect,
     /// The presentation file.
-    #[arg(long, value_name = "FILE")]
-    pub presentation: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "evidence", requires = "secrets")]
+    pub presentation: Option<PathBuf>,
     /// The prover's secrets file, which belongs to the presentation. It never leaves this machine.
-    #[arg(long, value_name = "FILE")]
-    pub secrets: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "presentation")]
+    pub secrets: Option<PathBuf>,
+    /// A folder with a session that tercet notarize made through a notary that forwards.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["presentation", "secrets"])]
+    pub evidence: Option<PathBuf>,
     #[command(flatten)]
     pub choose: Choose,
     /// Where to keep the three receipts and the key that withdraws the submission; by default
@@ -379,8 +384,12 @@ pub struct VerifyResult {
     pub json: bool,
 }
 
-/// Fetch a page over TLS 1.2 and have it notarized by the local notary (for trying out and tests).
+/// Talk to a survey's server through its notary, and write the session to a folder.
 ///
+/// Without an address: one TLS 1.3 session through a notary that forwards it and signs what passed. The survey says
+/// what is asked; the command asks for what the survey's author declared. tercet submit --evidence takes the folder.
+///
+/// With an address: fetch a page over TLS 1.2 and have it notarized by the local notary (for trying out and tests).
 /// The local notary signs what the prover tells it, with a key that anyone can read: what it makes has the right
 /// format and is worthless as proof. For real notarization use a TLSNotary prover and a notary that surveys list.
 /// Request headers that hold secrets are read from files, standard input or the environment, never from the
@@ -391,24 +400,22 @@ pub struct VerifyResult {
       --notary http://127.0.0.1:7047 --coordinator http://127.0.0.1:8080 --out proof \\
       --connect 127.0.0.1:8443 --root root.pem --header-file key.txt
   echo \"Authorization: Bearer $TOKEN\" | tercet notarize https://… --header-file - …
+  tercet notarize --notary https://notary.example.org --coordinator https://tercet.example.org --out session
 
 Exit status: 0 done, 1 failed (the reason is named), 2 wrong usage.")]
 #[command(group = clap::ArgGroup::new("rules").required(true).args(["survey_file", "coordinator"]))]
 pub struct Notarize {
-    /// The page, https only.
-    pub url: String,
-    /// Base address of the local notary.
+    /// The page, https only, for the local notary. Without it, the survey's page through a notary that forwards.
+    pub url: Option<String>,
+    /// Base address of the notary.
     #[arg(long, value_name = "URL")]
     pub notary: String,
-    /// Folder for presentation.bin, secrets.bin and attestation.bin.
+    /// Folder for session.bin and handshake_secret.hex; with an address, for presentation.bin, secrets.bin and
+    /// attestation.bin.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// A file with request headers, one "Name: value" a line; - is standard input. Their values are hidden.
-    #[arg(long, value_name = "FILE")]
-    pub header_file: Vec<PathBuf>,
-    /// An environment variable with request headers, one "Name: value" a line. Their values are hidden.
-    #[arg(long, value_name = "VARIABLE")]
-    pub header_env: Vec<String>,
+    #[command(flatten)]
+    pub given: Given,
     /// A certificate (PEM or DER) that may vouch for the server, instead of the survey's.
     #[arg(long, value_name = "CERT")]
     pub root: Vec<PathBuf>,
@@ -436,6 +443,65 @@ pub struct Notarize {
     /// Allow plain http:// beyond loopback.
     #[arg(long)]
     pub allow_http: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a provider adds to the survey's request. Secrets come from files, standard input, the environment or a prompt,
+/// never from the command line.
+#[derive(Debug, Args)]
+pub struct Given {
+    /// A file with request headers, one "Name: value" a line; - is standard input. Their values are hidden.
+    #[arg(long, value_name = "FILE")]
+    pub header_file: Vec<PathBuf>,
+    /// An environment variable with request headers, one "Name: value" a line. Their values are hidden.
+    #[arg(long, value_name = "VARIABLE")]
+    pub header_env: Vec<String>,
+    /// A parameter of the request's path or query that is no secret. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<Condition>,
+    /// A file with what the survey asks for, one NAME=VALUE a line; - is standard input. What is missing is asked for.
+    #[arg(long, value_name = "FILE")]
+    pub input_file: Vec<PathBuf>,
+    /// A file with a request that a browser copied as cURL (bash): its headers are taken, as far as the survey admits
+    /// them; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub from_curl: Option<PathBuf>,
+}
+
+/// Take part in a survey in one step: talk to its server through its notary, then submit.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tercet take-part --coordinator https://tercet.example.org --survey 5f0c…9a \\
+      --notary https://notary.example.org
+
+Exit status: 0 accepted, 1 refused or not confirmed (the reason is named), 2 wrong usage.")]
+pub struct TakePart {
+    #[command(flatten)]
+    pub connect: Connect,
+    #[command(flatten)]
+    pub choose: Choose,
+    /// Base address of the notary.
+    #[arg(long, value_name = "URL", env = "TERCET_NOTARY", hide_env_values = true)]
+    pub notary: String,
+    #[command(flatten)]
+    pub given: Given,
+    /// Folder for the session.
+    #[arg(long, value_name = "DIR", default_value = "tercet-session")]
+    pub out: PathBuf,
+    /// Where to keep the three receipts; by default tercet-receipt-ID.json here.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Replace files that exist.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not ask: you know what the survey publishes and agree.
+    #[arg(long)]
+    pub yes: bool,
+    /// Seconds to wait for the parties' decision.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub timeout: u64,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

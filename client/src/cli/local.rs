@@ -19,7 +19,9 @@ pub fn inspect(args: &Inspect) -> Result<(), Error> {
         (Some(dir), Some(server_name), _) => return inspect_recorded(args, dir, server_name),
         (_, _, Some(presentation)) => presentation,
         _ => {
-            return Err(Error::Usage("name a presentation file, or --recorded DIR --server-name NAME".into()));
+            return Err(Error::Usage(
+                "name a presentation file, or --recorded DIR --server-name NAME".into(),
+            ));
         }
     };
     let trust = Trust { notaries: args.notary.clone(), roots: args.root.clone() };

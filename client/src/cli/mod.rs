@@ -7,6 +7,7 @@ mod network;
 mod notarize;
 mod operators;
 mod output;
+mod session;
 mod surveys;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Query(args) => wait(network::query(&args)),
         Command::Published(args) => wait(network::published(&args)),
         Command::Notarize(args) => wait(notarize::notarize(&args)),
+        Command::TakePart(args) => wait(session::take_part(&args)),
     }
     .map(|()| ExitCode::SUCCESS)
 }
@@ -96,7 +98,10 @@ fn wants_json(command: &Command) -> bool {
         Command::Published(a) => a.shown.format() == args::ResultFormat::Json,
         Command::VerifyResult(a) => a.json,
         Command::Notarize(a) => a.json,
-        Command::Survey(Survey::Check { json, .. } | Survey::Assemble { json, .. } | Survey::Try { json, .. }) => *json,
+        Command::TakePart(a) => a.json,
+        Command::Survey(
+            Survey::Check { json, .. } | Survey::Assemble { json, .. } | Survey::Try { json, .. },
+        ) => *json,
         Command::Survey(Survey::Approve { .. } | Survey::New { .. })
         | Command::Operator(_)
         | Command::Coordinator(_)

@@ -9,6 +9,7 @@ use tercet_client::files::{self, Access};
 use tercet_client::http::{HttpOptions, RetryPolicy};
 use tercet_client::inspect::printable;
 use tercet_client::query::{QueryOptions, ResultFile};
+use tercet_client::session::{Notarized, Target};
 use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions, Submitted};
 use tercet_client::withdraw::{MAX_RECEIPT_FILE, ReceiptFile};
@@ -42,13 +43,29 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         Some(path) => files::check_output(path, args.force)?,
         None => files::check_output(&folder.join(format!(".tercet-{}", std::process::id())), false)?,
     }
-    let file = files::read(&args.presentation, MAX_SECRETS_FILE)?;
-    let presentation = tlsn_verifier::presentation_bytes(&file).map_err(|e| Error::Usage(e.to_string()))?;
-    let secrets = files::read(&args.secrets, MAX_SECRETS_FILE)?;
-    let secrets = Secrets::decode(&secrets).map_err(|e| Error::Value(format!("the secrets file: {e}")))?;
+    let given = match (&args.presentation, &args.secrets, &args.evidence) {
+        (Some(presentation), Some(secrets), _) => {
+            let file = files::read(presentation, MAX_SECRETS_FILE)?;
+            let presentation =
+                tlsn_verifier::presentation_bytes(&file).map_err(|e| Error::Usage(e.to_string()))?;
+            let secrets = files::read(secrets, MAX_SECRETS_FILE)?;
+            let secrets =
+                Secrets::decode(&secrets).map_err(|e| Error::Value(format!("the secrets file: {e}")))?;
+            Ok((presentation.to_vec(), secrets))
+        }
+        (_, _, Some(dir)) => Err(dir),
+        _ => return Err(Error::Usage("give --presentation and --secrets, or --evidence".into())),
+    };
     let coordinator = connect_patiently(&args.connect)?;
     let survey = choose(&coordinator, args.choose.survey).await?;
     let deployment = coordinator.deployment(survey).await?;
+    // What of a session is shown and hidden is for the survey to say.
+    let (presentation, secrets) = match given {
+        Ok(given) => given,
+        Err(dir) => {
+            Notarized::read(dir, &Target::of(&deployment.survey)?)?.evidence(deployment.survey.manifest())?
+        }
+    };
     let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
     output::note(&printable(&consent::to_text(&deployment)));
     opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));

@@ -18,6 +18,7 @@ use super::output::{self, Progress};
 const MAX_HEADERS: usize = 64 * 1024;
 
 pub async fn notarize(args: &Notarize) -> Result<(), Error> {
+    let Some(url) = &args.url else { return super::session::notarize(args).await };
     let options = HttpOptions { allow_http: args.allow_http, ..HttpOptions::default() };
     let http = Http::new(options)?;
     let notary = http.base(&args.notary)?;
@@ -46,7 +47,7 @@ pub async fn notarize(args: &Notarize) -> Result<(), Error> {
         own
     };
     let plan = Plan {
-        url: args.url.clone(),
+        url: url.clone(),
         connect: args.connect.clone(),
         headers: headers(args)?,
         survey,
@@ -90,7 +91,7 @@ pub async fn notarize(args: &Notarize) -> Result<(), Error> {
 /// Request headers from files, standard input and the environment.
 fn headers(args: &Notarize) -> Result<Headers, Error> {
     let mut headers = Headers::default();
-    for file in &args.header_file {
+    for file in &args.given.header_file {
         if file.as_os_str() == "-" {
             let mut text = Zeroizing::new(String::with_capacity(MAX_HEADERS));
             std::io::stdin()
@@ -107,7 +108,7 @@ fn headers(args: &Notarize) -> Result<Headers, Error> {
             headers.add(&file.display().to_string(), &files::read_text(file, MAX_HEADERS)?)?;
         }
     }
-    for name in &args.header_env {
+    for name in &args.given.header_env {
         let text = std::env::var(name).map_err(|_| {
             Error::Usage(format!("the environment variable {name} is not set, or is not text"))
         })?;

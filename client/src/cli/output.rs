@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tercet_client::Error;
 use tercet_client::inspect::printable;
+use zeroize::Zeroizing;
 
 /// Whether something could not be written to stdout: the command must then not end as if all were well.
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
@@ -93,6 +94,17 @@ fn hint(error: &Error) -> Option<String> {
         _ => None,
     };
     hint.map(str::to_owned)
+}
+
+/// Asks for one line where somebody can answer; a secret is typed unseen. None if nobody is there, or nothing was typed.
+pub fn ask(label: &str, secret: bool) -> Option<Zeroizing<String>> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let terminal = console::Term::stderr();
+    prompt(&printable(&format!("{label}: ")));
+    let line = if secret { terminal.read_secure_line() } else { terminal.read_line() };
+    line.ok().map(|l| Zeroizing::new(l.trim().to_owned())).filter(|l| !l.is_empty())
 }
 
 /// A spinner or bar on stderr, if that is a terminal.

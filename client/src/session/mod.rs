@@ -7,6 +7,7 @@
 mod exchange;
 mod keep;
 mod request;
+mod survey;
 mod tunnel;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use crate::http::{Http, JSON, Request, Url, join};
 pub use exchange::{Exchange, exchange};
 pub use keep::Group;
 pub use request::{Credentials, FromCurl, MadeRequest, Shape, from_curl};
+pub use survey::notaries;
 pub use tunnel::Tunnel;
 
 /// File name of a session's public part.

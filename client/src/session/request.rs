@@ -51,6 +51,20 @@ impl fmt::Debug for Credentials {
     }
 }
 
+impl Credentials {
+    /// Takes what a browser's command says: its headers, and the parameters of its address that `wanted` takes. The
+    /// parameters that the survey makes itself are left out.
+    pub fn take_from(&mut self, found: FromCurl, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let url = crate::http::Url::parse(&found.url)
+            .map_err(|_| Error::usage("the copied command's address cannot be read"))?;
+        let wanted = url.query_pairs().filter(|(name, _)| wanted(name));
+        let pairs = wanted.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned())));
+        self.parameters.extend(pairs);
+        self.headers.append(found.headers);
+        Ok(())
+    }
+}
+
 /// A request's bytes. `Debug` shows their number.
 pub struct MadeRequest(pub Zeroizing<Vec<u8>>);
 

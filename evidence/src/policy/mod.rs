@@ -94,19 +94,21 @@ pub enum InertPlace {
 }
 
 impl Admitted {
-    /// The statement about hash commitments, and about columns that are publicly without a value.
-    pub(crate) fn statement(&self, survey: &SurveyManifest) -> Result<Statement, StatementError> {
-        let columns = self.columns.iter().enumerate().map(|(i, c)| {
+    /// The engine's columns.
+    pub(crate) fn engine_columns(&self, survey: &SurveyManifest) -> Result<Vec<Column>, StatementError> {
+        let column = |(i, c): (usize, &AdmittedColumn)| {
             let format = survey.format(i, c.quoted).ok_or(StatementError::Encoding)?;
             // At most MAX_VALUE bytes, by admission.
             let length = c.length().min(255) as u8;
-            match c.binding {
-                // A session's columns are part of the session's own statement.
-                Binding::Keystream => Err(StatementError::Encoding),
-                binding => Ok(Column { length, format, binding }),
-            }
-        });
-        Statement::new(columns.collect::<Result<_, _>>()?, survey.outputs())
+            Ok(Column { length, format, binding: c.binding })
+        };
+        self.columns.iter().enumerate().map(column).collect()
+    }
+
+    /// The statement about hash commitments, and about columns that are publicly without a value. A session's columns
+    /// are part of the session's own statement: here they are refused.
+    pub(crate) fn statement(&self, survey: &SurveyManifest) -> Result<Statement, StatementError> {
+        Statement::new(self.engine_columns(survey)?, survey.outputs())
     }
 }
 

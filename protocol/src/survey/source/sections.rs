@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tercet_mpc::decimal::Notation;
 
+use crate::survey::inputs::{InputSection, TemplateSection};
+
 /// `[source]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +56,16 @@ pub struct SourceSection {
     /// A text that stands in front of the JSON, such as `)]}',` and a line feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
+    /// What a provider is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputSection>,
+    /// Templates of query parameters behind the required ones, in order. They may stand in the request without being
+    /// listed in `other_query`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<TemplateSection>,
+    /// Templates of request headers. Their values may be hidden without being listed in `credentials`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_headers: Vec<TemplateSection>,
 }
 
 /// How a response's body is read.

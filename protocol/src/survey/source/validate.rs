@@ -6,20 +6,35 @@ use super::{
     Absent, Body, BodyFormat, DEFAULT_CREDENTIALS, Hidden, ORDINARY_HEADERS, Path, PathTemplate, Pattern,
     Place, REFUSED_HEADERS, Rules, SourceSection, Wanted, query,
 };
-use crate::survey::{ColumnSection, FieldSection, MAX_LITERAL, SurveyError, SurveyManifest, invalid};
+use crate::survey::{ColumnSection, FieldSection, MAX_LITERAL, SurveyError, SurveyManifest, inputs, invalid};
 
 pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
     let source = &manifest.source;
     server(source)?;
     let path = PathTemplate::parse(&source.path).map_err(|problem| invalid("source.path", problem))?;
-    let credentials = match &source.credentials {
+    inputs::check(&source.inputs, &source.parameters, &source.request_headers)?;
+    let mut credentials: Vec<String> = match &source.credentials {
         None => DEFAULT_CREDENTIALS.map(str::to_owned).to_vec(),
         Some(names) => {
             names.iter().map(|n| header_name("source.credentials", n)).collect::<Result<_, _>>()?
         }
     };
+    for template in &source.request_headers {
+        let name = header_name("source.request_headers", &template.name)?;
+        if !credentials.contains(&name) {
+            credentials.push(name);
+        }
+    }
     let others = source.other_headers.iter().map(|n| header_name("source.other_headers", n));
-    let (query, other_query) = parameters(source)?;
+    let (query, mut other_query) = parameters(source)?;
+    for template in &source.parameters {
+        if query.iter().any(|(name, _)| *name == template.name) {
+            return Err(invalid("source.parameters", format!("{} stands in source.query already", template.name)));
+        }
+        if !other_query.contains(&template.name) {
+            other_query.push(template.name.clone());
+        }
+    }
     let this = Rules {
         server_name: source.server_name.clone(),
         method: source.method.clone(),
