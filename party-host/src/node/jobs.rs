@@ -1,6 +1,6 @@
 //! What a session is for, and what came of it: the same for the party that leads and for those that join.
 
-use tercet_protocol::query_ticket::{Question, QueryTicket};
+use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
 
 use super::session::{CLOCK_SKEW, Established, Job, SessionError};
