@@ -9,9 +9,9 @@ use tercet_client::notarize::{ATTESTATION, Headers, Notarized, PRESENTATION, Pla
 use tercet_client::{Error, operator};
 use tercet_embedded::exchange::{self, Exchange, SERVER_NAME};
 use tercet_embedded::{Server, notary};
+use tercet_evidence::Secrets;
 use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{NotaryAlgorithm, NotarySection};
-use tercet_evidence::Secrets;
 use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, TrustPolicy, WireVersion};
 
 use crate::fixtures::vectors;

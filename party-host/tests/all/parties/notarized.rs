@@ -10,10 +10,10 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection,
     SignatureScheme,
 };
+use tercet_evidence::Secrets;
 use tlsn_verifier::notarize::{
     CommitTo, Notarization, NotarySigningKey, PresentationBuilder, ServerHandshake,
 };
-use tercet_evidence::Secrets;
 use tlsn_verifier::{Direction, HashAlg, RangeSet, SignatureAlg, WireVersion};
 use zeroize::Zeroizing;
 
