@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use tercet_evidence::{Admitted, Binding, Bindings, Commitment, Data, Kind, Refusal, Policy, Rule, Transcript};
+use tercet_evidence::{
+    Admitted, Binding, Bindings, Commitment, Data, Kind, Policy, Refusal, Rule, Transcript,
+};
 use tercet_mpc::HashAlg;
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::survey::SurveyManifest;
@@ -144,7 +146,11 @@ fn responses_that_are_not_exactly_one_are_refused() {
         ("Content-Type: application/json", "Content-Type: text/html", Rule::MediaType),
         ("Content-Type: application/json", "Content-Type: application/json; charset=utf-16", Rule::Response),
         ("Content-Type: application/json", "Content-Type: application/json\r\nAge: 7200", Rule::Response),
-        ("Content-Type: application/json", "Content-Type: application/json\r\nSet-Cookie: <a=b>", Rule::Hidden),
+        (
+            "Content-Type: application/json",
+            "Content-Type: application/json\r\nSet-Cookie: <a=b>",
+            Rule::Hidden,
+        ),
         ("Content-Type: application/json", "Content-Type: <application/json>", Rule::Response),
         ("Content-Type: application/json", "Content-Encoding: gzip", Rule::Response),
         ("Content-Type: application/json", "Transfer-Encoding: chunked", Rule::Response),
@@ -165,7 +171,8 @@ fn responses_that_are_not_exactly_one_are_refused() {
 }
 
 fn chunked(chunks: &[&str], end: &str) -> String {
-    let mut text = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+    let mut text =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
     for c in chunks {
         text += &format!("{:x}\r\n{c}\r\n", c.replace(['<', '>'], "").len());
     }
@@ -184,9 +191,14 @@ fn chunked_responses_are_read_as_their_body() {
     for end in ["0\r\nTrailer-Of-Mine: x\r\n\r\n", "0 ; ext=\"a\"\r\n\r\n", "000\r\n\r\n"] {
         assert!(check(SURVEY, &Shown { received: chunked(&[BODY], end), ..honest() }).is_ok(), "{end:?}");
     }
-    for end in
-        ["0\r\n", "", "0\r\nTrailer: x\r\n\r\n", "0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "5;=\r\nhello\r\n0\r\n\r\n", "ffffffff\r\n"]
-    {
+    for end in [
+        "0\r\n",
+        "",
+        "0\r\nTrailer: x\r\n\r\n",
+        "0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "5;=\r\nhello\r\n0\r\n\r\n",
+        "ffffffff\r\n",
+    ] {
         let rule = refused(&Shown { received: chunked(&[BODY], end), ..honest() });
         assert_eq!(rule, Rule::Response, "{end:?}");
     }
@@ -235,7 +247,11 @@ fn values_out_of_place_are_refused() {
     ];
     for (from, to, rule) in cases {
         assert!(BODY.contains(from), "{from}");
-        assert_eq!(refused(&Shown { received: with_body(&BODY.replacen(from, to, 1)), ..honest() }), rule, "{to}");
+        assert_eq!(
+            refused(&Shown { received: with_body(&BODY.replacen(from, to, 1)), ..honest() }),
+            rule,
+            "{to}"
+        );
     }
     let long = format!("<{}>", "1".repeat(65));
     assert_eq!(
@@ -281,7 +297,11 @@ fn nullifiers_are_the_identitys() {
         assert_eq!(first, of(&same), "{spelling}");
     }
     for other in ["78", "-77", "\"077\"", "\"77 \"", "\"+77\""] {
-        assert_ne!(first, of(&Shown { received: with_body(&BODY.replace("77", other)), ..honest() }), "{other}");
+        assert_ne!(
+            first,
+            of(&Shown { received: with_body(&BODY.replace("77", other)), ..honest() }),
+            "{other}"
+        );
     }
     let other_person = Shown { received: with_body(&BODY.replace("77", "78")), ..honest() };
     // Without an identity, a session counts once.
@@ -295,9 +315,9 @@ fn nullifiers_are_the_identitys() {
 
 /// The cohort's survey with a second column and a field.
 fn wide(statistics: &str) -> String {
-    let column = SURVEY[SURVEY.find("[[columns]]").unwrap()..].replace("eth_free", "btc").replace("ETH", "BTC");
-    let field =
-        "[[fields]]\nname = \"country\"\nprefix = '\"country\":\"'\nsuffix = '\"'\nvalues = [\"DE\", \"FR\"]\n";
+    let column =
+        SURVEY[SURVEY.find("[[columns]]").unwrap()..].replace("eth_free", "btc").replace("ETH", "BTC");
+    let field = "[[fields]]\nname = \"country\"\nprefix = '\"country\":\"'\nsuffix = '\"'\nvalues = [\"DE\", \"FR\"]\n";
     format!("{}\n{field}{column}", SURVEY.replace("\"variance\", \"stddev\"]", &format!("{statistics}]")))
 }
 

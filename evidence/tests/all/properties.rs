@@ -30,8 +30,20 @@ fn document() -> impl Strategy<Value = Json> {
 
 fn path() -> impl Strategy<Value = String> {
     let segment = prop::sample::select(vec![
-        ".a", ".b", "['c']", "[\"é\"]", "[0]", "[1]", "[*]", ".*", "[?@.a=='a']", "[?@.a==1]", "[?@.a=='1']", "[?@.b.a=='b']",
-        "[?@.a=='a'&&@.b==1]", "[?@.c==-2]",
+        ".a",
+        ".b",
+        "['c']",
+        "[\"é\"]",
+        "[0]",
+        "[1]",
+        "[*]",
+        ".*",
+        "[?@.a=='a']",
+        "[?@.a==1]",
+        "[?@.a=='1']",
+        "[?@.b.a=='b']",
+        "[?@.a=='a'&&@.b==1]",
+        "[?@.c==-2]",
     ]);
     prop::collection::vec(segment, 0..5).prop_map(|s| format!("${}", s.concat()))
 }
@@ -49,15 +61,24 @@ fn spelled(value: &Json, dice: &mut impl FnMut(usize) -> usize) -> String {
         },
         Json::String(text) => string(text, dice),
         Json::Array(elements) => {
-            let inner: Vec<String> =
-                elements.iter().map(|e| format!("{}{}{}", space(dice), spelled(e, dice), space(dice))).collect();
+            let inner: Vec<String> = elements
+                .iter()
+                .map(|e| format!("{}{}{}", space(dice), spelled(e, dice), space(dice)))
+                .collect();
             format!("[{}]", inner.join(","))
         }
         Json::Object(members) => {
             let mut inner: Vec<String> = members
                 .iter()
                 .map(|(k, v)| {
-                    format!("{}{}{}:{}{}", space(dice), string(k, dice), space(dice), spelled(v, dice), space(dice))
+                    format!(
+                        "{}{}{}:{}{}",
+                        space(dice),
+                        string(k, dice),
+                        space(dice),
+                        spelled(v, dice),
+                        space(dice)
+                    )
                 })
                 .collect();
             for i in (1..inner.len()).rev() {
@@ -265,7 +286,8 @@ bits = 20
 
 /// An exchange with this body in chunks, the value of `y` hidden under one commitment; and the received bytes.
 fn exchange(body: &str, chunks: usize) -> (Transcript, Vec<u8>) {
-    let mut received = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut received =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for chunk in body.as_bytes().chunks(body.len().div_ceil(chunks)) {
         received.extend(format!("{:x}\r\n", chunk.len()).bytes());
         received.extend_from_slice(chunk);
@@ -287,7 +309,11 @@ fn exchange(body: &str, chunks: usize) -> (Transcript, Vec<u8>) {
         session: vec![1; 32],
         sent: Data { bytes: b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), hidden: Vec::new() },
         received: Data { bytes: hidden, hidden: pieces.clone() },
-        bindings: Bindings::Hashes(vec![Commitment { ranges: pieces, algorithm: HashAlg::Blake3, digest: [9; 32] }]),
+        bindings: Bindings::Hashes(vec![Commitment {
+            ranges: pieces,
+            algorithm: HashAlg::Blake3,
+            digest: [9; 32],
+        }]),
     };
     (transcript, received)
 }
