@@ -23,8 +23,29 @@ const HEADERS: [&str; 8] = [
 
 /// Parts of member names behind which private things usually stand.
 const MEMBERS: [&str; 23] = [
-    "token", "secret", "password", "session", "cookie", "csrf", "jwt", "apikey", "api_key", "email", "mail", "phone", "mobile",
-    "address", "street", "birth", "name", "iban", "account_number", "accountnumber", "ssn", "passport", "card",
+    "token",
+    "secret",
+    "password",
+    "session",
+    "cookie",
+    "csrf",
+    "jwt",
+    "apikey",
+    "api_key",
+    "email",
+    "mail",
+    "phone",
+    "mobile",
+    "address",
+    "street",
+    "birth",
+    "name",
+    "iban",
+    "account_number",
+    "accountnumber",
+    "ssn",
+    "passport",
+    "card",
 ];
 
 /// The exchange with every hidden stretch as its length, for the terminal.
@@ -108,6 +129,11 @@ fn members(rules: &Rules, document: &Document<'_>) -> Vec<String> {
             _ => {}
         }
     }
-    let warn = |name: String| format!("the answer's member \"{}\" is shown to the coordinator and the three parties", printable(&name));
+    let warn = |name: String| {
+        format!(
+            "the answer's member \"{}\" is shown to the coordinator and the three parties",
+            printable(&name)
+        )
+    };
     found.into_iter().map(warn).collect()
 }

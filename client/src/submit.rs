@@ -198,8 +198,7 @@ pub fn prepare(
             prove_session(&cores, statement, secret, &context, &seed, &mut progress)
         }
     };
-    let proven = proven
-        .map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
+    let proven = proven.map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
     public.share_hashes = proven.public.encode().to_vec();
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
 }

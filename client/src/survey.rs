@@ -91,7 +91,10 @@ impl Checked {
         line(
             "identity",
             match &m.identity {
-                Some(_) => format!("shown {}", place(rules.as_ref().and_then(|r| r.identity.as_ref()).map(|w| &w.place))),
+                Some(_) => format!(
+                    "shown {}",
+                    place(rules.as_ref().and_then(|r| r.identity.as_ref()).map(|w| &w.place))
+                ),
                 None => "none: each TLS session counts as a person".into(),
             },
         );
@@ -143,7 +146,10 @@ impl Checked {
         for (i, f) in m.fields.iter().enumerate() {
             let values = if f.values.is_empty() { "any text".to_owned() } else { f.values.join(", ") };
             line("field", format!("{}: {values}", f.name));
-            line("", format!("shown {}", place(rules.as_ref().and_then(|r| r.fields.get(i)).map(|w| &w.place))));
+            line(
+                "",
+                format!("shown {}", place(rules.as_ref().and_then(|r| r.fields.get(i)).map(|w| &w.place))),
+            );
         }
         line("statistics", s.statistics.join(", "));
         let schedule = m.schedule();

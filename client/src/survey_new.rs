@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
-use tercet_protocol::survey::source::{DEFAULT_CREDENTIALS, ORDINARY_HEADERS, Path, REFUSED_HEADERS, Segment};
+use tercet_protocol::survey::source::{
+    DEFAULT_CREDENTIALS, ORDINARY_HEADERS, Path, REFUSED_HEADERS, Segment,
+};
 
 use crate::error::Error;
 use crate::http::Url;
@@ -83,7 +85,8 @@ pub fn draft(har: &[u8], wanted: Option<&str>) -> Result<String, Error> {
     let fits = |e: &&Entry| is_data(e) && wanted.is_none_or(|w| e.request.url.contains(w));
     let found: Vec<&Entry> = har.log.entries.iter().filter(fits).collect();
     let addresses = || {
-        let list: Vec<_> = found.iter().take(20).map(|e| format!("  {}", printable(&e.request.url))).collect();
+        let list: Vec<_> =
+            found.iter().take(20).map(|e| format!("  {}", printable(&e.request.url))).collect();
         list.join("\n")
     };
     match (found.as_slice(), wanted) {
@@ -117,7 +120,8 @@ fn quoted(text: &str) -> String {
 }
 
 fn write(entry: &Entry) -> Result<String, Error> {
-    let url = Url::parse(&entry.request.url).map_err(|e| Error::usage(format!("the request's address: {e}")))?;
+    let url =
+        Url::parse(&entry.request.url).map_err(|e| Error::usage(format!("the request's address: {e}")))?;
     let host = url.host_str().unwrap_or_default();
     let json = entry.response.content.mime_type.to_ascii_lowercase().contains("json");
     let mut out = String::new();
@@ -157,7 +161,8 @@ fn write(entry: &Entry) -> Result<String, Error> {
 /// The path, with a segment that looks like a person's id left open in a remark.
 fn path(path: &str) -> String {
     let id = |segment: &str| {
-        let hex = segment.len() >= 8 && segment.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+        let hex =
+            segment.len() >= 8 && segment.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
         segment.len() >= 2 && segment.bytes().all(|b| b.is_ascii_digit()) || hex
     };
     let segments: Vec<&str> = path.split('/').collect();
@@ -182,20 +187,31 @@ fn parameters(out: &mut String, url: &Url) {
     let Some(query) = url.query().filter(|q| !q.is_empty()) else { return };
     let varying = |name: &str| {
         let name = name.to_ascii_lowercase();
-        ["time", "nonce", "sign", "_t", "_", "cache", "rand", "token", "cb"].iter().any(|v| name == *v || (v.len() > 3 && name.contains(v)))
+        ["time", "nonce", "sign", "_t", "_", "cache", "rand", "token", "cb"]
+            .iter()
+            .any(|v| name == *v || (v.len() > 3 && name.contains(v)))
     };
-    let (others, fixed): (Vec<_>, Vec<_>) = query.split('&').partition(|p| varying(p.split('=').next().unwrap_or_default()));
+    let (others, fixed): (Vec<_>, Vec<_>) =
+        query.split('&').partition(|p| varying(p.split('=').next().unwrap_or_default()));
     if !fixed.is_empty() {
         let pairs: Vec<_> = fixed
             .iter()
             .map(|p| p.split_once('=').unwrap_or((p, "")))
             .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))
             .collect();
-        let _ = writeln!(out, "#? each parameter must be there with this value\nquery = {{ {} }}", pairs.join(", "));
+        let _ = writeln!(
+            out,
+            "#? each parameter must be there with this value\nquery = {{ {} }}",
+            pairs.join(", ")
+        );
     }
     if !others.is_empty() {
         let names: Vec<_> = others.iter().map(|p| quoted(p.split('=').next().unwrap_or_default())).collect();
-        let _ = writeln!(out, "#? these may have any value: none may change what the answer means\nother_query = [{}]", names.join(", "));
+        let _ = writeln!(
+            out,
+            "#? these may have any value: none may change what the answer means\nother_query = [{}]",
+            names.join(", ")
+        );
     }
 }
 
@@ -204,7 +220,11 @@ fn headers(out: &mut String, headers: &[HarHeader]) {
     for h in headers {
         let name = h.name.to_ascii_lowercase();
         let pseudo = name.starts_with(':');
-        if pseudo || ORDINARY_HEADERS.contains(&name.as_str()) || REFUSED_HEADERS.contains(&name.as_str()) || name == "content-type" {
+        if pseudo
+            || ORDINARY_HEADERS.contains(&name.as_str())
+            || REFUSED_HEADERS.contains(&name.as_str())
+            || name == "content-type"
+        {
             continue;
         }
         let credential = DEFAULT_CREDENTIALS.contains(&name.as_str())
@@ -216,7 +236,8 @@ fn headers(out: &mut String, headers: &[HarHeader]) {
     }
     let list = |names: &[String]| names.iter().map(|n| quoted(n)).collect::<Vec<_>>().join(", ");
     if !secret.is_empty() {
-        let _ = writeln!(out, "#? request headers whose values stay hidden\ncredentials = [{}]", list(&secret));
+        let _ =
+            writeln!(out, "#? request headers whose values stay hidden\ncredentials = [{}]", list(&secret));
     }
     if !others.is_empty() {
         let _ = writeln!(
@@ -230,7 +251,11 @@ fn headers(out: &mut String, headers: &[HarHeader]) {
 fn body(out: &mut String, entry: &Entry) {
     let Some(data) = &entry.request.post_data else { return };
     if data.mime_type.to_ascii_lowercase().contains("json") {
-        let _ = writeln!(out, "#? the body that everybody sends, compared as JSON\nbody_json = {}", quoted(&data.text));
+        let _ = writeln!(
+            out,
+            "#? the body that everybody sends, compared as JSON\nbody_json = {}",
+            quoted(&data.text)
+        );
     } else {
         let _ = writeln!(
             out,
@@ -262,7 +287,21 @@ fn candidates(out: &mut String, entry: &Entry) -> Result<(), Error> {
     };
     let who = |c: &Candidate| {
         let name = name(c).to_ascii_lowercase();
-        ["uid", "userid", "user_id", "accountid", "account_id", "customerid", "id", "sub", "login", "username", "email"].iter().position(|n| name == *n)
+        [
+            "uid",
+            "userid",
+            "user_id",
+            "accountid",
+            "account_id",
+            "customerid",
+            "id",
+            "sub",
+            "login",
+            "username",
+            "email",
+        ]
+        .iter()
+        .position(|n| name == *n)
     };
     let mut ids: Vec<&Candidate> = all.iter().filter(|c| who(c).is_some()).collect();
     ids.sort_by_key(|c| (who(c), c.path.segments.len()));
@@ -285,7 +324,11 @@ fn candidates(out: &mut String, entry: &Entry) -> Result<(), Error> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for (i, c) in numbers.iter().take(MAX_CANDIDATES).enumerate() {
         let mark = if i == 0 { "" } else { "#" };
-        let short: String = name(c).to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let short: String = name(c)
+            .to_ascii_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
         let short = if short.is_empty() { "value".to_owned() } else { short };
         let n = seen.entry(short.clone()).or_default();
         *n += 1;
@@ -322,9 +365,13 @@ fn sample(text: &str) -> String {
 /// All numbers and texts of a document. Of lists, elements that have a text of their own to be told by are named by it.
 fn collect(value: &serde_json::Value, path: &mut Path, out: &mut Vec<Candidate>) {
     match value {
-        serde_json::Value::Number(n) => out.push(Candidate { path: path.clone(), text: n.to_string(), number: true }),
+        serde_json::Value::Number(n) => {
+            out.push(Candidate { path: path.clone(), text: n.to_string(), number: true })
+        }
         serde_json::Value::String(text) => {
-            let number = text.parse::<f64>().is_ok_and(f64::is_finite) && text.len() <= 64 && text.bytes().any(|b| b.is_ascii_digit());
+            let number = text.parse::<f64>().is_ok_and(f64::is_finite)
+                && text.len() <= 64
+                && text.bytes().any(|b| b.is_ascii_digit());
             out.push(Candidate { path: path.clone(), text: text.clone(), number });
         }
         serde_json::Value::Object(members) => {

@@ -11,7 +11,10 @@ use tercet_protocol::survey::SurveyManifest;
 const SURVEY: &str = include_str!("../../tests/fixtures/vectors/survey.toml");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let text = SURVEY.replace("prefix = '{\"asset\":\"ETH\",\"free\":\"'\nsuffix = '\",\"locked\":'", "at = \"$.balances[?@.asset=='ETH'].free\"");
+    let text = SURVEY.replace(
+        "prefix = '{\"asset\":\"ETH\",\"free\":\"'\nsuffix = '\",\"locked\":'",
+        "at = \"$.balances[?@.asset=='ETH'].free\"",
+    );
     for (name, survey) in [("tokens", SURVEY), ("path", &text)] {
         let policy = Policy::new(SurveyId([1; 32]), &SurveyManifest::from_toml(survey)?)?;
         let transcript = transcript();
@@ -22,7 +25,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             })
             .collect::<Result<_, _>>()?;
         times.sort();
-        println!("policy over {} bytes by {name}: median {:?}, slowest {:?}", transcript.received.bytes.len(), times[100], times[199]);
+        println!(
+            "policy over {} bytes by {name}: median {:?}, slowest {:?}",
+            transcript.received.bytes.len(),
+            times[100],
+            times[199]
+        );
     }
     Ok(())
 }
@@ -31,13 +39,18 @@ fn transcript() -> Transcript {
     let mut body = String::from("{\"balances\":[");
     let mut asset = 0;
     while body.len() < 64 * 1024 - 120 {
-        body.push_str(&format!("{{\"asset\":\"A{asset}\",\"free\":\"0.00000000\",\"locked\":\"0.00000000\"}},"));
+        body.push_str(&format!(
+            "{{\"asset\":\"A{asset}\",\"free\":\"0.00000000\",\"locked\":\"0.00000000\"}},"
+        ));
         asset += 1;
     }
     body.push_str("{\"asset\":\"ETH\",\"free\":\"");
     let value = body.len()..body.len() + 4;
     body.push_str("\0\0\0\0\",\"locked\":\"0\"}],\"uid\":77}");
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     let range = head.len() + value.start..head.len() + value.end;
     Transcript {
         kind: Kind::Presentation,
@@ -45,10 +58,18 @@ fn transcript() -> Transcript {
         time: 1_741_091_696,
         session: vec![1; 32],
         sent: Data {
-            bytes: b"GET /api/v3/account?omitZeroBalances=true HTTP/1.1\r\nHost: api.exchange.test\r\n\r\n".to_vec(),
+            bytes: b"GET /api/v3/account?omitZeroBalances=true HTTP/1.1\r\nHost: api.exchange.test\r\n\r\n"
+                .to_vec(),
             hidden: Vec::new(),
         },
-        received: Data { bytes: [head.into_bytes(), body.into_bytes()].concat(), hidden: vec![range.clone()] },
-        bindings: Bindings::Hashes(vec![Commitment { ranges: vec![range], algorithm: HashAlg::Blake3, digest: [9; 32] }]),
+        received: Data {
+            bytes: [head.into_bytes(), body.into_bytes()].concat(),
+            hidden: vec![range.clone()],
+        },
+        bindings: Bindings::Hashes(vec![Commitment {
+            ranges: vec![range],
+            algorithm: HashAlg::Blake3,
+            digest: [9; 32],
+        }]),
     }
 }

@@ -26,7 +26,10 @@ pub struct Located {
 
 impl std::fmt::Debug for Located {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Located").field("column", &self.column).field("pieces", &self.pieces).finish_non_exhaustive()
+        f.debug_struct("Located")
+            .field("column", &self.column)
+            .field("pieces", &self.pieces)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,9 +51,7 @@ pub fn locate(rules: &Rules, received: &[u8]) -> Result<Vec<Located>, Refusal> {
     let mut all = Vec::new();
     for (column, wanted) in rules.committed.iter().enumerate() {
         let found = match (&document, &wanted.place) {
-            (_, Place::Text { prefix, suffix }) => {
-                Some((text(&response, wanted, prefix, suffix)?, false))
-            }
+            (_, Place::Text { prefix, suffix }) => Some((text(&response, wanted, prefix, suffix)?, false)),
             (Some(document), place) => node(document, wanted, place)?,
             (None, _) => None,
         };
@@ -69,7 +70,11 @@ fn body_start(rules: &Rules, response: &Response) -> usize {
 }
 
 /// Where a value's text stands in the body, and whether in quotes; nothing if there is none to hide.
-fn node(document: &Document<'_>, wanted: &Hidden, place: &Place) -> Result<Option<(Range<usize>, bool)>, Refusal> {
+fn node(
+    document: &Document<'_>,
+    wanted: &Hidden,
+    place: &Place,
+) -> Result<Option<(Range<usize>, bool)>, Refusal> {
     let name = &wanted.name;
     let selected = match place {
         Place::Json(path) => json::select(document, path),
@@ -79,12 +84,20 @@ fn node(document: &Document<'_>, wanted: &Hidden, place: &Place) -> Result<Optio
     let id = match selected {
         Ok(Selection::One(id)) => id,
         Ok(Selection::Several(n)) => {
-            return refuse(Rule::Column, format!("column {name} stands {n} times in the response: it must stand once"));
+            return refuse(
+                Rule::Column,
+                format!("column {name} stands {n} times in the response: it must stand once"),
+            );
         }
         // What its absence means is the policy's to say.
         Ok(Selection::Nothing) if wanted.absent.is_some() => return Ok(None),
         Ok(Selection::Nothing) | Err(_) => {
-            return refuse(Rule::Column, format!("column {name}: its place does not stand in the response (absent and within say what that means)"));
+            return refuse(
+                Rule::Column,
+                format!(
+                    "column {name}: its place does not stand in the response (absent and within say what that means)"
+                ),
+            );
         }
     };
     let node = document.node(id);
@@ -93,7 +106,10 @@ fn node(document: &Document<'_>, wanted: &Hidden, place: &Place) -> Result<Optio
             if wanted.empty_is_missing {
                 return Ok(None);
             }
-            refuse(Rule::Column, format!("column {name}: its text is empty (missing = \"\" would admit that)"))
+            refuse(
+                Rule::Column,
+                format!("column {name}: its text is empty (missing = \"\" would admit that)"),
+            )
         }
         Value::Text(_) => Ok(Some((node.span.start + 1..node.span.end - 1, true))),
         Value::Number(_) | Value::Null | Value::Bool(_) => Ok(Some((node.span.clone(), false))),
@@ -101,12 +117,7 @@ fn node(document: &Document<'_>, wanted: &Hidden, place: &Place) -> Result<Optio
     }
 }
 
-fn text(
-    response: &Response,
-    wanted: &Hidden,
-    prefix: &str,
-    suffix: &str,
-) -> Result<Range<usize>, Refusal> {
+fn text(response: &Response, wanted: &Hidden, prefix: &str, suffix: &str) -> Result<Range<usize>, Refusal> {
     let missing = |what: &str| refuse(Rule::Column, format!("column {}: {what}", wanted.name));
     let position = |from: usize, needle: &str| {
         let rest = response.body.get(from..).unwrap_or_default();
@@ -144,7 +155,8 @@ pub fn everything(rules: &Rules, received: &Data) -> Vec<Range<usize>> {
     let Ok(Some(response)) = http::read_response(received) else { return received.hidden.clone() };
     let mut hidden = received.hidden.clone();
     for h in &response.head.headers {
-        let read = rules.identity.iter().chain(&rules.fields).any(|w| w.place == Place::Header(h.name.clone()));
+        let read =
+            rules.identity.iter().chain(&rules.fields).any(|w| w.place == Place::Header(h.name.clone()));
         if !read && PRIVATE_HEADERS.contains(&h.name.as_str()) && !h.value.is_empty() {
             hidden.push(h.value.clone());
         }

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{NotaryAlgorithm, NotarySection, SurveyError};
-use tlsn_verifier::{Direction, NotaryKey, NotaryTrust, PartialData, RootStore, Segment, SignatureAlg, TrustPolicy, Verified};
+use tlsn_verifier::{
+    Direction, NotaryKey, NotaryTrust, PartialData, RootStore, Segment, SignatureAlg, TrustPolicy, Verified,
+};
 
 use crate::transcript::{Bindings, Commitment, Data, Transcript};
 use crate::verifier::invalid_key;
@@ -56,11 +58,10 @@ fn keys(section: &NotarySection) -> Result<Vec<NotaryKey>, SurveyError> {
 
 /// What a verified presentation shows.
 pub fn transcript(verified: &Verified) -> Transcript {
-    let commitments = verified.unopened().filter(|c| c.direction == Direction::Received).map(|c| Commitment {
-        ranges: c.ranges.as_slice().to_vec(),
-        algorithm: c.alg,
-        digest: c.digest,
-    });
+    let commitments = verified
+        .unopened()
+        .filter(|c| c.direction == Direction::Received)
+        .map(|c| Commitment { ranges: c.ranges.as_slice().to_vec(), algorithm: c.alg, digest: c.digest });
     Transcript {
         kind: Kind::Presentation,
         server: verified.server_name.clone(),

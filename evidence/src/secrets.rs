@@ -130,7 +130,7 @@ impl Secrets {
     }
 
     /// The hidden texts of all columns, with what opens their commitments.
-    fn columns(&self, verified: &Verified, admitted: &Admitted) -> Result<Vec<ColumnWitness>, NotOpened> {
+    pub fn columns(&self, verified: &Verified, admitted: &Admitted) -> Result<Vec<ColumnWitness>, NotOpened> {
         let open =
             |(column, admitted): (usize, &crate::AdmittedColumn)| match (self, verified, &admitted.binding) {
                 // There is no text.

@@ -76,7 +76,15 @@ mod tests {
     #[test]
     fn shown_ranges_touch_no_hidden_one() {
         let data = Data { bytes: vec![0; 20], hidden: vec![3..5, 5..6, 10..12] };
-        for (range, shown) in [(0..3, true), (2..4, false), (4..5, false), (6..10, true), (11..20, false), (12..20, true), (4..4, true)] {
+        for (range, shown) in [
+            (0..3, true),
+            (2..4, false),
+            (4..5, false),
+            (6..10, true),
+            (11..20, false),
+            (12..20, true),
+            (4..4, true),
+        ] {
             assert_eq!(data.is_shown(range.clone()), shown, "{range:?}");
         }
     }

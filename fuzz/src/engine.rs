@@ -82,8 +82,13 @@ pub fn statement_seeds() -> Vec<Vec<u8>> {
     let small = column(HashAlg::Blake3, 1, 0, 1, Excess::Truncate);
     let large = column(HashAlg::Keccak256, 64, 18, 63, Excess::Reject);
     let two = vec![Output::Product(0, 1), Output::Product(1, 0), Output::Square(1), Output::Value(0)];
-    let format =
-        Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, notation: Notation::default(), missing: Some(b"null".to_vec()) });
+    let format = Format::Number(Number {
+        scale: 0,
+        bits: 9,
+        excess: Excess::Reject,
+        notation: Notation::default(),
+        missing: Some(b"null".to_vec()),
+    });
     let optional = Column { format, ..small.clone() };
     let format = Format::Category(vec![b"DE".to_vec(), b"FR".to_vec()]);
     let category = Column { format, ..small.clone() };
@@ -247,7 +252,9 @@ pub fn decimal_seeds() -> Vec<Vec<u8>> {
         ["0", "-0.5", "00012", ".5", "5.", "-281474.97671065", "9223372036854775807", "1.2.3", "1e3", "--1"];
     texts
         .iter()
-        .flat_map(|t| [[26, 47, 0], [18, 62, 1], [36, 62, 3], [9, 62, 4]].map(|head| [&head, t.as_bytes()].concat()))
+        .flat_map(|t| {
+            [[26, 47, 0], [18, 62, 1], [36, 62, 3], [9, 62, 4]].map(|head| [&head, t.as_bytes()].concat())
+        })
         .collect()
 }
 

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use tercet_evidence::{Admitted, Binding, Bindings, Commitment, Data, Kind, MAX_VALUE, Policy, SurveyVerifier, Transcript};
+use tercet_evidence::{
+    Admitted, Binding, Bindings, Commitment, Data, Kind, MAX_VALUE, Policy, SurveyVerifier, Transcript,
+};
 use tercet_mpc::HashAlg;
 use tercet_protocol::ids::{EngineDigest, SurveyId, sha256};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyError, SurveyManifest};
@@ -90,11 +92,16 @@ pub fn transcript(data: &[u8]) {
         let pieces: usize = admitted.columns.iter().map(|c| c.pieces.len()).sum();
         assert_eq!(pieces, received_hidden.len(), "something else is hidden");
         for column in &admitted.columns {
-            assert!(column.pieces.iter().all(|p| received_hidden.contains(p)) && column.length() <= MAX_VALUE);
+            assert!(
+                column.pieces.iter().all(|p| received_hidden.contains(p)) && column.length() <= MAX_VALUE
+            );
             assert_eq!(column.binding, Binding::Hash { alg: HashAlg::Sha256, commitment: [9; 32] });
             // In front of the first piece stands, up to white space and chunk framing, what a value follows.
             let before = received[..column.pieces[0].start].last().copied();
-            assert!(matches!(before, Some(b'"' | b':' | b',' | b'[' | b' ' | b'\t' | b'\r' | b'\n')), "{before:?}");
+            assert!(
+                matches!(before, Some(b'"' | b':' | b',' | b'[' | b' ' | b'\t' | b'\r' | b'\n')),
+                "{before:?}"
+            );
         }
     }
 }
@@ -162,8 +169,11 @@ fn facts(admitted: &Admitted) -> Vec<[u8; 32]> {
 /// What the vectors prove.
 static PROVEN: LazyLock<HashSet<Vec<[u8; 32]>>> = LazyLock::new(|| {
     let all = fixtures::presentations();
-    let proven: HashSet<_> =
-        all.iter().filter_map(|p| VERIFIER.check(Kind::Presentation, p).ok()).map(|(_, a)| facts(&a)).collect();
+    let proven: HashSet<_> = all
+        .iter()
+        .filter_map(|p| VERIFIER.check(Kind::Presentation, p).ok())
+        .map(|(_, a)| facts(&a))
+        .collect();
     assert!(proven.len() >= 24, "the cohort is not admitted");
     proven
 });

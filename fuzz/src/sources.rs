@@ -14,7 +14,9 @@ pub fn exchange(data: &[u8]) {
     let Some((&[a, b, c, d], rest)) = data.split_first_chunk() else { return };
     let (survey, rest) = rest.split_at(rest.len().min(u16::from_le_bytes([a, b]).into()));
     let (sent, received) = rest.split_at(rest.len().min(u16::from_le_bytes([c, d]).into()));
-    let Some(manifest) = str::from_utf8(survey).ok().and_then(|text| SurveyManifest::read(text).ok()) else { return };
+    let Some(manifest) = str::from_utf8(survey).ok().and_then(|text| SurveyManifest::read(text).ok()) else {
+        return;
+    };
     let Ok(policy) = Policy::new(SurveyId([5; 32]), &manifest) else { return };
     let (sent, received) = (hidden(sent), hidden(received));
     document(&received);
@@ -49,7 +51,8 @@ pub fn exchange(data: &[u8]) {
     {
         for value in located {
             assert!(!value.text.is_empty());
-            let joined: Vec<u8> = value.pieces.iter().flat_map(|p| received.bytes[p.clone()].to_vec()).collect();
+            let joined: Vec<u8> =
+                value.pieces.iter().flat_map(|p| received.bytes[p.clone()].to_vec()).collect();
             assert_eq!(joined, value.text);
         }
     }
@@ -68,7 +71,8 @@ fn hidden(bytes: &[u8]) -> Data {
 
 fn commitments(received: &Data) -> Vec<Commitment> {
     let Ok(Some(response)) = http::read_response(received) else { return Vec::new() };
-    let one = |hole| Commitment { ranges: response.on_wire(hole), algorithm: HashAlg::Blake3, digest: [9; 32] };
+    let one =
+        |hole| Commitment { ranges: response.on_wire(hole), algorithm: HashAlg::Blake3, digest: [9; 32] };
     response.holes(&received.hidden).iter().map(one).collect()
 }
 
@@ -79,7 +83,8 @@ fn document(received: &Data) {
         return;
     }
     let Ok(ours) = json::parse(&response.body, 0, &[]) else { return };
-    let theirs: Json = serde_json::from_slice(&response.body).expect("the other parser refuses what ours reads");
+    let theirs: Json =
+        serde_json::from_slice(&response.body).expect("the other parser refuses what ours reads");
     assert!(same(&ours, Document::ROOT, &theirs), "two readings of one document");
 }
 
@@ -90,7 +95,9 @@ fn same(d: &Document<'_>, id: usize, other: &Json) -> bool {
         // Large ones become floating point there.
         (Value::Number(at), Json::Number(n)) => d.number(at).parse::<f64>().ok() == n.as_f64(),
         (Value::Text(i), Json::String(text)) => d.string(*i) == text,
-        (Value::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(d, *a, b)),
+        (Value::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(d, *a, b))
+        }
         (Value::Object(a), Json::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(n, v)| b.get(d.string(*n)).is_some_and(|b| same(d, *v, b)))
         }
@@ -122,19 +129,30 @@ pub fn exchange_seeds() -> Vec<Vec<u8>> {
     let by_path = "[identity]\nat='$.u.id'\n[[fields]]\nname='c'\nat='$.c'\nmissing='none'\n".to_owned()
         + &column("at=\"$.l[?@.k=='y'].v\"\nwithin='$.l'\nabsent='missing'");
     let by_tokens = "[identity]\npath='id'\n".to_owned() + &column("prefix='\"k\":\"y\",\"v\":'\nsuffix='}'");
-    let text = "[identity]\nprefix='<u>'\nsuffix='<'\n".to_owned() + &column("prefix='<v>'\nsuffix='</v>'\ngrouping=','");
+    let text = "[identity]\nprefix='<u>'\nsuffix='<'\n".to_owned()
+        + &column("prefix='<v>'\nsuffix='</v>'\ngrouping=','");
     let cases = [
         (survey("query={a='1'}", &by_path), plain("application/json", json)),
         (survey("other_query=['a']", &by_path), chunked.clone()),
         (survey("query={a='1'}", &by_tokens), chunked),
-        (survey("other_query=['a']\nformat='text'\nmedia_type='text/html'", &text), plain("text/html", "<u>x</u><v>\0\0\0</v>")),
+        (
+            survey("other_query=['a']\nformat='text'\nmedia_type='text/html'", &text),
+            plain("text/html", "<u>x</u><v>\0\0\0</v>"),
+        ),
         (survey("query={a='1'}", &by_path), plain("application/json", &json.replace('\0', "7"))),
     ];
     cases
         .into_iter()
         .map(|(survey, response)| {
             let length = |text: &str| u16::try_from(text.len()).unwrap().to_le_bytes();
-            [&length(&survey)[..], &length(request), survey.as_bytes(), request.as_bytes(), response.as_bytes()].concat()
+            [
+                &length(&survey)[..],
+                &length(request),
+                survey.as_bytes(),
+                request.as_bytes(),
+                response.as_bytes(),
+            ]
+            .concat()
         })
         .collect()
 }

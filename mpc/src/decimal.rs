@@ -43,7 +43,8 @@ impl Notation {
 
     /// Whether circuit and parser know it.
     pub fn is_valid(&self) -> bool {
-        let grouping = self.grouping.is_none_or(|g| Self::GROUPINGS.contains(&g) && g != self.point && !self.exponents);
+        let grouping =
+            self.grouping.is_none_or(|g| Self::GROUPINGS.contains(&g) && g != self.point && !self.exponents);
         grouping && Self::POINTS.contains(&self.point)
     }
 }
@@ -247,7 +248,9 @@ mod tests {
         assert_eq!(parse_decimal(b"-1.999", truncate, PLAIN), Ok(-199));
         assert_eq!(of("9223372036854775807", 0, 63, PLAIN), Ok(i64::MAX));
         assert!(of("9223372036854775808", 0, 63, PLAIN).is_err());
-        for (text, decimal) in [("1", true), ("99999999999999999999999", true), ("-.5", true), ("null", false), ("", false)] {
+        for (text, decimal) in
+            [("1", true), ("99999999999999999999999", true), ("-.5", true), ("null", false), ("", false)]
+        {
             assert_eq!(is_decimal(text.as_bytes(), PLAIN), decimal, "{text}");
         }
     }
@@ -267,7 +270,10 @@ mod tests {
         ] {
             assert_eq!(of(text, 8, 48, EXPONENTS), Ok(value), "{text}");
         }
-        for text in ["e5", "1e", "1e+", "1e1234", "1e5.0", "1e5e5", "1ee5", "1e--5", "-e5", "1e 5", "1e-9", "1e9", "1e999", "1e-999"] {
+        for text in [
+            "e5", "1e", "1e+", "1e1234", "1e5.0", "1e5e5", "1ee5", "1e--5", "-e5", "1e 5", "1e-9", "1e9",
+            "1e999", "1e-999",
+        ] {
             assert!(of(text, 8, 48, EXPONENTS).is_err(), "{text}");
         }
         let truncate = Scaling { scale: 2, bits: 20, excess: Excess::Truncate };
@@ -277,10 +283,28 @@ mod tests {
 
     #[test]
     fn groups() {
-        for (text, value) in [("1,234.56", 123_456), ("1,234,567", 123_456_700), ("-12,345.6", -1_234_560), ("1234.56", 123_456), ("999", 99_900)] {
+        for (text, value) in [
+            ("1,234.56", 123_456),
+            ("1,234,567", 123_456_700),
+            ("-12,345.6", -1_234_560),
+            ("1234.56", 123_456),
+            ("999", 99_900),
+        ] {
             assert_eq!(of(text, 2, 48, GROUPED), Ok(value), "{text}");
         }
-        for text in [",123", "1,23", "1,2345", "12,34,567", "1234,567", "1,,234", "1,234,", "1.234,5", "-,123", "1,234,56.7", ","] {
+        for text in [
+            ",123",
+            "1,23",
+            "1,2345",
+            "12,34,567",
+            "1234,567",
+            "1,,234",
+            "1,234,",
+            "1.234,5",
+            "-,123",
+            "1,234,56.7",
+            ",",
+        ] {
             assert!(of(text, 2, 48, GROUPED).is_err(), "{text}");
         }
         assert_eq!(of("1.234.567,89", 2, 48, GERMAN), Ok(123_456_789));

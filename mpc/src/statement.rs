@@ -98,7 +98,8 @@ impl Column {
         excess: Excess,
         commitment: [u8; 32],
     ) -> Self {
-        let format = Format::Number(Number { scale, bits, excess, notation: Notation::default(), missing: None });
+        let format =
+            Format::Number(Number { scale, bits, excess, notation: Notation::default(), missing: None });
         Self { length, format, binding: Binding::Hash { alg, commitment } }
     }
 
@@ -372,12 +373,17 @@ impl Column {
             Format::Number(number) => {
                 check("scale's magnitude", number.scale.unsigned_abs(), 0, MAX_SCALE.unsigned_abs())?;
                 if !number.notation.is_valid() {
-                    return wrong("a notation has a point or a comma, and grouping by another mark but not with exponents");
+                    return wrong(
+                        "a notation has a point or a comma, and grouping by another mark but not with exponents",
+                    );
                 }
                 check("bits", number.bits, 1, MAX_BITS)?;
                 match &number.missing {
                     // Empty: only the evidence itself says that there is no value.
-                    Some(missing) if !missing.is_empty() && (!text(missing) || is_decimal(missing, number.notation)) => {
+                    Some(missing)
+                        if !missing.is_empty()
+                            && (!text(missing) || is_decimal(missing, number.notation)) =>
+                    {
                         wrong("the text of a missing value has at most 64 bytes and is no decimal number")
                     }
                     _ => Ok(()),

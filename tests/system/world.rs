@@ -7,9 +7,9 @@ use tercet_client::Error;
 use tercet_client::coordinator::{Coordinator, Deployment};
 use tercet_client::http::HttpOptions;
 use tercet_client::submit::{self, SubmitOptions, Submitted};
+use tercet_evidence::Secrets;
 use tercet_protocol::api::PartySurveyStatus;
 use tercet_stack::{Options, Stack};
-use tercet_evidence::Secrets;
 
 pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors")

@@ -10,7 +10,9 @@ pub enum ExportError {
     #[error("this JSON has no member \"data\" with a presentation in hexadecimal, as tlsn-js writes it")]
     Json,
     /// JSON of another release.
-    #[error("this JSON is of a TLSNotary release that is not supported: 0.1.0-alpha.12, alpha.14 and alpha.15 are")]
+    #[error(
+        "this JSON is of a TLSNotary release that is not supported: 0.1.0-alpha.12, alpha.14 and alpha.15 are"
+    )]
     Version,
     /// Hexadecimal digits that are none.
     #[error("the presentation's hexadecimal has an odd number of digits, or something else among them")]
@@ -24,7 +26,9 @@ pub fn presentation_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, ExportError> {
     let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file).trim_ascii();
     match text.first() {
         Some(b'{') => from_json(text).map(Cow::Owned),
-        Some(b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if text.len() >= 64 && text.iter().take(64).all(u8::is_ascii_hexdigit) => {
+        Some(b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
+            if text.len() >= 64 && text.iter().take(64).all(u8::is_ascii_hexdigit) =>
+        {
             from_hex(text).map(Cow::Owned)
         }
         _ => Ok(Cow::Borrowed(file)),
@@ -58,7 +62,10 @@ mod tests {
         assert_eq!(presentation_bytes(&bytes).unwrap(), &bytes[..]);
         assert_eq!(of(hex.clone()), Ok(bytes.clone()));
         assert_eq!(of(format!(" {}\n", hex.to_uppercase())), Ok(bytes.clone()));
-        assert_eq!(of(format!("{{\"version\":\"0.1.0-alpha.12\",\"data\":\"{hex}\",\"meta\":{{}}}}")), Ok(bytes.clone()));
+        assert_eq!(
+            of(format!("{{\"version\":\"0.1.0-alpha.12\",\"data\":\"{hex}\",\"meta\":{{}}}}")),
+            Ok(bytes.clone())
+        );
         assert_eq!(of(format!("{{\"data\":\"{hex}\"}}")), Ok(bytes));
         assert_eq!(of(format!("{hex}0")), Err(ExportError::Hex));
         assert_eq!(of("{\"data\":\"xx\"}".into()), Err(ExportError::Hex));

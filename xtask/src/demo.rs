@@ -350,7 +350,7 @@ impl Providers {
         let survey = &self.deployment.survey;
         let (verified, admitted) =
             SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;
-        let mut witness = notarized.secrets.witness(&verified, &admitted)?.pop().context("no opening")?;
+        let mut witness = notarized.secrets.columns(&verified, &admitted)?.pop().context("no opening")?;
         witness.bytes[0] = if witness.bytes[0] == b'9' { b'1' } else { b'9' };
         let honest = verified.statement(&admitted, survey.manifest())?;
         let mut columns = honest.columns().to_vec();

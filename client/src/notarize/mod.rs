@@ -166,7 +166,13 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
         .map_err(exchange)?
         .encode();
     let warnings = check(plan, &presentation)?;
-    Ok(Notarized { warnings, presentation, secrets: secrets.into(), attestation: attestation.encode(), notary: key })
+    Ok(Notarized {
+        warnings,
+        presentation,
+        secrets: secrets.into(),
+        attestation: attestation.encode(),
+        notary: key,
+    })
 }
 
 /// Where the values stand that are to be hidden. They are read as the proof will read them, and everything that the policy

@@ -81,7 +81,8 @@ pub struct Request {
 /// The survey's request at this address: it asks for one uncompressed response and the end of the connection.
 pub fn build(rules: &Rules, url: &Url, headers: &Headers) -> Request {
     let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
-    let mut head = format!("{} {}{query} HTTP/1.1\r\nHost: {}\r\n", rules.method, url.path(), rules.server_name);
+    let mut head =
+        format!("{} {}{query} HTTP/1.1\r\nHost: {}\r\n", rules.method, url.path(), rules.server_name);
     let usual = [("accept", "Accept: */*\r\n"), ("accept-encoding", "Accept-Encoding: identity\r\n")];
     for (name, line) in usual {
         if !rules.headers.iter().any(|(n, _)| n == name) {
@@ -94,7 +95,11 @@ pub fn build(rules: &Rules, url: &Url, headers: &Headers) -> Request {
     }
     let body = rules.body.as_ref();
     if let Some(body) = body {
-        head.push_str(&format!("Content-Type: {}\r\nContent-Length: {}\r\n", body.content_type, body.text.len()));
+        head.push_str(&format!(
+            "Content-Type: {}\r\nContent-Length: {}\r\n",
+            body.content_type,
+            body.text.len()
+        ));
     }
     let body = body.map_or("", |b| &b.text);
     let secret: usize = headers.0.iter().map(|(n, v)| n.len() + v.len() + 4).sum();
@@ -124,7 +129,8 @@ mod tests {
         let mut headers = Headers::default();
         headers.add("a file", "X-Key:  s3cr3t \r\n\nCookie: a=b").unwrap();
         let url = Url::parse("https://api.exchange.test/v1?x=1").unwrap();
-        let survey = SurveyManifest::from_toml(include_str!("../../../tests/fixtures/vectors/survey.toml")).unwrap();
+        let survey =
+            SurveyManifest::from_toml(include_str!("../../../tests/fixtures/vectors/survey.toml")).unwrap();
         let request = build(&survey.source_rules().unwrap(), &url, &headers);
         let shown: Vec<_> = request.hidden.iter().map(|r| &request.bytes[r.clone()]).collect();
         assert_eq!(shown, [&b"s3cr3t"[..], b"a=b"]);

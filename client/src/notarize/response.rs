@@ -35,7 +35,10 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "states no length"),
             ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 58\r\n\r\n", "compressed (gzip)"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 42, 42\r\n\r\n", "Content-Length is no number"),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n", "transfer coding other than chunked"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n",
+                "transfer coding other than chunked",
+            ),
             ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", "folded"),
             ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "401"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "twice"),

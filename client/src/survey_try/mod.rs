@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 use tercet_evidence::plan::{self, Located};
-use tercet_evidence::{Admitted, Binding, Bindings, Commitment, Data, Direction, Kind, Policy, Refusal, Transcript, http};
+use tercet_evidence::{
+    Admitted, Binding, Bindings, Commitment, Data, Direction, Kind, Policy, Refusal, Transcript, http,
+};
 use tercet_mpc::statement::{Format, HashAlg, Said};
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::survey::{SurveyError, SurveyManifest};
@@ -210,7 +212,8 @@ fn pieces(located: &[Located]) -> Vec<Range<usize>> {
 fn commitments(received: &Data) -> Vec<Commitment> {
     let Ok(Some(response)) = http::read_response(received) else { return Vec::new() };
     let holes = response.holes(&received.hidden);
-    let one = |hole| Commitment { ranges: response.on_wire(hole), algorithm: HashAlg::Blake3, digest: [0; 32] };
+    let one =
+        |hole| Commitment { ranges: response.on_wire(hole), algorithm: HashAlg::Blake3, digest: [0; 32] };
     holes.iter().map(one).collect()
 }
 
@@ -237,7 +240,9 @@ fn read(manifest: &SurveyManifest, admitted: &Admitted, response: &[u8]) -> Outc
                 outcome.rule = Some("value".into());
                 let quotes = !column.quoted && bytes.starts_with(b"\"");
                 outcome.reason = Some(match quotes {
-                    true => format!("column {name}: its quotes are hidden too: hide only what stands inside them"),
+                    true => {
+                        format!("column {name}: its quotes are hidden too: hide only what stands inside them")
+                    }
                     false => format!("column {name}: {problem}"),
                 });
                 None

@@ -55,7 +55,9 @@ fn refused(outcome: &Outcome, rule: &str, words: &str) {
 #[test]
 fn a01_a_post_body_is_pinned() {
     for who in ["honest", "forged"] {
-        let of = |survey| tried("A01", survey, Some(&format!("request-{who}.http")), &format!("response-{who}.http"));
+        let of = |survey| {
+            tried("A01", survey, Some(&format!("request-{who}.http")), &format!("response-{who}.http"))
+        };
         refused(&of("survey.toml"), "survey", "state it, as body_json");
         match who {
             "honest" => admitted(&of("survey-new.toml"), "77", Some("12.50"), Some("12.50")),
@@ -77,7 +79,11 @@ fn a03_one_identity_has_one_form() {
         for response in ["response.http", "response-2.http", "response-3.http"] {
             admitted(&with("A03", survey, response), "77", Some("12.50"), Some("12.50"));
         }
-        refused(&tried("A03", survey, Some("request-2.http"), "response-2.http"), "request-query", "stringify_ids");
+        refused(
+            &tried("A03", survey, Some("request-2.http"), "response-2.http"),
+            "request-query",
+            "stringify_ids",
+        );
     }
 }
 
@@ -251,7 +257,8 @@ fn a31_presentations_of_other_tools_are_read() {
     let (binary, json) = (read("presentation.bin"), read("presentation.json"));
     assert_eq!(*tlsn_verifier::presentation_bytes(&json).unwrap(), binary);
     assert_eq!(*tlsn_verifier::presentation_bytes(hex::encode(&binary).as_bytes()).unwrap(), binary);
-    let trust = tercet_client::inspect::Trust { notaries: Vec::new(), roots: vec![folder("A31").join("root.pem")] };
+    let trust =
+        tercet_client::inspect::Trust { notaries: Vec::new(), roots: vec![folder("A31").join("root.pem")] };
     for name in ["presentation.bin", "presentation.json"] {
         let report = tercet_client::inspect::inspect_file(&folder("A31").join(name), &trust).unwrap();
         assert_eq!(report.server_name, "api.bank.test");

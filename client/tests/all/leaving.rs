@@ -7,9 +7,9 @@ use tercet_client::Error;
 use tercet_client::memory::Memory;
 use tercet_client::submit::{Submitted, submit};
 use tercet_client::withdraw::{Erased, ReceiptFile, withdraw};
+use tercet_evidence::Secrets;
 use tercet_protocol::api::SubmissionState;
 use tercet_protocol::ids::SubmissionId;
-use tlsn_verifier::Secrets;
 
 use crate::fixtures::{Vector, vectors};
 use crate::stub::{Call, Stub, World, json, submit_options};

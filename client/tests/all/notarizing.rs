@@ -9,8 +9,9 @@ use tercet_client::notarize::{ATTESTATION, Headers, Notarized, PRESENTATION, Pla
 use tercet_client::{Error, operator};
 use tercet_embedded::exchange::{self, Exchange, SERVER_NAME};
 use tercet_embedded::{Server, notary};
-use tercet_protocol::survey::{NotaryAlgorithm, NotarySection};
 use tercet_evidence::Secrets;
+use tercet_protocol::kind::Kind;
+use tercet_protocol::survey::{NotaryAlgorithm, NotarySection};
 use tlsn_verifier::{Direction, HashAlg, NotaryTrust, RootStore, TrustPolicy, WireVersion};
 
 use crate::fixtures::vectors;
@@ -40,6 +41,9 @@ impl Site {
         let key = notary::public_key().unwrap();
         survey.notaries = vec![NotarySection {
             name: "local notary".into(),
+            kind: Kind::Presentation,
+            valid_from: None,
+            valid_until: None,
             algorithm: NotaryAlgorithm::Secp256k1,
             key: hex::encode(key.to_sec1_compressed()),
         }];
@@ -79,7 +83,8 @@ async fn every_hash_and_format_gives_files_that_verify_and_open() {
             let account = &site.exchange.accounts[i];
             let commitment = verified.unopened().find(|c| c.direction == Direction::Received).unwrap();
             assert_eq!(commitment.alg, hash);
-            let opening = out.secrets.opening_for(commitment).unwrap();
+            let secrets = tlsn_verifier::Secrets::decode(&out.secrets.encode()).unwrap();
+            let opening = secrets.opening_for(commitment).unwrap();
             assert_eq!(std::str::from_utf8(&opening.bytes).unwrap(), account.eth_free.to_string());
 
             // Neither the key nor the balance is in what others see, or in what gets logged.

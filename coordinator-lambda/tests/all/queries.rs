@@ -261,8 +261,7 @@ async fn a_filter_goes_with_the_question() {
         m.survey.statistics.extend(["quantile:0.5".to_owned(), "mean@bnb".to_owned()]);
         m.fields.push(FieldSection {
             name: "bnb".into(),
-            prefix: Some("{\"asset\":\"BNB\",\"free\":\"".into()),
-            suffix: Some(".".into()),
+            at: Some("$.balances[?@.asset=='BNB'].free".into()),
             values: vec!["0".into(), "1".into()],
             ..FieldSection::default()
         });

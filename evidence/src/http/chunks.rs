@@ -31,9 +31,18 @@ pub(super) fn read(
         if size == 0 {
             let mut end = start;
             let Some(trailers) = head::fields(bytes, &mut end, shown)? else { return Ok(None) };
-            for forbidden in ["content-length", "transfer-encoding", "content-encoding", "content-type", "content-range", "trailer"] {
+            for forbidden in [
+                "content-length",
+                "transfer-encoding",
+                "content-encoding",
+                "content-type",
+                "content-range",
+                "trailer",
+            ] {
                 if trailers.iter().any(|t| t.name == forbidden) {
-                    return Err(format!("the chunked body has the trailer {forbidden}, which may stand in the head only"));
+                    return Err(format!(
+                        "the chunked body has the trailer {forbidden}, which may stand in the head only"
+                    ));
                 }
             }
             return Ok(Some(Chunked { data, trailers, end }));
@@ -75,7 +84,8 @@ fn size(bytes: &[u8], start: usize, shown: &dyn Fn(usize) -> bool) -> Result<Opt
     if digits == 0 || digits > MAX_DIGITS {
         return Err("a chunk has an unreadable size".into());
     }
-    let size = line[..digits].iter().fold(0, |n, d| n * 16 + char::from(*d).to_digit(16).unwrap_or(0) as usize);
+    let size =
+        line[..digits].iter().fold(0, |n, d| n * 16 + char::from(*d).to_digit(16).unwrap_or(0) as usize);
     extensions(&line[digits..])?;
     Ok(Some((size, at + 2)))
 }
@@ -158,8 +168,23 @@ mod tests {
     #[test]
     fn what_is_no_chunk_is_refused() {
         for text in [
-            "\r\nabc", "x\r\n", "3 4\r\nabc\r\n", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n", "-3\r\n", "+3\r\n", "0x3\r\n", "123456789\r\n",
-            "3;\r\nabc\r\n", "3;a=\r\nabc\r\n", "3;a=\"x\r\nabc\r\n", "3\rabc", "3\nabc\r\n", "3 \n\r\nabc\r\n", "3,4\r\nabc\r\n", "0\r\nContent-Length: 3\r\n\r\n",
+            "\r\nabc",
+            "x\r\n",
+            "3 4\r\nabc\r\n",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n0\r\n",
+            "-3\r\n",
+            "+3\r\n",
+            "0x3\r\n",
+            "123456789\r\n",
+            "3;\r\nabc\r\n",
+            "3;a=\r\nabc\r\n",
+            "3;a=\"x\r\nabc\r\n",
+            "3\rabc",
+            "3\nabc\r\n",
+            "3 \n\r\nabc\r\n",
+            "3,4\r\nabc\r\n",
+            "0\r\nContent-Length: 3\r\n\r\n",
             "0\r\nno header\r\n\r\n",
         ] {
             assert!(of(text).is_err(), "{text:?}");

@@ -92,7 +92,9 @@ fn line(bytes: &[u8], start: usize, shown: &dyn Fn(usize) -> bool) -> Result<Opt
                     _ => Err("a line of its head has a carriage return inside".into()),
                 };
             }
-            Some(b'\n') if shown(at) => return Err("a line of its head ends without a carriage return".into()),
+            Some(b'\n') if shown(at) => {
+                return Err("a line of its head ends without a carriage return".into());
+            }
             Some(0) if shown(at) => return Err("its head has a zero byte".into()),
             _ => at += 1,
         }
@@ -101,10 +103,13 @@ fn line(bytes: &[u8], start: usize, shown: &dyn Fn(usize) -> bool) -> Result<Opt
 
 fn field(bytes: &[u8], line: Range<usize>, shown: &dyn Fn(usize) -> bool) -> Result<Header, String> {
     if matches!(bytes.get(line.start), Some(b' ' | b'\t')) && shown(line.start) {
-        return Err("a header is folded over two lines, which HTTP has given up (RFC 9112, section 5.2)".into());
+        return Err(
+            "a header is folded over two lines, which HTTP has given up (RFC 9112, section 5.2)".into()
+        );
     }
     let token = |i: &usize| {
-        shown(*i) && bytes.get(*i).is_some_and(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+        shown(*i)
+            && bytes.get(*i).is_some_and(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
     };
     let name_end = line.clone().take_while(token).last().map_or(line.start, |last| last + 1);
     let name = bytes.get(line.start..name_end).unwrap_or_default();
@@ -146,8 +151,16 @@ mod tests {
             assert_eq!(of(&text[..n]), Ok(None), "{n}");
         }
         for bad in [
-            "A\r\nb : c\r\n\r\n", "A\r\nb: c\n\r\n", "A\r\nb: c\r\n d\r\n\r\n", "A\r\n: c\r\n\r\n", "A\r\nb\r\n\r\n", "A\r\nb: \0\r\n\r\n",
-            "A\r\nb: \u{1}\r\n\r\n", "A\rB\r\n\r\n", "A\nB: c\r\n\r\n", "A\r\nb\u{e9}: c\r\n\r\n",
+            "A\r\nb : c\r\n\r\n",
+            "A\r\nb: c\n\r\n",
+            "A\r\nb: c\r\n d\r\n\r\n",
+            "A\r\n: c\r\n\r\n",
+            "A\r\nb\r\n\r\n",
+            "A\r\nb: \0\r\n\r\n",
+            "A\r\nb: \u{1}\r\n\r\n",
+            "A\rB\r\n\r\n",
+            "A\nB: c\r\n\r\n",
+            "A\r\nb\u{e9}: c\r\n\r\n",
         ] {
             assert!(of(bad).is_err(), "{bad:?}");
         }

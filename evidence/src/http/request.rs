@@ -19,7 +19,10 @@ pub(crate) struct Admitted {
 
 pub(crate) fn check(rules: &Rules, sent: &Data) -> Result<Admitted, Refusal> {
     let bytes = &sent.bytes;
-    let bad = |problem: String| Refusal { rule: Rule::Request, detail: format!("the request cannot be read: {problem}") };
+    let bad = |problem: String| Refusal {
+        rule: Rule::Request,
+        detail: format!("the request cannot be read: {problem}"),
+    };
     let shown = |at: usize| sent.is_shown(at..at + 1);
     let Some(head) = head::read(bytes, 0, &shown).map_err(bad)? else {
         return refuse(Rule::Request, "the request is not complete, or its line ends are hidden");
@@ -70,7 +73,11 @@ fn check_target(rules: &Rules, method: &str, target: &str) -> Result<String, Ref
         match rules.query.iter().find(|(n, _)| n == name) {
             Some((_, wanted)) if wanted == value => {}
             Some((_, wanted)) => {
-                return wrong(format!("the query parameter {} is not {}", name.escape_debug(), wanted.escape_debug()));
+                return wrong(format!(
+                    "the query parameter {} is not {}",
+                    name.escape_debug(),
+                    wanted.escape_debug()
+                ));
             }
             None if rules.other_query.contains(name) => {}
             None => {
@@ -109,12 +116,15 @@ fn check_headers(rules: &Rules, sent: &Data, head: &Head) -> Result<Vec<Range<us
                 "the request has the header {name}, which the survey does not list (headers, other_headers or credentials)"
             ));
         }
-        let mut inside = sent.hidden.iter().filter(|r| r.start < h.value.end && h.value.start < r.end).peekable();
+        let mut inside =
+            sent.hidden.iter().filter(|r| r.start < h.value.end && h.value.start < r.end).peekable();
         if inside.peek().is_none() {
             continue;
         }
         if !rules.credentials.iter().any(|n| n == name) || rules.headers.iter().any(|(n, _)| n == name) {
-            return wrong(format!("the value of the header {name} must be shown: it is not one of the survey's credentials"));
+            return wrong(format!(
+                "the value of the header {name} must be shown: it is not one of the survey's credentials"
+            ));
         }
         hidden.extend(inside.cloned());
     }
@@ -134,7 +144,10 @@ fn check_headers(rules: &Rules, sent: &Data, head: &Head) -> Result<Vec<Range<us
     if let Some(c) = head.all("connection").next().map(value)
         && !matches!(c.to_ascii_lowercase().as_str(), "close" | "keep-alive")
     {
-        return wrong(format!("the Connection header is \"{}\": only close and keep-alive are admitted", c.escape_debug()));
+        return wrong(format!(
+            "the Connection header is \"{}\": only close and keep-alive are admitted",
+            c.escape_debug()
+        ));
     }
     for (name, wanted) in &rules.headers {
         match head.all(name).next().map(value) {
@@ -180,7 +193,11 @@ fn check_body(rules: &Rules, sent: &Data, head: &Head) -> Result<(), Refusal> {
     if !content_type.eq_ignore_ascii_case(&body.content_type) {
         return refuse(
             Rule::RequestBody,
-            format!("the request's Content-Type is \"{}\", not \"{}\"", content_type.escape_debug(), body.content_type),
+            format!(
+                "the request's Content-Type is \"{}\", not \"{}\"",
+                content_type.escape_debug(),
+                body.content_type
+            ),
         );
     }
     let same = if body.json {

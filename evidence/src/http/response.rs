@@ -142,12 +142,18 @@ fn complete(received: &Data, head: Head, one_one: bool) -> Result<Option<Respons
     if let Some(age) = one("age")?
         && !age.parse::<u64>().is_ok_and(|age| age <= MAX_AGE)
     {
-        return refuse(Rule::Response, format!("the response lay in a cache for more than {MAX_AGE} s (Age: {})", age.escape_debug()));
+        return refuse(
+            Rule::Response,
+            format!("the response lay in a cache for more than {MAX_AGE} s (Age: {})", age.escape_debug()),
+        );
     }
     let media_type = media_type(one("content-type")?)?;
     let length = match (one("content-length")?, one("transfer-encoding")?) {
         (Some(_), Some(_)) => {
-            return refuse(Rule::Response, "the response states its length twice: Content-Length and Transfer-Encoding");
+            return refuse(
+                Rule::Response,
+                "the response states its length twice: Content-Length and Transfer-Encoding",
+            );
         }
         (Some(n), None) => match n.parse::<usize>() {
             Ok(n_) if n.bytes().all(|b| b.is_ascii_digit()) => Length::Stated(n_),

@@ -40,7 +40,12 @@ pub fn select(document: &Document<'_>, path: &Path) -> Result<Selection, Unknown
     })
 }
 
-fn step(document: &Document<'_>, id: NodeId, segment: &Segment, out: &mut Vec<NodeId>) -> Result<(), Unknown> {
+fn step(
+    document: &Document<'_>,
+    id: NodeId,
+    segment: &Segment,
+    out: &mut Vec<NodeId>,
+) -> Result<(), Unknown> {
     match segment {
         Segment::Name(name) => out.extend(member(document, id, name)),
         Segment::Index(index) => {

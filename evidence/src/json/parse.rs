@@ -58,7 +58,11 @@ struct Parser<'a, 'h> {
 impl Parser<'_, '_> {
     fn fail<T>(&self, problem: &'static str) -> Result<T, Failure> {
         let hidden = self.hole_at(self.at).is_some();
-        let problem = if hidden { "hidden bytes are not exactly one number, or the inside of one string" } else { problem };
+        let problem = if hidden {
+            "hidden bytes are not exactly one number, or the inside of one string"
+        } else {
+            problem
+        };
         Err(Failure { at: self.at, problem, hidden })
     }
 
@@ -123,7 +127,9 @@ impl Parser<'_, '_> {
 
     /// A hole at the parser's position.
     fn hidden(&mut self, hole: usize, quoted: bool, first: usize) -> Result<NodeId, Failure> {
-        let Some(range) = self.holes.get(hole).cloned() else { return self.hole("hidden bytes are not one whole value") };
+        let Some(range) = self.holes.get(hole).cloned() else {
+            return self.hole("hidden bytes are not one whole value");
+        };
         if range.start != self.at {
             return self.hole("hidden bytes are not one whole value");
         }
@@ -141,7 +147,8 @@ impl Parser<'_, '_> {
             // What follows a number, up to white space, only marks its end.
             let next = self.document.bytes.get(self.at).copied();
             if !matches!(next, Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
-                return self.hole("a hidden number is hidden whole: nothing of it stands beside the hidden bytes");
+                return self
+                    .hole("a hidden number is hidden whole: nothing of it stands beside the hidden bytes");
             }
         }
         self.document.tokens.push(Token::Hidden);
@@ -234,7 +241,9 @@ impl Parser<'_, '_> {
 
     fn word(&mut self, word: &'static [u8], value: Value, first: usize) -> Result<NodeId, Failure> {
         let end = self.at + word.len();
-        if self.document.bytes.get(self.at..end) != Some(word) || (self.at..end).any(|i| self.hole_at(i).is_some()) {
+        if self.document.bytes.get(self.at..end) != Some(word)
+            || (self.at..end).any(|i| self.hole_at(i).is_some())
+        {
             return self.fail("a JSON value is expected here");
         }
         let start = self.at;
@@ -411,8 +420,14 @@ mod tests {
             ("null", "null"),
             (" [ ] ", "[]"),
             ("{ }", "{}"),
-            ("[1,-0,1.50,1e-05,123456789012345678901234567890]", "[1,-0,1.50,1e-05,123456789012345678901234567890]"),
-            (r#"{"a":{"b":[true,false,null]},"c":"\u0041\n\ud83d\ude00é"}"#, "{\"a\":{\"b\":[true,false,null]},\"c\":\"A\\n😀é\"}"),
+            (
+                "[1,-0,1.50,1e-05,123456789012345678901234567890]",
+                "[1,-0,1.50,1e-05,123456789012345678901234567890]",
+            ),
+            (
+                r#"{"a":{"b":[true,false,null]},"c":"\u0041\n\ud83d\ude00é"}"#,
+                "{\"a\":{\"b\":[true,false,null]},\"c\":\"A\\n😀é\"}",
+            ),
             (r#"{"a":<12.50>}"#, r#"{"a":#0}"#),
             (r#"{"a": "<12.50>" ,"b":[<1>, <2> ]}"#, r#"{"a":#0q,"b":[#1,#2]}"#),
         ] {
@@ -423,9 +438,38 @@ mod tests {
     #[test]
     fn what_has_two_readings_is_refused() {
         for text in [
-            "", " ", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "[01]", "[+1]", "[.5]", "[5.]", "[1e]", "[-]", "nul", "nulll", "[1 2]",
-            "NaN", "[Infinity]", "\"a", "[\"\t\"]", "\"\\x\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\\u12g4\"", "[1]]",
-            "[1] x", "{\"a\":1,\"a\":2}", r#"{"a":1,"\u0061":2}"#, r#"[{"x":{"b":1,"b":1}}]"#, "'a'", "[1,,2]", "\u{feff}[1]",
+            "",
+            " ",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\"}",
+            "{a:1}",
+            "[01]",
+            "[+1]",
+            "[.5]",
+            "[5.]",
+            "[1e]",
+            "[-]",
+            "nul",
+            "nulll",
+            "[1 2]",
+            "NaN",
+            "[Infinity]",
+            "\"a",
+            "[\"\t\"]",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\ud800\\u0041\"",
+            "\"\\udc00\"",
+            "\"\\u12g4\"",
+            "[1]]",
+            "[1] x",
+            "{\"a\":1,\"a\":2}",
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[{"x":{"b":1,"b":1}}]"#,
+            "'a'",
+            "[1,,2]",
+            "\u{feff}[1]",
         ] {
             assert!(read(text).is_err(), "{text}");
         }
@@ -434,9 +478,31 @@ mod tests {
     #[test]
     fn holes_are_whole_values() {
         for text in [
-            "<5>", "{<\"a\":1>}", "{\"<a>\":1}", "[-<5>]", "[<5>e3]", "[<5>.0]", "[1<5>]", "[\"<5>0\"]", "[\"1<5>\"]", "[<5>\"\"]",
-            "[\"\"<5>]", "[<1><2>]", "[\"<1><2>\"]", "[1]<5>", "<5>[1]", "[n<ull>]", "[tru<e>]", "[\"\\<n>\"]", "[\"\\u00<41>\"]",
-            "[\"a<\",\"b>\"]", "{\"a\"<:>1}", "[1<,>2]", "[1.<5>]", "[<5>true]", "[1e<5>]",
+            "<5>",
+            "{<\"a\":1>}",
+            "{\"<a>\":1}",
+            "[-<5>]",
+            "[<5>e3]",
+            "[<5>.0]",
+            "[1<5>]",
+            "[\"<5>0\"]",
+            "[\"1<5>\"]",
+            "[<5>\"\"]",
+            "[\"\"<5>]",
+            "[<1><2>]",
+            "[\"<1><2>\"]",
+            "[1]<5>",
+            "<5>[1]",
+            "[n<ull>]",
+            "[tru<e>]",
+            "[\"\\<n>\"]",
+            "[\"\\u00<41>\"]",
+            "[\"a<\",\"b>\"]",
+            "{\"a\"<:>1}",
+            "[1<,>2]",
+            "[1.<5>]",
+            "[<5>true]",
+            "[1e<5>]",
         ] {
             assert!(read(text).is_err(), "{text}");
         }

@@ -24,20 +24,31 @@ pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn
                 let value = page.document.as_ref().map(|d| (&d.node(id).value, d));
                 match value {
                     Some((Value::Hidden { hole, quoted }, _)) => (*hole, *quoted),
-                    Some((Value::Text(index), d)) if d.string(*index).is_empty() && wanted.empty_is_missing => {
+                    Some((Value::Text(index), d))
+                        if d.string(*index).is_empty() && wanted.empty_is_missing =>
+                    {
                         return Ok((no_value(), None));
                     }
                     Some((Value::Number(_) | Value::Text(_) | Value::Null, _)) => {
-                        return refuse(Rule::Column, format!("{what}: its value is shown: hide it, and commit to it"));
+                        return refuse(
+                            Rule::Column,
+                            format!("{what}: its value is shown: hide it, and commit to it"),
+                        );
                     }
-                    _ => return refuse(Rule::Column, format!("{what}: no number or text stands in its place")),
+                    _ => {
+                        return refuse(Rule::Column, format!("{what}: no number or text stands in its place"));
+                    }
                 }
             }
         },
     };
     match wanted.quoted {
-        Some(true) if !quoted => return refuse(Rule::Column, format!("{what}: its value must stand in quotes")),
-        Some(false) if quoted => return refuse(Rule::Column, format!("{what}: its value must stand without quotes")),
+        Some(true) if !quoted => {
+            return refuse(Rule::Column, format!("{what}: its value must stand in quotes"));
+        }
+        Some(false) if quoted => {
+            return refuse(Rule::Column, format!("{what}: its value must stand without quotes"));
+        }
         _ => {}
     }
     let range = page.holes.get(hole).cloned().unwrap_or_default();
@@ -65,7 +76,9 @@ fn absent(page: &Page<'_>, wanted: &Hidden, what: &str) -> Result<AdmittedColumn
         }
         None => refuse(
             Rule::Column,
-            format!("{what}: its place does not stand in the response (absent and within say what that means)"),
+            format!(
+                "{what}: its place does not stand in the response (absent and within say what that means)"
+            ),
         ),
     }
 }
@@ -92,10 +105,9 @@ fn bind(page: &Page<'_>, pieces: &[Range<usize>], what: &str) -> Result<Binding,
             Rule::Commitment,
             format!("{what}: the attestation has no hash commitment to exactly the hidden value"),
         ),
-        (Some(_), Some(_)) => refuse(
-            Rule::Commitment,
-            format!("{what}: several commitments to the value; there must be one"),
-        ),
+        (Some(_), Some(_)) => {
+            refuse(Rule::Commitment, format!("{what}: several commitments to the value; there must be one"))
+        }
     }
 }
 
@@ -115,11 +127,19 @@ pub(super) fn inert(page: &Page<'_>, claimed: &[usize], rules: &Rules) -> Result
         if page.response.pieces.iter().any(|p| p.start <= range.start && range.end <= p.end) {
             continue;
         }
-        let header = page.response.head.headers.iter().find(|h| h.value.start <= range.start && range.end <= h.value.end);
+        let header = page
+            .response
+            .head
+            .headers
+            .iter()
+            .find(|h| h.value.start <= range.start && range.end <= h.value.end);
         let Some(header) = header else {
             return refuse(
                 Rule::Hidden,
-                format!("received bytes {}..{} are hidden and lie neither in the body nor in a header's value", range.start, range.end),
+                format!(
+                    "received bytes {}..{} are hidden and lie neither in the body nor in a header's value",
+                    range.start, range.end
+                ),
             );
         };
         let name = header.name.as_str();

@@ -176,7 +176,8 @@ impl Policy {
             BodyFormat::Json => Some(self.parse(&response, &holes)?),
             BodyFormat::Text => None,
         };
-        let page = Page { transcript, response: &response, holes: &holes, document, segment: request.segment };
+        let page =
+            Page { transcript, response: &response, holes: &holes, document, segment: request.segment };
         let (columns, claimed) = self.columns(&page)?;
         let mut inert = hidden::inert(&page, &claimed, &self.rules)?;
         if transcript.proves_inert() {
@@ -189,14 +190,16 @@ impl Policy {
         let fields = self.rules.fields.iter().zip(&self.listed);
         let fields = fields.enumerate().map(|(i, (f, listed))| values::field(&page, i, f, listed));
         let fields = fields.collect::<Result<_, _>>()?;
-        let identity = self.rules.identity.as_ref().map(|wanted| values::identity(&page, wanted)).transpose()?;
+        let identity =
+            self.rules.identity.as_ref().map(|wanted| values::identity(&page, wanted)).transpose()?;
         let nullifier = self.nullifier(transcript, identity.as_ref());
         Ok(Admitted { nullifier, identity, columns, fields, inert })
     }
 
     fn media_type(&self, response: &Response) -> Result<(), Refusal> {
         let given = response.media_type.as_deref();
-        let json = |t: &str| t == "application/json" || (t.starts_with("application/") && t.ends_with("+json"));
+        let json =
+            |t: &str| t == "application/json" || (t.starts_with("application/") && t.ends_with("+json"));
         let fits = match self.rules.media_type.as_deref() {
             // One that is not stated contradicts nothing: the body is parsed whole.
             None => given.is_none_or(json),
@@ -231,9 +234,15 @@ impl Policy {
             let at = failure.at;
             if failure.hidden {
                 let on_wire = response.on_wire(&(at..at + 1)).first().map_or(at, |r| r.start);
-                Refusal { rule: Rule::Hidden, detail: format!("at received byte {on_wire}: {}", failure.problem) }
+                Refusal {
+                    rule: Rule::Hidden,
+                    detail: format!("at received byte {on_wire}: {}", failure.problem),
+                }
             } else {
-                Refusal { rule: Rule::Json, detail: format!("the body is no JSON, at its byte {at}: {}", failure.problem) }
+                Refusal {
+                    rule: Rule::Json,
+                    detail: format!("the body is no JSON, at its byte {at}: {}", failure.problem),
+                }
             }
         })
     }

@@ -21,7 +21,12 @@ pub(super) fn identity(page: &Page<'_>, wanted: &Wanted) -> Result<Scalar, Refus
     }
 }
 
-pub(super) fn field(page: &Page<'_>, index: usize, wanted: &Wanted, listed: &[String]) -> Result<String, Refusal> {
+pub(super) fn field(
+    page: &Page<'_>,
+    index: usize,
+    wanted: &Wanted,
+    listed: &[String],
+) -> Result<String, Refusal> {
     let what = format!("field {}", index + 1);
     let value = match (find(page, wanted, Rule::Field, &what)?, &wanted.missing) {
         (Found::Nothing(_), Some(missing)) => return Ok(missing.clone()),
@@ -93,7 +98,12 @@ fn scalar(page: &Page<'_>, id: NodeId, rule: Rule, what: &str) -> Result<Found, 
 }
 
 /// The one value in a place of the document; nothing if there is none.
-pub(super) fn node(page: &Page<'_>, place: &Place, rule: Rule, what: &str) -> Result<Option<NodeId>, Refusal> {
+pub(super) fn node(
+    page: &Page<'_>,
+    place: &Place,
+    rule: Rule,
+    what: &str,
+) -> Result<Option<NodeId>, Refusal> {
     let Some(document) = &page.document else { return refuse(rule, format!("{what} is of JSON")) };
     let selected = match place {
         Place::Json(path) => json::select(document, path),
@@ -112,7 +122,10 @@ pub(super) fn node(page: &Page<'_>, place: &Place, rule: Rule, what: &str) -> Re
         ),
         Err(unknown) => refuse(
             rule,
-            format!("{what} cannot be found for sure: {} decides about it, and it is hidden", unknown.member.escape_debug()),
+            format!(
+                "{what} cannot be found for sure: {} decides about it, and it is hidden",
+                unknown.member.escape_debug()
+            ),
         ),
     }
 }
@@ -130,7 +143,9 @@ pub(super) fn container(
         Some(Value::Array(_) | Value::Object(_)) => Ok(()),
         _ => refuse(
             rule,
-            format!("{what} is absent, and so is {path}, in which it would stand: this answer says nothing about it"),
+            format!(
+                "{what} is absent, and so is {path}, in which it would stand: this answer says nothing about it"
+            ),
         ),
     }
 }
@@ -182,7 +197,10 @@ pub(super) fn find_once(haystack: &[u8], needle: &[u8], rule: Rule, what: &str) 
         return refuse(rule, format!("{what}: its prefix does not stand in the response"));
     };
     if position(&haystack[first + 1..], needle).is_some() {
-        return refuse(rule, format!("{what}: its prefix stands more than once in the response: it must be unique"));
+        return refuse(
+            rule,
+            format!("{what}: its prefix stands more than once in the response: it must be unique"),
+        );
     }
     Ok(first + needle.len())
 }

@@ -4,9 +4,7 @@
 //! Characters lie in bit planes as in [`super::decimal`]. Each is of exactly one class; classes are told apart by
 //! comparing all bits, so nothing of a byte is left over.
 
-use super::decimal::{
-    Digits, LANES_WITH_BIT, bit_planes, integer, magnitude, move_if, shift_down,
-};
+use super::decimal::{Digits, LANES_WITH_BIT, bit_planes, integer, magnitude, move_if, shift_down};
 use super::{Backend, Number, Wide, fixed};
 use crate::bits::{Bits, mask};
 use crate::circuit::arith::add;
@@ -175,7 +173,9 @@ fn exponent<B: Backend>(b: &mut B, c: &Classes<B::W>, n: u32) -> Exponent<B::W> 
     some_digit(b, digit, n);
 
     let digits = c.digits.map(|plane| b.and(plane & mask(few), behind, few));
-    let place = |lane: u32| digits.iter().enumerate().fold(B::W::ZERO, |d, (k, p)| d ^ (((*p >> lane) & 1) << k as u32));
+    let place = |lane: u32| {
+        digits.iter().enumerate().fold(B::W::ZERO, |d, (k, p)| d ^ (((*p >> lane) & 1) << k as u32))
+    };
     let (units, tens, hundreds) = (place(0), place(1), place(2));
     let ten = add(b, tens << 3, tens << 1, B::W::ZERO, 7);
     let two = add(b, units, ten, B::W::ZERO, 7);
@@ -216,9 +216,10 @@ fn scientific<B: Backend>(
     }
 
     // Up by a constant, down by `moved`: the constant, less the scale, plus the decimals, less the exponent.
-    let decimals = LANES_WITH_BIT.into_iter().enumerate().fold(B::W::ZERO, |count, (bit, lanes)| {
-        count ^ ((point & lanes).parity() << bit as u32)
-    });
+    let decimals = LANES_WITH_BIT
+        .into_iter()
+        .enumerate()
+        .fold(B::W::ZERO, |count, (bit, lanes)| count ^ ((point & lanes).parity() << bit as u32));
     // Between 0 and 36: a scale is at most 18 and at least -18.
     let constant = b.constant((i64::from(UP) - i64::from(column.scale)).unsigned_abs());
     let base = add(b, decimals, constant, B::W::ZERO, MOVE_BITS);

@@ -223,7 +223,8 @@ fn awkward_numbers() {
     ] {
         for (scale, bits) in [(0, 20), (2, 20), (2, 1), (18, 63), (3, 4), (-1, 20), (-18, 63)] {
             for excess in [Excess::Reject, Excess::Truncate] {
-                let parsed = parse_decimal(text.as_bytes(), Scaling { scale, bits, excess }, Notation::default());
+                let parsed =
+                    parse_decimal(text.as_bytes(), Scaling { scale, bits, excess }, Notation::default());
                 let claim = parsed.unwrap_or(0);
                 let accepted = accepts(text.as_bytes(), scale, bits, excess, claim);
                 assert_eq!(accepted, parsed.is_ok(), "{text:?} {scale} {bits} {excess:?} {parsed:?}");

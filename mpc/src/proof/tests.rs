@@ -190,7 +190,13 @@ fn several_columns_and_products() {
 /// A statement about a number that may be missing, another one, and a category.
 fn hidden(texts: [&[u8]; 3]) -> Result<(Statement, Proven), ProveError> {
     let missing = Some(b"null".to_vec());
-    let number = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, notation: Notation::default(), missing });
+    let number = Format::Number(Number {
+        scale: 2,
+        bits: 40,
+        excess: Excess::Reject,
+        notation: Notation::default(),
+        missing,
+    });
     let category = Format::Category(vec![b"DE".to_vec(), b"FR".to_vec(), b"AUT".to_vec()]);
     let formats = [number.clone(), number, category];
     let columns =
@@ -301,7 +307,8 @@ fn a_lying_provider_is_refused() {
     for i in 0..inputs.len() {
         let mut changed = inputs.clone();
         changed[i] ^= 1;
-        let value = crate::decimal::parse_decimal(&changed[..7], SCALING, Notation::default()).unwrap_or(123_450);
+        let value =
+            crate::decimal::parse_decimal(&changed[..7], SCALING, Notation::default()).unwrap_or(123_450);
         assert_eq!(forged_verdict(&s, &changed, &lanes(value.into())), Err(Reject::Unsatisfied), "byte {i}");
     }
     // Bytes that are no number, or out of range, under their own right commitment.

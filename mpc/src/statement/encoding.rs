@@ -45,7 +45,11 @@ impl Statement {
                 Format::Number(Number { scale, bits, excess, notation, missing }) => {
                     let kind = if missing.is_some() { 2 } else { 1 };
                     out.extend([kind, scale.to_le_bytes()[0], *bits, *excess as u8]);
-                    out.extend([u8::from(notation.exponents), notation.grouping.unwrap_or(0), notation.point]);
+                    out.extend([
+                        u8::from(notation.exponents),
+                        notation.grouping.unwrap_or(0),
+                        notation.point,
+                    ]);
                     missing.iter().for_each(|text| put(&mut out, text));
                 }
                 Format::Category(values) => {

@@ -79,8 +79,7 @@ pub fn admitted(
 /// Verifies evidence and policy and opens the private part. Takes about a millisecond of CPU.
 pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed) -> Result<Upload, Problem> {
     let Ticketed { upload, public, id } = ticketed;
-    let (evidence, admitted) =
-        survey.verifier.check(public.kind, &public.evidence).map_err(Problem::from)?;
+    let (evidence, admitted) = survey.verifier.check(public.kind, &public.evidence).map_err(Problem::from)?;
     let statement = evidence
         .statement(&admitted, survey.descriptor().manifest())
         .map_err(|e: StatementError| Problem::new(ProblemKind::PolicyViolated, e.to_string()))?;

@@ -129,7 +129,8 @@ pub fn partition_of(
     let family = statistic.family();
     if family == Family::Histogram {
         let name = statistic.measure.to_string();
-        let of = |p: &SecretPartition| p.histogram.as_ref().is_some_and(|(c, n)| columns == [*c] && *n == name);
+        let of =
+            |p: &SecretPartition| p.histogram.as_ref().is_some_and(|(c, n)| columns == [*c] && *n == name);
         return book.groups().partitions().iter().position(of);
     }
     if family.is_order() && family.outputs(target, &manifest.optional()).is_empty() {
@@ -260,7 +261,8 @@ impl Planner<'_> {
             return;
         };
         // A bin of fewer rows than are shown is not told apart from the others.
-        let size = |block| Some(groups.rows(p, Some(block))).filter(|rows| *rows >= self.least).unwrap_or_default();
+        let size =
+            |block| Some(groups.rows(p, Some(block))).filter(|rows| *rows >= self.least).unwrap_or_default();
         let sizes: Vec<u64> = (0..of.blocks.len()).map(size).collect();
         let (values, rows) = (sizes.iter().sum(), groups.rows(p, None));
         if rows < self.least {

@@ -1,7 +1,5 @@
 //! From a survey to the numbers that every provider shares.
 
-use std::collections::BTreeSet;
-
 use tercet_mpc::decimal::{Excess, Notation};
 use tercet_mpc::statement::{Binding, Column, Format, HashAlg, Lane, Number, Output, Statement};
 use tercet_mpc::statistics::Permit;

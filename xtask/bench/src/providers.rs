@@ -130,9 +130,10 @@ impl Providers {
 
 /// What `tercet submit` does with a presentation and its secrets before it uploads.
 fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarized) -> Result<Proven> {
-    let (verified, admitted) = SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;
+    let (verified, admitted) =
+        SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;
     let statement = verified.statement(&admitted, survey.manifest())?;
-    let witness = notarized.secrets.witness(&verified, &admitted)?;
+    let witness = notarized.secrets.columns(&verified, &admitted)?;
     let mut public = PublicPart {
         survey: survey.id(),
         kind: Kind::Presentation,

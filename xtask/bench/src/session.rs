@@ -71,7 +71,7 @@ impl Sealer {
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
         // The tag, which stands apart, is no part of what is proven.
         let sealed = self.key.seal_in_place_separate_tag(nonce, aead::Aad::empty(), &mut text);
-        sealed.ok().context("a record within the limits")?;
+        let _tag = sealed.ok().context("a record within the limits")?;
         Ok(text)
     }
 
@@ -120,7 +120,8 @@ fn recorded(suite: Suite, body: usize) -> Result<(Statement, HandshakeSecret)> {
         client: place(sealed("c ap traffic", &request)?, &request, &[credential]).context("the request")?,
         server: place(sealed("s ap traffic", &response)?, &response, &hidden).context("the response")?,
     };
-    let number = Number { scale: 8, bits: 48, excess: Excess::Reject, notation: Notation::default(), missing: None };
+    let number =
+        Number { scale: 8, bits: 48, excess: Excess::Reject, notation: Notation::default(), missing: None };
     let column =
         Column { length: VALUE.len() as u8, format: Format::Number(number), binding: Binding::Keystream };
     let statement = Statement::of_session(vec![column], vec![Output::Value(0), Output::Square(0)], session)?;

@@ -59,7 +59,11 @@ fn every_short_text() {
         for (i, text) in texts.iter().enumerate() {
             for notation in NOTATIONS {
                 // Long ones with one scaling each, in turn.
-                let all = if length < 3 { &scalings[..] } else { std::slice::from_ref(&scalings[i % scalings.len()]) };
+                let all = if length < 3 {
+                    &scalings[..]
+                } else {
+                    std::slice::from_ref(&scalings[i % scalings.len()])
+                };
                 for scaling in all {
                     agree(text, *scaling, notation).unwrap();
                 }
@@ -97,7 +101,16 @@ fn the_longest_texts() {
                 std::format!("{mark}000{mark}001"),
             ]);
             for tail in tails {
-                for head in ["0", "-0", "1", "-", "9", &std::format!("0{point}"), &std::format!("{point}"), &std::format!("0{mark}000{mark}")] {
+                for head in [
+                    "0",
+                    "-0",
+                    "1",
+                    "-",
+                    "9",
+                    &std::format!("0{point}"),
+                    &std::format!("{point}"),
+                    &std::format!("0{mark}000{mark}"),
+                ] {
                     let zeros = "0".repeat(length.saturating_sub(head.len() + tail.len()));
                     let text = std::format!("{head}{zeros}{tail}");
                     for scaling in scalings() {
@@ -106,9 +119,15 @@ fn the_longest_texts() {
                 }
             }
             // Groups all the way.
-            let grouped: String = (0..length).map(|i| if (length - i) % 4 == 0 { mark } else { '0' }).collect();
-            for text in [grouped.clone(), std::format!("{}7", &grouped[..length - 1]), std::format!("-{}", &grouped[1..])] {
-                agree(text.as_bytes(), Scaling { scale: 0, bits: 20, excess: Excess::Reject }, notation).unwrap();
+            let grouped: String =
+                (0..length).map(|i| if (length - i) % 4 == 0 { mark } else { '0' }).collect();
+            for text in [
+                grouped.clone(),
+                std::format!("{}7", &grouped[..length - 1]),
+                std::format!("-{}", &grouped[1..]),
+            ] {
+                agree(text.as_bytes(), Scaling { scale: 0, bits: 20, excess: Excess::Reject }, notation)
+                    .unwrap();
             }
         }
     }

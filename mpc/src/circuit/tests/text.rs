@@ -6,7 +6,13 @@ use crate::statement::{Condition, Number, Output, Said, Term};
 const VALUES: [&[u8]; 5] = [b"DE", b"FR", b"FX", b"DEU", b"\xff\0"];
 
 fn optional(scale: i8, bits: u8, excess: Excess, missing: &[u8]) -> Format {
-    Format::Number(Number { scale, bits, excess, notation: Notation::default(), missing: Some(missing.to_vec()) })
+    Format::Number(Number {
+        scale,
+        bits,
+        excess,
+        notation: Notation::default(),
+        missing: Some(missing.to_vec()),
+    })
 }
 
 fn category() -> Format {
@@ -153,7 +159,13 @@ fn logarithms_and_reciprocals_of_missing_numbers_are_zero() {
 #[test]
 fn what_may_be_missing_costs_little() {
     let gates = |format, outputs| with(&[format], &[b"12.5"], outputs).layout().gates;
-    let plain = Format::Number(Number { scale: 2, bits: 40, excess: Excess::Reject, notation: Notation::default(), missing: None });
+    let plain = Format::Number(Number {
+        scale: 2,
+        bits: 40,
+        excess: Excess::Reject,
+        notation: Notation::default(),
+        missing: None,
+    });
     let base = gates(plain, vec![Output::Value(0)]);
     let format = |missing| optional(2, 40, Excess::Reject, missing);
     // The comparison of 32 bits; none with another length.
@@ -165,7 +177,13 @@ fn what_may_be_missing_costs_little() {
 
 #[test]
 fn outputs_have_one_form_and_columns_of_their_kind() {
-    let number = Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, notation: Notation::default(), missing: None });
+    let number = Format::Number(Number {
+        scale: 0,
+        bits: 9,
+        excess: Excess::Reject,
+        notation: Notation::default(),
+        missing: None,
+    });
     let formats =
         [optional(0, 9, Excess::Reject, b"?"), optional(0, 9, Excess::Reject, b"?"), number, category()];
     let columns: Vec<_> = formats
@@ -230,7 +248,13 @@ fn values_are_compared_with_edges() {
         (1, &[-1, 0, 1]),
     ] {
         let most = mask(bits.into()) as i64;
-        let plain = Format::Number(Number { scale: 0, bits, excess: Excess::Reject, notation: Notation::default(), missing: None });
+        let plain = Format::Number(Number {
+            scale: 0,
+            bits,
+            excess: Excess::Reject,
+            notation: Notation::default(),
+            missing: None,
+        });
         let values = edges.iter().flat_map(|e| [e.saturating_sub(1), *e, e.saturating_add(1)]);
         for value in values.filter(|v| (-most..=most).contains(v)) {
             let text = value.to_string();
@@ -259,7 +283,15 @@ fn values_are_compared_with_edges() {
         assert_eq!(Statement::decode(&s.encode()).as_ref(), Ok(&s));
         Ok::<_, crate::statement::StatementError>(())
     };
-    let number = || Format::Number(Number { scale: 0, bits: 9, excess: Excess::Reject, notation: Notation::default(), missing: None });
+    let number = || {
+        Format::Number(Number {
+            scale: 0,
+            bits: 9,
+            excess: Excess::Reject,
+            notation: Notation::default(),
+            missing: None,
+        })
+    };
     let below = |edge| Output::Given(Term::One, Condition::Below(0, edge));
     assert!(statement(number(), below(511)).is_ok() && statement(number(), below(-511)).is_ok());
     for output in [below(512), below(-512), Output::Given(Term::Value(0), Condition::Below(0, 1))] {
@@ -272,7 +304,13 @@ fn values_are_compared_with_edges() {
 fn an_absent_number_is_missing_or_zero() {
     let absent = |format| Column { length: 0, format, binding: Binding::Absent };
     let outputs = vec![Output::Value(0), Output::Value(1), Output::Present(1)];
-    let zero = Format::Number(Number { scale: 2, bits: 9, excess: Excess::Reject, notation: Notation::default(), missing: None });
+    let zero = Format::Number(Number {
+        scale: 2,
+        bits: 9,
+        excess: Excess::Reject,
+        notation: Notation::default(),
+        missing: None,
+    });
     let missing = optional(2, 9, Excess::Reject, b"null");
     let s = Statement::new(vec![absent(zero.clone()), absent(missing)], outputs).unwrap();
     assert_eq!(Statement::decode(&s.encode()).as_ref(), Ok(&s));

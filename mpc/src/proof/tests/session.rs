@@ -113,7 +113,8 @@ impl Sample {
 }
 
 fn columns() -> Vec<Column> {
-    let number = Number { scale: 8, bits: 48, excess: Excess::Reject, notation: Notation::default(), missing: None };
+    let number =
+        Number { scale: 8, bits: 48, excess: Excess::Reject, notation: Notation::default(), missing: None };
     vec![Column { length: 11, format: Format::Number(number), binding: Binding::Keystream }]
 }
 

@@ -75,7 +75,7 @@ fn prepare(
 ) -> Prepared {
     let (age, income) = (age.map_or("null".into(), |a| a.to_string()), income.unwrap_or("unknown"));
     let plan = if uid.is_multiple_of(2) { "pro" } else { "free" };
-    let body = format!(r#"{{"plan":"{plan}","age":{age},"income":{income},"uid":{uid}}}"#);
+    let body = format!(r#"{{"plan":"{plan}","age":{age},"income":"{income}","uid":{uid}}}"#);
     let (presentation, secrets) = server.notarize(&body, &[&age, income], u64::from(uid) + 1000 * time);
     let (presentation, statement, witnesses) = world.opened_files(presentation, secrets);
     world.prove_all(presentation, &statement, &witnesses, 7)

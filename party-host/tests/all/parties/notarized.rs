@@ -10,10 +10,11 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection,
     SignatureScheme,
 };
+use tercet_evidence::Secrets;
 use tlsn_verifier::notarize::{
     CommitTo, Notarization, NotarySigningKey, PresentationBuilder, ServerHandshake,
 };
-use tlsn_verifier::{Direction, HashAlg, RangeSet, Secrets, SignatureAlg, WireVersion};
+use tlsn_verifier::{Direction, HashAlg, RangeSet, SignatureAlg, WireVersion};
 use zeroize::Zeroizing;
 
 const NAME: &str = "api.exchange.test";
@@ -170,6 +171,6 @@ impl Server {
         let presentation = PresentationBuilder::new(&attestation, &secrets)
             .open(|c| c.direction == Direction::Sent || shown(&c.ranges))
             .unwrap();
-        (presentation.build().unwrap().encode(), secrets)
+        (presentation.build().unwrap().encode(), secrets.into())
     }
 }

@@ -236,7 +236,9 @@ async fn filters_and_groups_are_of_whole_units_and_exact() {
 /// A survey of two balances of 48 bits each, whose product takes two lanes.
 fn balances() -> SurveyManifest {
     let column = |name: &str, unit: &str| {
-        format!("[[columns]]\nname = '{name}'\nunit = '{unit}'\nprefix = '\"{name}\":'\nsuffix = ','\nscale = 2\nbits = 48\n\n")
+        format!(
+            "[[columns]]\nname = '{name}'\nunit = '{unit}'\nprefix = '\"{name}\":'\nsuffix = ','\nscale = 2\nbits = 48\n\n"
+        )
     };
     let text = format!(
         r#"

@@ -271,7 +271,7 @@ impl World {
         let verifier = SurveyVerifier::new(&self.survey).unwrap();
         let (verified, admitted) = verifier.check(Kind::Presentation, &presentation).unwrap();
         let statement = verified.statement(&admitted, self.survey.manifest()).unwrap();
-        (presentation, statement, secrets.witness(&verified, &admitted).unwrap())
+        (presentation, statement, secrets.columns(&verified, &admitted).unwrap())
     }
 
     /// Proves `witness` under `statement` for a presentation.

@@ -29,7 +29,10 @@ pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
     let (query, mut other_query) = parameters(source)?;
     for template in &source.parameters {
         if query.iter().any(|(name, _)| *name == template.name) {
-            return Err(invalid("source.parameters", format!("{} stands in source.query already", template.name)));
+            return Err(invalid(
+                "source.parameters",
+                format!("{} stands in source.query already", template.name),
+            ));
         }
         if !other_query.contains(&template.name) {
             other_query.push(template.name.clone());
