@@ -13,8 +13,8 @@ use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
 use crate::coordinator::{COORDINATOR, Coordinator};
 use crate::error::Error;
 
-/// Largest result file accepted.
-pub const MAX_RESULT_FILE: usize = 4 << 20;
+/// Largest result file accepted: the largest result, its descriptor, and room for line breaks.
+pub const MAX_RESULT_FILE: usize = 16 << 20;
 
 /// A signed result together with the survey's descriptor, whose hash is the survey's id: all that a third party
 /// needs to verify it offline, given that it knows the id. Written by `--json` and `--output`. The API's own answers,
