@@ -126,6 +126,18 @@ pub fn run(options: &Options) -> Result<()> {
             layout.exchange().join("root.pem").display()
         );
     }
+    if options.manifest.is_none() {
+        let accounts = stack.layout().exchange().join("accounts.json");
+        println!(
+            "  jq -r '\"api_key=\" + .[1].api_key, \"api_secret=\" + .[1].api_secret' {} > inputs.txt",
+            accounts.display()
+        );
+    }
+    println!(
+        "  {} take-part --coordinator {url} --survey {survey} --notary {} --input-file inputs.txt",
+        tercet.display(),
+        stack.proxy()
+    );
     println!(
         "  {} submit --coordinator {url} --survey {survey} --presentation proof/presentation.bin --secrets \
          proof/secrets.bin --receipt receipt.json",
