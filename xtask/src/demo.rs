@@ -311,13 +311,8 @@ impl Providers {
 
     /// Takes part through the notary that forwards.
     async fn submit_session(&self, account: &Account) -> Result<Submitted, Error> {
-        let failed = |e: anyhow::Error| Error::Exchange(format!("{e:#}"));
-        let (key, secret) = (&account.api_key, &account.api_secret);
-        let session = self.forwarded.session(&self.coordinator, key, secret).await.map_err(failed)?;
-        let (evidence, secrets) = self.forwarded.evidence(&session).map_err(failed)?;
-        drop(session);
-        let options = SubmitOptions::default();
-        submit::submit(&self.coordinator, &self.deployment, &evidence, &secrets, options, &|_| {}).await
+        let Account { api_key, api_secret, .. } = account;
+        self.forwarded.submit(&self.coordinator, &self.deployment, api_key, api_secret).await
     }
 
     /// Makes a second session as the same person.

@@ -1,9 +1,11 @@
 //! The demonstration's providers whose sessions a notary forwards, and what dishonest ones among them try.
 
 use anyhow::Result;
-use tercet_client::coordinator::Coordinator;
+use tercet_client::Error;
+use tercet_client::coordinator::{Coordinator, Deployment};
 use tercet_client::http::Url;
 use tercet_client::session::{self, Credentials, Notarized, Shape, Target};
+use tercet_client::submit::{self, SubmitOptions, Submitted};
 use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::submission::PublicPart;
@@ -40,6 +42,21 @@ impl Forwarded {
         let http = coordinator.http();
         let (url, target) = (coordinator.url(), &self.target);
         Ok(session::notarize(http, url, &self.notary, &self.keys, target, &request.0).await?)
+    }
+
+    /// Makes a session and submits it.
+    pub async fn submit(
+        &self,
+        coordinator: &Coordinator,
+        deployment: &Deployment,
+        key: &str,
+        secret: &str,
+    ) -> Result<Submitted, Error> {
+        let failed = |e: anyhow::Error| Error::Exchange(format!("{e:#}"));
+        let session = self.session(coordinator, key, secret).await.map_err(failed)?;
+        let (evidence, secrets) = self.evidence(&session).map_err(failed)?;
+        drop(session);
+        submit::submit(coordinator, deployment, &evidence, &secrets, SubmitOptions::default(), &|_| {}).await
     }
 
     /// What is submitted of a session.
