@@ -117,13 +117,7 @@ pub fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(flow(options, &stack, &mut seconds, &mut clock));
     if outcome.is_err() {
-        eprintln!("the processes' logs:");
-        for name in tercet_stack::PROCESSES {
-            let log = std::fs::read_to_string(stack.layout().log(name)).unwrap_or_default();
-            for line in log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev() {
-                eprintln!("  {name}: {line}");
-            }
-        }
+        up::last_lines(&stack);
     }
     let outcome = outcome?;
     stack.stop();

@@ -174,3 +174,14 @@ pub fn run(options: &Options) -> Result<()> {
         Some(text) => bail!("{text}"),
     }
 }
+
+/// Prints the last lines of every process's log, after a failure.
+pub fn last_lines(stack: &Stack) {
+    eprintln!("the processes' logs:");
+    for name in tercet_stack::PROCESSES {
+        let log = std::fs::read_to_string(stack.layout().log(name)).unwrap_or_default();
+        for line in log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev() {
+            eprintln!("  {name}: {line}");
+        }
+    }
+}
