@@ -210,8 +210,9 @@ async fn flow(
     let survey = &providers.deployment.survey;
     let now = providers.coordinator.release_now(survey.id()).await?;
     ensure!(now.made, "no release point was made");
-    let published = query::published(&providers.coordinator, survey, Some(now.release)).await?;
-    // `published` verified the signatures; the file's own check is what an outsider runs.
+    let patience = Duration::from_secs(30);
+    let published = query::await_published(&providers.coordinator, survey, now.release, patience).await?;
+    // That verified the signatures; the file's own check is what an outsider runs.
     published.verify(Some(survey.id()), None)?;
     let smallest = survey.manifest().survey.min_new as usize;
     let of = |fee: &str| honest.iter().filter(|a| a.maker_fee() == fee).collect::<Vec<_>>();
