@@ -24,9 +24,7 @@ mod bindings {
 }
 
 use bindings::tercet::engine::host;
-use bindings::{
-    Abort, AcceptedRow, Context, Enough, Guest, Reading, Rejection, Session, Submission, Verdict,
-};
+use bindings::{Abort, AcceptedRow, Context, Guest, Reading, Rejection, Session, Submission, Verdict};
 
 /// `by` of a rejection that all three parties found together.
 const EVERYBODY: u8 = 255;
@@ -171,16 +169,6 @@ impl Guest for Engine {
         Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
     }
 
-    fn open_noised_sums(
-        session: Session,
-        context: Context,
-        lanes: u32,
-        segments: Vec<Vec<u8>>,
-        noise: Vec<Vec<u8>>,
-    ) -> Result<Vec<u8>, Abort> {
-        order::open_noised(&session, &context, &sum(lanes, &segments)?, &noise)
-    }
-
     fn read_order(
         session: Session,
         context: Context,
@@ -203,15 +191,6 @@ impl Guest for Engine {
         limits: Vec<u64>,
     ) -> Result<Vec<bool>, Abort> {
         order::at_least(&session, &context, &counts, &limits)
-    }
-
-    fn decide(
-        session: Session,
-        context: Context,
-        counts: Vec<u8>,
-        checks: Vec<Vec<Enough>>,
-    ) -> Result<Vec<bool>, Abort> {
-        order::decide(&session, &context, &counts, &checks)
     }
 }
 

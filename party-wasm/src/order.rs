@@ -12,7 +12,7 @@ use tercet_mpc::{PartyId, RingShare};
 use zeroize::Zeroizing;
 
 use crate::bindings::tercet::engine::host::{self, Peer};
-use crate::bindings::{Abort, Context, Enough, Reading, Session};
+use crate::bindings::{Abort, Context, Reading, Session};
 use crate::{Frames, abort, open_session, stopped};
 
 fn bytes32(bytes: &[u8]) -> Result<[u8; 32], Abort> {
@@ -46,30 +46,6 @@ fn keys(session: &Session, context: &Context, party: PartyId) -> Result<Prss, Ab
 
 fn tuning(context: &Context) -> Tuning {
     Tuning { exchange_ns: context.exchange_ns, ..Tuning::default() }
-}
-
-/// See `open-noised-sums` of the interface.
-pub fn open_noised(
-    session: &Session,
-    context: &Context,
-    sums: &[RingShare],
-    noise: &[Vec<u8>],
-) -> Result<Vec<u8>, Abort> {
-    let mut open = open_session(session)?;
-    let prss = keys(session, context, open.party())?;
-    let read = |bytes: &Vec<u8>| match bytes[..] {
-        [] => Ok(None),
-        _ => Laplace::decode(bytes).map(Some).map_err(|e| abort("input", &e.to_string())),
-    };
-    let noise = noise.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    if noise.len() != sums.len() {
-        return Err(abort("input", "each lane has a distribution or nothing"));
-    }
-    let mut frames = Frames;
-    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
-    let opened = compute::open_noised(&mut computation, sums, &noise).map_err(stopped)?;
-    computation.finish().map_err(stopped)?;
-    Ok(opened.into_iter().flat_map(u128::to_le_bytes).collect())
 }
 
 /// See `draw-noise` of the interface.
@@ -147,39 +123,4 @@ pub fn read(
     let gates = computation.gate_words() * 64;
     computation.finish().map_err(stopped)?;
     Ok(Reading { answer: answer.encode(), rounds: open.cost().rounds, gates })
-}
-
-/// See `decide` of the interface.
-pub fn decide(
-    session: &Session,
-    context: &Context,
-    counts: &[u8],
-    checks: &[Vec<Enough>],
-) -> Result<Vec<bool>, Abort> {
-    let mut open = open_session(session)?;
-    let prss = keys(session, context, open.party())?;
-    let (counts, rest) = counts.as_chunks::<LANE_BYTES>();
-    if !rest.is_empty() {
-        return Err(abort("input", "a count has 32 bytes"));
-    }
-    let count = |i: u32| {
-        let share = counts.get(i as usize).map(RingShare::from_lane);
-        share.ok_or_else(|| abort("input", "a check names a count that is not there"))
-    };
-    let enough = |e: &Enough| {
-        Ok(compute::Enough {
-            count: count(e.count)?,
-            at_least: e.at_least,
-            or_none: e.or_none.map(count).transpose()?,
-        })
-    };
-    let checks = checks
-        .iter()
-        .map(|check| check.iter().map(enough).collect())
-        .collect::<Result<Vec<Vec<_>>, Abort>>()?;
-    let mut frames = Frames;
-    let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
-    let decided = compute::decide(&mut computation, &checks).map_err(stopped)?;
-    computation.finish().map_err(stopped)?;
-    Ok(decided)
 }

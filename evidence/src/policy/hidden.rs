@@ -36,7 +36,10 @@ pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn
                         );
                     }
                     _ => {
-                        return refuse(Rule::Column, format!("{what}: no number or text stands in its place"));
+                        return refuse(
+                            Rule::Column,
+                            format!("{what}: no number or text stands in its place"),
+                        );
                     }
                 }
             }

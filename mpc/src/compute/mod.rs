@@ -23,10 +23,10 @@ mod tests;
 
 use alloc::vec::Vec;
 
-pub use guard::{Enough, at_least, decide};
+pub use guard::at_least;
 pub use hash::{Digest, KeyStream};
 pub use kernels::{BitColumns, FieldVector};
-pub use noise::{draw_noise, open_noised};
+pub use noise::draw_noise;
 pub use read::{ReadError, SharedColumn, answer};
 pub use sort::{Sorted, sort};
 

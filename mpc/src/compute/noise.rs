@@ -20,28 +20,6 @@ pub fn draw_noise<H: Host>(compute: &mut Compute<'_, H>, noise: &[Laplace]) -> R
     Ok(drawn)
 }
 
-/// Opens shared sums with fresh noise added to those that have a distribution; as many as the shorter slice has.
-///
-/// Nothing but the noised sums is opened, modulo 2^128.
-pub fn open_noised<H: Host>(
-    compute: &mut Compute<'_, H>,
-    sums: &[RingShare],
-    noise: &[Option<Laplace>],
-) -> Result<Vec<u128>, Abort> {
-    let drawn: Vec<Laplace> = noise.iter().flatten().copied().collect();
-    let mut drawn = compute.laplace(&drawn)?.into_iter();
-    let noised: Vec<RingShare> = sums
-        .iter()
-        .zip(noise)
-        .map(|(sum, noise)| match noise {
-            Some(_) => *sum + drawn.next().unwrap_or_default(),
-            None => *sum,
-        })
-        .collect();
-    let opened = compute.open_shares(Step::OpenSums, &noised)?;
-    Ok(opened.into_iter().map(|sum| sum.0).collect())
-}
-
 impl<H: Host> Compute<'_, H> {
     /// A fresh shared value of each distribution.
     pub(super) fn laplace(&mut self, noise: &[Laplace]) -> Result<Vec<RingShare>, Abort> {

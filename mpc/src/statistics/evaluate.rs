@@ -1,6 +1,5 @@
 //! Exact evaluation from what was opened.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 

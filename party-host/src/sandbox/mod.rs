@@ -39,7 +39,7 @@ mod bindings {
     });
 }
 
-pub use bindings::{Abort, AcceptedRow, Context, Enough, Rejection, Session, Submission, Verdict};
+pub use bindings::{Abort, AcceptedRow, Context, Rejection, Session, Submission, Verdict};
 
 /// The imports an engine may have. A component with any other import does not load.
 pub const IMPORTS: &[&str] =
@@ -218,26 +218,6 @@ impl Sandbox {
         sums(&bytes, lanes)
     }
 
-    /// As [`Self::open_sums`], with noise added before the sums are opened: a distribution or none for each lane.
-    #[expect(clippy::too_many_arguments, reason = "one call of the engine's interface")]
-    pub fn open_noised_sums(
-        &self,
-        session: &Session,
-        context: &Context,
-        secrets: PairSecrets,
-        lanes: u32,
-        segments: &[Vec<u8>],
-        noise: &[Option<Laplace>],
-        io: impl PeerIo + 'static,
-    ) -> Result<Vec<u128>, SandboxError> {
-        let noise: Vec<Vec<u8>> =
-            noise.iter().map(|n| n.map(|n| n.encode().to_vec()).unwrap_or_default()).collect();
-        let bytes = self.run(io, Some(secrets), |engine, store| {
-            engine.call_open_noised_sums(store, session, context, lanes, segments, &noise)
-        })?;
-        sums(&bytes, lanes)
-    }
-
     /// Draws noise with the peers, a shared value of each distribution, which is verified and not opened. Blocks: call it
     /// on a blocking thread.
     pub fn draw_noise(
@@ -303,27 +283,6 @@ impl Sandbox {
             .and_then(|answer| request.accepts(&answer, rows).map(|()| answer))
             .map_err(|_| SandboxError::Malformed("not an answer to the request"))?;
         Ok(Reading { answer, rounds: reading.rounds, gates: reading.gates })
-    }
-
-    /// Decides with the peers about counts, 32 bytes each, of which nothing else is opened. Blocks: call it on a blocking
-    /// thread.
-    pub fn decide(
-        &self,
-        session: &Session,
-        context: &Context,
-        secrets: PairSecrets,
-        counts: &[u8],
-        checks: &[Vec<Enough>],
-        io: impl PeerIo + 'static,
-    ) -> Result<Vec<bool>, SandboxError> {
-        let decided = self.run(io, Some(secrets), |engine, store| {
-            engine.call_decide(store, session, context, counts, checks)
-        })?;
-        if decided.len() == checks.len() {
-            Ok(decided)
-        } else {
-            Err(SandboxError::Malformed("another number of decisions than of checks"))
-        }
     }
 
     fn run<T>(

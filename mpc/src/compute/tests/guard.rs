@@ -2,71 +2,7 @@
 
 use super::*;
 
-/// Count, limit, and the count of which none will do.
-type Asked = (u64, u64, Option<u64>);
-
-fn holds(check: &[Asked]) -> bool {
-    check.iter().all(|(count, at_least, none)| count >= at_least || *none == Some(0))
-}
-
-fn job(world: &TestWorld, checks: &[Vec<Asked>], tuning: Tuning) -> [Result<Vec<bool>, Abort>; 3] {
-    let flat: Vec<u128> = checks
-        .iter()
-        .flatten()
-        .flat_map(|(count, _, none)| [*count, none.unwrap_or(7)])
-        .map(u128::from)
-        .collect();
-    let shares = shares(&flat, 5);
-    run(world, tuning, |c| {
-        let mut mine = shares[c.session.party().index()].as_chunks().0.iter();
-        let mut enough = |(_, at_least, none): &Asked| {
-            let [count, other] = mine.next().unwrap();
-            Enough { count: *count, at_least: *at_least, or_none: none.map(|_| *other) }
-        };
-        let checks: Vec<Vec<Enough>> = checks.iter().map(|c| c.iter().map(&mut enough).collect()).collect();
-        decide(c, &checks)
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn decisions_are_the_clear_ones(
-        checks in prop::collection::vec(prop::collection::vec((0u64..12, 0u64..12, prop::option::of(0u64..3)), 0..5), 0..80),
-        large: bool,
-        slow: bool,
-        seed: u64,
-    ) {
-        let mut checks = checks;
-        if large {
-            checks.push(vec![(1 << 32, 1 << 32, None), (1, 1, Some(1 << 32))]);
-            checks.push(vec![((1 << 32) - 1, 1 << 32, None)]);
-            checks.push(vec![(1 << 32, u64::MAX, None)]);
-        }
-        let tuning = tuning(if slow { 1 << 40 } else { 0 });
-        let opened = agreed(job(&TestWorld::new(seed), &checks, tuning));
-        prop_assert_eq!(opened, checks.iter().map(|c| holds(c)).collect::<Vec<_>>());
-    }
-}
-
-#[test]
-fn no_altered_message_changes_a_decision() {
-    let checks: [Vec<Asked>; 4] = [
-        vec![(10, 10, None), (5, 5, Some(5))],
-        vec![(9, 10, None)],
-        vec![(10, 10, None), (4, 5, Some(4))],
-        vec![(0, 5, Some(0))],
-    ];
-    let expected: Vec<bool> = checks.iter().map(|c| holds(c)).collect();
-    assert_eq!(expected, [true, false, false, true]);
-    let (steps, tried) =
-        alter_every_message(|world| job(world, &checks, Tuning { chunk_words: 30, ..tuning(0) }), &expected);
-    assert_eq!(steps, [Step::And, Step::Proof, Step::Verdict, Step::OpenBits].into());
-    assert!(tried > 100, "{tried}");
-}
-
-/// The same counts against limits, as release points ask: one bit for each count.
+/// Counts against limits, as release points ask: one bit for each count.
 fn limits_job(
     world: &TestWorld,
     counts: &[u64],

@@ -1,7 +1,6 @@
 //! Noise: its distribution, where it goes, and what a cheater can do about it.
 
 use super::*;
-use crate::compute::noise::open_noised;
 use crate::noise::Laplace;
 
 fn laplace(epsilon: &str, sensitivity: u128) -> Laplace {
@@ -61,50 +60,41 @@ fn noise_of_sums_is_as_large_as_it_says() {
     assert_eq!(distinct.len(), samples.len());
 }
 
-/// Sums with and without noise, of different sizes, opened at once.
-fn job(world: &TestWorld, sums: &[u128], noise: &[Option<Laplace>]) -> [Result<Vec<u128>, Abort>; 3] {
+/// Shared sums of different sizes with noise of different sizes, opened.
+fn job(world: &TestWorld, sums: &[u128], noise: &[Laplace]) -> [Result<Vec<u128>, Abort>; 3] {
     let shares = shares(sums, 9);
     let tuning = Tuning { chunk_words: 600, ..tuning(5_000_000) };
-    run(world, tuning, |c| open_noised(c, &shares[c.session.party().index()], noise))
-}
-
-fn mixed() -> ([u128; 4], [Option<Laplace>; 4]) {
-    let noise = [laplace("1", 1), laplace("0.1", 1000), laplace("1", 1 << 40)];
-    let sums = [1_000_000, 5, 77, (-3i128).cast_unsigned()];
-    (sums, [Some(noise[0]), None, Some(noise[1]), Some(noise[2])])
+    run(world, tuning, |c| {
+        let drawn = draw_noise(c, noise)?;
+        assert_eq!(drawn.len(), noise.len());
+        let sums = shares[c.session.party().index()].iter().zip(drawn).map(|(sum, noise)| *sum + noise);
+        let opened = c.open_shares(Step::OpenSums, &sums.collect::<Vec<_>>())?;
+        Ok(opened.into_iter().map(|sum| sum.0).collect())
+    })
 }
 
 #[test]
-fn noise_is_added_to_what_has_some() {
-    let (sums, noise) = mixed();
+fn each_sum_has_noise_of_its_own() {
+    let noise = [laplace("1", 1), laplace("0.1", 1000), laplace("1", 1 << 40)];
+    let sums = [1_000_000, 77, (-3i128).cast_unsigned()];
     let opened = agreed(job(&TestWorld::new(4), &sums, &noise));
     // The same world draws the same noise.
-    let flat: Vec<Laplace> = noise.iter().flatten().copied().collect();
-    let drawn = drawn(4, &flat, 5_000_000);
-    let expected = [
-        sums[0].wrapping_add_signed(drawn[0]),
-        sums[1],
-        sums[2].wrapping_add_signed(drawn[1]),
-        sums[3].wrapping_add_signed(drawn[2]),
-    ];
+    let drawn = drawn(4, &noise, 5_000_000);
+    let expected: Vec<u128> = sums.iter().zip(&drawn).map(|(sum, d)| sum.wrapping_add_signed(*d)).collect();
     assert_eq!(opened, expected);
     assert!(drawn.iter().any(|d| *d != 0));
     // Another session draws another.
     assert_ne!(agreed(job(&TestWorld::new(5), &sums, &noise)), opened);
-    // Without any noise there is nothing to draw.
-    assert_eq!(agreed(job(&TestWorld::new(4), &sums, &[None; 4])), sums);
+    // Without any distribution there is nothing to draw.
+    assert_eq!(agreed(job(&TestWorld::new(4), &[], &[])), []);
 }
 
 #[test]
 fn no_altered_message_shifts_noise() {
-    let sums = [1000, 5];
-    let noise = [Some(laplace("4", 1)), None];
+    let (sums, noise) = ([1000], [laplace("4", 1)]);
     let expected = agreed(job(&TestWorld::new(11), &sums, &noise));
     let (steps, tried) = alter_every_message(|world| job(world, &sums, &noise), &expected);
-    assert!(
-        [Step::And, Step::Proof, Step::Verdict, Step::OpenBits, Step::OpenSums]
-            .iter()
-            .all(|s| steps.contains(s))
-    );
+    let all = [Step::And, Step::Proof, Step::Verdict, Step::OpenBits, Step::OpenSums];
+    assert!(all.iter().all(|s| steps.contains(s)));
     assert!(tried > 100, "{tried}");
 }
