@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Client;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
-use tercet_protocol::api::{PREFER, PROBLEM_JSON, Problem};
+use tercet_protocol::api::{PROBLEM_JSON, Problem};
 use tercet_protocol::keys::random;
 
 use crate::error::Error;
@@ -87,8 +87,6 @@ pub struct Request {
     pub url: Url,
     /// Body and its media type.
     pub body: Option<(Vec<u8>, &'static str)>,
-    /// Seconds that the server may take for an answer that says more (`Prefer: wait`).
-    pub wait: Option<u64>,
     /// Time for one attempt, from connecting to the answer's last byte.
     pub timeout: Duration,
     /// Whether sending it again after an attempt of unknown outcome does no harm.
@@ -103,7 +101,6 @@ impl Request {
             method: Method::GET,
             url,
             body: None,
-            wait: None,
             timeout: Duration::from_secs(30),
             repeatable: true,
         }
@@ -249,9 +246,6 @@ impl Http {
             .request(request.method.clone(), request.url.clone())
             .header(ACCEPT, accept)
             .timeout(request.timeout);
-        if let Some(seconds) = request.wait {
-            builder = builder.header(PREFER, format!("wait={seconds}"));
-        }
         if let Some((body, media_type)) = &request.body {
             builder = builder.header(CONTENT_TYPE, *media_type).body(body.clone());
         }

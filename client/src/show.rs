@@ -55,9 +55,24 @@ pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String
         if let Some(number) = s.release {
             let _ = writeln!(out, "{}: as of release point {number}", s.statistic);
         }
+        if let Some(why) = &s.undefined {
+            let _ = writeln!(out, "{}", why_undefined(&s.statistic, s.column.as_deref(), "", why));
+        }
+        for p in &s.parts {
+            if let Some(why) = &p.undefined {
+                let _ = writeln!(out, "{}", why_undefined(&s.statistic, s.column.as_deref(), &p.label, why));
+            }
+        }
     }
     let _ = writeln!(out, "survey {}", survey.id());
     printable(&out)
+}
+
+/// Why a number is undefined, in one line.
+fn why_undefined(statistic: &str, column: Option<&str>, label: &str, why: &str) -> String {
+    let column = column.map(|c| format!(" of {c}")).unwrap_or_default();
+    let label = if label.is_empty() { String::new() } else { format!(", {label}") };
+    format!("{statistic}{column}{label}: {why}")
 }
 
 /// What was added, each sum once.
@@ -297,6 +312,7 @@ mod tests {
             unit: String::new(),
             value: Some(value.into()),
             exact,
+            undefined: None,
         }
     }
 

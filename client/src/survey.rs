@@ -179,7 +179,8 @@ impl Checked {
                 format!("[survey] does not say {missing}: providers are told so before they agree"),
             );
         }
-        for warning in m.warnings() {
+        let about_source = m.source_warnings(time::OffsetDateTime::now_utc());
+        for warning in m.warnings().into_iter().chain(about_source) {
             line("WARNING", warning);
         }
         out

@@ -25,6 +25,9 @@ pub struct StatisticValue {
     /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Fraction>,
+    /// Why there is no value, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undefined: Option<String>,
     /// How many of the covered submissions have a value in each of its columns; none where all have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submissions: Option<u64>,
@@ -79,6 +82,9 @@ pub struct PartValue {
     /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Fraction>,
+    /// Why there is no value, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undefined: Option<String>,
 }
 
 /// An exact rational number, in decimal digits.
@@ -133,6 +139,7 @@ impl ReleasedStatistics {
             w.bytes(s.statistic.as_bytes());
             optional(&mut w, s.column.as_deref());
             number(&mut w, &s.unit, s.value.as_deref(), s.exact.as_ref());
+            optional(&mut w, s.undefined.as_deref());
             count(&mut w, s.submissions);
             count(&mut w, s.release);
             count(&mut w, s.not_told_apart);
@@ -148,6 +155,7 @@ impl ReleasedStatistics {
                 count(&mut w, p.submissions);
                 count(&mut w, p.release);
                 number(&mut w, &p.unit, p.value.as_deref(), p.exact.as_ref());
+                optional(&mut w, p.undefined.as_deref());
             }
         }
         w.finish()
@@ -230,6 +238,7 @@ mod tests {
             unit: "ETH".into(),
             value: Some("2".into()),
             exact: value.exact.clone(),
+            undefined: None,
         };
         let grouped = StatisticValue {
             statistic: "mean@country".into(),

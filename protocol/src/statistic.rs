@@ -114,19 +114,19 @@ fn whole(
     let columns = Columns::of(manifest);
     released.noise = noise(manifest, statistic.family(), target, opened);
     released.submissions = counted_rows(manifest, statistic, target, opened, secret);
-    match evaluate(&statistic.measure, target, &columns.facts(opened)).ok() {
-        Some(Value::One(exact)) => {
+    match evaluate(&statistic.measure, target, &columns.facts(opened)) {
+        Ok(Value::One(exact)) => {
             released.value = Some(exact.to_string());
             released.exact = fraction(&exact);
         }
-        Some(Value::Parts(parts)) => {
+        Ok(Value::Parts(parts)) => {
             let units = Units::new(manifest, statistic.family(), target);
             released.parts.extend(parts.into_iter().map(|p| {
                 let unit = units.part(&p.label);
-                part(p.label, None, unit, Some(&p.value))
+                part(p.label, None, unit, Ok(&p.value))
             }));
         }
-        None => {}
+        Err(why) => released.undefined = Some(why.to_string()),
     }
     released
 }
@@ -145,11 +145,12 @@ fn grouped(
     released.parts.extend(groups.into_iter().map(|(label, opened)| {
         let facts = columns.facts(opened);
         let exact = match evaluate(&statistic.measure, target, &facts) {
-            Ok(Value::One(exact)) => Some(exact),
-            Ok(Value::Parts(_)) | Err(_) => None,
+            Ok(Value::One(exact)) => Ok(exact),
+            Ok(Value::Parts(_)) => Err("a statistic of several numbers has no groups".to_owned()),
+            Err(why) => Err(why.to_string()),
         };
         let rows = ordered_rows(statistic, target, opened).or_else(|| submissions(target, &facts));
-        part(label.to_owned(), rows, released.unit.clone(), exact.as_ref())
+        part(label.to_owned(), rows, released.unit.clone(), exact.as_ref().map_err(Clone::clone))
     }));
     released
 }
@@ -247,7 +248,16 @@ fn deviation(laplace: &Laplace, scale: u32, units: u64) -> String {
     all.unwrap_or(one).to_string()
 }
 
-fn part(label: String, submissions: Option<u64>, unit: String, exact: Option<&Exact>) -> PartValue {
+fn part(
+    label: String,
+    submissions: Option<u64>,
+    unit: String,
+    value: Result<&Exact, String>,
+) -> PartValue {
+    let (exact, undefined) = match value {
+        Ok(exact) => (Some(exact), None),
+        Err(why) => (None, Some(why)),
+    };
     PartValue {
         label,
         submissions,
@@ -255,6 +265,7 @@ fn part(label: String, submissions: Option<u64>, unit: String, exact: Option<&Ex
         unit,
         value: exact.map(ToString::to_string),
         exact: exact.and_then(fraction),
+        undefined,
     }
 }
 

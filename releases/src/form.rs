@@ -1,4 +1,4 @@
-//! How the rows that wait become units at a release point.
+//! The formation of units of the rows that wait, at a release point.
 
 use std::collections::BTreeMap;
 
@@ -23,20 +23,20 @@ pub struct Waiting<'a> {
 /// One unit that enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Formed {
-    /// What all its rows have in common; empty texts where that is nothing or was given up.
+    /// The values that all its rows have in common; empty texts where that is nothing or was given up.
     pub label: Label,
     /// Its rows, ascending.
     pub rows: Vec<Row>,
 }
 
 impl Formed {
-    /// How many fields its label tells.
+    /// The number of fields that its label tells.
     pub fn told(&self) -> usize {
         self.label.iter().filter(|value| !value.is_empty()).count()
     }
 }
 
-/// What a release point makes of the waiting rows.
+/// The result of a release point for the waiting rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Formation {
     /// The units that enter, in the order of their oldest rows.

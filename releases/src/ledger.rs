@@ -1,4 +1,4 @@
-//! What one survey's log amounts to: who waits, who is in which unit, who has left.
+//! The state that one survey's log amounts to: who waits, who is in which unit, who has left.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tercet_mutants::mutant;
 
 use crate::{Filter, Formation, Formed, Label, Row, Schedule, Waiting, form};
 
-/// What makes a person one: the hash of an identity under the survey's id.
+/// That by which a person is one: the hash of an identity under the survey's id.
 pub type Identity = [u8; 32];
 
 /// The number of a unit, in the order in which units entered, from 0.
@@ -20,7 +20,7 @@ pub struct Rules {
     pub min_new: usize,
     /// Number of revealed fields.
     pub fields: usize,
-    /// Whether a new proof takes the place of a waiting row of the same identity.
+    /// True if a new proof takes the place of a waiting row of the same identity.
     pub replace: bool,
     /// When release points are due.
     pub schedule: Schedule,
@@ -43,7 +43,7 @@ pub enum Standing {
     Never,
 }
 
-/// What leaving did.
+/// The effect of leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
     /// The row waited, and is gone. Its identity may come again.
@@ -83,7 +83,7 @@ pub enum Refused {
         /// That of the last one.
         last: u64,
     },
-    /// What enters is not what the log says.
+    /// Other rows enter than the log says.
     #[error("what enters at release point {number} is not what the log says")]
     Digest {
         /// The release point.
@@ -97,18 +97,18 @@ pub enum Refused {
 /// A unit that has entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// What is told of all its rows; empty texts where nothing is.
+    /// The values that are told of all its rows; empty texts where nothing is.
     pub label: Label,
     /// The release point at which it entered, from 1.
     pub point: u32,
     /// Its rows, ascending; also those that were erased since.
     pub rows: Vec<Row>,
-    /// How many of them were erased since.
+    /// The number of them that were erased since.
     pub erased: u64,
 }
 
 impl Unit {
-    /// How many rows its sums are over.
+    /// The number of rows that its sums are over.
     pub fn size(&self) -> u64 {
         self.rows.len() as u64
     }
@@ -125,14 +125,14 @@ pub struct Point {
     pub rows: u64,
 }
 
-/// What enters at the next release point, if it is that of a certain time.
+/// The units that enter at the next release point, if it is that of a certain time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entering {
     /// The release point's number, from 1.
     pub number: u32,
     /// When it was due.
     pub time: u64,
-    /// Whether it is the survey's last one.
+    /// True if it is the survey's last one.
     pub last: bool,
     /// Units, and rows that will never be counted.
     pub formation: Formation,
@@ -150,7 +150,7 @@ impl Entering {
         &self.formation.units
     }
 
-    /// How many rows enter.
+    /// The number of rows that enter.
     pub fn rows(&self) -> u64 {
         self.formation.units.iter().map(|u| u.rows.len() as u64).sum()
     }
@@ -206,7 +206,7 @@ pub struct Ledger {
     numbers: HashMap<Label, u32>,
     /// Rows that wait, ascending, among others that have left since.
     waiting: Vec<Row>,
-    /// How many of these wait.
+    /// The number of these that wait.
     waits: usize,
     clock: u64,
     units: Vec<Unit>,
@@ -237,7 +237,7 @@ impl Ledger {
         &self.rules
     }
 
-    /// Whether a proof of this identity may be accepted now, and the waiting row whose place it takes.
+    /// Checks that a proof of this identity may be accepted now, and gives the waiting row whose place it takes.
     ///
     /// # Errors
     ///
@@ -357,17 +357,17 @@ impl Ledger {
         self.waiting.iter().copied().filter(|row| self.standing(*row) == Some(Standing::Waiting))
     }
 
-    /// How many rows wait.
+    /// The number of rows that wait.
     pub fn waits(&self) -> usize {
         self.waits
     }
 
-    /// How many rows were ever accepted.
+    /// The number of rows that were ever accepted.
     pub fn accepted(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether the survey had its last release point.
+    /// True if the survey had its last release point.
     pub fn closed(&self) -> bool {
         self.points.last().is_some_and(|point| self.rules.schedule.is_last(point.time))
     }
@@ -377,7 +377,7 @@ impl Ledger {
         self.rules.schedule.due(self.points.last().map(|point| point.time), clock)
     }
 
-    /// What enters if the next release point is that of this time. Takes time in proportion to the rows that wait.
+    /// The units that enter if the next release point is that of this time. Takes time in proportion to the rows that wait.
     ///
     /// Only rows that were accepted by then: else a release point at which nothing could enter would stay open, and whoever comes
     /// next would choose in whose company to enter. After the last one, rows that came too late are never counted.
@@ -466,12 +466,12 @@ impl Ledger {
         u32::try_from(self.points.len()).unwrap_or(u32::MAX)
     }
 
-    /// How many rows are in units, also those erased since.
+    /// The number of rows in units, with those erased since.
     pub fn counted(&self) -> u64 {
         self.points.last().map_or(0, |point| point.rows)
     }
 
-    /// How many rows in units were erased.
+    /// The number of rows in units that were erased.
     pub fn erased(&self) -> u64 {
         self.erased
     }

@@ -1,4 +1,4 @@
-//! What order statistics need: how many rows a column's list takes, and when it is computed anew.
+//! The needs of order statistics: the number of rows that a column's list takes, and the time at which it is computed anew.
 //!
 //! A published quantile is somebody's value, and no rule about groups changes that. The rules here bound what several of them
 //! tell together. See `docs/statistics.md`.
@@ -49,7 +49,7 @@ pub enum Breaks {
     Total(Order, Order),
 }
 
-/// What is opened of n sorted values: one or two neighbouring ranks, or a number k whose k smallest values are summed.
+/// A place among n sorted values at which something is opened: one or two neighbouring ranks, or a number k whose k smallest values are summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Interpolated,
@@ -185,7 +185,7 @@ fn share(class: &[Placed]) -> u64 {
     class.first().map_or(0, |p| p.share)
 }
 
-/// What to do about a column's order statistics at a release point.
+/// The decision about a column's order statistics at a release point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
     /// There were never enough rows.

@@ -54,7 +54,7 @@ pub enum NotDue {
     Missed {
         /// The time in question.
         time: u64,
-        /// What is due instead.
+        /// The time that is due instead.
         due: u64,
     },
     /// The last release point is over.
@@ -68,7 +68,7 @@ impl Schedule {
         self.closes.saturating_add(self.every.max(1))
     }
 
-    /// Whether the release point of this time is the survey's last one.
+    /// True if the release point of this time is the survey's last one.
     pub fn is_last(&self, time: u64) -> bool {
         time >= self.last()
     }
@@ -98,7 +98,7 @@ impl Schedule {
         self.latest(clock).filter(|time| after.is_none_or(|after| after < *time))
     }
 
-    /// Whether a party admits a release point of this `time`, after one of time `after`, by its own `clock`.
+    /// Checks that a party admits a release point of this `time`, after one of time `after`, by its own `clock`.
     ///
     /// It must be the one that is due; within [`MAX_SKEW`] of the next one, the one before is admitted too, so that two parties
     /// whose clocks differ a little agree.
@@ -122,7 +122,7 @@ impl Schedule {
         }
     }
 
-    /// Whether a party that admits release points which are not due, a switch for development, admits this one.
+    /// Checks the same for a party that admits release points which are not due, a switch for development.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Schedule {
         }
     }
 
-    /// Whether a row that was accepted at `at` has waited long enough at `time` to give up `dropped` fields: longer than the
+    /// True if a row that was accepted at `at` has waited long enough at `time` to give up `dropped` fields: longer than the
     /// patience for the first, a day more for each further one.
     pub(crate) fn is_patient(&self, at: u64, time: u64, dropped: usize) -> bool {
         let more = (dropped.saturating_sub(1) as u64).saturating_mul(DAY);

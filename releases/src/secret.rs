@@ -15,9 +15,9 @@ use crate::Point;
 /// Blocks that nobody is in two of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
-    /// How many blocks.
+    /// The number of blocks.
     pub blocks: usize,
-    /// Whether rows that have waited longer than twice the patience become a unit across the blocks. Only if every row of every
+    /// True if rows that have waited longer than twice the patience become a unit across the blocks. Only if every row of every
     /// block has a value in each sum that is released over the partition: a unit in which some have none would be smaller than
     /// it looks.
     pub rest: bool,
@@ -33,13 +33,13 @@ pub struct Range {
 }
 
 impl Range {
-    /// Whether no release point is in it.
+    /// True if no release point is in it.
     pub fn is_empty(&self) -> bool {
         self.until <= self.after
     }
 }
 
-/// What is to be decided at a release point about one partition: first of each block, then of the rest.
+/// The questions that are decided at a release point about one partition's blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Questions {
     /// For each block: whether at least `min_new` of its rows are in this range. An empty range has the answer no.
@@ -74,12 +74,12 @@ impl Clocks {
         &self.last
     }
 
-    /// What is decided about each block at release point `number`.
+    /// The questions about each block at release point `number`.
     pub fn questions(&self, number: u32) -> Questions {
         Questions { blocks: self.last.iter().map(|after| Range { after: *after, until: number }).collect() }
     }
 
-    /// What is decided about the rest at release point `number`, after the blocks were decided on as `bits` say: whether the rows
+    /// The question about the rest at release point `number`, after the blocks were decided on as `bits` say: whether the rows
     /// of all blocks in these ranges, one for each block, are at least `min_new` together. None where nothing waits so long or
     /// the partition has no rest. `points` are the log's release points up to this one; at the last one, `all` of them count.
     ///

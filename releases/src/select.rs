@@ -17,9 +17,9 @@ pub struct Filter(BTreeMap<usize, BTreeSet<String>>);
 pub struct Selection {
     /// Their numbers, ascending.
     pub units: Vec<UnitId>,
-    /// How many rows their sums are over, also those erased since.
+    /// The number of rows that their sums are over, with those erased since.
     pub rows: u64,
-    /// How many of these were erased since.
+    /// The number of these that were erased since.
     pub erased: u64,
     /// For each field of the filter: the rows of units that do not tell it, and could match in all fields that they tell.
     pub not_told_apart: BTreeMap<usize, u64>,
@@ -32,7 +32,7 @@ impl Selection {
         self.erased += unit.erased;
     }
 
-    /// Whether these are enough rows to be shown.
+    /// True if these are enough rows to be shown.
     pub fn reaches(&self, min_cohort: u64) -> bool {
         !self.units.is_empty() && self.rows >= min_cohort
     }
@@ -68,12 +68,12 @@ impl Filter {
         self
     }
 
-    /// Whether there is no condition.
+    /// True if there is no condition.
     pub fn is_everybody(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a unit with this label is selected.
+    /// True if a unit with this label is selected.
     pub fn matches(&self, label: &[String]) -> bool {
         let untold = mutant!("untold-field-matches");
         self.0
@@ -81,7 +81,7 @@ impl Filter {
             .all(|(field, values)| told(label, *field).map_or(untold, |value| values.contains(value)))
     }
 
-    /// Whether a label could be that of a selected row: it matches in every field that it tells.
+    /// True if a label could be that of a selected row: it matches in every field that it tells.
     fn could_match(&self, label: &[String]) -> bool {
         self.0.iter().all(|(field, values)| told(label, *field).is_none_or(|value| values.contains(value)))
     }

@@ -1,4 +1,4 @@
-//! How large `min_new` must be, so that the sums of a unit do not give its values away.
+//! The bounds of `min_new`: so large that the sums of a unit do not give its values away.
 
 /// Largest `min_new` that a survey may state.
 pub const LARGEST: u64 = 1_000_000;
@@ -44,7 +44,7 @@ pub enum TooSmall {
     },
 }
 
-/// What a survey is warned of.
+/// Something that a survey is warned of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Warning {
     /// Fewer than ten.
@@ -65,13 +65,13 @@ pub enum Warning {
 }
 
 impl Sums {
-    /// How many different sums.
+    /// The number of different sums.
     pub fn count(&self) -> u64 {
         [self.values, self.squares, self.logarithms, self.reciprocals].map(u64::from).iter().sum::<u64>()
             + self.products
     }
 
-    /// How many bits the sums over `min_new` rows hold, products aside.
+    /// The bits that the sums over `min_new` rows hold, products aside.
     pub fn held(&self, min_new: u64) -> f64 {
         let (b, m) = (f64::from(self.bits), (min_new.max(1) as f64).log2());
         let terms = [
@@ -83,7 +83,7 @@ impl Sums {
         terms.iter().filter(|(listed, _)| *listed).map(|(_, bits)| bits).sum()
     }
 
-    /// Whether a survey with these sums may have this `min_new`, and what it is warned of.
+    /// Checks that a survey with these sums may have this `min_new`, and gives the warnings.
     ///
     /// # Errors
     ///

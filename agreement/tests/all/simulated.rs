@@ -26,7 +26,7 @@ fn the_runs_are_eventful() {
 
 #[test]
 fn planted_faults_are_found() {
-    for planted in [Planted::LockNotDurable, Planted::RowsUnchecked, Planted::VoteWithoutLock] {
+    for planted in [Planted::LockNotDurable, Planted::RowsUnchecked, Planted::IdentityTwice] {
         let found = (0..200).find_map(|seed| run(seed, OPERATIONS, Some(planted)));
         println!("{planted:?}: {found:?}");
         assert!(found.is_some(), "{planted:?} was not found");

@@ -4,6 +4,7 @@
 
 mod policy;
 mod properties;
+mod sessions;
 mod vectors;
 
 /// The cohort's survey.

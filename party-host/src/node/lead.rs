@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tercet_protocol::api::{Problem, ProblemKind, QueryState};
 use tercet_protocol::keys::random;
-use tercet_protocol::query_ticket::{QueryTicket, Question};
-use tercet_protocol::result::SignedResult;
+use tercet_protocol::query_ticket::QueryTicket;
 use tokio::sync::oneshot;
 
+use super::jobs::{Done, perform};
 use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, agree, batch, catchup, erase, query, rebuild, release, timetable};
+use super::{Node, SurveyNode, agree, batch, catchup, rebuild, timetable};
 use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 use tercet_agreement::Task;
@@ -157,46 +157,6 @@ async fn lead_batch(
     match finish(node, survey, perform(node, survey, session, &job).await).await? {
         Done::Batch(summary) => Ok(summary),
         Done::Answer(_) | Done::Nothing => Ok(batch::Summary::default()),
-    }
-}
-
-/// What came of a session.
-pub(super) enum Done {
-    /// A batch.
-    Batch(batch::Summary),
-    /// The answer to a question.
-    Answer(Box<SignedResult>),
-    /// What it was for is done.
-    Nothing,
-}
-
-/// Does in an agreed session what it is for.
-async fn perform(
-    node: &Node,
-    survey: &SurveyNode,
-    session: Established,
-    job: &Job,
-) -> Result<Done, SessionError> {
-    let now = node.clock.now();
-    match job {
-        Job::Batch { submissions, at } => {
-            Job::dated(*at, now)?;
-            batch::run(survey, session, submissions, *at).await.map(Done::Batch)
-        }
-        Job::Release { due, at } => {
-            Job::dated(*at, now)?;
-            release::run(survey, session, (*due, *at), now).await.map(|()| Done::Nothing)
-        }
-        Job::Erase { withdrawal, at } => {
-            Job::dated(*at, now)?;
-            erase::run(survey, session, withdrawal, *at).await.map(|()| Done::Nothing)
-        }
-        Job::Finish => Ok(Done::Nothing),
-        Job::Query { release, ticket } => {
-            let question = asked(node, survey, *release, ticket.as_deref())?;
-            let answer = query::run(survey, session, &question, *release).await?;
-            Ok(Done::Answer(Box::new(answer)))
-        }
     }
 }
 
@@ -480,24 +440,6 @@ async fn follow(
         agreed(node, survey, session::establish(survey, &intro, joined, ours, heard, opened).await).await?;
     let outcome = perform(node, survey, session, &job).await.map(|_| ());
     finish(node, survey, outcome).await
-}
-
-/// The question of a query that the leader proposes: the survey's own, or one that the coordinator gave a ticket for.
-fn asked(
-    node: &Node,
-    survey: &SurveyNode,
-    release: u64,
-    ticket: Option<&QueryTicket>,
-) -> Result<Question, SessionError> {
-    let Some(ticket) = ticket else { return Ok(Question::listed(survey.descriptor().manifest())) };
-    // The leader has judged the expiry a moment ago.
-    let then = node.clock.now().saturating_sub(session::CLOCK_SKEW);
-    let valid = ticket.verify(&node.federation.coordinator.ticket_keys(), then).is_ok();
-    if !valid || ticket.survey != survey.id() || ticket.release != release {
-        let what = "proposes a query without the coordinator's ticket for it".into();
-        return Err(SessionError::Disagreement { party: 0, what });
-    }
-    Ok(ticket.question.clone())
 }
 
 type Joined = [(Hello, Channel); 2];

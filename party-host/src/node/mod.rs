@@ -8,6 +8,7 @@ mod catchup;
 mod engine;
 mod erase;
 mod intake;
+mod jobs;
 mod lead;
 mod pairs;
 mod plan;

@@ -95,9 +95,9 @@ pub struct Binned {
     pub name: String,
     /// The partition whose groups are its bins.
     pub scope: Scope,
-    /// How many values are below each of its limits, among those that entered in a bin of their own.
+    /// The number of values below each of its limits, among those that entered in a bin of their own.
     pub counts: Ordered,
-    /// How many entered across the bins.
+    /// The number of rows that entered across the bins.
     pub not_told_apart: u64,
 }
 

@@ -4,7 +4,7 @@
 //! The log comes first ([`super::catchup`]); which rows belong to it follows from it. Rows that were erased are not among
 //! them. A rebuild that is interrupted goes on where it stopped, because what is there already is not asked for again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 use tercet_protocol::ids::{EntryHash, PublicKey, SurveyId};
@@ -125,12 +125,13 @@ pub async fn serve(
 
 /// Puts the bucket's rows in order at a start, and gives the heights of entries whose rows are not there. `with_rows`: the
 /// heights of all entries that bring rows. What an erasure has replaced goes, and what a session staged that never came to
-/// an end; rows of heights above the log are the agreement's.
+/// an end; what is staged for the height above the log is the agreement's.
 pub async fn tidy(
     store: &Store,
     survey: SurveyId,
     book: &Book,
     with_rows: &[u64],
+    staged: &HashSet<(u64, EntryHash)>,
 ) -> Result<BTreeSet<u64>, StoreError> {
     let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
     let head = book.head().0;
@@ -145,7 +146,7 @@ pub async fn tidy(
             continue;
         }
         // The party stopped between an erasure's commit and the rewriting.
-        match here.first() {
+        match here.iter().find(|name| !staged.contains(&(*height, **name))) {
             Some(old) if book.names().contains_key(height) => {
                 let mut left = (*store.segment(survey, *height, *old).await?).clone();
                 for id in left.submissions().to_vec() {
@@ -162,7 +163,8 @@ pub async fn tidy(
     }
     for (height, names) in stored {
         let current = book.rows_at(height).filter(|_| with_rows.binary_search(&height).is_ok());
-        for name in names.into_iter().filter(|name| Some(*name) != current) {
+        let needed = |name: &EntryHash| Some(*name) == current || staged.contains(&(height, *name));
+        for name in names.into_iter().filter(|name| !needed(name)) {
             store.delete_segment(survey, height, name).await?;
         }
     }

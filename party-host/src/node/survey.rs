@@ -159,14 +159,14 @@ impl SurveyNode {
                 with_rows.push(committed.entry.height);
             }
         }
-        let lacking = rebuild::tidy(&store, id, &book, &with_rows).await?;
+        let agreement = Agreement::load(&store, id, me, book.head()).await?;
+        let lacking = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
         if !lacking.is_empty() {
             tracing::warn!(
                 entries = lacking.len(),
                 "rows of these entries are not in the bucket: they are taken from the two other parties"
             );
         }
-        let agreement = Agreement::load(&store, id, me, book.head()).await?;
         Ok(Self {
             verifier: SurveyVerifier::new(&descriptor)?,
             lanes: descriptor.manifest().lanes(),

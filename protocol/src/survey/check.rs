@@ -1,4 +1,4 @@
-//! What an owner and an operator are warned of before they approve a survey.
+//! The warnings that an owner and an operator read before they approve a survey.
 
 use super::SurveyManifest;
 
@@ -47,7 +47,7 @@ impl SurveyManifest {
         all
     }
 
-    /// What the survey's order statistics need, in whole sentences: one for each column and group.
+    /// The needs of the survey's order statistics, in whole sentences: one for each column and group.
     pub fn order_notes(&self) -> Vec<String> {
         let note = |list: super::OrderList| {
             let column =

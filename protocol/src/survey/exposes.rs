@@ -32,7 +32,7 @@ fn thousandths(share: Share) -> Option<Thousandths> {
     fine.then(|| Thousandths::try_from(share.billionths() / (Share::BILLION / 1000)).unwrap_or(1000))
 }
 
-/// What the rules look at; none of a statistic that is not read off sorted values.
+/// The parts that the rules look at; none of a statistic that is not read off sorted values.
 fn orders(permit: &Permit) -> Option<Vec<Order>> {
     let measure = permit.measure.as_ref()?;
     let shares: Vec<_> = measure.shares().iter().map(|s| thousandths(*s)).collect::<Option<_>>()?;
@@ -53,18 +53,18 @@ fn orders(permit: &Permit) -> Option<Vec<Order>> {
     })
 }
 
-/// Whether values are put in order for it.
+/// True if values are put in order for it.
 fn is_order(permit: &Permit) -> bool {
     permit.family.is_order() && permit.family != Family::Histogram
 }
 
 impl SurveyManifest {
-    /// What the survey says that it exposes, parsed.
+    /// The statistics that the survey says it exposes, parsed.
     fn exposing(&self) -> Vec<Permit> {
         self.survey.exposes.iter().filter_map(|s| Permit::from_str(s).ok()).collect()
     }
 
-    /// Whether a listed statistic of a column is one of those that publish a single person's value.
+    /// True if a listed statistic of a column is one of those that publish a single person's value.
     fn is_exposed(&self, permit: &Permit, column: u8) -> bool {
         let name = self.columns.get(usize::from(column)).map(|c| c.name.as_str());
         let all = self.exposing();
@@ -75,7 +75,7 @@ impl SurveyManifest {
             .any(|e| e.columns.is_empty() || e.columns.iter().any(|c| Some(c.as_str()) == name))
     }
 
-    /// What the survey publishes of single people, for those who are asked to take part: names as `max(eth_free)`.
+    /// The single people's values that the survey publishes, for those who are asked to take part: names as `max(eth_free)`.
     pub fn exposed(&self) -> Vec<String> {
         let mut all = Vec::new();
         for permit in self.permits().iter().filter(|p| is_order(p)) {
@@ -155,7 +155,7 @@ impl SurveyManifest {
         invalid("survey.statistics", problem)
     }
 
-    /// What order statistics may tell about single people is bounded, or said.
+    /// Checks that what order statistics may tell about single people is bounded, or said.
     pub(super) fn validate_orders(&self) -> Result<(), SurveyError> {
         for (text, permit) in self.survey.statistics.iter().zip(self.permits()) {
             let wrong = |problem: String| {

@@ -46,7 +46,7 @@ impl SurveyManifest {
         self.columns.get(usize::from(column)).map(|c| c.name.as_str()).unwrap_or_default()
     }
 
-    /// What cannot be kept together with missing values and categories is refused here, so that no question finds it out.
+    /// Refuses what cannot be kept together with missing values and categories, so that no question finds it out.
     pub(super) fn validate_hidden(&self) -> Result<(), SurveyError> {
         for column in &self.columns {
             if !column.may_be_missing() {

@@ -148,7 +148,7 @@ impl SurveyManifest {
         Ok(())
     }
 
-    /// What the bounds of `min_new` warn of.
+    /// The warnings of the bounds of `min_new`.
     pub(super) fn warnings_of_sums(&self) -> Vec<String> {
         let min_new = self.survey.min_new;
         let mut all = BTreeSet::new();

@@ -16,9 +16,9 @@ use crate::statistic::targets;
 /// A sum over some rows, of sums over all of them: the number of rows and of outputs, each times a factor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Linear {
-    /// How often the number of rows counts.
+    /// The factor of the number of rows.
     pub rows: i64,
-    /// How often the sum of each output counts.
+    /// The outputs, each with the factor of its sum.
     pub of: Vec<(Output, i64)>,
 }
 
@@ -38,13 +38,13 @@ impl Linear {
 pub struct SecretBlock {
     /// The value of the category; empty where the groups have no names.
     pub label: String,
-    /// How many rows are in it.
+    /// The number of rows in it.
     pub size: Linear,
     /// The columns in which its rows have a value.
     pub has: BTreeSet<u8>,
 }
 
-/// What divides the rows.
+/// That which divides the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum By {
     /// The category, by its index among the statement's columns.
@@ -64,7 +64,7 @@ enum By {
 pub struct SecretPartition {
     /// Columns whose sums are released for secret units only. No column is in two partitions.
     pub columns: BTreeSet<u8>,
-    /// Whether numbers of rows by category are released.
+    /// True if numbers of rows by category are released.
     pub counts_rows: bool,
     /// The category, where it is one that divides the rows.
     pub category: Option<String>,
@@ -72,7 +72,7 @@ pub struct SecretPartition {
     pub histogram: Option<(u8, String)>,
     /// The groups.
     pub blocks: Vec<SecretBlock>,
-    /// Whether rows that wait for long become a unit across the groups. Not where some of them have no value.
+    /// True if rows that wait for long become a unit across the groups. Not where some of them have no value.
     pub rest: bool,
     by: By,
 }
@@ -337,7 +337,7 @@ impl SurveyManifest {
         groups.into_iter().find_map(|g| self.category(&g).map(|(index, c)| (c.name.clone(), index)))
     }
 
-    /// What the providers share for these outputs, those of listed statistics: sums that are released by secret groups are shared
+    /// The outputs that providers share for these, those of listed statistics: sums that are released by secret groups are shared
     /// for each group, and so is what the groups' sizes are made of. What is not of such a column stays as it is.
     pub(crate) fn by_secret_group(&self, listed: &BTreeSet<Output>) -> BTreeSet<Output> {
         let mut all = listed.clone();

@@ -62,7 +62,7 @@ pub fn people(n: usize, fields: usize, values: usize, days: u64, random: &mut Ra
     people
 }
 
-/// What became of people.
+/// The fate of people.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Whose unit tells every field.

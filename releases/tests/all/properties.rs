@@ -8,7 +8,7 @@ use tercet_releases::{
     form,
 };
 
-/// What may happen.
+/// Something that may happen.
 #[derive(Debug, Clone)]
 enum Event {
     Come { identity: u8, label: [u8; 2] },
@@ -120,7 +120,7 @@ proptest! {
         prop_assert_eq!(ledger.counted(), ledger.units().iter().map(|u| u.size()).sum::<u64>());
     }
 
-    /// What enters depends on the rows that wait, and not on the order in which they are looked at.
+    /// The units that enter depend on the rows that wait, and not on the order in which they are looked at.
     #[test]
     fn formation_does_not_depend_on_order(
         rows in prop::collection::vec(([0u8..4, 0u8..4], 0u64..9), 0..60),

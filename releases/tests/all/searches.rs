@@ -10,7 +10,7 @@ use super::combinations::{Weights, singles_out, told_apart};
 
 const M: usize = 2;
 
-/// What may happen to a log.
+/// Something that may happen to a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// Somebody with this label comes.
@@ -85,7 +85,7 @@ impl System {
         (0..self.ledger.accepted() as Row).find(|r| self.ledger.standing(*r).is_some_and(&is))
     }
 
-    /// Whether the event was possible.
+    /// Applies an event, and says if it was possible.
     fn step(&mut self, event: Event) -> bool {
         let waiting = self.oldest(|s| s == Standing::Waiting);
         let counted = self.oldest(|s| matches!(s, Standing::Counted(_)));
@@ -184,7 +184,7 @@ impl System {
         }
     }
 
-    /// What an attacker finds.
+    /// The attack that works, if one does.
     fn attack(&self) -> Option<String> {
         if let Some(found) = singles_out(&self.released, M) {
             return Some(format!("a combination that tells about fewer than {M}: {found:?}"));

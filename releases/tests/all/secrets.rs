@@ -127,7 +127,7 @@ impl Model {
         self.units.iter().find_map(apart).map(|pair| format!("rows of one unit weigh differently: {pair:?}"))
     }
 
-    /// What is in units is a prefix of each block: all up to its clock, none after it.
+    /// True if the rows in units are a prefix of each block: all up to its clock, none after it.
     fn consistent(&self) -> bool {
         let mut seen = BTreeSet::new();
         let once = self.units.iter().flatten().all(|row| seen.insert(*row));

@@ -213,6 +213,8 @@ impl Deployment {
             ("AWS_REGION", REGION.to_owned()),
             // A trial does not wait a day for its release point.
             ("TERCET_PARTY_RELEASES__ANY_TIME", "true".to_owned()),
+            // Parties are killed here: the next start need not wait long.
+            ("TERCET_PARTY_LIMITS__LEASE_SECONDS", "3".to_owned()),
         ]
     }
 

@@ -63,6 +63,6 @@ pub enum Planted {
     LockNotDurable,
     /// Supplied rows are not checked against the log.
     RowsUnchecked,
-    /// A party votes although the write of its lock failed.
-    VoteWithoutLock,
+    /// An identity may count again.
+    IdentityTwice,
 }

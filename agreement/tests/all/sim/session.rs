@@ -146,7 +146,7 @@ impl World {
                     bucket.locks.insert(number, lock);
                 }
             });
-            inside[p] = written.is_ok() || (party.planted == Some(Planted::VoteWithoutLock) && party.up);
+            inside[p] = written.is_ok();
             if inside[p] {
                 votes[p] = party.machine.locked(&key).ok();
             }
@@ -217,7 +217,9 @@ impl World {
                 let fresh = leader.pool.iter().filter(|(id, _)| everywhere(id));
                 let rows = fresh
                     .filter(|(id, (w, ..))| {
-                        !state.identities.contains_key(w) && !state.place.contains_key(id) && who.insert(*w)
+                        let again = leader.planted == Some(Planted::IdentityTwice);
+                        let fresh = again || !state.identities.contains_key(w);
+                        fresh && !state.place.contains_key(id) && who.insert(*w)
                     })
                     .map(|(id, (w, c, _))| (*id, *w, *c));
                 let rows: Vec<_> = rows.take(3).collect();
@@ -264,7 +266,8 @@ impl World {
                 for (id, who, c) in batch {
                     let fine = |u: &(u64, [u64; 3], [u64; 2])| u.0 == *who && u.1 == *c;
                     let Some(upload) = party.pool.get(id).filter(|u| fine(u)) else { return false };
-                    if state.identities.contains_key(who) || state.place.contains_key(id) {
+                    let again = party.planted == Some(Planted::IdentityTwice);
+                    if (state.identities.contains_key(who) && !again) || state.place.contains_key(id) {
                         return false;
                     }
                     rows.insert(*id, upload.2);

@@ -1,5 +1,6 @@
 //! What a party remembers of the height that it works on, in memory and in its bucket.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tercet_agreement::{Certificate, Machine, Memory};
@@ -101,9 +102,18 @@ impl Agreement {
         self.drop_records(keeps, |e| needed.contains(&Some(*e)))
     }
 
-    /// A lock is durable.
-    pub fn locked_durably(&mut self, number: u64) {
-        self.locks.push(number);
+    /// A lock is durable. What an older one was made of goes.
+    pub fn locked_durably(&mut self, number: u64) -> Obsolete {
+        let (height, entry) = (self.machine.head().0 + 1, self.locked());
+        let older = std::mem::replace(&mut self.locks, vec![number]);
+        let mut obsolete = self.drop_records(|r| r.prepare.number == number, |e| Some(*e) == entry);
+        obsolete.pending.extend(older.into_iter().map(|number| Pending { lock: true, height, number }));
+        obsolete
+    }
+
+    /// Where rows of entries lie that are not committed yet: nobody else may delete them.
+    pub fn staged(&self) -> HashSet<(u64, EntryHash)> {
+        self.records.iter().filter_map(|r| r.rows.place(&r.entry)).collect()
     }
 
     /// The height is committed with this entry, which the machine knows already: nothing that was pending is needed.

@@ -145,11 +145,12 @@ async fn settle(
     let lock = survey.agreement().machine.certify(&survey.keys(), others)?;
     let name = Pending { lock: true, ..name };
     survey.certain(survey.store.put_pending(id, name, &encode_certificate(&lock)).await)?;
-    let vote = {
+    let (vote, obsolete) = {
         let mut agreement = survey.agreement();
-        agreement.locked_durably(name.number);
-        agreement.machine.locked(&survey.keys())?
+        let obsolete = agreement.locked_durably(name.number);
+        (agreement.machine.locked(&survey.keys())?, obsolete)
     };
+    obsolete.delete(&survey.store, id).await;
     let mut votes = [vote; 3];
     for (party, theirs) in wire.exchange(Step::Vote, vote.0.to_vec()).await? {
         votes[usize::from(party)] =

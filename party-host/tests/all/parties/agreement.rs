@@ -184,3 +184,33 @@ async fn nothing_withheld_in_a_finishing_session_loses_the_entry() {
         world.accept(&prepared).await;
     }
 }
+
+/// The rows of an erasure that all are locked on lie at an earlier height. A start in between neither forgets the lock nor
+/// deletes them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_on_an_erasure_outlives_a_restart() {
+    let mut world = World::start(manifest(), PATIENCE).await;
+    let [leaves, stays] = [0, 1].map(|i| world.prepare(&cohort()[i]));
+    world.accept(&leaves).await;
+    world.until_height(1).await;
+    for party in 0..3 {
+        set(&world, party, Some(Withhold::new(Step::Vote, &[0, 1, 2]))).await;
+    }
+    let wish = world.wish(&leaves);
+    let _pending = world.party(0).withdraw(leaves.id(), wish, Duration::from_millis(300)).await;
+    until("all are locked", || (0..3).all(|p| locked(&world, p))).await;
+    for party in 0..3 {
+        stop(&mut world, party);
+    }
+    for party in 0..3 {
+        world.start_party(party).await;
+        let finished = height(&world, party) == 2;
+        assert!(locked(&world, party) || finished, "party {party} forgot its lock");
+    }
+    world.until_height(2).await;
+    for party in 0..3 {
+        let status = world.party(party).submission(leaves.id()).unwrap();
+        assert!(matches!(status.state, SubmissionState::Withdrawn { .. }), "{status:?}");
+    }
+    world.accept(&stays).await;
+}

@@ -1,5 +1,6 @@
 //! Where values stand: the source's rules as they are applied, checked and read once from the survey's tables.
 
+mod advice;
 mod literal;
 mod path;
 mod scalar;
