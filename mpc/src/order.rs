@@ -32,7 +32,8 @@ pub struct OrderRequest {
     pub ranges: Vec<(u64, u64)>,
     /// Whether the sum of (2 i - n - 1) x_i is wanted: the sum of the distances of all pairs.
     pub distances: bool,
-    /// Edges, each of which the number of smaller values is wanted for.
+    /// Edges of a histogram, each of which the number of smaller values is wanted for. The sizes of secret units say it: a host
+    /// fills the answer in from them, and the engine is never asked ([`Self::check`]).
     pub edges: Vec<i64>,
     /// Whether the most frequent value is wanted.
     pub mode: bool,
@@ -75,6 +76,9 @@ pub enum OrderError {
     /// A range is the whole column.
     #[error("an order request asks for the sum of all values, which would tell about those who have left")]
     Total,
+    /// How many values are below an edge is not read off a sorted column.
+    #[error("an order request asks for counts below edges: those are the sizes of a histogram's units")]
+    Edges,
     /// The answer has not the form that the request asks for.
     #[error("the answer does not belong to the request")]
     Shape,
@@ -95,6 +99,9 @@ impl OrderRequest {
             if len > MAX_ENTRIES {
                 return Err(OrderError::TooLong(len));
             }
+        }
+        if !self.edges.is_empty() {
+            return Err(OrderError::Edges);
         }
         for terms in &self.combinations {
             let ascending = terms.is_sorted_by(|a, b| a.0 < b.0);
@@ -342,8 +349,10 @@ mod tests {
         );
         let nothing = all.answer(&[]);
         assert_eq!((nothing.mode, nothing.below), (None, vec![0; 4]));
-        assert_eq!(all.check(5), Err(OrderError::Rank { rank: 6, rows: 5 }));
-        assert_eq!(all.check(6), Ok(()));
+        assert_eq!(all.check(6), Err(OrderError::Edges));
+        let sorted = OrderRequest { edges: vec![], ..all };
+        assert_eq!(sorted.check(5), Err(OrderError::Rank { rank: 6, rows: 5 }));
+        assert_eq!(sorted.check(6), Ok(()));
         let long = OrderRequest { edges: vec![0; MAX_ENTRIES + 1], ..OrderRequest::default() };
         assert_eq!(long.check(6), Err(OrderError::TooLong(MAX_ENTRIES + 1)));
         assert_eq!(OrderRequest::decode(&long.encode()), Err(OrderError::TooLong(MAX_ENTRIES + 1)));

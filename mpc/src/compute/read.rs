@@ -1,5 +1,5 @@
-//! What is read off a sorted column: combinations of values, sums of ranges, counts below edges. Of each only what is asked
-//! for is opened.
+//! What is read off a sorted column: combinations of values, sums of ranges and of distances, the mode. Of each only what is
+//! asked for is opened.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,9 +11,6 @@ use crate::mutant;
 use crate::net::{Abort, Step};
 use crate::order::{Combination, OrderAnswer, OrderError, OrderRequest};
 use crate::sharing::{Ring, RingShare};
-
-/// Places that an edge is compared with at a time.
-const PROBES: usize = 15;
 
 impl Sorted {
     /// Keeps the first rows, whose highest bit is not set.
@@ -72,9 +69,6 @@ pub fn answer<H: Host>(
     };
     if ring.is_some() {
         (answer.ranges, answer.distances) = compute.sums(&sorted, request, bias)?;
-    }
-    if !request.edges.is_empty() {
-        answer.below = compute.below(&sorted, &request.edges, bias)?;
     }
     if request.mode && !sorted.is_empty() {
         let value = compute.mode(&sorted)?;
@@ -236,45 +230,6 @@ impl<H: Host> Compute<'_, H> {
     pub(super) fn open_numbers(&mut self, numbers: &Numbers, rows: usize) -> Result<Vec<u128>, Abort> {
         let opened = self.open(&Bits::concat(&numbers.planes))?;
         Ok(opened_rows(&opened, rows))
-    }
-
-    /// How many values are below each edge, by search among the sorted: each opened comparison follows from the
-    /// count that is opened in the end.
-    fn below(&mut self, sorted: &Sorted, edges: &[i64], bias: i128) -> Result<Vec<u64>, Abort> {
-        let top = 1i128 << sorted.value_bits;
-        let lifted: Vec<i128> = edges.iter().map(|e| i128::from(*e) + bias).collect();
-        // The count is in low..=high.
-        let mut ranges: Vec<(usize, usize)> = lifted
-            .iter()
-            .map(|edge| match *edge {
-                ..=0 => (0, 0),
-                edge if edge >= top => (sorted.len(), sorted.len()),
-                _ => (0, sorted.len()),
-            })
-            .collect();
-        while ranges.iter().any(|(low, high)| low < high) {
-            let mut probes = Vec::new();
-            for (edge, (low, high)) in ranges.iter().enumerate().filter(|(_, (low, high))| low < high) {
-                // Evenly spread over low..high; among few places, each.
-                let span = high - low;
-                let count = PROBES.min(span);
-                probes.extend((0..count).map(|i| (edge, low + (i + 1) * span / (count + 1))));
-            }
-            probes.dedup();
-            let numbers = sorted.values(probes.iter().map(|(_, place)| *place));
-            let constants: Vec<u128> = probes.iter().map(|(edge, _)| lifted[*edge].cast_unsigned()).collect();
-            let constants = self.public(&constants, sorted.value_bits);
-            let opened = self.open_less(&numbers, &constants)?;
-            for (i, (edge, place)) in probes.into_iter().enumerate() {
-                let (low, high) = &mut ranges[edge];
-                if opened[i / 64] >> (i % 64) & 1 == 1 {
-                    *low = (*low).max(place + 1);
-                } else {
-                    *high = (*high).min(place);
-                }
-            }
-        }
-        Ok(ranges.into_iter().map(|(low, _)| low as u64).collect())
     }
 
     /// Public numbers as shared ones.

@@ -50,7 +50,9 @@ impl Opened {
         }
         if let Target::One(c) = target {
             let request = measure.order(count, scale);
-            assert_eq!(request.check(count), Ok(()));
+            if measure.family() != Family::Histogram {
+                assert_eq!(request.check(count), Ok(()));
+            }
             let answer = request.answer(columns[usize::from(c)]);
             this.orders.push(Ordered { column: c, values: count, request, answer });
         }

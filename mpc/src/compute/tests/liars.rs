@@ -72,8 +72,8 @@ fn everything() -> OrderRequest {
         combinations: vec![vec![(1, 1)], vec![(2, 3), (4, -1)]],
         ranges: vec![(1, 4)],
         distances: true,
-        edges: vec![4],
         mode: true,
+        ..Default::default()
     }
 }
 
