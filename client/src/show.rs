@@ -221,7 +221,8 @@ fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
 fn no_formula(text: &str) -> String {
     let begins = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '|' | '%');
     let formula = text.trim_start().starts_with(begins) || text.starts_with(begins);
-    let text = printable(text);
+    // A tab or a line's end would be a cell's or a row's to some spreadsheets.
+    let text = printable(text).replace('\t', "\\t").replace('\n', "\\n");
     if formula { format!("'{text}") } else { text }
 }
 
