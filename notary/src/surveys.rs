@@ -63,7 +63,8 @@ impl Surveys {
                     .map_err(|source| SurveysError::Read { path: path.clone(), source })?;
                 let survey = SurveyDescriptor::from_bytes(bytes)
                     .map_err(|source| SurveysError::Survey { path, source })?;
-                let lists = |n: &NotarySection| n.kind == Kind::Session && n.key_bytes().is_ok_and(|k| k == key);
+                let lists =
+                    |n: &NotarySection| n.kind == Kind::Session && n.key_bytes().is_ok_and(|k| k == key);
                 if survey.manifest().notaries.iter().any(lists) {
                     found.insert(survey.id(), Served::of(&survey));
                 } else {

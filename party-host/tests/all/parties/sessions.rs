@@ -102,7 +102,8 @@ fn evidence(world: &World, identity: &Identity, forged: &Forged) -> Evidence {
     let opened = open(&session, &forged.client, &forged.server, &forged.secret).unwrap();
     let rules = world.survey.manifest().source_rules().unwrap();
     let (sent, received) = (opened.stream(Direction::Client), opened.stream(Direction::Server));
-    let hidden: Vec<_> = plan::locate(&rules, &received).unwrap().into_iter().flat_map(|l| l.pieces).collect();
+    let hidden: Vec<_> =
+        plan::locate(&rules, &received).unwrap().into_iter().flat_map(|l| l.pieces).collect();
     let mut data = Data { bytes: received.to_vec(), hidden: hidden.clone() };
     hidden.iter().for_each(|r| data.bytes[r.clone()].fill(0));
     let mut everything = plan::everything(&rules, &data);
@@ -168,8 +169,7 @@ async fn sessions_are_counted_exactly_and_forgeries_are_not() {
     let providers: Vec<_> = (1..=6).map(Provider::new).collect();
     let forged: Vec<_> = providers.iter().map(|p| p.session(&identity)).collect();
     let evidence: Vec<_> = forged.iter().map(|f| evidence(&world, &identity, f)).collect();
-    let prepared: Vec<_> =
-        evidence.iter().zip(&forged).map(|(e, f)| prepare(&world, e, f, 7)).collect();
+    let prepared: Vec<_> = evidence.iter().zip(&forged).map(|(e, f)| prepare(&world, e, f, 7)).collect();
 
     // A byte of the proof's evidence that is not the session's: another person's number, a record changed, another's
     // session under one's own proof.
