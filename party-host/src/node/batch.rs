@@ -169,10 +169,7 @@ async fn check(
 /// A fault that the engine found, as the provider sees it.
 pub fn problem(reason: &str) -> Problem {
     let (kind, detail) = match reason {
-        "seed-hash-mismatch"
-        | "witness-hash-mismatch"
-        | "proof-hash-mismatch"
-        | "row-hash-mismatch" => (
+        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" | "row-hash-mismatch" => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
         ),
