@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use tercet_protocol::api::{PROBLEM_JSON, Problem};
 use tercet_protocol::keys::random;
+use tercet_protocol::survey::MAX_RESULT;
 
 use crate::error::Error;
 
@@ -16,8 +17,8 @@ pub use reqwest::{Method, Url};
 pub const OCTETS: &str = "application/octet-stream";
 /// Media type of JSON bodies.
 pub const JSON: &str = "application/json";
-/// Longest answer accepted.
-const MAX_ANSWER: usize = 2 << 20;
+/// Longest answer accepted: a result as long as coordinators keep, and what surrounds it.
+const MAX_ANSWER: usize = MAX_RESULT + (64 << 10);
 
 /// How often and how patiently to try again.
 #[derive(Debug, Clone, Copy)]
@@ -89,21 +90,12 @@ pub struct Request {
     pub body: Option<(Vec<u8>, &'static str)>,
     /// Time for one attempt, from connecting to the answer's last byte.
     pub timeout: Duration,
-    /// Whether sending it again after an attempt of unknown outcome does no harm.
-    pub repeatable: bool,
 }
 
 impl Request {
     /// A `GET`.
     pub fn get(from: impl Into<String>, url: Url) -> Self {
-        Self {
-            from: from.into(),
-            method: Method::GET,
-            url,
-            body: None,
-            timeout: Duration::from_secs(30),
-            repeatable: true,
-        }
+        Self { from: from.into(), method: Method::GET, url, body: None, timeout: Duration::from_secs(30) }
     }
 
     /// Another method, with a body.
@@ -137,7 +129,6 @@ enum Failure {
     /// No answer, or none that can be used.
     Lost {
         cause: String,
-        sent: bool,
     },
     Refused(Problem),
 }
@@ -215,7 +206,8 @@ impl Http {
                 Err(f) => f,
             };
             let (again, asked) = match &failure {
-                Failure::Lost { sent, .. } => (request.repeatable || !sent, None),
+                // Whatever is sent may be sent again: a lost answer does no harm.
+                Failure::Lost { .. } => (true, None),
                 Failure::Refused(p) => (may_pass(p), p.retry_after),
             };
             let pause = if again { self.options.retry.pause(attempt, asked) } else { None };
@@ -249,7 +241,7 @@ impl Http {
         if let Some((body, media_type)) = &request.body {
             builder = builder.header(CONTENT_TYPE, *media_type).body(body.clone());
         }
-        let lost = |e: reqwest::Error| Failure::Lost { cause: chain(&e), sent: !e.is_connect() };
+        let lost = |e: reqwest::Error| Failure::Lost { cause: chain(&e) };
         let mut response = builder.send().await.map_err(lost)?;
         let status = response.status();
         let headers = response.headers().clone();

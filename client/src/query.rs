@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
-use tercet_protocol::api::{QueryRequest, QueryState, QueryStatus};
+use tercet_protocol::api::{ProblemKind, QueryRequest, QueryState, QueryStatus};
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult};
@@ -13,8 +13,8 @@ use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
 use crate::coordinator::{COORDINATOR, Coordinator};
 use crate::error::Error;
 
-/// Largest result file accepted.
-pub const MAX_RESULT_FILE: usize = 4 << 20;
+/// Largest result file accepted: the largest result, its descriptor, and room for line breaks.
+pub const MAX_RESULT_FILE: usize = 16 << 20;
 
 /// A signed result together with the survey's descriptor, whose hash is the survey's id: all that a third party
 /// needs to verify it offline, given that it knows the id. Written by `--json` and `--output`. The API's own answers,
@@ -204,4 +204,24 @@ pub async fn published(
         return Err(Error::bad_answer(COORDINATOR, "it gave another release point's statistics"));
     }
     ResultFile::new(signed, survey)
+}
+
+/// The statistics of a release point that has just been made, verified, as soon as they are published.
+pub async fn await_published(
+    coordinator: &Coordinator,
+    survey: &SurveyDescriptor,
+    release: u64,
+    patience: Duration,
+) -> Result<ResultFile, Error> {
+    let end = tokio::time::Instant::now() + patience;
+    loop {
+        match published(coordinator, survey, Some(release)).await {
+            Err(Error::Refused { problem, .. })
+                if problem.known() == Some(ProblemKind::NotFound) && tokio::time::Instant::now() < end =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            other => return other,
+        }
+    }
 }

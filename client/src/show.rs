@@ -221,7 +221,8 @@ fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
 fn no_formula(text: &str) -> String {
     let begins = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '|' | '%');
     let formula = text.trim_start().starts_with(begins) || text.starts_with(begins);
-    let text = printable(text);
+    // A tab or a line's end would be a cell's or a row's to some spreadsheets.
+    let text = printable(text).replace('\t', "\\t").replace('\n', "\\n");
     if formula { format!("'{text}") } else { text }
 }
 
@@ -256,7 +257,7 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
                 let n = n.map(|n| n.to_string()).unwrap_or_default();
                 let value = value.map(String::as_str).unwrap_or_default();
                 let [numerator, denominator] = fraction(exact);
-                let (part, unit) = (plain(part), plain(unit));
+                let [column, part, unit] = [column.as_str(), part, unit].map(no_formula);
                 csv.write_record([
                     &s.statistic,
                     &column,
@@ -282,16 +283,6 @@ pub fn to_csv(result: &ReleasedStatistics) -> Result<String, Error> {
     }
     let bytes = csv.into_inner().map_err(|e| Error::usage(format!("the result is not CSV: {e}")))?;
     String::from_utf8(bytes).map_err(|e| Error::usage(format!("the result is not CSV: {e}")))
-}
-
-/// A text from a survey or a provider's page as a spreadsheet shows it: never as a formula. What would be one, or hides
-/// characters, gets an apostrophe in front or an escape.
-fn plain(text: &str) -> String {
-    let shown = printable(text);
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{shown}"),
-        _ => shown,
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The parties compute and sign a survey's listed statistics when a release point commits. The coordinator fetches them,
 //! and only from what three parties signed: whoever asks here cannot replace, widen or freeze anything.
 
+use std::time::Duration;
+
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
 use tercet_protocol::api::{Problem, ProblemKind, ReleaseNow};
@@ -20,6 +22,10 @@ use crate::surveys::Survey;
 
 /// Most release points that are fetched in one go, the newest first.
 const AT_ONCE: u64 = 32;
+/// How long a release point that somebody wished for waits for its statistics before it is answered all the same.
+const SIGNED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a look for new release points found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -159,8 +165,15 @@ impl Coordinator {
             }
             Err(e) => return Err(no_answer(e).into()),
         };
-        if now.release > 0 {
-            self.fetch_releases(&survey).await?;
+        // The parties sign the point's statistics right after it: most often they are there at the next look.
+        let end = tokio::time::Instant::now() + SIGNED_WITHIN;
+        while now.release > 0 {
+            match self.fetch_releases(&survey).await? {
+                Refreshed::Awaited { .. } if tokio::time::Instant::now() < end => {
+                    tokio::time::sleep(LOOK).await
+                }
+                _ => break,
+            }
         }
         Ok(now)
     }

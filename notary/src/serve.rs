@@ -141,7 +141,7 @@ impl Running {
 /// Reads what the configuration names and starts.
 pub async fn run(config: &Config) -> Result<Running, ServeError> {
     let key = secrets::read(&config.key).await?;
-    let surveys = Surveys::read(&config.surveys)?;
+    let surveys = Surveys::read(&config.surveys, &key.public())?;
     let resolver = Resolver::dns(&config.resolvers, config.mapped());
     let coordinators = config.coordinator_keys.clone();
     let mut notary = Notary::new(key, coordinators, surveys, resolver, config.limits());

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tercet_protocol::ids::SurveyId;
-use tercet_protocol::survey::{SurveyDescriptor, SurveyError};
+use tercet_protocol::kind::Kind;
+use tercet_protocol::survey::{NotarySection, SurveyDescriptor, SurveyError};
 
 /// The port of servers.
 const PORT: u16 = 443;
@@ -50,8 +51,9 @@ pub enum SurveysError {
 pub struct Surveys(BTreeMap<SurveyId, Served>);
 
 impl Surveys {
-    /// Reads a folder of assembled surveys, one `.json` file each.
-    pub fn read(folder: &Path) -> Result<Self, SurveysError> {
+    /// Reads a folder of assembled surveys, one `.json` file each. Those that do not list the notary with this key are
+    /// not served: its statements would count nowhere.
+    pub fn read(folder: &Path, key: &[u8; 32]) -> Result<Self, SurveysError> {
         let unreadable = |source| SurveysError::Read { path: folder.into(), source };
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -61,7 +63,13 @@ impl Surveys {
                     .map_err(|source| SurveysError::Read { path: path.clone(), source })?;
                 let survey = SurveyDescriptor::from_bytes(bytes)
                     .map_err(|source| SurveysError::Survey { path, source })?;
-                found.insert(survey.id(), Served::of(&survey));
+                let lists =
+                    |n: &NotarySection| n.kind == Kind::Session && n.key_bytes().is_ok_and(|k| k == key);
+                if survey.manifest().notaries.iter().any(lists) {
+                    found.insert(survey.id(), Served::of(&survey));
+                } else {
+                    tracing::warn!(survey = %survey.id(), "not served: the survey does not list this notary's key");
+                }
             }
         }
         Ok(Self(found))

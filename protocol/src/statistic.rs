@@ -248,12 +248,7 @@ fn deviation(laplace: &Laplace, scale: u32, units: u64) -> String {
     all.unwrap_or(one).to_string()
 }
 
-fn part(
-    label: String,
-    submissions: Option<u64>,
-    unit: String,
-    value: Result<&Exact, String>,
-) -> PartValue {
+fn part(label: String, submissions: Option<u64>, unit: String, value: Result<&Exact, String>) -> PartValue {
     let (exact, undefined) = match value {
         Ok(exact) => (Some(exact), None),
         Err(why) => (None, Some(why)),

@@ -26,9 +26,11 @@ use tercet_protocol::keys::{SigningKey, random};
 use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::submission::PublicPart;
 use tercet_stack::Stack;
+use tercet_tls_session::Evidence;
 use tlsn_verifier::WireVersion;
 use zeroize::Zeroizing;
 
+use crate::forwarded::{Forwarded, restated, tampered};
 use crate::{oracle, up};
 
 /// Providers that work at the same time.
@@ -49,6 +51,7 @@ pub struct Options {
 #[derive(Deserialize)]
 struct Account {
     api_key: String,
+    api_secret: String,
     eth_free: String,
     index: u32,
 }
@@ -78,6 +81,7 @@ struct Providers {
     notary: Url,
     exchange: String,
     roots: Vec<Vec<u8>>,
+    forwarded: Forwarded,
 }
 
 #[derive(Default, Serialize)]
@@ -113,13 +117,7 @@ pub fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(flow(options, &stack, &mut seconds, &mut clock));
     if outcome.is_err() {
-        eprintln!("the processes' logs:");
-        for name in tercet_stack::PROCESSES {
-            let log = std::fs::read_to_string(stack.layout().log(name)).unwrap_or_default();
-            for line in log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev() {
-                eprintln!("  {name}: {line}");
-            }
-        }
+        up::last_lines(&stack);
     }
     let outcome = outcome?;
     stack.stop();
@@ -158,7 +156,9 @@ async fn flow(
     let survey = coordinator.survey(stack.survey()).await?;
     let deployment = coordinator.deployment(survey).await?;
     let exchange_dir = stack.layout().exchange();
+    let forwarded = Forwarded::of(&deployment.survey, &stack.proxy())?;
     let providers = Providers {
+        forwarded,
         coordinator,
         deployment,
         notary: Url::parse(&stack.notary())?,
@@ -175,8 +175,13 @@ async fn flow(
         .map(|(i, account)| {
             let (providers, bar) = (&providers, &bar);
             async move {
-                let notarized = providers.notarize(account, i).await?;
-                let done = providers.submit(&notarized).await.map_err(|e| anyhow!("provider {i}: {e}"))?;
+                // One in four brings a presentation, the others a session that the notary forwarded.
+                let done = if i.is_multiple_of(4) {
+                    providers.submit(&providers.notarize(account, i).await?).await
+                } else {
+                    providers.submit_session(account).await
+                };
+                let done = done.map_err(|e| anyhow!("provider {i}: {e}"))?;
                 bar.inc(1);
                 Ok::<_, anyhow::Error>((i, done))
             }
@@ -194,6 +199,9 @@ async fn flow(
         providers.forged_value(forger).await?,
         providers.repeated_identity(&honest[0]).await?,
         providers.tampered_presentation(forger).await?,
+        providers.session_again(&honest[1]).await?,
+        providers.altered_session(forger, "tampered record of a session", tampered).await?,
+        providers.altered_session(forger, "session stated by a notary of one's own", restated).await?,
         providers.too_early().await?,
     ];
     seconds.attacks = lap(clock);
@@ -202,8 +210,9 @@ async fn flow(
     let survey = &providers.deployment.survey;
     let now = providers.coordinator.release_now(survey.id()).await?;
     ensure!(now.made, "no release point was made");
-    let published = query::published(&providers.coordinator, survey, Some(now.release)).await?;
-    // `published` verified the signatures; the file's own check is what an outsider runs.
+    let patience = Duration::from_secs(30);
+    let published = query::await_published(&providers.coordinator, survey, now.release, patience).await?;
+    // That verified the signatures; the file's own check is what an outsider runs.
     published.verify(Some(survey.id()), None)?;
     let smallest = survey.manifest().survey.min_new as usize;
     let of = |fee: &str| honest.iter().filter(|a| a.maker_fee() == fee).collect::<Vec<_>>();
@@ -293,6 +302,32 @@ impl Providers {
             format: if index.is_multiple_of(2) { WireVersion::Alpha15 } else { WireVersion::Alpha12 },
         };
         Ok(notarize::notarize(self.coordinator.http(), &self.notary, &plan).await?)
+    }
+
+    /// Takes part through the notary that forwards.
+    async fn submit_session(&self, account: &Account) -> Result<Submitted, Error> {
+        let Account { api_key, api_secret, .. } = account;
+        self.forwarded.submit(&self.coordinator, &self.deployment, api_key, api_secret).await
+    }
+
+    /// Makes a second session as the same person.
+    async fn session_again(&self, account: &Account) -> Result<Refusal> {
+        refusal("repeated identity, by a second session", self.submit_session(account).await.map(|_| ()))
+    }
+
+    /// Shows a session that was altered.
+    async fn altered_session(
+        &self,
+        account: &Account,
+        attack: &'static str,
+        alter: fn(&mut Evidence) -> Result<()>,
+    ) -> Result<Refusal> {
+        let (key, secret) = (&account.api_key, &account.api_secret);
+        let session = self.forwarded.session(&self.coordinator, key, secret).await?;
+        let mut evidence = Evidence::decode(&self.forwarded.evidence(&session)?.0)?;
+        alter(&mut evidence)?;
+        let public = self.forwarded.public(&evidence);
+        refusal(attack, self.coordinator.admit(&public).await.map(|_| ()))
     }
 
     async fn submit(&self, n: &Notarized) -> Result<Submitted, Error> {

@@ -8,6 +8,7 @@ mod demo;
 mod deny;
 mod emulated;
 mod engine;
+mod forwarded;
 mod fuzz;
 mod localstack;
 mod model_check;

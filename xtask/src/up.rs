@@ -126,6 +126,18 @@ pub fn run(options: &Options) -> Result<()> {
             layout.exchange().join("root.pem").display()
         );
     }
+    if options.manifest.is_none() {
+        let accounts = stack.layout().exchange().join("accounts.json");
+        println!(
+            "  jq -r '\"api_key=\" + .[1].api_key, \"api_secret=\" + .[1].api_secret' {} > inputs.txt",
+            accounts.display()
+        );
+    }
+    println!(
+        "  {} take-part --coordinator {url} --survey {survey} --notary {} --input-file inputs.txt",
+        tercet.display(),
+        stack.proxy()
+    );
     println!(
         "  {} submit --coordinator {url} --survey {survey} --presentation proof/presentation.bin --secrets \
          proof/secrets.bin --receipt receipt.json",
@@ -160,5 +172,16 @@ pub fn run(options: &Options) -> Result<()> {
     match casualty {
         None => Ok(()),
         Some(text) => bail!("{text}"),
+    }
+}
+
+/// Prints the last lines of every process's log, after a failure.
+pub fn last_lines(stack: &Stack) {
+    eprintln!("the processes' logs:");
+    for name in tercet_stack::PROCESSES {
+        let log = std::fs::read_to_string(stack.layout().log(name)).unwrap_or_default();
+        for line in log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev() {
+            eprintln!("  {name}: {line}");
+        }
     }
 }

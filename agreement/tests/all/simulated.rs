@@ -21,7 +21,7 @@ fn the_runs_are_eventful() {
     let all: Vec<_> = (0..100).map(|seed| progress(seed, OPERATIONS)).collect();
     let (entries, finished) = all.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
     println!("{entries} entries, {finished} of them finished by a later session");
-    assert!(entries > 800 && finished > 50, "{entries} entries, {finished} finished");
+    assert!(entries > 600 && finished > 50, "{entries} entries, {finished} finished");
 }
 
 #[test]

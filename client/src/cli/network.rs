@@ -14,7 +14,7 @@ use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions, Submitted};
 use tercet_client::withdraw::{MAX_RECEIPT_FILE, ReceiptFile};
 use tercet_evidence::Secrets;
-use tercet_protocol::api::{ProblemKind, QueryRequest, SubmissionState};
+use tercet_protocol::api::{QueryRequest, SubmissionState};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::survey::SurveyDescriptor;
 use zeroize::Zeroizing;
@@ -173,18 +173,10 @@ pub async fn release(args: &Release) -> Result<(), Error> {
     let coordinator = connect(&args.connect)?;
     let survey = choose(&coordinator, args.choose.survey).await?;
     let progress = Progress::spinner("the three parties agree on a release point");
-    let end = tokio::time::Instant::now() + Duration::from_secs(args.timeout);
     let now = coordinator.release_now(survey.id()).await?;
-    while args.wait && now.release > 0 {
-        match coordinator.published_at(survey.id(), now.release).await {
-            Ok(_) => break,
-            Err(Error::Refused { problem, .. })
-                if problem.known() == Some(ProblemKind::NotFound) && tokio::time::Instant::now() < end =>
-            {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            Err(e) => return Err(e),
-        }
+    if args.wait && now.release > 0 {
+        let patience = Duration::from_secs(args.timeout);
+        tercet_client::query::await_published(&coordinator, &survey, now.release, patience).await?;
     }
     drop(progress);
     if args.json {

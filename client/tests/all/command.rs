@@ -2,7 +2,7 @@
 //! is searched for secrets.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -22,7 +22,7 @@ async fn tercet(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tercet"));
     command.args(args).env_remove("TERCET_COORDINATOR").env_remove("TERCET_SURVEY");
     // Nothing is remembered, and nobody is there to be asked.
-    command.env("TERCET_CONFIG_DIR", "/nonexistent").stdin(std::process::Stdio::null()).kill_on_drop(true);
+    command.env("TERCET_CONFIG_DIR", "/nonexistent").stdin(Stdio::null()).kill_on_drop(true);
     command.output().await.unwrap()
 }
 
@@ -260,8 +260,9 @@ async fn output_that_does_not_arrive_is_no_success() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tercet"));
     let survey = stub.survey_id().to_string();
     command.args(["published", "--format", "csv", "--coordinator", &stub.url(), "--survey", &survey]);
-    command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
-    let output = command.output().await.unwrap();
+    command.stdout(fs::File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
+    // Not output(), which would put a pipe in the file's place.
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("incomplete"));
 }

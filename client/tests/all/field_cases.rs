@@ -225,7 +225,9 @@ fn a27_survey_files_are_checked_in_words() {
     let of = |name: &str| {
         let text = std::fs::read_to_string(folder("A27").join(name)).unwrap();
         let key = "035be5e9478209674a96e60f1f037f6176540fd001fa1d64694770c56a7709c42c";
-        SurveyManifest::from_toml(&text.replace("@NOTARY@", key)).map_err(|e| e.to_string())
+        // Sums of balances need more than one new submission a release.
+        let text = text.replace("@NOTARY@", key).replace("min_new = 1\n", "min_new = 10\n");
+        SurveyManifest::from_toml(&text).map_err(|e| e.to_string())
     };
     for (name, words) in [
         ("columns-table.toml", "[[columns]]"),
@@ -237,7 +239,7 @@ fn a27_survey_files_are_checked_in_words() {
         assert!(error.contains(words), "{name}: {error}");
     }
     // Since paths may have an open segment, this one can be fitted.
-    assert!(of("path-template.toml").is_ok());
+    of("path-template.toml").unwrap();
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl Layout {
     pub fn create(root: &Path) -> Result<Self> {
         let root = std::path::absolute(root)?;
         let this = Self(root);
-        for dir in [this.surveys(), this.s3(), this.logs(), this.0.join("coordinator"), this.0.join("survey")]
-        {
+        let own = ["coordinator", "survey", "proxy"].map(|name| this.0.join(name));
+        for dir in [this.surveys(), this.s3(), this.logs()].into_iter().chain(own) {
             std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         Ok(this)

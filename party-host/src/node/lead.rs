@@ -16,6 +16,8 @@ use crate::measures;
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 use tercet_agreement::Task;
 
+/// A party that knows of nothing that it lacks asks the others every so many seconds.
+const LOOK_EVERY: u64 = 30;
 /// A party that is locked or behind asks party 0 for a session every so many seconds.
 const ASK_EVERY: u64 = 3;
 /// How long a query lets uploads go first.
@@ -71,7 +73,8 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
                     let due = ticks % ASK_EVERY == 0;
                     ticks += 1;
                     let behind = survey.unfinished() || survey.lag() > 0 || survey.lacks_rows();
-                    if (survey.pool.len() > 0 || (due && behind))
+                    // Now and then in any case: a party that could reach nobody at its start does not know how far it is.
+                    if (survey.pool.len() > 0 || (due && behind) || ticks % LOOK_EVERY == 0)
                         && let Ok(_turn) = survey.session.try_lock()
                     {
                         keep_up(&node, &survey).await;

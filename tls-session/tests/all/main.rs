@@ -6,3 +6,12 @@ mod layouts;
 mod samples;
 mod statements;
 mod tampering;
+
+/// `docs/notary.md` tells of every refusal.
+#[test]
+fn every_refusal_is_documented() {
+    let text = include_str!("../../../docs/notary.md");
+    for refusal in tercet_tls_session::Refusal::ALL {
+        assert!(text.contains(&format!("| `{}` |", refusal.code())), "{}", refusal.code());
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -195,6 +195,7 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
     say("a release point, and a consumer asks");
     let now = coordinator.release_now(known.survey.id()).await?;
     ensure!(now.made, "no release point was made");
+    query::await_published(&coordinator, &known.survey, now.release, Duration::from_secs(60)).await?;
     let result = query::query(&coordinator, &known.survey, &[], QueryOptions::default()).await?;
     result.verify(Some(known.survey.id()), None)?;
     let scale = u32::from(known.survey.manifest().columns[0].places());

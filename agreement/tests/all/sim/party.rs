@@ -145,8 +145,6 @@ impl Party {
 
     /// Starts on what is durable.
     pub fn restart(&mut self) {
-        let head = (self.height(), self.head());
-        self.machine = Machine::new(self.me as u8, head.0, head.1, Memory::default());
         self.reload();
         self.pool.clear();
         self.up = true;
@@ -154,6 +152,7 @@ impl Party {
 
     /// Takes what the bucket holds in place of what is remembered.
     pub fn reload(&mut self) {
+        self.machine = Machine::new(self.me as u8, self.height(), self.head(), Memory::default());
         let height = self.height() + 1;
         let b = &mut self.bucket;
         b.records.retain(|_, (_, e)| e.height == height);

@@ -171,7 +171,7 @@ impl World {
         let pass = 1 + self.rng.below(2000) as u64;
         self.parties.iter_mut().for_each(|p| p.clock += pass);
         let p = self.rng.below(3);
-        match self.rng.below(46) {
+        match self.rng.below(47) {
             0..=9 => self.submit(),
             10..=17 => self.session(Job::Batch),
             18..=19 => self.session(Job::Release),
@@ -183,13 +183,15 @@ impl World {
             24..=26 => self.keep_up(p),
             27 => self.parties[p].up = false,
             28..=30 => {
-                if !self.parties[p].up {
-                    self.parties[p].restart();
+                for q in 0..3 {
+                    if !self.parties[q].up {
+                        self.parties[q].restart();
+                    }
                 }
             }
             31 => {
                 let q = self.rng.below(3);
-                self.cut[p][q] = !self.cut[p][q] && self.rng.once_in(2);
+                self.cut[p][q] = !self.cut[p][q] && self.rng.once_in(3);
             }
             32 => self.cut = [[false; 3]; 3],
             33 => {
@@ -201,7 +203,8 @@ impl World {
             35 => self.set_back(p),
             // Everything loses its power.
             36..=37 => (0..3).for_each(|p| self.parties[p].restart()),
-            38..=39 => {
+            38..=40 => {
+                self.submit();
                 (0..3).for_each(|p| self.keep_up(p));
                 self.session(Job::Batch);
             }

@@ -10,6 +10,7 @@ mod noise;
 mod notarized;
 mod providers;
 mod releases;
+mod sessions;
 mod statistics;
 mod stress;
 mod tamper;

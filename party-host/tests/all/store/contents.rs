@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use party_host::keyring::KeyringError;
-use party_host::store::{Created, Objects};
+use party_host::store::{Created, Objects, Pending};
 
 use super::*;
 
@@ -15,8 +15,15 @@ async fn filled(w: &World) -> Store {
     for n in 0..2 {
         store.put_answer(SURVEY, n, &answer(n)).await.unwrap();
     }
+    for lock in [false, true] {
+        let name = Pending { lock, height: 3, number: 1 };
+        store.put_pending(SURVEY, name, PENDING).await.unwrap();
+    }
     store
 }
+
+/// What a party remembers of an entry that is being agreed on.
+const PENDING: &[u8] = b"an entry that is being agreed on";
 
 fn answer(n: u64) -> Vec<u8> {
     format!("{{\"release\":{n},\"statistic\":\"mean\",\"value\":\"1234.5678\"}}").into_bytes()
@@ -33,6 +40,9 @@ async fn read_all(store: &Store) -> Result<(), StoreError> {
     for n in 0..2 {
         store.answer(SURVEY, n).await?;
     }
+    for name in store.list_pending(SURVEY).await? {
+        store.pending(SURVEY, name).await?;
+    }
     Ok(())
 }
 
@@ -45,7 +55,7 @@ async fn replace(objects: &S3Objects, key: &str, body: Vec<u8>) {
 async fn every_body_is_ciphertext() {
     let w = World::start().await;
     filled(&w).await;
-    let mut secrets: Vec<Vec<u8>> = Vec::new();
+    let mut secrets: Vec<Vec<u8>> = vec![PENDING.to_vec()];
     for (e, s) in chain(2) {
         secrets.extend(s.shares().chunks(16).map(<[u8]>::to_vec));
         secrets.push(e.entry.previous.as_ref().to_vec());

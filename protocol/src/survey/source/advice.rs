@@ -7,7 +7,8 @@ use crate::survey::SurveyManifest;
 
 /// Parts of parameter names that usually change what an answer means.
 const CHOOSING: [&str; 14] = [
-    "limit", "offset", "page", "cursor", "currency", "unit", "date", "as_of", "from", "until", "lang", "locale", "account", "filter",
+    "limit", "offset", "page", "cursor", "currency", "unit", "date", "as_of", "from", "until", "lang",
+    "locale", "account", "filter",
 ];
 
 impl SurveyManifest {
@@ -15,7 +16,9 @@ impl SurveyManifest {
     pub fn source_warnings(&self, now: OffsetDateTime) -> Vec<String> {
         let mut all = Vec::new();
         if self.survey.closes < now {
-            all.push("the survey is closed: no data that is fetched from now on counts (survey.closes)".into());
+            all.push(
+                "the survey is closed: no data that is fetched from now on counts (survey.closes)".into(),
+            );
         }
         if self.notaries.iter().all(|n| n.valid_until.is_some_and(|until| until < now)) {
             all.push("no notary's key counts any more (notaries.valid_until): nobody can take part".into());
@@ -47,7 +50,10 @@ impl SurveyManifest {
         }
         for (hidden, column) in rules.committed.iter().zip(&self.columns) {
             if hidden.absent.is_some() || hidden.empty_is_missing {
-                all.push(format!("that a person has nothing in {} is public: the answer shows it", column.name));
+                all.push(format!(
+                    "that a person has nothing in {} is public: the answer shows it",
+                    column.name
+                ));
             }
             let literal = column.missing.as_deref().is_some_and(|m| matches!(m, "null" | "true" | "false"));
             if literal && column.quoted.is_none() && rules.format == BodyFormat::Json {
@@ -88,7 +94,8 @@ mod tests {
     #[test]
     fn what_is_weak_is_said() {
         let now = |year: i64| OffsetDateTime::from_unix_timestamp((year - 1970) * 31_557_600).unwrap();
-        let of = |text: &str, year| SurveyManifest::from_toml(text).unwrap().source_warnings(now(year)).join("\n");
+        let of =
+            |text: &str, year| SurveyManifest::from_toml(text).unwrap().source_warnings(now(year)).join("\n");
         let with = |from: &str, to: &str| of(&SURVEY.replacen(from, to, 1), 2026);
         for (text, says) in [
             (of(SURVEY, 2040), "closed"),
@@ -97,7 +104,10 @@ mod tests {
             (with("method =", "credentials = ['Cookie']\nmethod ="), "a hidden cookie"),
             (with("bits = 48", "bits = 48\nmissing = 'null'"), "the quotes are seen"),
             (with("bits = 48", "bits = 48\nmissing = ''"), "is public"),
-            (with("method =", "format = 'text'\nmedia_type = 'application/json'\nmethod ="), "must know the page"),
+            (
+                with("method =", "format = 'text'\nmedia_type = 'application/json'\nmethod ="),
+                "must know the page",
+            ),
         ] {
             assert!(text.contains(says), "{says}: {text}");
         }
