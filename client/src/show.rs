@@ -44,7 +44,8 @@ pub fn to_text(result: &ReleasedStatistics, survey: &SurveyDescriptor) -> String
         0 => String::new(),
         n => format!(", of which {n} were erased since"),
     };
-    let _ = writeln!(out, "all in all {} submissions in {} groups{erased}", point.rows, point.units);
+    let groups = if point.units == 1 { "one group".to_owned() } else { format!("{} groups", point.units) };
+    let _ = writeln!(out, "all in all {} submissions in {groups}{erased}", point.rows);
     if let Some(n) = result.not_told_apart {
         let _ = writeln!(out, "{n} more entered without a field of the filter and are not covered");
     }

@@ -155,7 +155,7 @@ pub async fn withdraw(
     loop {
         let status = coordinator.withdraw(&wish).await?;
         if let SubmissionState::Withdrawn { receipts } = status.state {
-            verify(deployment, file, &receipts)?;
+            verify(deployment, file.submission, &receipts)?;
             return Ok(Erased {
                 submission: file.submission,
                 survey: file.survey,
@@ -174,8 +174,12 @@ pub async fn withdraw(
     }
 }
 
-/// One receipt of each party, all for the same entry.
-fn verify(deployment: &Deployment, file: &ReceiptFile, receipts: &[ErasureReceipt]) -> Result<(), Error> {
+/// Checks that there is one receipt of each party, all for the same erasure of this submission.
+pub fn verify(
+    deployment: &Deployment,
+    submission: SubmissionId,
+    receipts: &[ErasureReceipt],
+) -> Result<(), Error> {
     let from = |party: u8| deployment.party_name(usize::from(party));
     let [first, ..] = receipts else {
         return Err(Error::bad_answer(COORDINATOR, "the submission is called withdrawn, without receipts"));
@@ -184,7 +188,7 @@ fn verify(deployment: &Deployment, file: &ReceiptFile, receipts: &[ErasureReceip
         return Err(Error::bad_answer(COORDINATOR, "there must be one erasure receipt of each party"));
     }
     for receipt in receipts {
-        if (receipt.survey, receipt.submission) != (file.survey, file.submission) {
+        if (receipt.survey, receipt.submission) != (deployment.survey.id(), submission) {
             return Err(Error::bad_answer(from(receipt.party), "its receipt is for another submission"));
         }
         receipt.verify(deployment.survey.parties()).map_err(|_| {

@@ -155,6 +155,9 @@ pub struct Limits {
     pub survey: Rate,
     /// Admissions of one identity.
     pub identity: Rate,
+    /// Questions of one address about one survey that were not asked before at its newest release point: nobody uses up
+    /// what is there for everybody.
+    pub asker: Rate,
     /// Questions about one survey that were not asked before at its newest release point, from everybody: each is
     /// computed by the parties and kept for a day.
     pub questions: Rate,
@@ -171,6 +174,7 @@ impl Default for Limits {
             status: Rate { burst: 120, per_second: 10.0 },
             survey: Rate { burst: 600, per_second: 300.0 },
             identity: Rate { burst: 10, per_second: 0.1 },
+            asker: Rate { burst: 20, per_second: 0.05 },
             questions: Rate { burst: 60, per_second: 0.5 },
             max_unfinished: 5_000,
             unfinished_shards: 8,
@@ -186,6 +190,7 @@ struct LimitsSection {
     status: RateSection,
     survey: RateSection,
     identity: RateSection,
+    asker: RateSection,
     questions: RateSection,
     max_unfinished: Option<u32>,
     unfinished_shards: Option<u16>,
@@ -215,6 +220,7 @@ impl From<LimitsSection> for Limits {
             status: s.status.over(d.status),
             survey: s.survey.over(d.survey),
             identity: s.identity.over(d.identity),
+            asker: s.asker.over(d.asker),
             questions: s.questions.over(d.questions),
             max_unfinished: s.max_unfinished.unwrap_or(d.max_unfinished),
             unfinished_shards: s.unfinished_shards.unwrap_or(d.unfinished_shards),
@@ -325,6 +331,7 @@ impl Config {
             ("status", l.status),
             ("survey", l.survey),
             ("identity", l.identity),
+            ("asker", l.asker),
             ("questions", l.questions),
         ] {
             if rate.burst == 0 || rate.burst > 1_000_000 {

@@ -45,13 +45,13 @@ impl Coordinator {
             let result = self.signed_statistics(&newest).await?;
             return Ok(QueryStatus { query, state: QueryState::Done { result } });
         }
-        match self.ask_at(&survey, newest.point.number, &question, report).await? {
+        match self.ask_at(&survey, newest.point.number, &question, address, report).await? {
             Some(status) => Ok(status),
             // The parties are further than what is published here.
             None => {
                 self.fetch_releases(&survey).await?;
                 let newer = self.newest(&survey).await?.point.number;
-                match self.ask_at(&survey, newer, &question, report).await? {
+                match self.ask_at(&survey, newer, &question, address, report).await? {
                     Some(status) => Ok(status),
                     None => Err(moved_on().into()),
                 }
@@ -65,6 +65,7 @@ impl Coordinator {
         survey: &Survey,
         release: u64,
         question: &Question,
+        address: &str,
         report: &mut RateReport,
     ) -> Result<Option<QueryStatus>, Error> {
         let id = question.id(survey.id(), release);
@@ -76,7 +77,10 @@ impl Coordinator {
                 Some(QueryOutcome::Done(_)) | None => return Ok(Some(status(record))),
             }
         }
-        self.limit("questions", &survey.id().to_string(), self.config.limits.questions, report).await?;
+        // One asker's new questions never use up what is there for everybody's.
+        let limits = &self.config.limits;
+        self.limit("asker", &format!("{}#{address}", survey.id()), limits.asker, report).await?;
+        self.limit("questions", &survey.id().to_string(), limits.questions, report).await?;
         let record = QueryRecord {
             query: id,
             survey: survey.id(),

@@ -193,9 +193,16 @@ pub async fn release(args: &Release) -> Result<(), Error> {
 pub async fn status(args: &Status) -> Result<(), Error> {
     let coordinator = connect(&args.connect)?;
     let status = coordinator.submission(args.id).await?;
-    if let SubmissionState::Accepted { receipts } = &status.state {
+    if matches!(status.state, SubmissionState::Accepted { .. } | SubmissionState::Withdrawn { .. }) {
         let survey = coordinator.survey(status.survey).await?;
-        coordinator.deployment(survey).await?.verify_receipts(args.id, receipts)?;
+        let deployment = coordinator.deployment(survey).await?;
+        match &status.state {
+            SubmissionState::Accepted { receipts } => deployment.verify_receipts(args.id, receipts)?,
+            SubmissionState::Withdrawn { receipts } => {
+                tercet_client::withdraw::verify(&deployment, args.id, receipts)?;
+            }
+            SubmissionState::Pending | SubmissionState::Rejected { .. } => {}
+        }
     }
     if args.json {
         return output::json(&status);
@@ -209,7 +216,7 @@ pub async fn status(args: &Status) -> Result<(), Error> {
         SubmissionState::Rejected { problem } => format!("rejected: {}", printable(&problem.to_string())),
         SubmissionState::Withdrawn { receipts } => {
             let height = receipts.first().map_or(0, |r| r.height);
-            format!("withdrawn: its shares are erased at all three parties, log height {height}")
+            format!("withdrawn: three receipts of its erasure verified, log height {height}")
         }
     };
     output::text(&format!("{state}\nsubmission {}\nsurvey {}\n", status.submission, status.survey));

@@ -148,6 +148,31 @@ async fn an_invocation_that_runs_twice_counts_once() {
     assert!(rest.starts_with("\"address\";r=99;"), "200 - 100 - 1 are left: {rest}");
 }
 
+/// One address cannot use up the new questions of everybody else.
+#[tokio::test]
+async fn one_asker_leaves_questions_for_others() {
+    let world = world(|l| {
+        l.asker = Rate { burst: 2, per_second: 0.1 };
+        l.questions = Rate { burst: 3, per_second: 0.001 };
+    })
+    .await;
+    let path = format!("/v1/surveys/{}/queries", world.survey_id());
+    let ask = async |name: &str, from: &str| {
+        let body = format!("{{\"statistics\":[\"{name}\"]}}");
+        post(&path, body).from(from).send(&world.router).await
+    };
+    for name in ["mean", "sum"] {
+        assert_eq!(ask(name, "192.0.2.1:1").await.status, 202);
+    }
+    for name in ["count", "variance", "stddev"] {
+        let problem = ask(name, "192.0.2.1:1").await.problem(ProblemKind::RateLimited);
+        assert_eq!(problem.rule.as_deref(), Some("asker"));
+    }
+    assert_eq!(ask("count", "192.0.2.2:1").await.status, 202);
+    let problem = ask("variance", "192.0.2.2:1").await.problem(ProblemKind::RateLimited);
+    assert_eq!(problem.rule.as_deref(), Some("questions"));
+}
+
 /// Only questions that the parties have to compute count: what is answered already costs nobody anything.
 #[tokio::test]
 async fn new_questions_have_a_rate_of_their_own() {

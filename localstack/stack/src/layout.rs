@@ -282,6 +282,7 @@ impl Layout {
              surveys = \"../surveys\"\nsigning_key_file = \"signing.key\"\nrefresh_seconds = 2\n\n\
              [limits.address]\nburst = 5000\nper_second = 1000.0\n\n[limits.status]\nburst = 5000\nper_second = 1000.0\n\n\
              [limits.survey]\nburst = 5000\nper_second = 1000.0\n\n\
+             [limits.asker]\nburst = 5000\nper_second = 1000.0\n\n\
              [limits.questions]\nburst = 5000\nper_second = 1000.0\n",
             ports.coordinator, ports.coordinator, ports.dynamodb
         );

@@ -92,6 +92,7 @@ impl Default for Options {
             status: plenty,
             survey: plenty,
             identity: plenty,
+            asker: plenty,
             questions: plenty,
             max_unfinished: 1_000,
             unfinished_shards: 2,
