@@ -55,7 +55,7 @@ fn spelled(value: &Json, dice: &mut impl FnMut(usize) -> usize) -> String {
     match value {
         Json::Number(n) => match (n.as_i64(), dice(4)) {
             (Some(n), 0) => format!("{n}.0"),
-            (Some(n), 1) => format!("{n}0e-1"),
+            (Some(n), 1) if n != 0 => format!("{n}0e-1"),
             (Some(n), 2) => format!("{n}E+00"),
             _ => n.to_string(),
         },
