@@ -227,7 +227,8 @@ proptest! {
         let open = parse(text.as_bytes(), 0, &[]).unwrap();
         if let Ok(closed) = parse(&bytes, 0, std::slice::from_ref(&hole)) {
             let (_, _, quoted) = closed.holes().next().unwrap();
-            let whole = scalars(&open).into_iter().any(|s| inside(&open, s) == hole);
+            let root = matches!(open.node(0).value, Value::Text(_)).then_some(0);
+            let whole = scalars(&open).into_iter().chain(root).any(|s| inside(&open, s) == hole);
             // What stands there is the proof's to say: of other bytes than these there is none.
             let proven = match text.get(hole.clone()) {
                 Some(content) if quoted => !content.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()),
