@@ -25,7 +25,7 @@ impl Presentations {
         for section in notaries.iter().filter(|n| n.kind == Kind::Presentation) {
             known.extend(keys(section)?.into_iter().map(|key| (key, section.clone())));
         }
-        let pinned = known.iter().map(|(key, _)| key.clone()).collect();
+        let pinned = known.iter().map(|(key, _)| *key).collect();
         // The server's name is a rule of the survey, refused by name in the policy.
         let trust = TrustPolicy { notaries: NotaryTrust::Pinned(pinned), roots, server_name: None };
         Ok(Self { trust, notaries: known })

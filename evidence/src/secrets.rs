@@ -14,6 +14,7 @@ use crate::verifier::Verified;
 
 /// A provider's secrets, by kind of evidence. `Debug` shows none of them.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time")]
 pub enum Secrets {
     /// The file that belongs to a presentation.
     Presentation(tlsn_verifier::Secrets),

@@ -52,6 +52,7 @@ impl From<Denied> for Problem {
 
 /// Evidence that verifies, by kind.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one at a time")]
 pub enum Verified {
     /// A presentation.
     Presentation(tlsn_verifier::Verified),

@@ -109,7 +109,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut seconds = Seconds::default();
     let mut clock = Instant::now();
     let folder = tempfile::tempdir()?;
-    let stack = up::build(folder.path().to_path_buf(), None, options.providers + 1, 0, "dev")?;
+    let stack = up::build(folder.path().to_path_buf(), None, options.providers + 2, 0, "dev")?;
     seconds.build = lap(&mut clock);
     let stack = Stack::start(stack, &mut |name| eprintln!("starting {name}"))?;
     seconds.start = lap(&mut clock);
@@ -166,8 +166,8 @@ async fn flow(
         roots: vec![std::fs::read(exchange_dir.join("root.der"))?],
     };
     let accounts = accounts(&exchange_dir)?;
-    let (honest, forger) = accounts.split_at(options.providers as usize);
-    let forger = forger.first().context("the exchange has too few accounts")?;
+    let (honest, others) = accounts.split_at(options.providers as usize);
+    let [forger, latecomer] = others else { bail!("the exchange has other accounts than it was asked for") };
 
     let bar = ProgressBar::new(honest.len() as u64);
     bar.set_style(ProgressStyle::with_template("providers {bar:30} {pos}/{len} {elapsed}")?);
@@ -247,7 +247,7 @@ async fn flow(
     seconds.query = lap(clock);
 
     // One leaves who was never counted, and one who was.
-    let waiting = providers.submit(&providers.notarize(forger, 1).await?).await?;
+    let waiting = providers.submit(&providers.notarize(latecomer, 1).await?).await?;
     refusals.push(providers.withdraw_another(&waiting).await?);
     let left = [providers.withdraw(&waiting).await?, providers.withdraw(&counted).await?];
     ensure!(

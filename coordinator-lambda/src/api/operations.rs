@@ -61,6 +61,7 @@ operations! {
     /// Admits a submission.
     Submit = "submit", POST "/v1/surveys/{survey}/submissions", [200, 201],
         [Malformed, NotFound, TooLarge, PresentationInvalid, PolicyViolated, IdentityUsed, IdentityPending,
+         AlreadyCounted, Withdrawn,
          RateLimited, ShareInvalid, ShareMismatch, ProofInvalid, TicketInvalid];
     /// A ticket for a session with a notary.
     NotaryTicket = "notaryTicket", POST "/v1/surveys/{survey}/notary-tickets", [201],

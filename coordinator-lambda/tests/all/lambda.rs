@@ -81,6 +81,7 @@ fn base64(bytes: &[u8]) -> String {
 async fn locations_lead_below_the_federations_address() {
     let options = Options { url: "https://a.execute-api.example.org/live/", ..Options::default() };
     let world = World::with(options).await;
+    world.publish(1).await;
     let path = format!("/v1/surveys/{}/queries", world.survey_id());
     let reply = crate::support::reply::post(path, "{}").send(&world.router).await;
     let location = reply.header("location").unwrap();

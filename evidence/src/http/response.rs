@@ -182,7 +182,7 @@ fn complete(received: &Data, head: Head, one_one: bool) -> Result<Option<Respons
     let shown = |at: usize| received.is_shown(at..at + 1);
     let (pieces, trailers, end) = match length {
         Length::Stated(n) => match head.end.checked_add(n) {
-            Some(end) if end <= bytes.len() => (vec![head.end..end], Vec::new(), end),
+            Some(end) if end <= bytes.len() => (std::iter::once(head.end..end).collect(), Vec::new(), end),
             Some(_) => return Ok(None),
             None => return refuse(Rule::Response, "the response's Content-Length is too large"),
         },

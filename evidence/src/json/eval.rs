@@ -115,8 +115,8 @@ pub fn compared(document: &Document<'_>, path: &Path) -> Vec<NodeId> {
             if let Segment::Filter(comparisons) = segment {
                 for child in children(document, id) {
                     for comparison in comparisons {
-                        let names = comparison.names.iter();
-                        let found = names.fold(Some(child), |at, name| member(document, at?, name));
+                        let mut names = comparison.names.iter();
+                        let found = names.try_fold(child, |at, name| member(document, at, name));
                         out.extend(found);
                     }
                     next.push(child);

@@ -169,13 +169,13 @@ async fn check(
 /// A fault that the engine found, as the provider sees it.
 pub fn problem(reason: &str) -> Problem {
     let (kind, detail) = match reason {
-        "seed-hash-mismatch"
-        | "witness-hash-mismatch"
-        | "proof-hash-mismatch"
-        | "row-hash-mismatch"
-        | "binding-mismatch" => (
+        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" | "row-hash-mismatch" => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
+        ),
+        "binding-mismatch" => (
+            ProblemKind::ProofInvalid,
+            "the proof was made for another presentation, statement or survey, or for other share hashes",
         ),
         "missing-private-part" | "malformed-private-part" => {
             (ProblemKind::ShareInvalid, "a private part does not have the form that the statement demands")

@@ -96,7 +96,7 @@ fn three<T: Send>(
         parties: [1, 2, 3].map(|p| vec![p; 32]).to_vec(),
         survey: vec![4; 32],
         engine: vec![5; 32],
-        nonces: [6, 7, 8].map(|n| vec![n + 16 * number; 32]).to_vec(),
+        nonces: [6, 7, 8].map(|n| [vec![n; 31], vec![number]].concat()).to_vec(),
         exchange_ns: 100_000,
     };
     let (context, program) = (&context, &program);

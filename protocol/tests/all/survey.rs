@@ -126,7 +126,10 @@ fn each_wrong_value_is_refused_at_its_key() {
     assert_eq!(refused_key(&all.replacen("\"stddev\"]", "\"stddev\", \"median\"]", 1)), "survey.statistics");
     assert_eq!(refused_key(&all.replacen("bits = 48", "bits = 60", 1)), "columns.bits");
     assert_eq!(refused_key(&all.replacen("epsilon = '0.5'", "epsilon = '0.000000001'", 1)), "noise.epsilon");
-    let twice = format!("{SURVEY}\n{}", &SURVEY[SURVEY.find("[[columns]]").unwrap()..]);
+    // Of the same name, at another place.
+    let again =
+        SURVEY[SURVEY.find("[[columns]]").unwrap()..].replace("\"asset\":\"ETH\"", "\"asset\":\"BTC\"");
+    let twice = format!("{SURVEY}\n{again}");
     assert_eq!(refused_key(&twice), "columns.name");
 }
 

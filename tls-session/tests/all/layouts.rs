@@ -1,4 +1,5 @@
 //! Layouts: what is claimed of each byte, and claims that no session bears.
+#![allow(clippy::single_range_in_vec_init, reason = "a session may hide one range")]
 
 use tercet_tls_session::forge::{Application, Forge, Forged, Identity, TIME};
 use tercet_tls_session::{Claim, Direction, Flow, Inner, Layout, Refusal, Roots, Session, open, verify};

@@ -1,4 +1,5 @@
 //! The notary's statement, and whole evidence.
+#![allow(clippy::single_range_in_vec_init, reason = "a session may show one range")]
 
 use std::net::IpAddr;
 

@@ -104,7 +104,7 @@ impl<'a> Query<'a> {
         let Some((before, time, signature)) = self.signed else { return Ok(()) };
         let given: Option<i64> = time.parse().ok();
         let now = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
-        if !given.is_some_and(|t| now.saturating_sub(t).saturating_abs() <= LATE_MS) {
+        if given.is_none_or(|t| now.saturating_sub(t).saturating_abs() > LATE_MS) {
             return Err((
                 StatusCode::BAD_REQUEST,
                 -1021,

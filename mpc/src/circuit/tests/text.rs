@@ -262,8 +262,9 @@ fn values_are_compared_with_edges() {
                 let outputs: Vec<_> =
                     edges.iter().map(|e| Output::Given(Term::One, Condition::Below(0, *e))).collect();
                 let lanes: Vec<u128> = edges.iter().map(|e| u128::from(value < *e)).collect();
-                let accepts =
-                    |lanes: &[u128]| accepts(&[format.clone()], &[text.as_bytes()], &outputs, lanes);
+                let accepts = |lanes: &[u128]| {
+                    accepts(core::slice::from_ref(&format), &[text.as_bytes()], &outputs, lanes)
+                };
                 assert!(accepts(&lanes), "{value} {bits}");
                 let mut wrong = lanes.clone();
                 wrong[edges.len() / 2] ^= 1;

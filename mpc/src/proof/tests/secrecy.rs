@@ -48,7 +48,8 @@ fn the_prover_draws_from_everything() {
     let layout = s.layout();
     let p = proven(&s, b"1.23", 9);
     let encoded = s.encode();
-    let mut stream = commitments::prover(&[&[9; 32], &CTX, &encoded, b"1.23", &BLINDER]).stream();
+    let inputs = [&b"1.23"[..], &BLINDER].concat();
+    let mut stream = commitments::prover(&[&[9; 32], &CTX, &encoded, &inputs]).stream();
     let mut secrets = [[0; 32]; 3];
     secrets.iter_mut().for_each(|secret| stream.fill(secret));
     assert_eq!(p.private[0][34..], [secrets[0], secrets[1]].concat());

@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A survey of ages, which may be missing, and incomes, which may not.
 pub fn ages(statistics: &str, min_cohort: u64, min_new: u64) -> SurveyManifest {
+    let exposes = if statistics.contains("max(age)") { "'max(age)'" } else { "" };
     let text = format!(
         r#"
 [survey]
@@ -26,6 +27,7 @@ min_cohort = {min_cohort}
 min_new = {min_new}
 resubmission = 'replace'
 statistics = [{statistics}]
+exposes = [{exposes}]
 
 {source}
 [identity]
@@ -106,13 +108,11 @@ fn ages_of(people: impl Iterator<Item = u32>, missing: &[u32]) -> Vec<(u32, Opti
     people.map(|n| (n, (!missing.contains(&n)).then_some(20 + n * n % 90))).collect()
 }
 
-const AGES: &str =
-    "'count', 'count(age)', 'max(age)', 'mean(age)', 'median(age)', 'sum(age)', 'variance(age)'";
+const AGES: &str = "'count', 'count(age)', 'mean(age)', 'median(age)', 'sum(age)', 'variance(age)'";
 
+/// The survey says that it exposes the largest age.
 fn exposing() -> SurveyManifest {
-    let mut survey = ages(AGES, 5, 5);
-    survey.survey.exposes = vec!["max(age)".into()];
-    survey
+    ages(AGES, 5, 5)
 }
 
 /// Every kind of statistic of a column that some have no value of, against clear text over those who have one; and who has one
@@ -176,6 +176,40 @@ async fn too_few_values_are_not_shown() {
         assert_eq!(shown(&listed, name), (None, None), "{name}");
     }
     refused(&world, &["mean(age)"], Filter::default(), ProblemKind::CohortTooSmall).await;
+}
+
+/// A histogram counts who has come into its bins in groups that are large enough; the others wait, and so does a bin of few.
+#[tokio::test(flavor = "multi_thread")]
+async fn histograms_count_in_bins_that_are_large_enough() {
+    let server = Server::start();
+    let survey = ages("'count', 'count(age)', 'histogram:0,40,60,127(age)', 'mean(income)'", 5, 5);
+    let mut world = World::start_trusting(survey, server.root(), PATIENCE).await;
+    // With one label, so that they enter together: six below forty, seven from sixty on, two between, one without an age.
+    let of = |from: u32, ages: &[Option<u32>]| -> Vec<(u32, Option<u32>)> {
+        ages.iter().enumerate().map(|(i, age)| (from + 2 * i as u32, *age)).collect()
+    };
+    let young = [18, 39, 20, 30, 31, 25].map(Some);
+    let old = [60, 70, 80, 90, 99, 126, 61].map(Some);
+    let first = of(0, &[&young[..], &old[..], &[Some(40), Some(59), None]].concat());
+    join(&world, &server, &first).await;
+    let bins = |answer: &SignedResult| -> Vec<(String, String)> {
+        let parts = &statistic(answer, "histogram:0,40,60,127(age)").parts;
+        parts.iter().map(|p| (p.label.clone(), p.value.clone().unwrap())).collect()
+    };
+    let expect = |sizes: [&str; 5]| -> Vec<(String, String)> {
+        let labels = ["below 0", "[0, 40)", "[40, 60)", "[60, 127]", "above 127"];
+        labels.iter().zip(sizes).map(|(l, n)| ((*l).to_owned(), n.to_owned())).collect()
+    };
+    let listed = world.release().await.unwrap();
+    assert_eq!(bins(&listed), expect(["0", "6", "0", "7", "0"]));
+    assert_eq!(shown(&listed, "histogram:0,40,60,127(age)").1, Some(13));
+    // Three more between: together they are five. Two more of the young wait.
+    world.restart().await;
+    join(&world, &server, &of(100, &[45, 46, 47, 22, 23].map(Some))).await;
+    let listed = world.release().await.unwrap();
+    assert_eq!(bins(&listed), expect(["0", "6", "5", "7", "0"]));
+    let pro = Filter::default().or("plan", "pro");
+    refused(&world, &["histogram:0,40,60,127(age)"], pro, ProblemKind::StatisticNotPermitted).await;
 }
 
 /// Pairs leave out who lacks one of two values, and that must not tell of who does.

@@ -120,3 +120,47 @@ async fn a_locked_entry_is_finished_with_a_party_that_lost_it() {
         world.accept(&prepared).await;
     }
 }
+
+/// Whether any of a party's stored rows is this submission's.
+async fn holds(world: &World, party: usize, id: tercet_protocol::ids::SubmissionId) -> bool {
+    let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
+    for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {
+        let segment = survey.store.segment(survey.id(), height, name).await.unwrap();
+        if segment.submissions().contains(&id) {
+            return true;
+        }
+    }
+    false
+}
+
+/// A bucket as it was two entries ago, one of which erased a row that it still holds; and an empty one, after the erasure.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_bucket_is_brought_up_to_date_and_erased_rows_do_not_come_back() {
+    let mut world = World::start(manifest(), PATIENCE).await;
+    let prepared: Vec<_> = cohort().iter().take(5).map(|n| world.prepare(n)).collect();
+    let leaves = prepared[0].id();
+    for (height, p) in (1..).zip(&prepared[..2]) {
+        world.accept(p).await;
+        world.until_height(height).await;
+    }
+    assert!(holds(&world, 2, leaves).await);
+    stop(&mut world, 2);
+    world.start_party_on(2, "-while").await;
+    world.until_height(2).await;
+    whole(&world, 2).await;
+    world.accept(&prepared[2]).await;
+    world.until_height(3).await;
+    world.withdraw(&prepared[0]).await;
+    world.until_height(4).await;
+
+    for (bucket, next) in [("", 3), ("-empty", 4)] {
+        stop(&mut world, 2);
+        world.start_party_on(2, bucket).await;
+        let height = world.heights().iter().map(|h| h.0).max().unwrap();
+        world.until_height(height).await;
+        whole(&world, 2).await;
+        assert!(!holds(&world, 2, leaves).await, "the erased row is in bucket {bucket:?}");
+        assert!(holds(&world, 2, prepared[1].id()).await && holds(&world, 2, prepared[2].id()).await);
+        world.accept(&prepared[next]).await;
+    }
+}

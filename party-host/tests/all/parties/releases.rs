@@ -43,12 +43,15 @@ fn essence(state: QueryState) -> Result<SignedResult, String> {
     }
 }
 
+/// Answers and refusals by question.
+type Given = BTreeMap<Question, Result<SignedResult, String>>;
+
 /// Everything is asked in two orders, at two release points, of two systems with the same people: each answer and each refusal is
 /// the same, whatever was asked before.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_question_changes_the_answer_to_another() {
     let names = cohort();
-    let mut seen: Vec<Vec<BTreeMap<Question, Result<SignedResult, String>>>> = Vec::new();
+    let mut seen: Vec<Vec<Given>> = Vec::new();
     for order in 0..2 {
         let world = World::start(grouped(), PATIENCE).await;
         let prepared: Vec<Prepared> = names.iter().map(|n| world.prepare(n)).collect();
@@ -74,7 +77,7 @@ async fn no_question_changes_the_answer_to_another() {
         seen.push(answers);
     }
     // Batches are cut by chance, so heights and hashes differ; what is said does not.
-    let said = |answers: &Vec<BTreeMap<Question, Result<SignedResult, String>>>| {
+    let said = |answers: &[Given]| {
         let of = |answer: &Result<SignedResult, String>| {
             answer.as_ref().map(|a| (a.result.submissions, a.result.statistics.clone())).map_err(Clone::clone)
         };
