@@ -62,7 +62,6 @@ pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
             return Err(invalid("source.headers", format!("{key} is the client's own: leave it out")));
         }
     }
-    distinct(&this)?;
     Ok(this)
 }
 
@@ -334,7 +333,7 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
 }
 
 /// Two hidden values never stand in one place, whatever a response says.
-fn distinct(rules: &Rules) -> Result<(), SurveyError> {
+pub(super) fn distinct(rules: &Rules) -> Result<(), SurveyError> {
     for (i, a) in rules.committed.iter().enumerate() {
         if let Some(b) = rules.committed[..i].iter().find(|b| b.place == a.place) {
             let problem =
