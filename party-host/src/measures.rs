@@ -136,7 +136,8 @@ mod tests {
         for code in &codes {
             assert!(source.contains(&format!("=> \"{code}\",")), "no session ends with \"{code}\"");
         }
-        for ordinary in ["peer", "late", "behind", "peer-behind", "lacking", "finished", "occupied", "store"] {
+        for ordinary in ["peer", "late", "behind", "peer-behind", "lacking", "finished", "occupied", "store"]
+        {
             assert!(!codes.contains(ordinary), "{ordinary} is no contradiction");
         }
     }
