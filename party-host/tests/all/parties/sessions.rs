@@ -185,7 +185,7 @@ async fn sessions_are_counted_exactly_and_forgeries_are_not() {
     stream[at + 6] = b'9';
     let flow = &layout.server;
     layout.server = tercet_tls_session::Flow::new(flow.records().to_vec(), &stream, flow.hidden()).unwrap();
-    let unproven = [ProblemKind::ProofInvalid, ProblemKind::ShareInvalid];
+    let unproven = [ProblemKind::ProofInvalid, ProblemKind::ShareInvalid, ProblemKind::ShareMismatch];
     refused(&world, &replace(lied), &unproven).await;
     refused(&world, &replace(evidence[2].clone()), &unproven).await;
     let mut tampered = evidence[0].clone();
