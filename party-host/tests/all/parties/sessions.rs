@@ -206,5 +206,5 @@ async fn sessions_are_counted_exactly_and_forgeries_are_not() {
 
     // The same session again is the same person.
     let again = prepare(&world, &evidence[0], &forged[0], 8);
-    refused(&world, &again, &[ProblemKind::IdentityUsed]).await;
+    refused(&world, &again, &[ProblemKind::AlreadyCounted]).await;
 }
