@@ -71,7 +71,7 @@ struct Provider {
 
 impl Provider {
     fn new(uid: u32) -> Self {
-        let suite = if uid % 2 == 0 { Suite::Aes128Gcm } else { Suite::ChaCha20Poly1305 };
+        let suite = if uid.is_multiple_of(2) { Suite::Aes128Gcm } else { Suite::ChaCha20Poly1305 };
         Self { uid, value: format!("{}.{:02}", 100 + uid, uid), suite }
     }
 
