@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tercet_agreement::{Certificate, Crypto as _};
 
-use super::party::{Body, Bucket, Entry, Party, Sim, commitment};
+use super::party::{Body, Bucket, Entry, Party, Sim, Votes, commitment};
 use super::session::Job;
 use super::{Planted, Rng, mix};
 
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// An entry with three votes that follows a party's head, as another one shows it.
-    fn shown(&mut self, from: usize, to: usize) -> Option<(Rc<Entry>, [(u8, u64); 3])> {
+    fn shown(&mut self, from: usize, to: usize) -> Option<(Rc<Entry>, Votes)> {
         let (height, head) = (self.parties[to].height(), self.parties[to].head());
         if self.corrupted == Some(from) && !self.calm && self.rng.once_in(2) {
             let key = self.parties[from].key();
@@ -197,7 +197,7 @@ impl World {
             33 => {
                 let back = self.rng.below(5000) as u64;
                 let clock = &mut self.parties[p].clock;
-                *clock = if back % 2 == 0 { clock.saturating_sub(back) } else { *clock + back };
+                *clock = if back.is_multiple_of(2) { clock.saturating_sub(back) } else { *clock + back };
             }
             34 => self.old[p].push(self.parties[p].bucket.clone()),
             35 => self.set_back(p),
