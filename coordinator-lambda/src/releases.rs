@@ -167,12 +167,15 @@ impl Coordinator {
         };
         // The parties sign the point's statistics right after it: most often they are there at the next look.
         let end = tokio::time::Instant::now() + SIGNED_WITHIN;
-        while now.release > 0 {
-            match self.fetch_releases(&survey).await? {
-                Refreshed::Awaited { .. } if tokio::time::Instant::now() < end => {
-                    tokio::time::sleep(LOOK).await
-                }
-                _ => break,
+        loop {
+            match now.release {
+                0 => break,
+                _ => match self.fetch_releases(&survey).await? {
+                    Refreshed::Awaited { .. } if tokio::time::Instant::now() < end => {
+                        tokio::time::sleep(LOOK).await
+                    }
+                    _ => break,
+                },
             }
         }
         Ok(now)

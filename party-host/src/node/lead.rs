@@ -70,11 +70,11 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
             tokio::select! {
                 _ = tick.tick() => {
                     survey.pool.expire(node.clock.now());
-                    let due = ticks % ASK_EVERY == 0;
+                    let due = ticks.is_multiple_of(ASK_EVERY);
                     ticks += 1;
                     let behind = survey.unfinished() || survey.lag() > 0 || survey.lacks_rows();
                     // Now and then in any case: a party that could reach nobody at its start does not know how far it is.
-                    if (survey.pool.len() > 0 || (due && behind) || ticks % LOOK_EVERY == 0)
+                    if (survey.pool.len() > 0 || (due && behind) || ticks.is_multiple_of(LOOK_EVERY))
                         && let Ok(_turn) = survey.session.try_lock()
                     {
                         keep_up(&node, &survey).await;

@@ -197,7 +197,7 @@ impl World {
             33 => {
                 let back = self.rng.below(5000) as u64;
                 let clock = &mut self.parties[p].clock;
-                *clock = if back % 2 == 0 { clock.saturating_sub(back) } else { *clock + back };
+                *clock = if back.is_multiple_of(2) { clock.saturating_sub(back) } else { *clock + back };
             }
             34 => self.old[p].push(self.parties[p].bucket.clone()),
             35 => self.set_back(p),
