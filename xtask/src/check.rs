@@ -34,6 +34,12 @@ impl Report {
         self.skipped.push(format!("{what}: {missing} is not installed"));
         Ok(())
     }
+
+    /// Says at the end that something was left out which no run has to have: what it needs is not within reach of every
+    /// machine that runs the tests.
+    pub fn note(&mut self, what: &str) {
+        self.skipped.push(what.to_owned());
+    }
 }
 
 /// What is built for this machine: everything but the engine, with all features. Named alike in every step, so that

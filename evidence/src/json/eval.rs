@@ -1,7 +1,7 @@
 //! Evaluates paths on documents with hidden values. What cannot be known without a hidden value is *unknown*, never
 //! guessed: a provider who could hide the member that a filter reads would choose the element.
 
-use tercet_protocol::survey::source::{Comparison, Path, Segment};
+use tercet_protocol::survey::source::{Comparison, Path, Scalar, Segment};
 
 use super::{Document, NodeId, Value};
 
@@ -94,6 +94,13 @@ fn holds(document: &Document<'_>, element: NodeId, comparison: &Comparison) -> R
     }
     if let Value::Hidden { .. } = document.node(id).value {
         return Err(Unknown { member: comparison.names.join(".") });
+    }
+    // ASCII has one form only: most texts are compared as they stand.
+    if let (Value::Text(index), Scalar::Text(wanted)) = (&document.node(id).value, &comparison.value) {
+        let text = document.string(*index);
+        if text == wanted || text.is_ascii() {
+            return Ok(text == wanted);
+        }
     }
     Ok(document.scalar(id).is_ok_and(|value| value == comparison.value))
 }

@@ -55,7 +55,7 @@ fn spelled(value: &Json, dice: &mut impl FnMut(usize) -> usize) -> String {
     match value {
         Json::Number(n) => match (n.as_i64(), dice(4)) {
             (Some(n), 0) => format!("{n}.0"),
-            (Some(n), 1) => format!("{n}0e-1"),
+            (Some(n), 1) if n != 0 => format!("{n}0e-1"),
             (Some(n), 2) => format!("{n}E+00"),
             _ => n.to_string(),
         },
@@ -227,7 +227,8 @@ proptest! {
         let open = parse(text.as_bytes(), 0, &[]).unwrap();
         if let Ok(closed) = parse(&bytes, 0, std::slice::from_ref(&hole)) {
             let (_, _, quoted) = closed.holes().next().unwrap();
-            let whole = scalars(&open).into_iter().any(|s| inside(&open, s) == hole);
+            let root = matches!(open.node(0).value, Value::Text(_)).then_some(0);
+            let whole = scalars(&open).into_iter().chain(root).any(|s| inside(&open, s) == hole);
             // What stands there is the proof's to say: of other bytes than these there is none.
             let proven = match text.get(hole.clone()) {
                 Some(content) if quoted => !content.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()),

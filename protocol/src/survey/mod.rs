@@ -269,7 +269,8 @@ impl SurveyManifest {
         self.validate_hidden()?;
         self.validate_noise()?;
         self.validate_orders()?;
-        self.validate_releases()
+        self.validate_releases()?;
+        self.validate_places()
     }
 
     fn validate_fields(&self) -> Result<(), SurveyError> {

@@ -71,7 +71,7 @@ struct Provider {
 
 impl Provider {
     fn new(uid: u32) -> Self {
-        let suite = if uid % 2 == 0 { Suite::Aes128Gcm } else { Suite::ChaCha20Poly1305 };
+        let suite = if uid.is_multiple_of(2) { Suite::Aes128Gcm } else { Suite::ChaCha20Poly1305 };
         Self { uid, value: format!("{}.{:02}", 100 + uid, uid), suite }
     }
 
@@ -185,7 +185,7 @@ async fn sessions_are_counted_exactly_and_forgeries_are_not() {
     stream[at + 6] = b'9';
     let flow = &layout.server;
     layout.server = tercet_tls_session::Flow::new(flow.records().to_vec(), &stream, flow.hidden()).unwrap();
-    let unproven = [ProblemKind::ProofInvalid, ProblemKind::ShareInvalid];
+    let unproven = [ProblemKind::ProofInvalid, ProblemKind::ShareInvalid, ProblemKind::ShareMismatch];
     refused(&world, &replace(lied), &unproven).await;
     refused(&world, &replace(evidence[2].clone()), &unproven).await;
     let mut tampered = evidence[0].clone();
@@ -206,5 +206,5 @@ async fn sessions_are_counted_exactly_and_forgeries_are_not() {
 
     // The same session again is the same person.
     let again = prepare(&world, &evidence[0], &forged[0], 8);
-    refused(&world, &again, &[ProblemKind::IdentityUsed]).await;
+    refused(&world, &again, &[ProblemKind::AlreadyCounted]).await;
 }

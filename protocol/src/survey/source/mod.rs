@@ -172,4 +172,9 @@ impl SurveyManifest {
     pub fn source_rules(&self) -> Result<Rules, SurveyError> {
         validate::rules(self)
     }
+
+    /// No two hidden values stand in one place.
+    pub(super) fn validate_places(&self) -> Result<(), SurveyError> {
+        validate::distinct(&self.source_rules()?)
+    }
 }
