@@ -167,15 +167,12 @@ impl Coordinator {
         };
         // The parties sign the point's statistics right after it: most often they are there at the next look.
         let end = tokio::time::Instant::now() + SIGNED_WITHIN;
-        loop {
-            match now.release {
-                0 => break,
-                _ => match self.fetch_releases(&survey).await? {
-                    Refreshed::Awaited { .. } if tokio::time::Instant::now() < end => {
-                        tokio::time::sleep(LOOK).await
-                    }
-                    _ => break,
-                },
+        if now.release > 0 {
+            while let Refreshed::Awaited { .. } = self.fetch_releases(&survey).await? {
+                if tokio::time::Instant::now() >= end {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
             }
         }
         Ok(now)
