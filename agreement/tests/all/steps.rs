@@ -243,8 +243,8 @@ fn a_lock_yields_to_two_later_prepares_of_the_others() {
     let prepares = prepared(&mut all, 8, 5);
     all[2].certify(&Signer(2), others(2, &prepares)).unwrap();
     let lock = all[2].memory().lock.clone();
-    let latest = all[2].memory().latest.clone();
-    all[2] = Machine::new(2, 4, HEAD, Memory { latest, lock: None });
+    let hidden = Memory { latest: all[2].memory().latest.clone(), lock: None };
+    all[2] = Machine::new(2, 4, HEAD, hidden);
     let tasks = bound(&mut all, 2);
     assert!(tasks.iter().all(|t| *t == Task::Free));
     all[0].prepare(&Signer(0), 9, 6).unwrap();

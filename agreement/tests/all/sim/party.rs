@@ -94,13 +94,16 @@ pub fn commitment(row: u64, share: usize, value: u64) -> u64 {
     hash([5, row, share as u64, value])
 }
 
+/// The three votes for an entry.
+pub type Votes = [(u8, u64); 3];
+
 /// Two of three shares, by the row's name.
 pub type Rows = BTreeMap<u64, [u64; 2]>;
 
 /// What a bucket holds.
 #[derive(Debug, Clone, Default)]
 pub struct Bucket {
-    pub log: Vec<(Rc<Entry>, [(u8, u64); 3])>,
+    pub log: Vec<(Rc<Entry>, Votes)>,
     pub records: BTreeMap<u64, (Prepare<Sim>, Rc<Entry>)>,
     pub locks: BTreeMap<u64, Certificate<Sim>>,
     pub rows: BTreeMap<(u64, u64), Rows>,

@@ -1,5 +1,7 @@
 //! One simulated session: hello, job, prepare, lock, vote, commit, with what may go wrong at each step.
 
+#![allow(clippy::needless_range_loop, reason = "several lists are by party")]
+
 use std::rc::Rc;
 
 use tercet_agreement::{Certificate, Hello, Prepare, Task};
@@ -92,7 +94,7 @@ impl World {
                 continue;
             }
             entries[p] = match &tasks[p] {
-                Some(Task::Finish(certificate)) => self.to_finish(p, certificate),
+                Some(Task::Finish(certificate)) => self.entry_to_finish(p, certificate),
                 _ => proposal.clone().filter(|e| self.stage(p, e)),
             };
             inside[p] = entries[p].is_some();
@@ -305,7 +307,7 @@ impl World {
     }
 
     /// The entry of a certificate, with its rows: from the own bucket, or from the two others.
-    fn to_finish(&mut self, p: usize, certificate: &Certificate<Sim>) -> Option<Rc<Entry>> {
+    fn entry_to_finish(&mut self, p: usize, certificate: &Certificate<Sim>) -> Option<Rc<Entry>> {
         if let Some(entry) = self.parties[p].record(certificate.entry) {
             return Some(entry);
         }

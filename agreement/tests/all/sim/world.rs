@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tercet_agreement::{Certificate, Crypto as _};
 
-use super::party::{Body, Bucket, Entry, Party, Sim, commitment};
+use super::party::{Body, Bucket, Entry, Party, Sim, Votes, commitment};
 use super::session::Job;
 use super::{Planted, Rng, mix};
 
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// An entry with three votes that follows a party's head, as another one shows it.
-    fn shown(&mut self, from: usize, to: usize) -> Option<(Rc<Entry>, [(u8, u64); 3])> {
+    fn shown(&mut self, from: usize, to: usize) -> Option<(Rc<Entry>, Votes)> {
         let (height, head) = (self.parties[to].height(), self.parties[to].head());
         if self.corrupted == Some(from) && !self.calm && self.rng.once_in(2) {
             let key = self.parties[from].key();

@@ -1,5 +1,7 @@
 //! Whether the three go on from a state, once all of them behave and everything arrives.
 
+#![allow(clippy::needless_range_loop, reason = "several lists are by party")]
+
 use tercet_agreement::{Certificate, Machine, Memory, Prepare, Task};
 
 use super::{Party, Setting, Token, World};
