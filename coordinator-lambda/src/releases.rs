@@ -167,12 +167,12 @@ impl Coordinator {
         };
         // The parties sign the point's statistics right after it: most often they are there at the next look.
         let end = tokio::time::Instant::now() + SIGNED_WITHIN;
-        while now.release > 0 {
-            match self.fetch_releases(&survey).await? {
-                Refreshed::Awaited { .. } if tokio::time::Instant::now() < end => {
-                    tokio::time::sleep(LOOK).await
+        if now.release > 0 {
+            while let Refreshed::Awaited { .. } = self.fetch_releases(&survey).await? {
+                if tokio::time::Instant::now() >= end {
+                    break;
                 }
-                _ => break,
+                tokio::time::sleep(LOOK).await;
             }
         }
         Ok(now)

@@ -21,7 +21,7 @@ static HONEST: LazyLock<(Forged, Session)> = LazyLock::new(|| {
 fn honest_layout() -> Layout {
     let (forged, session) = &*HONEST;
     let opened = open(session, &forged.client, &forged.server, &forged.secret).unwrap();
-    opened.layout(&[4..6], &[10..20, 30..31]).unwrap()
+    opened.layout(&[std::ops::Range { start: 4, end: 6 }], &[10..20, 30..31]).unwrap()
 }
 
 fn evidence(layout: Option<Layout>) -> Vec<u8> {
@@ -106,8 +106,7 @@ pub fn handshake_seeds() -> Vec<Vec<u8>> {
         sink.lock().unwrap().push([&[place as u8][..], bytes].concat());
     };
     Forge { ask_certificate: true, edit: Box::new(edit), ..Forge::default() }.make(&IDENTITY);
-    let seeds = seen.lock().unwrap().clone();
-    seeds
+    seen.lock().unwrap().clone()
 }
 
 /// One message of an otherwise consistent handshake is anything; the first byte says which.

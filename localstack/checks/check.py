@@ -53,7 +53,8 @@ def wrapping_key(body: bytes) -> tuple[str, bytes, bytes]:
     return parts[0].decode(), parts[1], body[at:]
 
 
-KINDS = {"segments": 1, "log": 2, "answers": 3}
+KINDS = {"segments": 1, "log": 2, "answers": 3, "prepares": 5, "locks": 6}
+LEASE = 7
 
 
 def place(identity: str, key: str) -> bytes:
@@ -62,6 +63,8 @@ def place(identity: str, key: str) -> bytes:
     survey, kind, number = bytes(32), 0, 0
     if parts[0] == "surveys":
         survey, kind, number = bytes.fromhex(parts[1]), KINDS[parts[2]], int(parts[3].split("-")[0])
+    elif parts[0] == "lease":
+        kind, number = LEASE, int(parts[1])
     domain = b"tercet stored object v1"
     head = struct.pack("<I", len(domain)) + domain + bytes.fromhex(identity)
     return head + survey + bytes([kind]) + struct.pack("<Q", number)

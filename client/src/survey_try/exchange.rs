@@ -90,7 +90,7 @@ mod tests {
     fn marks_are_taken_out() {
         let saved = parse("A\r\n\r\nx⟦12⟧y⟦é⟧".as_bytes()).unwrap();
         assert_eq!((saved.bytes.as_slice(), saved.hidden), ("A\r\n\r\nx12yé".as_bytes(), vec![6..8, 9..11]));
-        assert_eq!(parse("⟦a⟧⟦b⟧".as_bytes()).unwrap().hidden, [0..2]);
+        assert_eq!(parse("⟦a⟧⟦b⟧".as_bytes()).unwrap().hidden, [Range { start: 0, end: 2 }]);
         for bad in ["⟦", "⟧", "⟦⟧", "⟦a⟦b⟧⟧", "a⟧b⟦c⟧"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }

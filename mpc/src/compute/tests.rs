@@ -245,7 +245,7 @@ fn picked(picks: &[u64], n: u64, seed: u64) -> OrderRequest {
         (a.min(b), a.max(b))
     };
     let ranges = picks.windows(2).map(range).filter(|(a, b)| a < b && (*a, *b) != (0, n)).collect();
-    let (distances, mode) = (seed % 3 > 0, seed % 5 > 0);
+    let (distances, mode) = (!seed.is_multiple_of(3), !seed.is_multiple_of(5));
     OrderRequest { combinations, ranges, distances, mode, ..Default::default() }
 }
 

@@ -43,6 +43,9 @@ use respond::{Failure, json};
 
 /// How long an upload waits for its decision before it is answered 202, and who asks about a query at most for its end.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
+/// How long the refusal of a question without a valid ticket is held back: a flood of them costs its sender connections, and
+/// this party almost nothing. The coordinator, whose tickets are valid, never waits for it.
+pub const HELD_BACK: Duration = Duration::from_millis(300);
 /// Largest JSON body.
 const MAX_JSON: usize = 64 * 1024;
 
@@ -172,10 +175,22 @@ async fn put_query(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let id = parse(&id)?;
-    let ticket: QueryTicket = json_body(&app, request).await?;
-    let status = app.node.start_query(id, ticket)?;
-    Ok((StatusCode::ACCEPTED, json(&status)).into_response())
+    let asked = async {
+        let id = parse(&id)?;
+        let ticket: QueryTicket = json_body(&app, request).await?;
+        Ok::<_, Failure>(app.node.start_query(id, ticket)?)
+    };
+    match asked.await {
+        Ok(status) => Ok((StatusCode::ACCEPTED, json(&status)).into_response()),
+        Err(refusal) => {
+            let unsigned =
+                matches!(refusal.0.known(), Some(ProblemKind::Malformed | ProblemKind::TicketInvalid));
+            if unsigned && refusal.0.rule.is_none() {
+                tokio::time::sleep(HELD_BACK).await;
+            }
+            Err(refusal)
+        }
+    }
 }
 
 async fn query(

@@ -5,7 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use party_host::api::{App, Bodies, Bounds, router, serve};
+use party_host::api::{App, Bodies, Bounds, HELD_BACK, router, serve};
+use tercet_protocol::filter::Filter;
+use tercet_protocol::ids::Nonce;
+use tercet_protocol::keys::SigningKey;
+use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::submission::{MAX_UPLOAD, ShareUpload};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -148,4 +152,29 @@ async fn bodies_without_a_ticket_or_an_end_are_refused_early() {
         let _closed = stream.read_to_end(&mut rest);
     });
     asked.await.unwrap();
+}
+
+/// Questions without a ticket are answered slowly, so that a flood of them takes connections and no time from others. Only
+/// the least time is looked at: no machine is too slow for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_of_strangers_are_answered_slowly() {
+    let world = World::start(manifest(), Duration::from_secs(20)).await;
+    let address = api(&world, 0, Bounds::default()).await;
+    let survey = world.survey_id();
+    let question = Question { statistics: ["sum".to_owned()].into(), filter: Filter::default() };
+    let stranger = SigningKey::from_seed(&[77; 32]).unwrap();
+    let ticket = QueryTicket::issue(&stranger, survey, 1, question, u64::MAX, Nonce([1; 16]));
+    let path = format!("/v1/queries/{}", ticket.query());
+    let old = format!("{{\"survey\":\"{survey}\",\"statistics\":[\"sum\"]}}");
+    for (body, refused) in [(serde_json::to_vec(&ticket).unwrap(), 403), (old.into_bytes(), 400)] {
+        let path = path.clone();
+        let (status, took) = tokio::task::spawn_blocking(move || {
+            let start = std::time::Instant::now();
+            (put(address, &path, &body), start.elapsed())
+        })
+        .await
+        .unwrap();
+        assert_eq!(status, refused);
+        assert!(took >= HELD_BACK, "{took:?}");
+    }
 }

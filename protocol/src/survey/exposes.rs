@@ -58,6 +58,9 @@ fn is_order(permit: &Permit) -> bool {
     permit.family.is_order() && permit.family != Family::Histogram
 }
 
+/// A listed order statistic with the ranks that it tells about.
+type Listed = (Permit, Vec<Order>);
+
 impl SurveyManifest {
     /// The statistics that the survey says it exposes, parsed.
     fn exposing(&self) -> Vec<Permit> {
@@ -103,7 +106,7 @@ impl SurveyManifest {
     }
 
     fn lists(&self) -> Result<Vec<OrderList>, SurveyError> {
-        let mut lists: BTreeMap<(u8, Option<usize>), Vec<(Permit, Vec<Order>)>> = BTreeMap::new();
+        let mut lists: BTreeMap<(u8, Option<usize>), Vec<Listed>> = BTreeMap::new();
         for permit in self.permits().into_iter().filter(is_order) {
             let Some(orders) = orders(&permit) else { continue };
             let field = permit.group.as_ref().and_then(|g| self.field(g));

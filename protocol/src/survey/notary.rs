@@ -76,7 +76,7 @@ impl NotarySection {
     pub fn key_bytes(&self) -> Result<Vec<u8>, SurveyError> {
         let wrong = |problem: &str| invalid("notaries.key", problem);
         let bytes = if self.key.contains("-----BEGIN") {
-            self.from_pem().ok_or_else(|| {
+            self.point_of_pem().ok_or_else(|| {
                 wrong("this PEM holds no public key of the stated algorithm: give the block that begins with BEGIN PUBLIC KEY")
             })?
         } else {
@@ -93,7 +93,8 @@ impl NotarySection {
         }
     }
 
-    fn from_pem(&self) -> Option<Vec<u8>> {
+    /// The point in a key that is written as PEM; none if it is written otherwise or is of another algorithm.
+    fn point_of_pem(&self) -> Option<Vec<u8>> {
         let (_, rest) = self.key.split_once("-----BEGIN PUBLIC KEY-----")?;
         let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
         let body: String = body.split_whitespace().collect();

@@ -1,6 +1,6 @@
 //! Many providers: each fetches its page over TLS, has it notarized, proves and seals; all before the clock runs.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
