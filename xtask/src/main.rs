@@ -6,6 +6,7 @@ mod command;
 mod container;
 mod demo;
 mod deny;
+mod drill;
 mod emulated;
 mod engine;
 mod forwarded;
@@ -47,6 +48,8 @@ enum Task {
     Test(check::Options),
     /// Measures speed and size, beside the limits that the project sets itself.
     Bench(bench::Options),
+    /// Rehearses a lost bucket, an old one, or parties that are killed, on a local system.
+    Drill(drill::Options),
     /// Searches all states of the parties' agreement, with one of them corrupted.
     ModelCheck(model_check::Options),
     /// Simulates three parties with random failures, one of them corrupted.
@@ -74,6 +77,7 @@ fn main() -> std::process::ExitCode {
         Task::Up(options) => up::run(&options),
         Task::Test(options) => check::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Drill(options) => drill::run(&options),
         Task::ModelCheck(options) => model_check::check(&options),
         Task::Simulate(options) => simulate::simulate(&options),
         Task::Mutants(options) => mutants::run(&options),
