@@ -1,5 +1,7 @@
 //! `cargo xtask`: the one way in. `cargo xtask --help` lists what there is.
 
+#[cfg(test)]
+mod architecture;
 mod bench;
 mod check;
 mod command;
