@@ -108,7 +108,8 @@ fn ages_of(people: impl Iterator<Item = u32>, missing: &[u32]) -> Vec<(u32, Opti
     people.map(|n| (n, (!missing.contains(&n)).then_some(20 + n * n % 90))).collect()
 }
 
-const AGES: &str = "'count', 'count(age)', 'mean(age)', 'median(age)', 'sum(age)', 'variance(age)'";
+const AGES: &str =
+    "'count', 'count(age)', 'max(age)', 'mean(age)', 'median(age)', 'sum(age)', 'variance(age)'";
 
 /// The survey says that it exposes the largest age.
 fn exposing() -> SurveyManifest {
