@@ -215,6 +215,12 @@ impl Node {
                 survey.pool.add(upload)?
             }
         };
+        // Its entry may have become final while it was being checked, when the pool did not know of it yet: then nobody
+        // would decide it any more.
+        if let Some(receipt) = self.receipt(&survey, id) {
+            survey.pool.decide(id, Outcome::Accepted);
+            return Ok(accepted(&survey, id, receipt));
+        }
         tokio::select! {
             biased;
             status = self.decision(&survey, id, waiting, patience) => Ok(status),

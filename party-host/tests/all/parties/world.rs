@@ -211,7 +211,16 @@ impl World {
         };
         let survey = SurveyNode::load(self.survey.clone(), parts).await.unwrap();
         let address: std::net::SocketAddr = self.federation.operators[i].peer_address.parse().unwrap();
-        let listener = TcpListener::bind(address).await.unwrap();
+        // While the party was down, another test's connection may have been given its port for a moment.
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(e) => panic!("{address}: {e}"),
+            }
+        };
         let peers = self.federation.operators.iter().filter(|m| m.identity != identity.public());
         let links = PeerLinks::start(
             listener,
