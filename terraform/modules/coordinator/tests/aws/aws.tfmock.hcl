@@ -7,7 +7,7 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 mock_data "aws_region" {
-  defaults = { name = "eu-central-1" }
+  defaults = { id = "eu-central-1", name = "eu-central-1" }
 }
 mock_resource "aws_kms_key" {
   defaults = { arn = "arn:aws:kms:eu-central-1:444444444444:key/00000000-0000-0000-0000-000000000004", key_id = "00000000-0000-0000-0000-000000000004" }

@@ -7,7 +7,7 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 mock_data "aws_region" {
-  defaults = { name = "eu-central-1" }
+  defaults = { id = "eu-central-1", name = "eu-central-1" }
 }
 mock_data "aws_availability_zones" {
   defaults = { names = ["eu-central-1a", "eu-central-1b"] }
