@@ -6,6 +6,7 @@ mod admission;
 mod functions;
 mod lambda;
 mod limits;
+mod load;
 mod notaries;
 mod openapi;
 mod process;
