@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admission;
+mod costs;
+mod crash;
 mod functions;
 mod lambda;
 mod limits;

@@ -49,6 +49,7 @@ struct State {
     /// Refusals by the service's limits, by their name.
     limited: BTreeMap<String, usize>,
     death: Option<Death>,
+    died: bool,
     writes: usize,
 }
 
@@ -77,6 +78,7 @@ impl Table {
             calls: Vec::new(),
             limited: BTreeMap::new(),
             death: None,
+            died: false,
             writes: 0,
         };
         Self { engine: Local::memory().unwrap(), state: Arc::new(Mutex::new(state)) }
@@ -110,7 +112,14 @@ impl Table {
     pub fn die(&self, death: Option<Death>) {
         let mut state = self.state.lock().unwrap();
         state.death = death;
+        state.died = false;
         state.writes = 0;
+    }
+
+    /// How many writes were begun since then, and whether one of them was the last.
+    pub fn lived(&self) -> (usize, bool) {
+        let state = self.state.lock().unwrap();
+        (state.writes, state.died)
     }
 
     async fn carry_out(&self, operation: &str, body: &Value) -> Answer {
@@ -132,9 +141,13 @@ impl Table {
     }
 
     fn perhaps_die(&self, number: Option<usize>, after: bool) {
-        let death = self.state.lock().unwrap().death;
-        if let (Some(at), Some(death)) = (number, death) {
-            assert!(death != Death { at, after }, "killed here, on purpose");
+        let mut state = self.state.lock().unwrap();
+        if let (Some(at), Some(death)) = (number, state.death)
+            && death == (Death { at, after })
+        {
+            state.died = true;
+            drop(state);
+            panic!("killed here, on purpose");
         }
     }
 
