@@ -109,9 +109,10 @@ impl Fuzzer {
     fn build() -> Result<Self> {
         let mut build = cargo();
         build.args(["build", "--quiet", "--bin", "tercet-fuzz"]);
-        // There are no examples: asking for them makes cargo settle features with the tests' dependencies in view,
-        // as in the step before, so that nothing but our own crates is compiled again.
-        build.arg("--examples").args(MEMBERS);
+        // An example is asked for too, because cargo then settles features with the tests' dependencies in view, as in
+        // the step before, so that nothing but our own crates is compiled again. This one is an empty library: programs
+        // other than libFuzzer's cannot be linked with coverage counters.
+        build.args(["--example", "features"]).args(MEMBERS);
         build.env("RUSTC_WORKSPACE_WRAPPER", root().join("fuzz/rustc-coverage.sh"));
         command::run(&mut build)?;
         let artifacts = target_dir().join("fuzz");

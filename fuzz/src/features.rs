@@ -1,0 +1,1 @@
+//! Empty; `fuzz/Cargo.toml` says what it is for.
