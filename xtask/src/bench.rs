@@ -7,10 +7,10 @@ use anyhow::Result;
 use crate::command::{cargo, program, run as run_command, target_dir};
 use crate::{engine, up};
 
-/// What to measure.
+/// The figure to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// What to measure.
+    /// The figure to measure.
     #[arg(value_enum)]
     name: Name,
     /// One JSON object per line instead of tables.

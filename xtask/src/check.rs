@@ -6,7 +6,7 @@ use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
 use crate::{deny, emulated, engine, fuzz, mutants, terraform, workflows};
 
-/// What to run.
+/// The steps to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// Fails where an optional tool is missing, instead of saying so and going on. On in CI.
@@ -19,7 +19,7 @@ pub struct Options {
 
 type Step = (&'static str, fn(&mut Report) -> Result<()>);
 
-/// What was left out, to be said again at the end.
+/// The steps that were left out, to be said again at the end.
 pub struct Report {
     strict: bool,
     skipped: Vec<String>,
@@ -42,8 +42,8 @@ impl Report {
     }
 }
 
-/// What is built for this machine: everything but the engine, with all features. Named alike in every step, so that
-/// cargo settles the dependencies' features once and builds them once.
+/// Everything that is built for this machine: all but the engine, with all features. Named alike in every step, so
+/// that cargo settles the dependencies' features once and builds them once.
 pub const MEMBERS: [&str; 4] = ["--workspace", "--exclude", "party-wasm", "--all-features"];
 
 const STEPS: &[Step] = &[

@@ -47,7 +47,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether a program can be started.
+/// True if a program can be started.
 pub fn exists(program: &str) -> bool {
     let quiet = self::program(program)
         .arg("--version")

@@ -36,7 +36,7 @@ use crate::{oracle, up};
 /// Providers that work at the same time.
 const CONCURRENCY: usize = 4;
 
-/// What to run.
+/// The demonstration's settings.
 #[derive(clap::Args)]
 pub struct Options {
     /// Honest providers, 10 or more: nobody enters in a smaller group.
@@ -74,7 +74,7 @@ struct Refusal {
     reason: String,
 }
 
-/// What a provider needs.
+/// The tools of a provider.
 struct Providers {
     coordinator: Coordinator,
     deployment: Deployment,
@@ -129,10 +129,10 @@ struct Outcome {
     accepted: usize,
     /// Refused as they should be.
     refusals: Vec<Refusal>,
-    /// What was published at the release point.
+    /// The statistics that were published at the release point.
     published: ResultFile,
     rows: Vec<Row>,
-    /// What was asked of one group.
+    /// The answer about one group.
     filtered: ResultFile,
     filtered_rows: Vec<Row>,
     /// Who left: one that was waiting and one that was counted.

@@ -23,7 +23,7 @@ const VICTIM: usize = 2;
 /// Longest wait for a party to be back.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What happens.
+/// The accident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// A party's bucket is gone.
@@ -34,10 +34,10 @@ pub enum Kind {
     Crash,
 }
 
-/// What to rehearse.
+/// The accident to rehearse.
 #[derive(clap::Args)]
 pub struct Options {
-    /// What happens.
+    /// The accident.
     kind: Kind,
 }
 

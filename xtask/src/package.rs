@@ -19,7 +19,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use crate::command::{root, run, target_dir};
 use crate::reproducible::{self, Another};
 
-/// What to build.
+/// The package to build.
 #[derive(clap::Args)]
 pub struct Options {
     /// The processors that Lambda runs it on, a zip for each: may be given twice.
@@ -82,7 +82,7 @@ pub const FUNCTIONS: [&str; 3] = ["api", "refresh", "reap"];
 /// Largest zip that the project allows itself.
 const MAX_ZIP: usize = 10 << 20;
 
-/// What was packed.
+/// A package.
 #[derive(Debug, Serialize)]
 pub struct Package {
     /// The zip.

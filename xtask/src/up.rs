@@ -13,7 +13,7 @@ use tercet_stack::Stack;
 use crate::command::{cargo, root, run as run_command, target_dir};
 use crate::engine;
 
-/// What to run.
+/// The system to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// The survey's file; without it, a survey about the sample exchange.

@@ -20,9 +20,9 @@ use tercet_agreement::Task;
 const LOOK_EVERY: u64 = 30;
 /// A party that is locked or behind asks party 0 for a session every so many seconds.
 const ASK_EVERY: u64 = 3;
-/// How long a query lets uploads go first.
+/// Longest time for which a query lets uploads go first.
 const YIELD: Duration = Duration::from_secs(2);
-/// How long party 2 keeps one half of a session while it waits for the other.
+/// Longest time for which party 2 keeps one half of a session while it waits for the other.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
 /// One of the two channels of a session at party 2.
@@ -302,7 +302,7 @@ async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<E
         .await
 }
 
-/// How this party introduces itself at its current height.
+/// This party's introduction at its current height.
 async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
     if survey.lacks_rows() {
         return Err(SessionError::Lacking { party: survey.me() });

@@ -46,7 +46,7 @@ pub enum Step {
     Entries = 6,
     /// Each party's half of the secrets it shares with each other one.
     Secret = 7,
-    /// How long an exchange took.
+    /// The time of an exchange.
     Pace = 8,
     /// Commitments to the sums of units.
     Units = 9,
@@ -89,7 +89,7 @@ impl Step {
     pub const ENGINE: u32 = 1000;
 }
 
-/// What a session is to do.
+/// The task of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
@@ -169,7 +169,7 @@ pub enum Opening {
     },
 }
 
-/// How a party introduces itself in a session.
+/// A party's introduction in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
@@ -202,7 +202,7 @@ pub enum SessionError {
     Peer {
         /// The peer's index.
         party: u8,
-        /// What happened.
+        /// The fault.
         source: PeerError,
     },
     /// A peer says something else than it must.
@@ -210,7 +210,7 @@ pub enum SessionError {
     Disagreement {
         /// The peer's index.
         party: u8,
-        /// What differs.
+        /// The part that differs.
         what: String,
     },
     /// A peer was late.
@@ -315,7 +315,7 @@ impl SessionError {
     }
 }
 
-/// What this party says of itself at the start of a session.
+/// This party's account of itself at the start of a session.
 #[derive(Debug, Clone)]
 pub struct Introduction {
     /// The survey.
@@ -389,7 +389,7 @@ impl Introduction {
 }
 
 impl Hello {
-    /// What one party alone says: the session's name covers it, so that all three have seen the same.
+    /// Writes what one party alone says: the session's name covers it, so that all three have seen the same.
     fn write(&self, w: &mut Writer) {
         w.array(&self.nonce).u64(self.height).array(self.head.as_ref());
         for shown in [&self.lock, &self.latest] {
@@ -417,7 +417,7 @@ pub fn parse_opening(bytes: &[u8]) -> Option<Opening> {
 /// A fault to be injected into what this party sends: tests make a party misbehave with it.
 #[cfg(feature = "fault-injection")]
 pub trait Fault: Send + Sync + 'static {
-    /// What becomes of a frame for `party`; none: it is never sent.
+    /// The fate of a frame for `party`; `None`: it is never sent.
     fn on_send(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes>;
 }
 
@@ -502,7 +502,7 @@ impl Wire {
         parties.into_iter().zip(self.heard).filter_map(|(p, heard)| heard.then_some(p)).collect()
     }
 
-    /// Whether all three have exchanged a frame that is bound to this session. The three agree on it, since they take
+    /// True if all three have exchanged a frame that is bound to this session. The three agree on it, since they take
     /// the same steps.
     pub fn exchanged(&self) -> bool {
         self.exchanged
@@ -594,7 +594,7 @@ pub struct Established {
     pub id: [u8; 32],
     /// The parties' nonces, in party order.
     pub nonces: [[u8; 32]; 3],
-    /// What the session is for.
+    /// The task of the session.
     pub task: Task<Names>,
     /// The channels.
     pub wire: Wire,

@@ -21,7 +21,7 @@ use crate::engine;
 use crate::package::Arch;
 use crate::reproducible::{self, Another};
 
-/// What to build.
+/// The image to build.
 #[derive(clap::Args)]
 pub struct Options {
     /// The processor; by default this machine's.

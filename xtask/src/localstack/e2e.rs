@@ -25,7 +25,7 @@ use crate::check::MEMBERS;
 use crate::command::{cargo, exists, root, run, target_dir};
 use crate::{engine, oracle, package, python, terraform};
 
-/// What to run.
+/// The run's settings.
 #[derive(Default, clap::Args)]
 pub struct Options {
     /// Keeps LocalStack, its data and the logs in this folder, for a look at a failure.
@@ -105,7 +105,7 @@ fn settings() -> Map<String, Value> {
     values.as_object().cloned().unwrap_or_default()
 }
 
-/// What must be there; none: it is.
+/// The program that is missing; `None` if all are there.
 pub fn missing() -> Option<&'static str> {
     if !terraform::available() {
         return Some(terraform::MISSING);

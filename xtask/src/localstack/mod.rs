@@ -14,7 +14,7 @@ use crate::command::{cargo, run as run_command, target_dir};
 use host::LocalStack;
 pub use host::free_port;
 
-/// What to do.
+/// The task.
 #[derive(clap::Subcommand)]
 pub enum Task {
     /// Starts LocalStack in the background.
@@ -25,7 +25,7 @@ pub enum Task {
     E2e(e2e::Options),
 }
 
-/// How long LocalStack may take to stop.
+/// Longest time until LocalStack stops.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The region of everything on this machine.
