@@ -64,7 +64,7 @@ struct Refusal {
     reason: String,
 }
 
-/// What a provider needs.
+/// The tools of a provider.
 struct Providers {
     coordinator: Coordinator,
     deployment: Deployment,
@@ -119,10 +119,10 @@ struct Outcome {
     accepted: usize,
     /// Refused as they should be.
     refusals: Vec<Refusal>,
-    /// What was published at the release point.
+    /// The statistics that were published at the release point.
     published: ResultFile,
     rows: Vec<Row>,
-    /// What was asked of one group.
+    /// The answer about one group.
     filtered: ResultFile,
     filtered_rows: Vec<Row>,
     /// Who left: one that was waiting and one that was counted.

@@ -25,7 +25,7 @@ pub const FUNCTIONS: [&str; 3] = ["api", "refresh", "reap"];
 /// Largest zip that the project allows itself.
 const MAX_ZIP: usize = 10 << 20;
 
-/// What was packed.
+/// A package.
 #[derive(Debug, Serialize)]
 pub struct Package {
     /// The zip.

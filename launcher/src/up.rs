@@ -12,7 +12,7 @@ use xtask::command::{programs, root};
 use xtask::engine;
 use xtask::launched::Up;
 
-/// How to run the built programs and the engine with this data folder.
+/// The options of a system of the built programs and engine, with this data folder.
 pub fn system(
     data_dir: PathBuf,
     survey: Option<PathBuf>,

@@ -28,7 +28,7 @@ pub enum WrappingPlace {
     Kms(String),
 }
 
-/// Whether the text is an ARN of this service; an ARN of another is an error.
+/// True if the text is an ARN of this service; an ARN of another is an error.
 fn arn_of(text: &str, service: &str) -> Result<bool, String> {
     let mut fields = text.split(':');
     if fields.next() != Some("arn") {
@@ -79,7 +79,7 @@ impl SeedPlace {
         }
     }
 
-    /// How messages name it.
+    /// Its name in messages.
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),

@@ -44,7 +44,7 @@ pub enum ServeError {
     Survey {
         /// Its file.
         place: DocumentPlace,
-        /// What is wrong.
+        /// The fault.
         source: SurveyError,
     },
     /// A survey cannot run here.
@@ -52,7 +52,7 @@ pub enum ServeError {
     SurveyStart {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The fault.
         source: SurveyStartError,
     },
     /// The published manifest names other keys than the key files.

@@ -8,10 +8,10 @@ use crate::command::{cargo, program, programs, run as run_command};
 use crate::engine;
 use crate::launch::PROGRAMS;
 
-/// What to measure.
+/// The figure to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// What to measure.
+    /// The figure to measure.
     #[arg(value_enum)]
     name: Name,
     /// One JSON object per line instead of tables.

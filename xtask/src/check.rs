@@ -7,7 +7,7 @@ use crate::launched::{E2e, Launched, Localstack};
 use crate::report::Report;
 use crate::{deny, emulated, engine, fuzz, launch, mutants, terraform, workflows};
 
-/// What to run.
+/// The steps to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// Fails where an optional tool is missing, instead of saying so and going on. On in CI.

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// What is built for this machine: everything but the engine, with all features. Named alike in every step, so that
-/// cargo settles the dependencies' features once and builds them once.
+/// Everything that is built for this machine: all but the engine, with all features. Named alike in every step, so
+/// that cargo settles the dependencies' features once and builds them once.
 pub const MEMBERS: [&str; 4] = ["--workspace", "--exclude", "party-wasm", "--all-features"];
 
 /// The repository's root folder.
@@ -62,7 +62,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether a program can be started.
+/// True if a program can be started.
 pub fn exists(program: &str) -> bool {
     let quiet = self::program(program)
         .arg("--version")

@@ -115,7 +115,7 @@ struct Operator {
     /// 0 is the coordinator's.
     index: usize,
     endpoint: String,
-    /// What the account had before Terraform.
+    /// The account's contents before Terraform.
     facts: Value,
     variables: PathBuf,
     server: Child,

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command::{self, MEMBERS, cargo, root, target_dir};
 
-/// What to run.
+/// The targets to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// The target; without it, all, one after another. `--list` names them.

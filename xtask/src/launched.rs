@@ -63,7 +63,7 @@ pub struct Up {
     pub release_every: Option<NonZeroU64>,
 }
 
-/// What `cargo xtask drill` rehearses.
+/// The accidents that `cargo xtask drill` rehearses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Loss {
     /// A party's bucket is gone.
@@ -77,7 +77,7 @@ pub enum Loss {
 /// Options of `cargo xtask drill`.
 #[derive(clap::Args)]
 pub struct Drill {
-    /// What happens.
+    /// The accident.
     pub kind: Loss,
 }
 
@@ -156,7 +156,7 @@ pub struct Container {
     pub trial: bool,
 }
 
-/// What `cargo xtask localstack` does.
+/// The tasks of `cargo xtask localstack`.
 #[derive(clap::Subcommand)]
 pub enum Localstack {
     /// Starts LocalStack in the background.

@@ -1,8 +1,8 @@
-//! What a run of the tests left out.
+//! The parts of a test run that were left out.
 
 use anyhow::{Result, bail};
 
-/// What was left out, to be said again at the end.
+/// The steps that were left out, to be said again at the end.
 pub struct Report {
     strict: bool,
     skipped: Vec<String>,

@@ -20,7 +20,7 @@ const PARTY_ACCOUNTS: [&str; 3] = ["100000000001", "100000000002", "100000000003
 /// The id that LocalStack's REST API is given, so that its address is known before it exists.
 const REST_API: &str = "tercet";
 
-/// What a deployment is made from.
+/// The materials of a deployment.
 pub struct Materials<'a> {
     /// Everything that is written.
     pub folder: &'a Path,
@@ -205,7 +205,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// What makes the SDK of a process talk to LocalStack as this account.
+    /// The environment with which the SDK of a process talks to LocalStack as this account.
     fn credentials(&self, account: &str) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
@@ -282,7 +282,7 @@ impl Deployment {
         &self.endpoint
     }
 
-    /// What the checks of `localstack/checks` need to know, as JSON.
+    /// The input of `localstack/checks`, as JSON.
     pub fn facts(&self) -> Result<Value> {
         let operators: Vec<Value> = accounts()
             .zip(&self.roots)

@@ -13,7 +13,7 @@ use xtask::launched::{Localstack, Place};
 
 use host::LocalStack;
 
-/// How long LocalStack may take to stop.
+/// Longest time until LocalStack stops.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The region of everything on this machine.

@@ -40,7 +40,7 @@ impl Root {
         self.run(&["apply", "-auto-approve", "-input=false", "-no-color", state, variables]).map(drop)
     }
 
-    /// Whether another `apply` would change nothing; if not, the plan.
+    /// Checks that another `apply` would change nothing; if not, gives the plan.
     pub fn unchanged(&self) -> Result<()> {
         let [state, variables] = &self.files;
         let args = ["plan", "-detailed-exitcode", "-input=false", "-no-color", state, variables];

@@ -41,22 +41,23 @@ use listen::Connection;
 pub use listen::{Bounds, serve};
 use respond::{Failure, json};
 
-/// How long an upload waits for its decision before it is answered 202, and who asks about a query at most for its end.
+/// Upper bound of long polling: an upload without a decision gets 202 after this time, and `Prefer: wait` on a
+/// question is capped to it.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
-/// How long the refusal of a question without a valid ticket is held back: a flood of them costs its sender connections, and
-/// this party almost nothing. The coordinator, whose tickets are valid, never waits for it.
+/// Time for which the refusal of a question without a valid ticket is held back: a flood of them costs its sender
+/// connections, and this party almost nothing. The coordinator, whose tickets are valid, never waits for it.
 pub const HELD_BACK: Duration = Duration::from_millis(300);
 /// Largest JSON body.
 const MAX_JSON: usize = 64 * 1024;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 pub struct App {
     /// The party.
     pub node: Arc<Node>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// What is being read.
+    /// The bodies that are being read.
     pub bodies: Bodies,
 }
 

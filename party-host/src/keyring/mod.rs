@@ -54,7 +54,7 @@ pub enum KeyringError {
     /// The wrapping service does not answer.
     #[error("the key service does not answer: {reason}. Check that it is reachable and try again")]
     Unavailable {
-        /// What it said.
+        /// The service's message.
         reason: String,
     },
     /// The KMS key cannot be used.
@@ -65,7 +65,7 @@ pub enum KeyringError {
     KmsKey {
         /// The key.
         key: String,
-        /// What KMS says.
+        /// KMS's message.
         code: String,
     },
     /// No such wrapping key.
@@ -88,7 +88,7 @@ pub enum KeyringError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The fault, and the way out.
         reason: String,
     },
     /// Others can read the key file.

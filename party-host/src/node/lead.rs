@@ -22,7 +22,7 @@ use tercet_agreement::Task;
 const LOOK_EVERY: u64 = 30;
 /// A party that is locked or behind asks party 0 for a session every so many seconds.
 const ASK_EVERY: u64 = 3;
-/// How long a query lets uploads go first.
+/// Longest time for which a query lets uploads go first.
 const YIELD: Duration = Duration::from_secs(2);
 
 /// Starts the loops: one per survey that this party leads, one that answers peers, one that keeps in step.
@@ -297,7 +297,7 @@ async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<E
         .await
 }
 
-/// How this party introduces itself at its current height.
+/// This party's introduction at its current height.
 async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
     if survey.lacks_rows() {
         return Err(SessionError::Lacking { party: survey.me() });

@@ -1,4 +1,4 @@
-//! What strangers can take of a party: connections that never finish, bodies without a valid ticket, bodies that stop.
+//! The bounds on strangers: connections that never finish, bodies without a valid ticket, bodies that stop.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

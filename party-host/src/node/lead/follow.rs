@@ -11,7 +11,7 @@ use crate::node::session::{self, Hello, Opening, SessionError};
 use crate::node::{Node, SurveyNode, catchup, rebuild};
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 
-/// How long party 2 keeps one half of a session while it waits for the other.
+/// Longest time for which party 2 keeps one half of a session while it waits for the other.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
 /// One of the two channels of a session at party 2.

@@ -40,7 +40,7 @@ pub enum Opening {
     },
 }
 
-/// How a party introduces itself in a session.
+/// A party's introduction in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
@@ -65,7 +65,7 @@ pub struct Hello {
     pub job: Option<Job>,
 }
 
-/// What this party says of itself at the start of a session.
+/// This party's account of itself at the start of a session.
 #[derive(Debug, Clone)]
 pub struct Introduction {
     /// The survey.
@@ -139,7 +139,7 @@ impl Introduction {
 }
 
 impl Hello {
-    /// What one party alone says: the session's name covers it, so that all three have seen the same.
+    /// Writes what one party alone says: the session's name covers it, so that all three have seen the same.
     fn write(&self, w: &mut Writer) {
         w.array(&self.nonce).u64(self.height).array(self.head.as_ref());
         for shown in [&self.lock, &self.latest] {
