@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use tercet_client::operator;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::{SigningKey, random};
 use tercet_protocol::survey::SurveyDescriptor;
@@ -255,10 +256,16 @@ impl Layout {
         Ok(path)
     }
 
-    /// Puts a survey where coordinator and parties find it.
+    /// Puts a survey where coordinator and parties find it, with the approvals of all three operators.
     pub fn approve(&self, descriptor: &SurveyDescriptor) -> Result<()> {
         let path = self.surveys().join(format!("{}.json", descriptor.id()));
-        if path.exists() { Ok(()) } else { write(&path, descriptor.bytes()) }
+        if !path.exists() {
+            write(&path, descriptor.bytes())?;
+        }
+        for i in 0..3 {
+            operator::sign_approval(&self.operator(i), descriptor.id(), &self.surveys())?;
+        }
+        Ok(())
     }
 
     /// Writes the programs' configuration files.
