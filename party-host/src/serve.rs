@@ -195,7 +195,9 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
 
     let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
         WrappingPlace::File(path) => Arc::new(FileKeyring::open_or_create(path)?),
-        WrappingPlace::Kms(key) => Arc::new(KmsKeyring::new(&aws, key.clone())),
+        WrappingPlace::Kms(key) => {
+            Arc::new(KmsKeyring::new(&aws, key.clone(), config.keys.store_previous.0.clone()))
+        }
     };
     let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
     store.ensure_bucket().await?;
