@@ -20,6 +20,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the peer link.
     pub peer_listen: SocketAddr,
+    /// Address of the metrics, which is not to be reached from outside. Without it the party shows no metrics.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
     /// The deployment: coordinator and operators (JSON, `tercet_protocol::operator::Federation`).
     pub federation: DocumentPlace,
     /// Folder of the survey descriptors that this operator approved, one `.json` each.
@@ -39,7 +42,7 @@ pub struct Config {
     /// Release points.
     #[serde(default)]
     pub releases: ReleasesConfig,
-    /// Metrics for CloudWatch; without this section they are at `/metrics` only.
+    /// Metrics for CloudWatch; without this section they are at `metrics_listen` only.
     #[serde(default)]
     pub cloudwatch: Option<CloudWatchConfig>,
 }
@@ -251,9 +254,10 @@ impl Config {
 }
 
 /// Keys whose value is text, whatever it looks like.
-const TEXT_KEYS: [&str; 14] = [
+const TEXT_KEYS: [&str; 15] = [
     "listen",
     "peer_listen",
+    "metrics_listen",
     "federation",
     "surveys",
     "engine",

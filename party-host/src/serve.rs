@@ -251,8 +251,12 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Serve)?;
     let stop = CancellationToken::new();
+    if let Some(address) = config.metrics_listen {
+        let router = api::metrics_router(metrics);
+        tokio::spawn(api::serve(listen(address).await?, router, api::Bounds::default(), stop.clone()));
+    }
     let stopped = stop.clone();
-    let router = api::router(api::App { node: node.clone(), metrics, bodies: api::Bodies::default() });
+    let router = api::router(api::App { node: node.clone(), bodies: api::Bodies::default() });
     let server = tokio::spawn(api::serve(listener, router, api::Bounds::default(), stopped));
     Ok(Running { address, peer_address, node, server, stop, store, lease, renewing })
 }
