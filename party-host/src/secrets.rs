@@ -63,6 +63,23 @@ impl<'de> Deserialize<'de> for WrappingPlace {
     }
 }
 
+/// KMS keys that were in use before. Written as ARNs with commas between them, so that a variable can give them too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EarlierKmsKeys(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for EarlierKmsKeys {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let arns = text.split(',').map(str::trim).filter(|arn| !arn.is_empty());
+        let checked = arns.map(|arn| match arn_of(arn, "kms") {
+            Ok(true) => Ok(arn.to_owned()),
+            Ok(false) => Err(serde::de::Error::custom(format!("\"{arn}\" is no ARN of a KMS key"))),
+            Err(problem) => Err(serde::de::Error::custom(problem)),
+        });
+        checked.collect::<Result<_, D::Error>>().map(Self)
+    }
+}
+
 impl SeedPlace {
     /// Makes a relative path relative to `base`.
     pub(crate) fn rebase(&mut self, base: &Path) {

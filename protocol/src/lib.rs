@@ -4,6 +4,7 @@
 //! Owns every encoding and every signed message. Never does I/O and never computes on shares.
 
 pub mod api;
+pub mod approval;
 pub mod codec;
 pub mod filter;
 pub mod ids;

@@ -68,6 +68,15 @@ pub enum KeyringError {
         /// KMS's message.
         code: String,
     },
+    /// An object names a KMS key that the configuration does not list.
+    #[error(
+        "an object is wrapped under the KMS key {key}, which is neither `keys.store` nor listed in `keys.store_previous`. If it was this \
+         party's key, list it; if not, somebody else wrote the object"
+    )]
+    KmsKeyNotListed {
+        /// The key that the object names.
+        key: String,
+    },
     /// No such wrapping key.
     #[error(
         "key `{id}` is not in the keyring: a key that has ever wrapped an object must stay in it. Restore it from \

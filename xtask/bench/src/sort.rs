@@ -313,7 +313,7 @@ struct Counters {
 }
 
 async fn counters(http: &Http, stack: &Stack) -> Result<Counters> {
-    let body = http.get(&format!("{}/metrics", stack.party(0))).await?;
+    let body = http.get(&stack.metrics(0)).await?;
     let text = String::from_utf8_lossy(&body);
     let sum = |name: &str| -> f64 {
         text.lines()
