@@ -44,7 +44,7 @@ fn inspect_recorded(args: &Inspect, dir: &Path, server_name: &str) -> Result<(),
         true => output::json(&findings)?,
         false => output::text(&findings.to_text()),
     }
-    findings.refusal().map_or(Ok(()), |refusal| Err(refusal.into()))
+    findings.refusal().map_or(Ok(()), Err)
 }
 
 pub fn verify_result(args: &VerifyResult) -> Result<(), Error> {
