@@ -240,31 +240,49 @@ impl Job<'_> {
             .authenticate(self.server_name, &self.roots, self.time)?
             .client_flight(&self.client_secret)?;
         let mut refused = None;
-        for direction in [Direction::Client, Direction::Server] {
-            let (records, refusal) = self.records(&session, direction);
+        for (direction, bytes) in [(Direction::Client, self.client), (Direction::Server, self.server)] {
+            let secret = self.handshake_secret.as_ref();
+            let (records, refusal) = applications(&session, direction, bytes, secret);
             findings.records.extend(records);
             refused = refused.or(refusal);
         }
         refused.map_or(Ok(()), Err)
     }
+}
 
-    fn records(&self, session: &Session, direction: Direction) -> (Vec<Application>, Option<Refusal>) {
-        let bytes = match direction {
-            Direction::Client => self.client,
-            Direction::Server => self.server,
-        };
-        let (opened, refusal) = match &self.handshake_secret {
-            Some(secret) => session.open_direction(direction, bytes, secret),
-            None => (Vec::new(), None),
-        };
-        let record = |(sequence, record): (usize, &tercet_tls_session::Protected)| Application {
-            direction: direction.name(),
-            sequence,
-            inner_type: opened.get(sequence).map(|(record, _)| record.kind),
-            length: record.body.len(),
-        };
-        (session.records(direction).iter().enumerate().map(record).collect(), refusal)
-    }
+/// A direction's records under the application keys; with their inner types as far as the handshake secret opens them, and
+/// with the reason if one is against the rules.
+pub(crate) fn applications(
+    session: &Session,
+    direction: Direction,
+    bytes: &[u8],
+    secret: Option<&HandshakeSecret>,
+) -> (Vec<Application>, Option<Refusal>) {
+    let (opened, refusal) = match secret {
+        Some(secret) => session.open_direction(direction, bytes, secret),
+        None => (Vec::new(), None),
+    };
+    let record = |(sequence, record): (usize, &tercet_tls_session::Protected)| Application {
+        direction: direction.name(),
+        sequence,
+        inner_type: opened.get(sequence).map(|(record, _)| record.kind),
+        length: record.body.len(),
+    };
+    (session.records(direction).iter().enumerate().map(record).collect(), refusal)
+}
+
+/// A record in a line for people.
+pub(crate) fn describe(record: &Application, out: &mut String) {
+    let kind = match record.inner_type {
+        Some(20) => "change of keys",
+        Some(21) => "alert",
+        Some(22) => "handshake",
+        Some(23) => "application data",
+        Some(_) => "unknown type",
+        None => "not opened",
+    };
+    let Application { direction, sequence, length, .. } = record;
+    let _ = writeln!(out, "{direction:<12} record {sequence:<4} {length:>6} bytes  {kind}");
 }
 
 impl Findings {
@@ -288,17 +306,7 @@ impl Findings {
         );
         let values = [("suite", self.suite), ("T1", self.t1.as_deref()), ("T2", self.t2.as_deref())];
         values.iter().for_each(|(name, value)| line(name, value.unwrap_or("not established")));
-        for r in &self.records {
-            let kind = match r.inner_type {
-                Some(20) => "change of keys",
-                Some(21) => "alert",
-                Some(22) => "handshake",
-                Some(23) => "application data",
-                Some(_) => "unknown type",
-                None => "not opened",
-            };
-            line(r.direction, &format!("record {:<4} {:>6} bytes  {kind}", r.sequence, r.length));
-        }
+        self.records.iter().for_each(|r| describe(r, &mut out));
         out
     }
 }
