@@ -7,7 +7,8 @@ use num_bigint::{BigInt, BigUint, Sign};
 
 use super::EXTRA_PLACES;
 use super::exact::Exact;
-use super::name::{Family, Measure};
+use super::family::Family;
+use super::name::Measure;
 use super::needs::{Limit, Optional, Target, beside, counted, limits, product};
 use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};

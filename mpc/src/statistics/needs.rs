@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::name::{Family, Measure};
+use super::family::Family;
+use super::name::Measure;
 use super::number::Share;
 use crate::order::{Combination, OrderRequest};
 use crate::statement::{Condition, Output, Term};
