@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, exists, root};
 use crate::localstack::e2e;
-use crate::{deny, emulated, engine, fuzz, mutants, terraform, workflows};
+use crate::{book, deny, emulated, engine, fuzz, mutants, terraform, workflows};
 
 /// The steps to run.
 #[derive(clap::Args)]
@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
     }),
     ("dependencies", deny::check),
     ("workflows", workflows::check),
+    ("book", book::check),
     ("upstream's npm build", npm),
     ("tests", |_| {
         let mut test = cargo();

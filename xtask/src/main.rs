@@ -3,11 +3,14 @@
 #[cfg(test)]
 mod architecture;
 mod bench;
+mod book;
 mod check;
 mod command;
 mod container;
 mod demo;
 mod deny;
+#[cfg(test)]
+mod documents;
 mod drill;
 mod emulated;
 mod engine;
