@@ -190,6 +190,28 @@ fn lines_of_documents_are_wrapped() {
 }
 
 #[test]
+fn claims_name_tests_that_exist() {
+    let code: String = files(".rs").iter().map(|f| read(f)).collect();
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for name in ["agreement", "protocol", "source-rules", "statistics", "threat-model"] {
+        let file = root().join("docs").join(format!("{name}.md"));
+        for word in prose(&read(&file)).into_iter().flat_map(|(_, line)| line.split('`').skip(1).step_by(2)) {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            // Shorter names may be keys of a survey file.
+            if word.matches('_').count() >= 3 && word.chars().all(plain) {
+                seen += 1;
+                if !code.contains(&format!("fn {word}(")) {
+                    missing.push(format!("{}: {word}", shown(&file)));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "tests that documents name and nobody has written:\n{}", missing.join("\n"));
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
 fn doc_comments_are_sentences() {
     let mut found = Vec::new();
     for file in files(".rs") {
