@@ -25,7 +25,7 @@ use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartErro
 use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
 use crate::sandbox::{Limits, Sandbox, SandboxError};
 use crate::secrets::WrappingPlace;
-use crate::store::{Lease, Store, StoreError};
+use crate::store::{Lease, Progress, Store, StoreError};
 
 /// Why a party does not start.
 #[derive(Debug, thiserror::Error)]
@@ -193,7 +193,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
             linger: Duration::from_millis(config.batch.linger_ms),
             releases_any: config.releases.any_time,
         };
-        let node = SurveyNode::load(descriptor, parts)
+        let node = SurveyNode::load(descriptor, parts, &Progress::default())
             .await
             .map_err(|source| ServeError::SurveyStart { name, source })?;
         nodes.push(node);

@@ -135,7 +135,7 @@ pub async fn tidy(
 ) -> Result<BTreeSet<u64>, StoreError> {
     let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
     let head = book.head().0;
-    for (height, name) in store.list_segments(survey).await?.into_iter().filter(|(h, _)| *h <= head) {
+    for (height, name) in store.list_segments(survey, head).await?.into_iter().filter(|(h, _)| *h <= head) {
         stored.entry(height).or_default().push(name);
     }
     let mut lacking = BTreeSet::new();
