@@ -24,11 +24,11 @@ pub struct Stored {
     pub name: &'static str,
     /// The file.
     pub file: &'static str,
-    /// Whether the file has to be there.
+    /// True if the file has to be there.
     pub required: bool,
 }
 
-/// What became of a key.
+/// The outcome for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Its name.

@@ -25,7 +25,8 @@ struct Arguments {
     /// default.
     #[arg(long, env = "TERCET_COORDINATOR_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to run. On Lambda each is a function; locally `refresh` and `reap` run once and print what they did.
+    /// The function to run. On Lambda each is a function; locally `refresh` and `reap` run once and print what they
+    /// did.
     #[arg(long, env = "TERCET_FUNCTION", value_enum, default_value_t)]
     function: Function,
 }
@@ -112,7 +113,7 @@ async fn serve(listen: SocketAddr, coordinator: Arc<Coordinator>) -> anyhow::Res
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await.context("the server ended")
 }
 
-/// What a schedule does on Lambda.
+/// Publishes new release points again and again, as a schedule does on Lambda.
 async fn refresh_every(coordinator: Arc<Coordinator>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;

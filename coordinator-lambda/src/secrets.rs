@@ -21,7 +21,7 @@ pub async fn signing_key(config: &Config, aws: &SdkConfig) -> Result<SigningKey,
     }
 }
 
-/// What is said when the configuration names no place of the key, or two.
+/// The error for a configuration that names no place of the key, or two.
 pub(crate) fn one_place() -> ConfigError {
     invalid("signing_key_file", "give either signing_key_file or signing_key_secret")
 }

@@ -1,4 +1,4 @@
-//! What a provider proves: columns that evidence binds, and the arithmetic lanes derived from them.
+//! The statement that a provider proves: columns that evidence binds, and the arithmetic lanes derived from them.
 
 use alloc::vec::Vec;
 
@@ -35,13 +35,13 @@ pub const MAX_ROWS_LOG2: u32 = 32;
 pub struct Column {
     /// Length of the text in bytes, 1 to [`MAX_VALUE_BYTES`] (0 if it is absent); public, as its place is.
     pub length: u8,
-    /// What the text may be.
+    /// The texts that are admitted.
     pub format: Format,
-    /// What ties the text to the evidence.
+    /// The tie between text and evidence.
     pub binding: Binding,
 }
 
-/// What ties a column's text to the evidence.
+/// The tie between a column's text and the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
     /// `H(text || blinder)`, attested.
@@ -57,7 +57,7 @@ pub enum Binding {
     Absent,
 }
 
-/// What a column's text may be.
+/// The texts that a column admits, and their meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Format {
     /// A decimal number.
@@ -66,16 +66,16 @@ pub enum Format {
     Category(Vec<Vec<u8>>),
 }
 
-/// How a decimal number becomes an integer.
+/// The rules by which a decimal number becomes an integer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number {
     /// Decimal places kept: the integer is value * 10^scale. At most [`MAX_SCALE`] in magnitude.
     pub scale: i8,
     /// The integer's magnitude is below 2^bits. 1 to [`MAX_BITS`].
     pub bits: u8,
-    /// What happens to digits beyond `scale`.
+    /// The treatment of digits beyond `scale`.
     pub excess: Excess,
-    /// How the number is written.
+    /// The number's spelling.
     pub notation: Notation,
     /// The text, no decimal number, that says that there is no value. Empty: there may be no value, but then there is no
     /// text either.
@@ -111,7 +111,7 @@ impl Column {
     }
 }
 
-/// What a column's text says.
+/// The meaning of a column's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     /// This integer; none if the value is missing.
@@ -132,7 +132,7 @@ pub enum TextError {
 }
 
 impl Format {
-    /// What a text says, in the clear: what the circuit derives from the bytes.
+    /// Reads a text in the clear, as the circuit reads the bytes.
     pub fn read(&self, text: &[u8]) -> Result<Said, TextError> {
         match self {
             Self::Number(number) if number.missing.as_deref() == Some(text) => Ok(Said::Number(None)),
@@ -146,12 +146,12 @@ impl Format {
         }
     }
 
-    /// What a column says that is publicly without a text: that there is no value, or zero where there must be one.
+    /// The value of a column that is publicly without a text: none, or zero where there must be one.
     pub fn absent(&self) -> Said {
         Said::Number(if self.may_be_missing() { None } else { Some(0) })
     }
 
-    /// Whether texts without a value are admitted.
+    /// True if texts without a value are admitted.
     pub fn may_be_missing(&self) -> bool {
         matches!(self, Self::Number(Number { missing: Some(_), .. }))
     }
@@ -187,7 +187,7 @@ pub enum Output {
     Given(Term, Condition),
 }
 
-/// What an output is computed of in each row: the unconditional outputs, and the number one.
+/// A number that is computed in each row: the unconditional outputs, and the number one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Term {
     /// The number one: counts rows.
@@ -206,7 +206,7 @@ pub enum Term {
     Reciprocal(u8),
 }
 
-/// What is known of a row to its provider only.
+/// A condition on a row that only its provider can evaluate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Condition {
     /// The column, which may be missing, has a value.
@@ -233,7 +233,7 @@ impl Term {
 }
 
 impl Output {
-    /// What it is where its condition holds.
+    /// The output's value where its condition holds.
     pub fn term(self) -> Term {
         match self {
             Self::Value(c) => Term::Value(c),
@@ -280,18 +280,18 @@ pub enum Part {
     Whole,
     /// The 64 low bits, unsigned.
     Low,
-    /// What is above them: weight 2^64.
+    /// The bits above those: weight 2^64.
     High,
 }
 
-/// How a lane's sum is to be read.
+/// The reading of a lane's sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lane {
     /// The output it belongs to.
     pub output: Output,
     /// The part of the output.
     pub part: Part,
-    /// Whether the sum is a two's-complement number.
+    /// True if the sum is a two's-complement number.
     pub signed: bool,
 }
 
@@ -331,7 +331,7 @@ pub enum StatementError {
     Texts {
         /// Index of the column.
         column: usize,
-        /// What they must be.
+        /// The rule that they break.
         problem: &'static str,
     },
     /// A column is bound to something that this kind of statement does not have, or has none of the values that it
@@ -448,7 +448,7 @@ impl Statement {
         Ok(this)
     }
 
-    /// Whether its columns have such an output. Each has one form: a column is not its own condition, and of two
+    /// True if its columns have such an output. Each has one form: a column is not its own condition, and of two
     /// columns that are both to be present the lower one is the term.
     fn exists(&self, output: Output) -> bool {
         let format = |c: u8| self.columns.get(usize::from(c)).map(|c| &c.format);
@@ -505,7 +505,7 @@ impl Statement {
         self.outputs.iter().flat_map(|output| lane(*output)).flatten().collect()
     }
 
-    /// How large a term may be.
+    /// The largest size of a term.
     pub(crate) fn width(&self, term: Term) -> Width {
         let (bits, signed) = match term {
             Term::One | Term::Present(_) => (1, false),
@@ -560,7 +560,7 @@ pub(crate) struct Width {
 }
 
 impl Width {
-    /// Whether sums over 2^32 rows could wrap, so that it takes two lanes.
+    /// True if sums over 2^32 rows could wrap, so that it takes two lanes.
     pub fn is_split(self) -> bool {
         self.bits + u32::from(self.signed) + MAX_ROWS_LOG2 > 128
     }

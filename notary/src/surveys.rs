@@ -41,7 +41,7 @@ pub enum SurveysError {
     Survey {
         /// Which.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         source: SurveyError,
     },
 }
@@ -92,7 +92,7 @@ impl Surveys {
 }
 
 impl Served {
-    /// What of a survey a notary needs.
+    /// The part of a survey that a notary needs.
     pub fn of(survey: &SurveyDescriptor) -> Self {
         let manifest = survey.manifest();
         let second = |t: i64| u64::try_from(t).unwrap_or(0);

@@ -28,7 +28,7 @@ pub enum WrappingPlace {
     Kms(String),
 }
 
-/// Whether the text is an ARN of this service; an ARN of another is an error.
+/// True if the text is an ARN of this service; an ARN of another is an error.
 fn arn_of(text: &str, service: &str) -> Result<bool, String> {
     let mut fields = text.split(':');
     if fields.next() != Some("arn") {
@@ -63,6 +63,23 @@ impl<'de> Deserialize<'de> for WrappingPlace {
     }
 }
 
+/// KMS keys that were in use before. Written as ARNs with commas between them, so that a variable can give them too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EarlierKmsKeys(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for EarlierKmsKeys {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let arns = text.split(',').map(str::trim).filter(|arn| !arn.is_empty());
+        let checked = arns.map(|arn| match arn_of(arn, "kms") {
+            Ok(true) => Ok(arn.to_owned()),
+            Ok(false) => Err(serde::de::Error::custom(format!("\"{arn}\" is no ARN of a KMS key"))),
+            Err(problem) => Err(serde::de::Error::custom(problem)),
+        });
+        checked.collect::<Result<_, D::Error>>().map(Self)
+    }
+}
+
 impl SeedPlace {
     /// Makes a relative path relative to `base`.
     pub(crate) fn rebase(&mut self, base: &Path) {
@@ -79,7 +96,7 @@ impl SeedPlace {
         }
     }
 
-    /// How messages name it.
+    /// Its name in messages.
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),

@@ -13,7 +13,7 @@ use crate::ids::{PublicKey, SealingKey, Signature};
 
 type Kem = X25519HkdfSha256;
 
-/// What is wrong with a key, a signature or a sealed message.
+/// The faults of a key, a signature or a sealed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The operating system gave no randomness.

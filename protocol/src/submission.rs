@@ -20,12 +20,12 @@ pub const MAX_UPLOAD: usize = MAX_EVIDENCE + MAX_SEALED + 4096;
 
 const FORMAT: &str = "tercet submission v2";
 
-/// What everybody may see of a submission. Identical bytes go to the coordinator and to all parties.
+/// The part of a submission that everybody may see. Identical bytes go to the coordinator and to all parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicPart {
     /// The survey.
     pub survey: SurveyId,
-    /// What kind of evidence it rests on.
+    /// The kind of evidence that it rests on.
     pub kind: Kind,
     /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
     pub withdrawal_key: PublicKey,
@@ -70,7 +70,8 @@ impl PublicPart {
         SubmissionId(sha256(&[&self.encode()]))
     }
 
-    /// What the provider's proof is bound to besides its statement: survey, evidence, and who may withdraw it.
+    /// The context to which the provider's proof is bound besides its statement: survey, evidence, and who may
+    /// withdraw it.
     pub fn proof_context(&self) -> [u8; 32] {
         let mut w = Writer::tagged("tercet proof context v2");
         w.array(self.survey.as_ref())

@@ -101,7 +101,7 @@ impl ErasureReceipt {
         key.verify(&self.message(), &self.signature)
     }
 
-    /// Whether both tell of the same erasure: everything but party and signature is equal.
+    /// True if both tell of the same erasure: everything but party and signature is equal.
     pub fn agrees(&self, other: &Self) -> bool {
         let neutral = |r: &Self| Self { party: 0, signature: Signature([0; 64]), ..r.clone() };
         neutral(self) == neutral(other)

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::check::Report;
 use crate::command::{self, cargo, exists};
+use crate::report::Report;
 
 /// Runs `cargo deny` where it is installed. The advisory database is only as new as its last fetch, whose date is printed.
 pub fn check(report: &mut Report) -> Result<()> {

@@ -50,7 +50,7 @@ impl Sorted {
         self.rows.own.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -70,7 +70,7 @@ const SAMPLES: [usize; 9] = [15, 31, 63, 127, 255, 511, 1023, 2047, 4095];
 /// Numbers of sample rows that a row is compared with at a time.
 const PROBES: [usize; 5] = [1, 3, 7, 15, 31];
 
-/// How a sort goes about it.
+/// The steps and sizes of a sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     sample: Option<Sample>,

@@ -18,7 +18,7 @@ pub const MAX_PARAMETERS: usize = 128;
 
 macro_rules! families {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $arity:literal, $parameters:ident;)*) => {
-        /// What is computed, without parameters.
+        /// The function that is computed, without parameters.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Family { $($(#[$doc])* $variant,)* }
 
@@ -31,12 +31,12 @@ macro_rules! families {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// How many columns it is of: 0, 1 or 2.
+            /// Number of columns that it takes: 0, 1 or 2.
             pub const fn arity(self) -> usize {
                 match self { $(Self::$variant => $arity,)* }
             }
 
-            /// What stands behind the colon.
+            /// The parameters that it takes behind the colon.
             pub const fn parameters(self) -> Parameters {
                 match self { $(Self::$variant => Parameters::$parameters,)* }
             }
@@ -44,7 +44,7 @@ macro_rules! families {
     };
 }
 
-/// What stands behind a name's colon.
+/// The parameters behind a name's colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameters {
     /// Nothing.
@@ -117,17 +117,17 @@ impl Family {
         Self::ALL.iter().copied().find(|f| f.name() == name)
     }
 
-    /// Whether it has several parts: those cannot be grouped.
+    /// True if it has several parts: those cannot be grouped.
     pub const fn has_parts(self) -> bool {
         matches!(self, Self::Lorenz | Self::Histogram | Self::Regression)
     }
 
-    /// Whether it is of so many named columns.
+    /// True if it is of so many named columns.
     fn takes(self, columns: usize) -> bool {
         columns == self.arity() || self == Self::Count && columns == 1
     }
 
-    /// Whether it is read off the values in order.
+    /// True if it is read off the values in order.
     pub const fn is_order(self) -> bool {
         use Family::{Gini, Histogram, Iqr, Lorenz, Max, Median, Min, Mode, Quantile, QuantileNearest};
         matches!(
@@ -143,7 +143,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// What is computed, with its parameters.
+/// The function that is computed, with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Measure {
     family: Family,
@@ -232,7 +232,7 @@ pub enum StatisticError {
     Parameters {
         /// The family.
         family: Family,
-        /// What they must be.
+        /// The rule that they break.
         needs: &'static str,
     },
     /// A parameter is no number.
@@ -334,7 +334,7 @@ fn show(
 /// A statistic over the accepted submissions of a survey.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Statistic {
-    /// What is computed.
+    /// The function that is computed.
     pub measure: Measure,
     /// The columns that it is of; none: every column, or every pair in the survey's order.
     pub columns: Vec<String>,
@@ -364,7 +364,7 @@ impl fmt::Display for Statistic {
     }
 }
 
-/// What a survey releases: a statistic, or a family with any parameters (`quantile`).
+/// An entry of a survey's list of releases: a statistic, or a family with any parameters (`quantile`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Permit {
     /// The family.
@@ -378,7 +378,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Whether `asked` may be released under this permit. The population form of a permitted sample variance or
+    /// True if `asked` may be released under this permit. The population form of a permitted sample variance or
     /// deviation says the same and is permitted with it.
     pub fn covers(&self, asked: &Statistic) -> bool {
         let family = self.family == asked.family()

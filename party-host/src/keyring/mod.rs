@@ -54,7 +54,7 @@ pub enum KeyringError {
     /// The wrapping service does not answer.
     #[error("the key service does not answer: {reason}. Check that it is reachable and try again")]
     Unavailable {
-        /// What it said.
+        /// The service's message.
         reason: String,
     },
     /// The KMS key cannot be used.
@@ -65,8 +65,17 @@ pub enum KeyringError {
     KmsKey {
         /// The key.
         key: String,
-        /// What KMS says.
+        /// KMS's message.
         code: String,
+    },
+    /// An object names a KMS key that the configuration does not list.
+    #[error(
+        "an object is wrapped under the KMS key {key}, which is neither `keys.store` nor listed in `keys.store_previous`. If it was this \
+         party's key, list it; if not, somebody else wrote the object"
+    )]
+    KmsKeyNotListed {
+        /// The key that the object names.
+        key: String,
     },
     /// No such wrapping key.
     #[error(
@@ -88,7 +97,7 @@ pub enum KeyringError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The fault, and the way out.
         reason: String,
     },
     /// Others can read the key file.

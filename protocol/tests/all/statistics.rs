@@ -1,4 +1,4 @@
-//! What is released: order, columns, units, groups.
+//! Released values: order, columns, units, groups.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::survey::wide;
 
 const ALL: &str = "\"variance\", \"quantile:0.5\", \"covariance\", \"regression\", \"mean@country\"";
 
-/// What the parties would open about rows of two columns.
+/// The numbers that the parties would open about rows of two columns.
 fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened {
     use tercet_mpc::Output;
     let lanes: Vec<Lane> = survey.lanes();

@@ -464,12 +464,12 @@ impl World {
         receipts
     }
 
-    /// What the clock shows.
+    /// The clock's time.
     pub fn clock_now(&self) -> u64 {
         self.clock.now()
     }
 
-    /// How many objects a party's bucket holds.
+    /// Number of objects in a party's bucket.
     pub async fn stored(&self, party: usize) -> usize {
         fn files(folder: &Path) -> usize {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -478,7 +478,7 @@ impl World {
         files(&self.dir.path().join("s3").join(format!("party-{party}")))
     }
 
-    /// Whether a party's bucket holds shares of a submission.
+    /// True if a party's bucket holds shares of a submission.
     pub async fn holds(&self, party: usize, prepared: &Prepared) -> bool {
         let survey = self.party(party).survey(self.survey_id()).unwrap().clone();
         let mut found = false;
