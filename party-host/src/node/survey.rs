@@ -140,13 +140,13 @@ pub enum SurveyStartError {
 }
 
 impl SurveyStartError {
-    /// Whether what was read is wrong, and not the reading.
+    /// True if the content that was read is wrong; false if reading it failed.
     fn is_of_content(&self) -> bool {
         matches!(self, Self::Inconsistent(_) | Self::Store(StoreError::Corrupt { .. }))
     }
 }
 
-/// What the log amounts to.
+/// The state that the log amounts to.
 struct Replayed {
     book: Book,
     /// The heights of entries that bring rows.

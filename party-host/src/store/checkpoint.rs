@@ -133,7 +133,7 @@ impl Draft {
         self.take()
     }
 
-    /// What was gathered, if anything; the draft goes on above it.
+    /// Gives the entries that were gathered, if there are any; the draft goes on above them.
     pub fn take(&mut self) -> Option<Self> {
         let next = Self::above(self.head);
         let gathered = std::mem::replace(self, next);
@@ -192,7 +192,7 @@ impl Store {
         self.inner.objects.delete(&span.key(survey)).await
     }
 
-    /// What a checkpoint holds, sealed for its place and not looked at otherwise.
+    /// Opens a checkpoint, which has to be sealed for its place, and looks no further into it.
     pub(super) async fn open_checkpoint(
         &self,
         survey: SurveyId,

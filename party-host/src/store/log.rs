@@ -13,7 +13,7 @@ use crate::keyring::{ObjectKind, Place};
 /// Entries and checkpoints that are read at once when a party starts. Each has about a mebibyte at most.
 const CONCURRENT_READS: usize = 64;
 
-/// How far a start has come with a log. Shared between the reader and whoever asks.
+/// The progress of reading a log. Shared between the reader and whoever asks.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
@@ -32,13 +32,13 @@ impl Progress {
     }
 }
 
-/// What is read next.
+/// An object that is to be read.
 enum Wanted {
     Checkpoint(Span),
     Entry(u64),
 }
 
-/// What was read.
+/// An object that was read.
 enum Found {
     Checkpoint(Checkpoint),
     /// It is none, for this reason.
@@ -47,7 +47,7 @@ enum Found {
     Entry(LogEntry, EntryHash),
 }
 
-/// What to read of a log of this height, in order: checkpoints where there are some, entries elsewhere. The last entry is
+/// The objects to read of a log of this height, in order: checkpoints where there are some, entries elsewhere. The last entry is
 /// always among the latter: its votes stand for all that checkpoints hold below it.
 fn plan(height: u64, checkpoints: &[Span]) -> Vec<Wanted> {
     let mut wanted = Vec::new();

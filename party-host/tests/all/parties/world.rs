@@ -236,11 +236,10 @@ impl World {
             identity,
             sealing: vec![OpeningKey::from_seed(&seed(SEALING, i))],
             federation: self.federation.clone(),
-            surveys: vec![survey],
             links,
             clock: self.clock.clone() as Arc<dyn Clock>,
-        })
-        .unwrap();
+        });
+        node.adopt(survey).await.unwrap();
         self.parties[i] = Some(node);
     }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// What one request takes.
+/// The time that one request takes.
 const REQUEST: Duration = Duration::from_millis(35);
 /// Keys in one answer.
 const PAGE: usize = 1000;
