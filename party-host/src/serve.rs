@@ -21,7 +21,7 @@ use crate::clock::SystemClock;
 use crate::config::{CloudWatchConfig, Config, ConfigError, Keys};
 use crate::documents::DocumentPlace;
 use crate::emf;
-use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
+use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, Sealer};
 use crate::measures;
 use crate::node::{MAX_HELLO, Node, NodeParts, RedeployError, SurveyStartError};
 use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
@@ -215,6 +215,18 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 
+/// The keyring whose keys are in KMS.
+#[cfg(feature = "cloud")]
+fn kms_keyring(aws: &SdkConfig, key: &str, earlier: &[String]) -> Result<Arc<dyn KeyWrapper>, ServeError> {
+    Ok(Arc::new(crate::keyring::KmsKeyring::new(aws, key, earlier.to_vec())))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn kms_keyring(_: &SdkConfig, key: &str, _: &[String]) -> Result<Arc<dyn KeyWrapper>, ServeError> {
+    let code = "this party was built without the feature `cloud`".into();
+    Err(KeyringError::KmsKey { key: key.into(), code }.into())
+}
+
 /// Starts a party. Its API listens when this returns, and answers that the party is starting; the rest takes as long as keys,
 /// the lease, the engine and the logs take.
 pub async fn start(config: Config, metrics: PrometheusHandle) -> Result<(Running, Loading), ServeError> {
@@ -281,9 +293,7 @@ impl Starting {
         host.does("waiting for the lease on the bucket");
         let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
             WrappingPlace::File(path) => Arc::new(FileKeyring::open_or_create(path)?),
-            WrappingPlace::Kms(key) => {
-                Arc::new(KmsKeyring::new(&aws, key.clone(), config.keys.store_previous.0.clone()))
-            }
+            WrappingPlace::Kms(key) => kms_keyring(&aws, key, &config.keys.store_previous.0)?,
         };
         let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
         store.ensure_bucket().await?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::command::{cargo, program, programs, run as run_command};
 use crate::engine;
-use crate::launch::PROGRAMS;
+use crate::launch::SYSTEM;
 
 /// The figure to measure.
 #[derive(clap::Args)]
@@ -66,9 +66,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut build = cargo();
     build.args(["build", "--bins", "--profile", &options.profile, "-p", "tercet-bench"]);
     // Always all of them: another selection would unify other features, and build libraries twice.
-    for package in PROGRAMS {
-        build.args(["-p", package]);
-    }
+    build.args(SYSTEM);
     run_command(&mut build)?;
     let programs = programs(&options.profile);
     let name = options.name.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();

@@ -10,9 +10,20 @@ use crate::command::{MEMBERS, cargo, program, programs, run};
 use crate::launched::{Launched, Localstack};
 use crate::{engine, terraform};
 
-/// The programs that a system is made of.
-pub const PROGRAMS: [&str; 5] =
-    ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded", "tercet-notary"];
+/// Selects the programs that a system on one machine is made of, without what only a cloud needs.
+pub const SYSTEM: [&str; 11] = [
+    "--no-default-features",
+    "-p",
+    "party-host",
+    "-p",
+    "coordinator-lambda",
+    "-p",
+    "tercet-client",
+    "-p",
+    "tercet-embedded",
+    "-p",
+    "tercet-notary",
+];
 
 /// The package of the launcher.
 const LAUNCHER: &str = "tercet-launcher";
@@ -64,5 +75,5 @@ fn build(task: &Launched) -> Result<()> {
 }
 
 fn system() -> Vec<&'static str> {
-    PROGRAMS.into_iter().chain([LAUNCHER]).flat_map(|package| ["-p", package]).collect()
+    [&SYSTEM[..], &["-p", LAUNCHER]].concat()
 }

@@ -5,6 +5,7 @@
 
 mod envelope;
 mod file;
+#[cfg(feature = "cloud")]
 mod kms;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub use envelope::{EnvelopeError, MAX_KEY_ID, MAX_WRAPPED_KEY, ObjectKind, Place, Sealer};
 pub use file::FileKeyring;
+#[cfg(feature = "cloud")]
 pub use kms::KmsKeyring;
 
 /// A data key: 32 bytes for AES-256-GCM, wiped when dropped. Its `Debug` shows nothing of it.

@@ -219,7 +219,7 @@ fn give_memory(config: &Path, rows: usize) -> Result<()> {
 
 /// The expected result, from the values in clear text.
 fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticValue>> {
-    let scale = manifest.columns.first().context("a survey without columns")?.places();
+    let scale = manifest.columns.first().context("a survey without columns")?.scale;
     let rows = values.len() as u64;
     let statistics = manifest.statistics();
     let mut request = OrderRequest::default();
