@@ -22,6 +22,7 @@ pub mod order;
 mod party;
 pub mod proof;
 pub mod prss;
+pub mod refresh;
 pub mod rows;
 pub mod sharing;
 pub mod statement;

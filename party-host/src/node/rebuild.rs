@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
-use tercet_protocol::ids::{EntryHash, PublicKey, SurveyId};
+use tercet_protocol::ids::{Commitment, EntryHash, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::keys::random;
+use tercet_protocol::log::EntryBody;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -35,11 +36,15 @@ pub async fn fill(node: &Node, survey: &SurveyNode) -> Result<usize, SessionErro
     let key = |party: u8| peers[usize::from(party)].peer_key;
     let mut done = 0;
     for heights in lacking.chunks(CHUNK) {
+        let rows: Vec<(u64, EntryHash)> = {
+            let book = survey.book();
+            heights.iter().filter_map(|height| Some((*height, book.rows_at(*height)?))).collect()
+        };
         let (previous, next) = tokio::try_join!(
-            ask(node, survey, before, key(before), heights),
-            ask(node, survey, after, key(after), heights)
+            ask(node, survey, before, key(before), &rows),
+            ask(node, survey, after, key(after), &rows)
         )?;
-        for ((height, previous), next) in heights.iter().zip(previous).zip(next) {
+        for (((height, _), previous), next) in rows.iter().zip(previous).zip(next) {
             let previous = previous.ok_or(SessionError::Lacking { party: before })?;
             let next = next.ok_or(SessionError::Lacking { party: after })?;
             take(survey, *height, &previous, &next).await?;
@@ -54,33 +59,48 @@ pub async fn fill(node: &Node, survey: &SurveyNode) -> Result<usize, SessionErro
 /// Puts the rows of one entry together, and stores them.
 async fn take(survey: &SurveyNode, height: u64, previous: &Part, next: &Part) -> Result<(), SessionError> {
     let missing = || SessionError::Internal(format!("the log entry at height {height} cannot be found"));
-    let committed = survey.store.get_entry(survey.id(), height).await?.ok_or_else(missing)?;
-    let (name, wanted) = {
-        let book = survey.book();
-        let name = book.rows_at(height).ok_or_else(missing)?;
-        let unit = |point, index| units::unit_id(survey.id(), point, index);
-        (name, supply::wanted(&committed.entry, |id| book.erased(id).is_some(), unit))
-    };
+    let name = survey.book().rows_at(height).ok_or_else(missing)?;
+    let wanted = wanted(survey, height).await?.ok_or_else(missing)?;
     let segment = supply::join(survey.me(), survey.lanes().len(), &wanted, previous, next)?;
     Ok(survey.store.put_segment(survey.id(), height, name, segment).await?)
 }
 
-/// Asks one party for the share that it holds in common with this one, of the rows at some heights.
+/// The rows that the entry at a height brought and that are not erased, each with the commitments to its shares of now.
+async fn wanted(
+    survey: &SurveyNode,
+    height: u64,
+) -> Result<Option<Vec<(SubmissionId, [Commitment; 3])>>, SessionError> {
+    let at = survey.book().epochs().refreshed_at(height);
+    let Some(brought) = survey.store.get_entry(survey.id(), height).await? else { return Ok(None) };
+    let unit = |point, index| units::unit_id(survey.id(), point, index);
+    let Some(at) = at else {
+        let book = survey.book();
+        return Ok(Some(supply::wanted(&brought.entry, |id| book.erased(id).is_some(), unit)));
+    };
+    let Some(refresh) = survey.store.get_entry(survey.id(), at).await? else { return Ok(None) };
+    let EntryBody::Refresh { rows, .. } = &refresh.entry.body else { return Ok(None) };
+    let Some(new) = rows.iter().find(|r| r.height == height) else { return Ok(None) };
+    let book = survey.book();
+    let then = supply::wanted(&brought.entry, |id| book.erased(id).is_some_and(|e| e.height < at), unit);
+    Ok(supply::renewed(then, &new.rows, |id| book.erased(id).is_some()))
+}
+
+/// Asks one party for the share that it holds in common with this one, of the rows at some heights, by their names.
 async fn ask(
     node: &Node,
     survey: &SurveyNode,
     party: u8,
     peer: PublicKey,
-    heights: &[u64],
+    rows: &[(u64, EntryHash)],
 ) -> Result<Vec<Option<Part>>, SessionError> {
     let peer_error = |source| SessionError::Peer { party, source };
     let internal = |e: String| SessionError::Internal(e);
-    let opening = Opening::Supply { survey: survey.id(), heights: heights.to_vec() };
+    let opening = Opening::Supply { survey: survey.id(), rows: rows.to_vec() };
     let hello = serde_json::to_vec(&opening).map_err(|e| internal(e.to_string()))?;
     let session = SessionId(random().map_err(|e| internal(e.to_string()))?);
     let mut channel = node.links.open(peer, session, Bytes::from(hello)).await.map_err(peer_error)?;
-    let mut parts = Vec::with_capacity(heights.len());
-    for _ in heights {
+    let mut parts = Vec::with_capacity(rows.len());
+    for _ in rows {
         let deadline = Instant::now() + survey.patience;
         let frame = channel.recv(Step::Supply as u32, deadline).await.map_err(peer_error)?;
         let malformed = || SessionError::Disagreement { party, what: "sent rows that cannot be read".into() };
@@ -93,17 +113,18 @@ async fn ask(
     Ok(parts)
 }
 
-/// Sends a party that lacks rows the share that this one holds in common with it.
+/// Sends a party that lacks rows the share that this one holds in common with it. What has another name here is of an earlier or
+/// a later entry of the log than the other party knows: it is not sent.
 pub async fn serve(
     survey: &SurveyNode,
     party: u8,
     mut channel: Channel,
-    heights: &[u64],
+    rows: &[(u64, EntryHash)],
 ) -> Result<(), SessionError> {
-    for height in heights.iter().take(CHUNK) {
-        let name = survey.book().rows_at(*height);
+    for (height, name) in rows.iter().take(CHUNK) {
+        let current = survey.book().rows_at(*height).filter(|current| current == name);
         let lacks = survey.lacks(*height);
-        let frame = match name.filter(|_| !lacks) {
+        let frame = match current.filter(|_| !lacks) {
             None => Zeroizing::new(vec![0]),
             Some(name) => {
                 let segment = survey.store.segment(survey.id(), *height, name).await?;
@@ -124,8 +145,8 @@ pub async fn serve(
 }
 
 /// Puts the bucket's rows in order at a start, and gives the heights of entries whose rows are not there. `with_rows`: the
-/// heights of all entries that bring rows. What an erasure has replaced goes, and what a session staged that never came to
-/// an end; what is staged for the height above the log is the agreement's.
+/// heights of all entries that bring rows. What an erasure or a refresh has replaced goes, and what a session staged that never
+/// came to an end; what is staged for the height above the log is the agreement's.
 pub async fn tidy(
     store: &Store,
     survey: SurveyId,
@@ -142,23 +163,8 @@ pub async fn tidy(
     for height in with_rows {
         let Some(name) = book.rows_at(*height) else { continue };
         let here = stored.get(height).map(Vec::as_slice).unwrap_or_default();
-        if here.contains(&name) {
-            continue;
-        }
-        // The party stopped between an erasure's commit and the rewriting.
-        match here.iter().find(|name| !staged.contains(&(*height, **name))) {
-            Some(old) if book.names().contains_key(height) => {
-                let mut left = (*store.segment(survey, *height, *old).await?).clone();
-                for id in left.submissions().to_vec() {
-                    if book.erased(&id).is_some() {
-                        left = left.without(&id);
-                    }
-                }
-                store.put_segment(survey, *height, name, left.into()).await?;
-            }
-            _ => {
-                lacking.insert(*height);
-            }
+        if !here.contains(&name) {
+            lacking.insert(*height);
         }
     }
     for (height, names) in stored {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub struct SurveyNode {
     pub releases_any: bool,
     /// Something was asked for that party 0 starts by itself.
     pub asked: Notify,
+    /// An operator wants new shares of all rows. Party 0 acts on it.
+    refresh: AtomicBool,
     /// Wishes to leave, in the order in which they came.
     leaving: StdMutex<VecDeque<Withdrawal>>,
     /// Answers that were given lately, by the question's id.
@@ -187,6 +189,7 @@ impl SurveyNode {
             linger,
             releases_any,
             asked: Notify::new(),
+            refresh: AtomicBool::new(false),
             leaving: StdMutex::default(),
             answers: StdMutex::new(LruCache::new(ANSWERS)),
             shown: AtomicU64::new(0),
@@ -356,6 +359,22 @@ impl SurveyNode {
     /// A wish to leave has been dealt with.
     pub fn withdrawn(&self, id: &SubmissionId) {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).retain(|w| w.submission != *id);
+    }
+
+    /// An operator wants new shares of all rows.
+    pub fn ask_for_refresh(&self) {
+        self.refresh.store(true, Ordering::Relaxed);
+        self.asked.notify_one();
+    }
+
+    /// Whether an operator wants new shares of all rows, and they are not being made yet.
+    pub fn asked_for_refresh(&self) -> bool {
+        self.refresh.load(Ordering::Relaxed)
+    }
+
+    /// The wish for new shares has been dealt with.
+    pub fn refresh_begun(&self) {
+        self.refresh.store(false, Ordering::Relaxed);
     }
 
     /// An answer that was given lately.

@@ -36,12 +36,12 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 }
             },
         },
-        Some(Opening::Supply { survey, heights }) => match node.surveys.get(&survey) {
+        Some(Opening::Supply { survey, rows }) => match node.surveys.get(&survey) {
             None => refuse(channel, "unknown survey"),
             Some(survey) => match node.index_of(survey, &peer) {
                 None => refuse(channel, "not a party of this survey"),
                 Some(party) => {
-                    if let Err(e) = rebuild::serve(survey, party, channel, &heights).await {
+                    if let Err(e) = rebuild::serve(survey, party, channel, &rows).await {
                         tracing::warn!(error = %e, "could not send a peer the rows that it lacks");
                     }
                 }
@@ -53,6 +53,13 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 && node.index_of(survey, &peer).is_some()
             {
                 survey.unfinished.notify_one();
+            }
+        }
+        Some(Opening::Refresh { survey }) => {
+            if let Some(survey) = node.surveys.get(&survey)
+                && node.index_of(survey, &peer).is_some()
+            {
+                survey.ask_for_refresh();
             }
         }
         Some(Opening::Session(hello)) => {

@@ -30,18 +30,23 @@ pub enum Opening {
     Supply {
         /// The survey.
         survey: SurveyId,
-        /// The entries' heights.
-        heights: Vec<u64>,
+        /// Heights and names of the rows.
+        rows: Vec<(u64, EntryHash)>,
     },
     /// The opener is locked or behind, and asks party 0 for a session.
     Unfinished {
         /// The survey.
         survey: SurveyId,
     },
+    /// The opener's operator wants new shares of all rows; party 0 leads that.
+    Refresh {
+        /// The survey.
+        survey: SurveyId,
+    },
 }
 
-/// How a party introduces itself in a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How a party introduces itself in a session. Its `Debug` does not show the nonce.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     protocol: u32,
@@ -52,6 +57,7 @@ pub struct Hello {
     height: u64,
     head: EntryHash,
     engine: EngineDigest,
+    /// Fresh, and known to the three parties alone: it names the session, and new shares are derived from it.
     nonce: [u8; 32],
     job_digest: [u8; 32],
     /// The speaker's lock above its head, as [`agree::encode_certificate`] writes it, in hexadecimal.
@@ -63,6 +69,14 @@ pub struct Hello {
     /// The job itself, from the leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
+}
+
+impl std::fmt::Debug for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Hello");
+        shown.field("survey", &self.survey).field("from", &self.from).field("height", &self.height);
+        shown.field("job", &self.job).finish_non_exhaustive()
+    }
 }
 
 /// What this party says of itself at the start of a session.

@@ -7,11 +7,11 @@ use super::world::{World, cohort, manifest};
 /// Long, since nothing here is withheld.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn stop(world: &mut World, party: usize) {
+pub fn stop(world: &mut World, party: usize) {
     world.parties[party].take().unwrap().disconnect();
 }
 
-async fn whole(world: &World, party: usize) {
+pub async fn whole(world: &World, party: usize) {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     for _ in 0..2000 {
         if !survey.lacks_rows() && survey.lag() == 0 {
@@ -23,7 +23,7 @@ async fn whole(world: &World, party: usize) {
 }
 
 /// All rows of a party as they lie in its bucket, by height.
-async fn rows(world: &World, party: usize) -> Vec<(u64, Vec<u8>)> {
+pub async fn rows(world: &World, party: usize) -> Vec<(u64, Vec<u8>)> {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     let mut all = Vec::new();
     for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {
