@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use tercet_mutants::mutant;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId, SurveyId, sha256};
@@ -243,10 +244,22 @@ impl Book {
         (entering, units)
     }
 
-    /// Decides who of a checked batch gets in, in the given order. All parties come to the same answer: it
+    /// Whether submissions may still come in at this time: the survey's last release point is not due yet, whether or not it
+    /// has been made.
+    pub fn open(&self, at: u64) -> Result<(), Problem> {
+        if at <= self.ledger.rules().schedule.last() || mutant!("submission-after-the-end") {
+            return Ok(());
+        }
+        let detail =
+            "the survey is over: its last release point was due, and who comes later would never be counted";
+        Err(Problem::new(ProblemKind::PolicyViolated, detail).rule("survey-over"))
+    }
+
+    /// Decides who of a checked batch, whose entry is of the time `at`, gets in, in the given order. All parties come to the same answer: it
     /// depends on the agreed log and order only.
     pub fn admit(
         &self,
+        at: u64,
         batch: impl IntoIterator<Item = Accepted>,
     ) -> Vec<Result<Accepted, (SubmissionId, Problem)>> {
         let mut in_batch = HashSet::new();
@@ -255,6 +268,7 @@ impl Book {
             .into_iter()
             .map(|candidate| {
                 let Accepted { submission, nullifier, .. } = candidate;
+                self.open(at).map_err(|problem| (submission, problem))?;
                 if self.erased(&submission).is_some() {
                     let detail = "this submission was withdrawn: it cannot be sent again";
                     return Err((submission, Problem::new(ProblemKind::Withdrawn, detail)));

@@ -367,3 +367,19 @@ impl Node {
         }
     }
 }
+
+#[cfg(feature = "fault-injection")]
+impl Node {
+    /// Opens the session of a query as a leader does that judges nothing itself, and says no more in it. True if all three
+    /// agreed on the session: then it is for the others to refuse what it is for.
+    pub async fn propose_query(
+        self: &Arc<Self>,
+        survey: &Arc<SurveyNode>,
+        release: u64,
+        ticket: Option<QueryTicket>,
+    ) -> bool {
+        let Ok(_turn) = turn(survey).await else { return false };
+        let job = Job::Query { release, ticket: ticket.map(Box::new) };
+        lead(self, survey, &job).await.is_ok()
+    }
+}

@@ -199,6 +199,7 @@ impl Node {
         if let Some(receipt) = self.receipt(&survey, id) {
             return Ok(accepted(&survey, id, receipt));
         }
+        survey.book().open(self.clock.now())?;
         if *self.stop.borrow() {
             return Err(handed_back());
         }

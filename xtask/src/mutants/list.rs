@@ -63,6 +63,17 @@ pub const MUTANTS: &[Mutant] = &[
         "refresh::tests::refreshed_shares_are_of_the_same_values_and_all_are_new",
     ),
     mutant("refresh-same-for-all-rows", MPC, "refresh::tests::corrections_are_of_one_row_and_one_seed"),
+    // What a party takes and answers.
+    mutant(
+        "submission-after-the-end",
+        PARTY,
+        "node::book::tests::nobody_comes_in_once_the_last_release_point_was_due",
+    ),
+    mutant(
+        "filter-on-values-of-nobody",
+        PARTY,
+        "node::book::tests::a_filter_names_values_that_some_unit_has",
+    ),
     // Commitments to unit sums and to new shares.
     mutant(
         "commitments-of-next-not-compared",
