@@ -243,6 +243,7 @@ async fn finish<T>(
             f.last = e.to_string();
         });
         match e {
+            SessionError::Store(e) => rebuild::mend(survey, e).await,
             SessionError::Behind { party, theirs, .. } => {
                 survey.behind(*theirs);
                 catch_up_from(node, survey, *party).await;
@@ -303,7 +304,8 @@ async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError>
         return Err(SessionError::Lacking { party: survey.me() });
     }
     let standing = agree::begin(survey).await?;
-    Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
+    let (engine, holdings) = (survey.sandbox.digest(), survey.holdings());
+    Ok(Introduction { survey: survey.id(), me: survey.me(), engine, standing, holdings })
 }
 
 async fn agreed(

@@ -20,6 +20,7 @@ mod refresh;
 mod release;
 mod secret;
 mod session;
+mod shelf;
 mod stored;
 mod supply;
 mod survey;

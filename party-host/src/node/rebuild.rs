@@ -4,7 +4,7 @@
 //! The log comes first ([`super::catchup`]); which rows belong to it follows from it. Rows that were erased are not among
 //! them. A rebuild that is interrupted goes on where it stopped, because what is there already is not asked for again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use tercet_protocol::ids::{Commitment, EntryHash, PublicKey, SubmissionId, SurveyId};
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::book::Book;
 use super::session::{Opening, SessionError, Step};
+use super::shelf::Shelf;
 use super::supply::{self, Part};
 use super::survey::SurveyNode;
 use super::{Node, units};
@@ -127,7 +128,11 @@ pub async fn serve(
         let frame = match current.filter(|_| !lacks) {
             None => Zeroizing::new(vec![0]),
             Some(name) => {
-                let segment = survey.store.segment(survey.id(), *height, name).await?;
+                let segment = survey.store.segment(survey.id(), *height, name).await;
+                if let Err(e) = &segment {
+                    mend(survey, e).await;
+                }
+                let segment = segment?;
                 let part = supply::part(&segment, survey.me(), party);
                 let mut frame = Zeroizing::new(Vec::with_capacity(part.len() + 1));
                 frame.push(1);
@@ -144,7 +149,23 @@ pub async fn serve(
     Ok(())
 }
 
-/// Puts the bucket's rows in order at a start, and gives the heights of entries whose rows are not there. `with_rows`: the
+/// Rows were to be read that are not there or do not open: from here on this party lacks them, and takes them from the two
+/// others. An object that does not open is deleted, because what is taken goes to its place; the bucket keeps its old versions.
+pub async fn mend(survey: &SurveyNode, error: &StoreError) {
+    let (StoreError::Missing { key } | StoreError::Corrupt { key, .. }) = error else { return };
+    let Some((height, name)) = Store::segment_of(survey.id(), key) else { return };
+    if !survey.holds(height, &name) {
+        return;
+    }
+    tracing::error!(height, %name, error = %error, "stored rows are lost: they are taken from the two other parties");
+    if let Err(e) = survey.store.delete_segment(survey.id(), height, name).await {
+        tracing::warn!(error = %e, "damaged rows cannot be deleted");
+    }
+    survey.lack(height);
+    survey.unfinished.notify_one();
+}
+
+/// Puts the bucket's rows in order at a start, and says which rows are there. `with_rows`: the
 /// heights of all entries that bring rows. What an erasure or a refresh has replaced goes, and what a session staged that never
 /// came to an end; what is staged for the height above the log is the agreement's.
 pub async fn tidy(
@@ -153,19 +174,17 @@ pub async fn tidy(
     book: &Book,
     with_rows: &[u64],
     staged: &HashSet<(u64, EntryHash)>,
-) -> Result<BTreeSet<u64>, StoreError> {
+) -> Result<Shelf, StoreError> {
     let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
     let head = book.head().0;
     for (height, name) in store.list_segments(survey).await?.into_iter().filter(|(h, _)| *h <= head) {
         stored.entry(height).or_default().push(name);
     }
-    let mut lacking = BTreeSet::new();
+    let mut shelf = Shelf::default();
     for height in with_rows {
         let Some(name) = book.rows_at(*height) else { continue };
         let here = stored.get(height).map(Vec::as_slice).unwrap_or_default();
-        if !here.contains(&name) {
-            lacking.insert(*height);
-        }
+        if here.contains(&name) { shelf.put(*height, name) } else { shelf.lack(*height) }
     }
     for (height, names) in stored {
         let current = book.rows_at(height).filter(|_| with_rows.binary_search(&height).is_ok());
@@ -174,5 +193,5 @@ pub async fn tidy(
             store.delete_segment(survey, height, name).await?;
         }
     }
-    Ok(lacking)
+    Ok(shelf)
 }

@@ -205,6 +205,8 @@ pub async fn establish(
         let standing = [first.standing(), second.standing()];
         let others = [(*a, &standing[0]), (*b, &standing[1])];
         let task = survey.agreement().machine.bind(&survey.keys(), id, others)?;
+        first.holds_as(&ours, *a)?;
+        second.holds_as(&ours, *b)?;
         Ok((id, nonces, task))
     }
     .await;

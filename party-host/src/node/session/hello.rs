@@ -9,6 +9,7 @@ use tercet_protocol::survey::PROTOCOL_VERSION;
 
 use super::{Job, SessionError};
 use crate::node::agree::{self, Names};
+use crate::node::shelf::Holdings;
 
 /// Largest opening message.
 pub const MAX_HELLO: usize = 128 * 1024;
@@ -60,6 +61,8 @@ pub struct Hello {
     /// Fresh, and known to the three parties alone: it names the session, and new shares are derived from it.
     nonce: [u8; 32],
     job_digest: [u8; 32],
+    /// What it holds beside the log.
+    holdings: Holdings,
     /// The speaker's lock above its head, as [`agree::encode_certificate`] writes it, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lock: Option<String>,
@@ -90,6 +93,8 @@ pub struct Introduction {
     pub engine: EngineDigest,
     /// Where it stands in the log, and what it is locked on.
     pub standing: Standing<Names>,
+    /// What it holds beside the log.
+    pub holdings: Holdings,
 }
 
 impl Introduction {
@@ -105,6 +110,7 @@ impl Introduction {
             engine: self.engine,
             nonce: random().map_err(|e| SessionError::Internal(e.to_string()))?,
             job_digest: job.digest()?,
+            holdings: self.holdings,
             lock: lock.as_ref().map(|l| hex::encode(agree::encode_certificate(l))),
             latest: latest.as_ref().map(|p| hex::encode(agree::encode_prepare(p))),
             job: with_job.then(|| job.clone()),
@@ -153,9 +159,20 @@ impl Introduction {
 }
 
 impl Hello {
+    /// Whether the speaker, who is at the same height of the same log, holds what the log demands, as this party does.
+    pub(super) fn holds_as(&self, ours: &Self, party: u8) -> Result<(), SessionError> {
+        if self.holdings == ours.holdings {
+            return Ok(());
+        }
+        let what = "holds other rows than this party beside the same log, or shares of another epoch: start it again, \
+                    so that it looks which ones it has";
+        Err(SessionError::Disagreement { party, what: what.into() })
+    }
+
     /// What one party alone says: the session's name covers it, so that all three have seen the same.
     fn write(&self, w: &mut Writer) {
         w.array(&self.nonce).u64(self.height).array(self.head.as_ref());
+        self.holdings.write(w);
         for shown in [&self.lock, &self.latest] {
             w.bytes(shown.as_deref().unwrap_or_default().as_bytes());
         }
@@ -190,6 +207,7 @@ mod tests {
             me,
             engine: EngineDigest([3; 32]),
             standing: Standing { height: 4, head: EntryHash([2; 32]), lock: None, latest: None },
+            holdings: Holdings { epoch: 1, entries: 3, digest: [5; 32] },
         }
     }
 
@@ -263,7 +281,10 @@ mod tests {
     fn the_name_covers_what_each_party_says() {
         let first = hellos();
         let id = agree(0, &first).unwrap();
-        let changes: [fn(&mut Hello); 4] = [
+        let changes: [fn(&mut Hello); 7] = [
+            |h| h.holdings.epoch += 1,
+            |h| h.holdings.entries += 1,
+            |h| h.holdings.digest[0] ^= 1,
             |h| h.height += 1,
             |h| h.head = EntryHash([7; 32]),
             |h| h.lock = Some(String::new() + "00"),
@@ -273,6 +294,18 @@ mod tests {
             let mut h = first.clone();
             change(&mut h[2]);
             assert_ne!(agree(0, &h).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn whoever_holds_other_rows_is_named() {
+        let [ours, _, theirs] = hellos();
+        assert!(theirs.holds_as(&ours, 2).is_ok());
+        let changes: [fn(&mut Holdings); 3] = [|h| h.epoch -= 1, |h| h.entries -= 1, |h| h.digest[31] ^= 1];
+        for change in changes {
+            let mut other = theirs.clone();
+            change(&mut other.holdings);
+            assert!(matches!(other.holds_as(&ours, 2), Err(SessionError::Disagreement { party: 2, .. })));
         }
     }
 
