@@ -69,7 +69,7 @@ pub async fn catch_up(
     }
 }
 
-/// What changes in the bucket with an entry that is taken from a peer.
+/// The changes in the bucket with an entry that is taken from a peer.
 #[derive(Default)]
 struct Changes {
     /// Rows that are to be deleted after the commit.

@@ -10,12 +10,12 @@ use tercet_protocol::log::{MAX_REFRESHED, Refreshed};
 /// Seconds between the beginnings of two epochs: each adds to the log, and no party can make the others write without end.
 const PAUSE: u64 = 3600;
 
-/// What the next entry of a refresh covers.
+/// The rows that the next entry of a refresh covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The epoch of the new shares.
     pub epoch: u64,
-    /// Whether it goes on with an epoch that has begun.
+    /// True if it goes on with an epoch that has begun.
     pub goes_on: bool,
     /// The heights whose rows get new shares, in order.
     pub heights: Vec<u64>,
@@ -24,7 +24,7 @@ pub struct Part {
 /// The rows that have shares, and the entries that refreshed them.
 #[derive(Debug, Default)]
 pub struct Epochs {
-    /// How many rows of each entry are not erased.
+    /// Number of rows of each entry that are not erased.
     rows: BTreeMap<u64, usize>,
     /// By the height of the rows: the height of the newest entry that refreshed them.
     refreshed: BTreeMap<u64, u64>,
@@ -60,7 +60,7 @@ impl Epochs {
         self.refreshed.get(&height).copied()
     }
 
-    /// Whether the newest epoch holds all rows that the log held when it began.
+    /// True if the newest epoch holds all rows that the log held when it began.
     pub fn complete(&self) -> bool {
         let (from, to) = self.left_over();
         !self.rows.range(from..to).any(|(_, rows)| *rows > 0)
@@ -72,7 +72,7 @@ impl Epochs {
         (from, self.began.0.max(from))
     }
 
-    /// What comes next: the rest of the newest epoch, or the beginning of another one. None if there are no rows.
+    /// The next part: the rest of the newest epoch, or the beginning of another one. None if there are no rows.
     pub fn next_part(&self) -> Option<Part> {
         let goes_on = !self.complete();
         let (from, to) = if goes_on { self.left_over() } else { (0, u64::MAX) };
@@ -88,7 +88,7 @@ impl Epochs {
         (!heights.is_empty()).then_some(Part { epoch, goes_on, heights })
     }
 
-    /// What comes next, if it may come at this time: an epoch begins an hour after the one before, or later.
+    /// The next part, if it may come at this time: an epoch begins an hour after the one before, or later.
     pub fn due(&self, at: u64) -> Option<Part> {
         let early = self.epoch > 0 && at < self.began.1.saturating_add(PAUSE);
         self.next_part().filter(|part| part.goes_on || !early)

@@ -81,7 +81,7 @@ pub async fn run(survey: &SurveyNode, session: Established, at: u64) -> Result<(
     Ok(())
 }
 
-/// What the corrections are derived from. The nonces are fresh, known to the three parties alone, and the session's name makes
+/// The seed of the corrections. The nonces are fresh, known to the three parties alone, and the session's name makes
 /// sure that all three know the same.
 fn seed(id: &[u8; 32], nonces: &[[u8; 32]; 3]) -> Zeroizing<[u8; 32]> {
     let mut w = Writer::tagged("tercet refresh seed v1");
@@ -156,7 +156,7 @@ pub async fn wanted(
 impl Node {
     /// Asks for new shares of all rows and waits until they are made, for an operator. `tell` hears of the progress.
     pub async fn refresh(&self, tell: impl Fn(String)) {
-        for survey in self.surveys.values() {
+        for survey in &self.running() {
             let id = survey.id();
             let due = survey.book().epochs().due(self.clock.now());
             let Some(part) = due else {
@@ -191,11 +191,11 @@ impl Node {
         }
         let asking = async {
             let internal = |e: String| SessionError::Internal(e);
-            let peers = self.peers(survey).map_err(|e| internal(e.to_string()))?;
+            let keys = self.link_keys(survey).map_err(|e| internal(e.to_string()))?;
             let opening = serde_json::to_vec(&Opening::Refresh { survey: survey.id() })
                 .map_err(|e| internal(e.to_string()))?;
             let session = SessionId(random().map_err(|e| internal(e.to_string()))?);
-            let opened = self.links.open(peers[0].peer_key, session, Bytes::from(opening)).await;
+            let opened = self.links.open(keys[0], session, Bytes::from(opening)).await;
             opened.map_err(|source| SessionError::Peer { party: 0, source })
         };
         if let Err(e) = asking.await {

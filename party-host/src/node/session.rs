@@ -43,7 +43,7 @@ pub enum Step {
     Entries = 6,
     /// Each party's half of the secrets it shares with each other one.
     Secret = 7,
-    /// How long an exchange took.
+    /// The time of an exchange.
     Pace = 8,
     /// Commitments to the sums of units.
     Units = 9,
@@ -86,7 +86,7 @@ impl Step {
     pub const ENGINE: u32 = 1000;
 }
 
-/// What a session is to do.
+/// The task of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
@@ -150,7 +150,7 @@ pub struct Established {
     pub id: [u8; 32],
     /// The parties' nonces, in party order. Nobody but the three knows them: new shares are derived from them.
     pub nonces: [[u8; 32]; 3],
-    /// What the session is for.
+    /// The task of the session.
     pub task: Task<Names>,
     /// The channels.
     pub wire: Wire,

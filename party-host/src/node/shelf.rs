@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EntryHash, sha256};
 
-/// What a party says of the rows beside its log. Three parties at one height that lack nothing say the same.
+/// A party's account of the rows beside its log. Three parties at one height that lack nothing say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Holdings {
@@ -49,7 +49,7 @@ impl Shelf {
         self.lacking.insert(height);
     }
 
-    /// Whether rows are there under this name.
+    /// True if rows are there under this name.
     pub fn holds(&self, height: u64, name: &EntryHash) -> bool {
         self.held.get(&height) == Some(name)
     }
@@ -59,7 +59,7 @@ impl Shelf {
         &self.lacking
     }
 
-    /// What a hello says of it.
+    /// The account of it in a hello.
     pub fn holdings(&self, epoch: u64) -> Holdings {
         let mut digest = [0; 32];
         for (to, word) in digest.as_chunks_mut::<8>().0.iter_mut().zip(self.sum) {

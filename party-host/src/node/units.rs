@@ -77,7 +77,7 @@ impl Sums {
         own.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum = *sum + RingShare::from_lane(lane));
     }
 
-    /// How many units there are.
+    /// Number of units.
     pub fn units(&self) -> usize {
         self.shares.len() / self.lanes.max(1)
     }
@@ -95,7 +95,7 @@ impl Sums {
         }
     }
 
-    /// What is stored: a row for each unit of this release point.
+    /// The segment that is stored: a row for each unit of this release point.
     pub fn segment(
         &self,
         survey: &SurveyNode,
@@ -210,7 +210,7 @@ pub fn public(value: u64, party: u8) -> RingShare {
 mod tests {
     use super::*;
 
-    /// What party `p` sends of two rows whose shares have these commitments.
+    /// The frame of party `p` about two rows whose shares have these commitments.
     fn sent(p: u8, shares: &[[u8; 3]; 2]) -> Vec<[[u8; 32]; 2]> {
         let of = |row: &[u8; 3], i: u8| [row[usize::from(i % 3)]; 32];
         shares.iter().map(|row| [of(row, p), of(row, p + 1)]).collect()

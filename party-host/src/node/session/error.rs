@@ -14,7 +14,7 @@ pub enum SessionError {
     Peer {
         /// The peer's index.
         party: u8,
-        /// What happened.
+        /// The fault.
         source: PeerError,
     },
     /// A peer says something else than it must.
@@ -22,7 +22,7 @@ pub enum SessionError {
     Disagreement {
         /// The peer's index.
         party: u8,
-        /// What differs.
+        /// The part that differs.
         what: String,
     },
     /// A peer was late.

@@ -46,7 +46,7 @@ pub enum Opening {
     },
 }
 
-/// How a party introduces itself in a session. Its `Debug` does not show the nonce.
+/// A party's introduction in a session. Its `Debug` does not show the nonce.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
@@ -61,7 +61,7 @@ pub struct Hello {
     /// Fresh, and known to the three parties alone: it names the session, and new shares are derived from it.
     nonce: [u8; 32],
     job_digest: [u8; 32],
-    /// What it holds beside the log.
+    /// The rows that it holds beside the log.
     holdings: Holdings,
     /// The speaker's lock above its head, as [`agree::encode_certificate`] writes it, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ impl std::fmt::Debug for Hello {
     }
 }
 
-/// What this party says of itself at the start of a session.
+/// This party's account of itself at the start of a session.
 #[derive(Debug, Clone)]
 pub struct Introduction {
     /// The survey.
@@ -93,7 +93,7 @@ pub struct Introduction {
     pub engine: EngineDigest,
     /// Where it stands in the log, and what it is locked on.
     pub standing: Standing<Names>,
-    /// What it holds beside the log.
+    /// The rows that it holds beside the log.
     pub holdings: Holdings,
 }
 
@@ -159,7 +159,7 @@ impl Introduction {
 }
 
 impl Hello {
-    /// Whether the speaker, who is at the same height of the same log, holds what the log demands, as this party does.
+    /// Checks that the speaker, who is at the same height of the same log, holds the same rows beside it as this party.
     pub(super) fn holds_as(&self, ours: &Self, party: u8) -> Result<(), SessionError> {
         if self.holdings == ours.holdings {
             return Ok(());
@@ -169,7 +169,7 @@ impl Hello {
         Err(SessionError::Disagreement { party, what: what.into() })
     }
 
-    /// What one party alone says: the session's name covers it, so that all three have seen the same.
+    /// Writes what one party alone says: the session's name covers it, so that all three have seen the same.
     fn write(&self, w: &mut Writer) {
         w.array(&self.nonce).u64(self.height).array(self.head.as_ref());
         self.holdings.write(w);

@@ -13,7 +13,7 @@ use crate::sandbox::{Direction, PeerIo, SessionOver};
 /// A fault to be injected into what this party sends: tests make a party misbehave with it.
 #[cfg(feature = "fault-injection")]
 pub trait Fault: Send + Sync + 'static {
-    /// What becomes of a frame for `party`; none: it is never sent.
+    /// The fate of a frame for `party`; `None`: it is never sent.
     fn on_send(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes>;
 }
 
@@ -98,7 +98,7 @@ impl Wire {
         parties.into_iter().zip(self.heard).filter_map(|(p, heard)| heard.then_some(p)).collect()
     }
 
-    /// Whether all three have exchanged a frame that is bound to this session. The three agree on it, since they take
+    /// True if all three have exchanged a frame that is bound to this session. The three agree on it, since they take
     /// the same steps.
     pub fn exchanged(&self) -> bool {
         self.exchanged

@@ -38,7 +38,7 @@ async fn refresh(world: &World, by: usize) {
 async fn shares(world: &World, party: usize) -> BTreeMap<SubmissionId, Vec<RingShare>> {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     let mut all = BTreeMap::new();
-    for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {
+    for (height, name) in survey.store.list_segments(survey.id(), 0).await.unwrap() {
         let segment: Arc<Segment> = survey.store.segment(survey.id(), height, name).await.unwrap();
         for (i, id) in segment.submissions().iter().enumerate() {
             let lanes = segment.row(i).unwrap().as_chunks::<LANE_BYTES>().0;
