@@ -1,4 +1,4 @@
-//! What an operator does before its party runs: making keys, publishing them, and assembling a survey of three.
+//! The work of an operator before its party runs: making keys, publishing them, and assembling a survey of three.
 //!
 //! A folder made by [`init`] holds `identity.key`, `sealing.key` and `peer.key` (32-byte seeds in hexadecimal,
 //! readable by the owner only) and `operator.json` (the public settings). The party host reads the same folder.

@@ -77,7 +77,7 @@ pub struct KeyPlaces {
     pub store_previous: EarlierKmsKeys,
 }
 
-/// How uploads are gathered into batches.
+/// The settings by which uploads are gathered into batches.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
@@ -99,7 +99,7 @@ impl Default for BatchConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReleasesConfig {
-    /// Whether this party admits release points that are not due: for development only. In use, the survey's timetable alone
+    /// True if this party admits release points that are not due: for development only. In use, the survey's timetable alone
     /// decides who is counted together.
     pub any_time: bool,
 }
@@ -136,7 +136,7 @@ impl Default for LimitsConfig {
     }
 }
 
-/// What is wrong with the configuration.
+/// The faults of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
@@ -160,7 +160,7 @@ pub enum ConfigError {
     Syntax {
         /// The file, or the environment variables.
         path: String,
-        /// What and where.
+        /// The fault, and its place.
         problem: String,
     },
     /// A key file or secret is not 64 hexadecimal digits.

@@ -1,5 +1,5 @@
-//! What crosses a boundary in Tercet: the survey and its rules, submissions, log entries, results, API bodies,
-//! and the WIT interface of the sandboxed engine (`wit/`).
+//! Everything that crosses a boundary in Tercet: the survey and its rules, submissions, log entries, results, API
+//! bodies, and the WIT interface of the sandboxed engine (`wit/`).
 //!
 //! Owns every encoding and every signed message. Never does I/O and never computes on shares.
 

@@ -21,7 +21,7 @@ fn written() -> Dependencies {
     text.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
-/// What the manifests say, without the dependencies of tests and build scripts.
+/// The dependencies in the manifests, without those of tests and build scripts.
 fn actual() -> Dependencies {
     let out = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().unwrap();
     let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();

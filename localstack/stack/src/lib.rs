@@ -23,7 +23,7 @@ pub use process::Process;
 pub const PROCESSES: [&str; 9] =
     ["s3", "dynamodb", "exchange", "notary", "party-0", "party-1", "party-2", "coordinator", "proxy"];
 
-/// What to run.
+/// The processes to run, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Everything that outlives the processes.

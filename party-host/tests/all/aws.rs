@@ -21,7 +21,7 @@ const KEY: &str = "arn:aws:kms:eu-central-1:111111111111:key/one";
 const OTHER: &str = "arn:aws:kms:eu-central-1:111111111111:key/two";
 const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:";
 
-/// What the services remember: KMS's wrapped keys by ciphertext (key, context, plaintext), secrets by ARN.
+/// The memory of the services: KMS's wrapped keys by ciphertext (key, context, plaintext), secrets by ARN.
 #[derive(Default)]
 struct Services {
     wrapped: Vec<(String, Value, String)>,

@@ -19,7 +19,7 @@ use crate::{Cli, proc};
 
 /// Submissions under way at once in the sustained part: a few batches' worth.
 const CONCURRENCY: usize = 192;
-/// How often an upload that is not decided yet is asked for again.
+/// Number of times that an upload that is not decided yet is asked for again.
 const ATTEMPTS: usize = 20;
 
 /// Measures it.

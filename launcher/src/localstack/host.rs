@@ -10,15 +10,14 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-
-use crate::command::{program, root, run, target_dir};
-use crate::python;
+use xtask::command::{program, root, run};
+use xtask::python;
 
 const REQUIREMENTS: &str = "localstack/requirements.txt";
 const EXECUTOR: &str = "localstack/executor";
-/// How long it may take to answer its health check.
+/// Longest time until it answers its health check.
 const START: Duration = Duration::from_secs(120);
-/// How long it may take to stop.
+/// Longest time until it stops.
 const STOP: Duration = Duration::from_secs(20);
 
 /// The environment with LocalStack and the Lambda executor; its `bin` folder.
@@ -58,7 +57,7 @@ pub fn test_executor(bin: &Path) -> Result<()> {
         .env("PYTHONPATH", "."))
 }
 
-/// What to run.
+/// The instance to run.
 pub struct Options<'a> {
     /// Everything it writes: state, log.
     pub folder: &'a Path,
@@ -66,7 +65,7 @@ pub struct Options<'a> {
     pub port: u16,
     /// `tercet-embedded`, which serves DynamoDB behind it.
     pub embedded: &'a Path,
-    /// Whether a Ctrl-C in the terminal leaves it alone.
+    /// True if a Ctrl-C in the terminal leaves it alone.
     pub stays: bool,
 }
 
@@ -190,7 +189,7 @@ pub fn signal(pid: u32, signal: &str) -> Result<()> {
     run(program("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()))
 }
 
-/// Whether something on this port answers LocalStack's health check.
+/// True if something on this port answers LocalStack's health check.
 pub fn healthy(port: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -226,14 +225,4 @@ fn install_dynamodb(fs: &Path, embedded: &Path) -> Result<()> {
     std::fs::write(&java, script)?;
     std::fs::set_permissions(&java, std::fs::Permissions::from_mode(0o755))?;
     Ok(())
-}
-
-/// The default folder of `up`.
-pub fn default_folder() -> PathBuf {
-    target_dir().join("localstack")
-}
-
-/// A port on loopback that nothing listens on now.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

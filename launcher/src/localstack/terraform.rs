@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
-
-use crate::terraform;
+use xtask::terraform;
 
 /// One operator's root, variables and state.
 pub struct Root {
@@ -41,7 +40,7 @@ impl Root {
         self.run(&["apply", "-auto-approve", "-input=false", "-no-color", state, variables]).map(drop)
     }
 
-    /// Whether another `apply` would change nothing; if not, the plan.
+    /// Checks that another `apply` would change nothing; if not, gives the plan.
     pub fn unchanged(&self) -> Result<()> {
         let [state, variables] = &self.files;
         let args = ["plan", "-detailed-exitcode", "-input=false", "-no-color", state, variables];

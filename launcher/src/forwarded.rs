@@ -59,7 +59,7 @@ impl Forwarded {
         submit::submit(coordinator, deployment, &evidence, &secrets, SubmitOptions::default(), &|_| {}).await
     }
 
-    /// What is submitted of a session.
+    /// The part of a session that is submitted.
     pub fn evidence(&self, session: &Notarized) -> Result<(Vec<u8>, Secrets)> {
         Ok(session.evidence(self.survey.manifest())?)
     }
