@@ -12,7 +12,7 @@ pub fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25))
 }
 
-/// What every client of the SDK is made from. `AWS_ENDPOINT_URL` points all services somewhere else (LocalStack).
+/// The configuration of every client of the SDK. `AWS_ENDPOINT_URL` points all services somewhere else (LocalStack).
 pub async fn load(region: Option<&str>) -> SdkConfig {
     let ring = tls::rustls_provider::CryptoMode::Ring;
     let http = Builder::new().tls_provider(tls::Provider::Rustls(ring)).build_https();

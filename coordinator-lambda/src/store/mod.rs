@@ -57,7 +57,7 @@ pub enum StoreError {
         code: String,
         /// The service's text.
         message: String,
-        /// Whether the same request may succeed later.
+        /// True if the same request may succeed later.
         transient: bool,
     },
     /// Another writer won every race.
@@ -80,7 +80,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Service { transient, .. } => *transient,
@@ -181,7 +181,7 @@ impl Store {
         sent.map(drop).map_err(|e| service(NAME, &e))
     }
 
-    /// Whether the table answers: reads a key that no item has.
+    /// Checks that the table answers: reads a key that no item has.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.get(&Key::new("ready", "ready"), false).await.map(drop)
     }
