@@ -61,9 +61,10 @@ pub struct Reaped {
 /// Looks for new release points of every survey and publishes their statistics. A failure of one survey is logged and
 /// does not keep the others waiting.
 pub async fn refresh_once(c: &Coordinator) -> Result<Vec<(SurveyId, Refreshed)>, Error> {
+    c.look_for_documents().await;
     let mut done = Vec::new();
     let mut failure = None;
-    for survey in c.deployment.surveys() {
+    for survey in c.deployment().surveys() {
         let refreshed = if is_early(survey, c.clock.seconds()) {
             Ok(Refreshed::Idle)
         } else {
@@ -88,8 +89,9 @@ fn is_early(survey: &Survey, now: u64) -> bool {
 /// Asks the parties about every pending submission whose ticket has ended, so that each reaches its end although
 /// nobody asks for it.
 pub async fn reap_once(c: &Coordinator) -> Result<Reaped, Error> {
+    c.look_for_documents().await;
     let mut reaped = Reaped::default();
-    for survey in c.deployment.surveys() {
+    for survey in c.deployment().surveys() {
         for list in 0..LISTS {
             reap_list(c, survey.id(), list, &mut reaped).await?;
         }

@@ -5,6 +5,7 @@
 mod admission;
 mod costs;
 mod crash;
+mod documents;
 mod functions;
 mod lambda;
 mod limits;

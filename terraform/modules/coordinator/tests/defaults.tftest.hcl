@@ -165,3 +165,18 @@ run "one_number_decides_the_limits" {
     error_message = "the operator learns how many instances the account needs"
   }
 }
+
+run "documents_are_in_the_table" {
+  command = apply
+  variables {
+    documents = "tests/documents"
+  }
+  assert {
+    condition     = toset(keys(aws_dynamodb_table_item.document)) == toset(["federation.json", "surveys/a.json"]) && jsondecode(aws_dynamodb_table_item.document["surveys/a.json"].item).pk.S == "document"
+    error_message = "each document is an item"
+  }
+  assert {
+    condition     = length(aws_dynamodb_table_item.documents_digest) == 1
+    error_message = "the functions see that they have changed"
+  }
+}
