@@ -25,11 +25,25 @@ pub struct Dying {
     inner: Arc<dyn Objects>,
     point: Mutex<Option<Point>>,
     dead: AtomicBool,
+    calls: Mutex<Vec<String>>,
 }
 
 impl Dying {
     pub fn new(inner: Arc<dyn Objects>) -> Self {
-        Self { inner, point: Mutex::new(None), dead: AtomicBool::new(false) }
+        Self { inner, point: Mutex::new(None), dead: AtomicBool::new(false), calls: Mutex::new(Vec::new()) }
+    }
+
+    /// The calls since the last look: the operation and the kind of object, such as `create log`.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keys are `surveys/ID/KIND/NAME`, or `KIND/NAME`.
+    fn note(&self, operation: &str, key: &str) {
+        let parts: Vec<&str> = key.split('/').collect();
+        let kind = if parts[0] == "surveys" { parts.get(2) } else { parts.first() };
+        let call = format!("{operation} {}", kind.copied().unwrap_or_default());
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
     fn alive(&self) -> Result<(), StoreError> {
@@ -58,6 +72,7 @@ impl Objects for Dying {
 
     async fn create(&self, key: &str, body: Bytes) -> Result<Created, StoreError> {
         self.alive()?;
+        self.note("create", key);
         let point = *self.point.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(point) = point.filter(|p| key.contains(p.part)) {
             if point.after {
@@ -72,16 +87,19 @@ impl Objects for Dying {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.alive()?;
+        self.note("get", key);
         self.inner.get(key).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.alive()?;
+        self.note("list", prefix);
         self.inner.list(prefix).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.alive()?;
+        self.note("delete", key);
         self.inner.delete(key).await
     }
 }

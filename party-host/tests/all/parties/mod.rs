@@ -2,6 +2,7 @@
 
 mod agreement;
 mod category;
+mod costs;
 mod crash;
 mod hidden;
 mod honest;
