@@ -99,6 +99,7 @@ pub struct Store {
     table: String,
     /// Arrival times that this process has seen of busy buckets.
     arrivals: bucket::Arrivals,
+    texts: results::Texts,
 }
 
 /// What became of a transaction.
@@ -121,7 +122,7 @@ impl Store {
 
     /// Over an existing client.
     pub fn new(db: Client, table: String) -> Self {
-        Self { db, table, arrivals: bucket::Arrivals::default() }
+        Self { db, table, arrivals: bucket::Arrivals::default(), texts: results::Texts::default() }
     }
 
     /// Makes the table if it is missing and waits until it is usable.
