@@ -35,7 +35,7 @@ resource "aws_iam_role_policy" "function" {
         # Documents are what the operator puts there: no request makes a function write them.
         Sid       = "NotTheDocuments"
         Effect    = "Deny"
-        Action    = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+        NotAction = ["dynamodb:GetItem", "dynamodb:Query"]
         Resource  = local.table_arn
         Condition = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = ["document"] } }
       },

@@ -15,7 +15,7 @@ locals {
   ratios                 = jsondecode(file("${path.module}/limits.json"))
   submissions_per_second = coalesce(var.submissions_per_second, local.ratios.submissions_per_second)
   gateway_rate           = ceil(local.submissions_per_second * local.ratios.gateway_requests_per_submission)
-  concurrency_needed     = ceil(local.submissions_per_second * local.ratios.instance_seconds_per_submission)
+  concurrency_needed     = ceil(local.submissions_per_second * local.ratios.instance_milliseconds_per_submission / 1000)
 
   # Name and text of each document.
   documents = var.documents == null ? {} : {

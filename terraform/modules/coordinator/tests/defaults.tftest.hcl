@@ -52,7 +52,7 @@ run "defaults" {
     error_message = "one entry: the HTTP API"
   }
   assert {
-    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
+    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 1500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
     error_message = "the gateway limits the rate, and its log has no addresses"
   }
   assert {
