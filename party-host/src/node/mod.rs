@@ -1,5 +1,6 @@
 //! The party itself: takes uploads, leads or joins sessions, answers questions about both.
 
+mod abandon;
 mod agree;
 mod anew;
 mod batch;
