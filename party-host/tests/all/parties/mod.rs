@@ -9,6 +9,7 @@ mod honest;
 mod lost;
 mod noise;
 mod notarized;
+mod outage;
 mod providers;
 mod refresh;
 mod releases;
