@@ -188,6 +188,7 @@ impl World {
             endpoint: Some(url),
             create_bucket: true,
             cache_mib: 16,
+            added_ms: 0,
         };
         let keyring = FileKeyring::open_or_create(&self.dir.path().join(format!("store-{i}.key"))).unwrap();
         let identity = Arc::new(key(IDENTITY, i));
