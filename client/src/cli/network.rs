@@ -67,7 +67,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         }
     };
     let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
-    output::note(&printable(&consent::to_text(&deployment)));
+    output::note(&printable(&consent::to_text(&deployment, secrets.kind())));
     opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.dry_run {
         output::note(&format!("What coordinator and parties would see:\n\n{}\n", opened.seen()));
@@ -80,7 +80,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     let progress = Progress::spinner("checking");
     let on_event = |event: Event| {
         progress.message(match event {
-            Event::Checked => "the presentation fits the survey".into(),
+            Event::Checked => "the evidence fits the survey".into(),
             Event::Proving(done) => format!("proving {:.0} %", done * 100.0),
             Event::Uploading(_) => "sealed shares on their way to the three parties".into(),
             Event::Accepted(party) => format!("accepted by {}", deployment.party_name(party)),
