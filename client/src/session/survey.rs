@@ -6,7 +6,6 @@ use tercet_evidence::{Data, Secrets, plan};
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
-
 use tercet_tls_session::MAX_HOLES;
 
 use super::{Notarized, Shape, Target};
