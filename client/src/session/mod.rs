@@ -4,6 +4,7 @@
 //! The public part of a session (bytes of both directions, handshake traffic secrets, the notary's statement) is what
 //! a submission begins from. The handshake secret never leaves this machine: it opens everything.
 
+mod curl;
 mod exchange;
 mod keep;
 mod report;
@@ -26,10 +27,11 @@ use crate::error::Error;
 use crate::files::{self, Access};
 use crate::http::{Http, JSON, Request, Url, join};
 
+pub use curl::{FromCurl, from_curl};
 pub use exchange::{Exchange, exchange};
 pub use keep::Group;
 pub use report::{Found, SessionReport, find, inspect};
-pub use request::{Credentials, FromCurl, MadeRequest, Shape, from_curl};
+pub use request::{Credentials, MadeRequest, Shape};
 pub use survey::notaries;
 pub use tunnel::Tunnel;
 
