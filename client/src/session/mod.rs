@@ -136,20 +136,35 @@ pub async fn notarize(
     target: &Target,
     request: &[u8],
 ) -> Result<Notarized, Error> {
-    let info: NotaryInfo =
-        http.send(&Request::get(NOTARY, join(notary, &["v1", "notary"]))).await?.json(NOTARY)?;
-    if !notaries.contains(&info.key) {
-        return Err(Error::usage(format!(
-            "the survey does not list the notary with the key {}: use one that it lists",
-            info.key
-        )));
-    }
+    let key = match notaries {
+        // Nothing to be asked: another notary takes no ticket that is made out to this one.
+        [only] => *only,
+        _ => listed(http, notary, notaries).await?,
+    };
+    let session = async |group| attempt(http, coordinator, notary, key, target, request, group).await;
     // A server that has no P-256 asks for a retry. Its session proves nothing; a new one begins with the other group.
-    match attempt(http, coordinator, notary, info.key, target, request, Group::P256).await {
-        Err(Error::Session(Refusal::HelloRetryRequest)) => {
-            attempt(http, coordinator, notary, info.key, target, request, Group::X25519).await
+    match session(Group::P256).await {
+        Err(Error::Session(Refusal::HelloRetryRequest)) => session(Group::X25519).await,
+        // The notary's reason is about tickets; the provider's mistake is the address.
+        Err(Error::Notary { code, .. }) if code == "ticket-notary" => {
+            Err(listed(http, notary, notaries).await.err().unwrap_or_else(|| {
+                Error::bad_answer(NOTARY, "it refuses a ticket that is made out to its own key")
+            }))
         }
         result => result,
+    }
+}
+
+/// The key of the notary at this address, if the survey lists it.
+async fn listed(http: &Http, notary: &Url, notaries: &[PublicKey]) -> Result<PublicKey, Error> {
+    let info: NotaryInfo =
+        http.send(&Request::get(NOTARY, join(notary, &["v1", "notary"]))).await?.json(NOTARY)?;
+    match notaries.contains(&info.key) {
+        true => Ok(info.key),
+        false => Err(Error::usage(format!(
+            "the survey does not list the notary with the key {}: use one that it lists",
+            info.key
+        ))),
     }
 }
 

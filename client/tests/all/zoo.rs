@@ -35,8 +35,8 @@ fn body() -> String {
 }
 
 /// Certificates, keys and pages that servers serve.
-struct Site {
-    dir: TempDir,
+pub struct Site {
+    pub dir: TempDir,
     root: Vec<u8>,
 }
 
@@ -81,12 +81,12 @@ impl Site {
         Self { dir, root }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// The root's certificate as a file.
-    fn write_root(&self) -> PathBuf {
+    pub fn write_root(&self) -> PathBuf {
         let path = self.dir.path().join("root.der");
         fs::write(&path, &self.root).unwrap();
         path
@@ -99,9 +99,9 @@ impl Site {
 }
 
 /// A server program that runs until it is dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Drop for Server {
@@ -137,7 +137,7 @@ impl Server {
     }
 
     /// OpenSSL's test server: the file `page` holds a whole HTTP response.
-    fn openssl(site: &Site, options: &[&str]) -> Self {
+    pub fn openssl(site: &Site, options: &[&str]) -> Self {
         let body = body();
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -275,14 +275,14 @@ public class Server {
 }
 
 /// A notary that leads to a server.
-struct World {
-    running: Running,
-    coordinator: SigningKey,
+pub struct World {
+    pub running: Running,
+    pub coordinator: SigningKey,
     target: Target,
     request: Vec<u8>,
 }
 
-fn notary_key() -> StatementKey {
+pub fn notary_key() -> StatementKey {
     StatementKey::from_seed(&[2; 32]).unwrap()
 }
 
@@ -293,7 +293,7 @@ impl World {
     }
 
     /// A notary of this survey, to whose server this request is sent.
-    async fn serving(site: &Site, server: SocketAddr, served: Served, request: Vec<u8>) -> Self {
+    pub async fn serving(site: &Site, server: SocketAddr, served: Served, request: Vec<u8>) -> Self {
         let coordinator = SigningKey::from_seed(&[1; 32]).unwrap();
         let survey = served.id;
         let surveys = Surveys::new([served]);
@@ -345,7 +345,7 @@ async fn refused(site: &Site, server: &Server, group: Group) -> Error {
     World::new(site, server.address).await.session(group).await.unwrap_err()
 }
 
-fn p256() -> Site {
+pub fn p256() -> Site {
     Site::new(&rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
@@ -455,9 +455,9 @@ async fn caddy() {
     accepted(&site, &server, Group::P256).await;
 }
 
-/// A survey about the page that all servers serve.
-fn survey(site: &Site, notary: &str) -> SurveyDescriptor {
-    let manifest = format!(
+/// A survey about the page that all servers serve, by a notary with this key.
+pub fn survey_file(notary: &str) -> String {
+    format!(
         r#"
 [survey]
 name = "zoo"
@@ -493,8 +493,11 @@ suffix = '"'
 scale = 8
 bits = 48
 "#
-    );
-    let manifest = SurveyManifest::from_toml(&manifest).unwrap();
+    )
+}
+
+fn survey(site: &Site, notary: &str) -> SurveyDescriptor {
+    let manifest = SurveyManifest::from_toml(&survey_file(notary)).unwrap();
     let parties = [11, 12, 13].map(|seed| SigningKey::from_seed(&[seed; 32]).unwrap().public());
     SurveyDescriptor::assemble(manifest, &[site.root.clone()], parties, EngineDigest([0; 32])).unwrap()
 }
