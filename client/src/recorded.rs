@@ -23,7 +23,7 @@ use crate::files;
 const MAX_BYTES: usize = 4 * MAX_DIRECTION;
 const MAX_PUBLIC: usize = 64 * 1024;
 
-/// What to inspect.
+/// A recording to inspect.
 #[derive(Debug, Clone)]
 pub struct Recording {
     /// The folder.
@@ -44,7 +44,7 @@ struct Public {
     attestation: Option<Attested>,
 }
 
-/// What a recorder noted. It is not signed with a key that anybody trusts: it serves for consistency only.
+/// A recorder's notes. It is not signed with a key that anybody trusts: it serves for consistency only.
 #[derive(Deserialize, Default)]
 struct Attested {
     server_name: Option<String>,
@@ -56,7 +56,7 @@ struct Attested {
     server_to_client_sha256: Option<String>,
 }
 
-/// What was found, as far as the checks came. Serialises to the output of `--json`.
+/// The findings, as far as the checks came. Serialises to the output of `--json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
     /// SHA-256 of ClientHello and ServerHello, hexadecimal.

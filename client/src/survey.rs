@@ -1,4 +1,4 @@
-//! What a survey file means, in words: for owners who write one and operators who approve one.
+//! A survey file in words: for owners who write one and operators who approve one.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub struct Checked {
     pub manifest: SurveyManifest,
     /// Trust anchors, DER. Empty: Mozilla's.
     pub roots: Vec<Vec<u8>>,
-    /// What only a descriptor has: its id, parties and engine.
+    /// The additions of a descriptor: its id, parties and engine.
     pub assembled: Option<(SurveyId, [PublicKey; 3], EngineDigest)>,
 }
 
@@ -144,9 +144,10 @@ impl Checked {
                         decimal(largest, c.scale)
                     ),
                     below => format!(
-                        "in units of 10^{}, at most {} in size; {excess}",
+                        "at most {} in size; the last {} digits are left out{}",
+                        decimal(largest, c.scale),
                         below.unsigned_abs(),
-                        decimal(largest, c.scale)
+                        if c.excess_digits == ExcessDigits::Reject { ": they must be zeros" } else { "" }
                     ),
                 },
             );

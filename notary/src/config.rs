@@ -37,7 +37,7 @@ impl FromStr for Mapping {
     }
 }
 
-/// How a notary runs.
+/// The notary's settings.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
     /// Address to listen on. Port 0 picks a free one.

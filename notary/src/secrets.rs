@@ -4,8 +4,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use tercet_tls_session::StatementKey;
 use zeroize::Zeroizing;
 
@@ -57,7 +55,16 @@ fn read_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     std::fs::read_to_string(path).map(Zeroizing::new).map_err(unreadable)
 }
 
+#[cfg(not(feature = "cloud"))]
+async fn read_secret(arn: &str, _: &SdkConfig) -> Result<Zeroizing<String>, KeyError> {
+    let problem = "this notary was built without the feature `cloud`, which reads secrets".into();
+    Err(KeyError::Secret { arn: arn.into(), problem })
+}
+
+#[cfg(feature = "cloud")]
 async fn read_secret(arn: &str, aws: &SdkConfig) -> Result<Zeroizing<String>, KeyError> {
+    use aws_sdk_secretsmanager::Client;
+    use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
     let got = Client::new(aws).get_secret_value().secret_id(arn).send().await.map_err(|e| {
         let code = e.code().unwrap_or("no answer");
         let hint = match code {

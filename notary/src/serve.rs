@@ -28,7 +28,7 @@ use crate::secrets::{self, KeyError};
 use crate::surveys::{Surveys, SurveysError};
 use crate::tickets::Tickets;
 
-/// How long a connection may take for TLS, or for a request's head.
+/// Longest time of a connection for TLS, or for a request's head.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections beyond the sessions: health checks, metrics, and those that are being refused.
 const SPARE_CONNECTIONS: usize = 64;
@@ -69,7 +69,7 @@ pub struct Notary {
     pub forwarded: bool,
     /// The present time.
     pub clock: Arc<dyn Clock>,
-    /// What `/metrics` shows.
+    /// The source of `/metrics`.
     pub metrics: Option<PrometheusHandle>,
 }
 

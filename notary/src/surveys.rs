@@ -90,7 +90,7 @@ pub enum SurveysError {
     Survey {
         /// Which.
         place: String,
-        /// What is wrong.
+        /// The fault.
         source: SurveyError,
     },
 }
@@ -138,7 +138,7 @@ impl Surveys {
 }
 
 impl Served {
-    /// What of a survey a notary needs.
+    /// The part of a survey that a notary needs.
     pub fn of(survey: &SurveyDescriptor) -> Self {
         let manifest = survey.manifest();
         let second = |t: i64| u64::try_from(t).unwrap_or(0);

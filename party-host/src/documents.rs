@@ -13,6 +13,9 @@ use crate::config::ConfigError;
 /// Largest document that is read, in bytes. A federation has four manifests, a survey is a few kilobytes.
 const MAX_DOCUMENT: usize = 4 << 20;
 
+/// What is said of an object that is not there.
+const NO_SUCH_KEY: &str = "it does not exist: give Terraform the folder of documents, or copy it there";
+
 /// Where a document, or a folder of documents, is. Written as a path or as `s3://BUCKET/KEY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentPlace {
@@ -86,6 +89,29 @@ impl DocumentPlace {
         match self {
             Self::File(path) => path,
             Self::Object { .. } => Path::new(""),
+        }
+    }
+
+    /// The document `name` in this folder.
+    pub fn child(&self, name: &str) -> Self {
+        match self {
+            Self::File(folder) => Self::File(folder.join(name)),
+            Self::Object { bucket, key } => {
+                let key = if key.is_empty() { name.to_owned() } else { format!("{key}/{name}") };
+                Self::Object { bucket: bucket.clone(), key }
+            }
+        }
+    }
+
+    /// Reads the document, if there is one.
+    pub async fn read_if_there(&self, aws: &SdkConfig) -> Result<Option<Vec<u8>>, ConfigError> {
+        match self.read(aws).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(ConfigError::Object { problem, .. }) if problem == NO_SUCH_KEY => Ok(None),
+            Err(e) => Err(e),
         }
     }
 
@@ -163,9 +189,7 @@ fn client(aws: &SdkConfig) -> aws_sdk_s3::Client {
 
 fn explained(code: Option<&str>, problem: &str) -> String {
     match code {
-        Some("NoSuchKey") => {
-            "it does not exist: give Terraform the folder of documents, or copy it there".into()
-        }
+        Some("NoSuchKey") => NO_SUCH_KEY.into(),
         Some("AccessDenied") => "the party's role may not read it".into(),
         _ => problem.to_owned(),
     }
@@ -193,6 +217,18 @@ mod tests {
             document.rebase(&place(config).folder());
             assert_eq!(document.to_string(), expected, "beside {config}");
         }
+    }
+
+    #[test]
+    fn a_document_in_a_folder_has_the_folders_place() {
+        for (folder, expected) in [
+            ("/srv/surveys", "/srv/surveys/a"),
+            ("s3://b/surveys", "s3://b/surveys/a"),
+            ("s3://b/x/", "s3://b/x/a"),
+        ] {
+            assert_eq!(place(folder).child("a").to_string(), expected);
+        }
+        assert_eq!(place("s3://b/party.toml").folder().child("a").to_string(), "s3://b/a");
     }
 
     #[test]

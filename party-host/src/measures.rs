@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_alarm_for_cheating_counts_no_ordinary_failure() {
         let text = terraform("observe.tf");
-        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/session.rs");
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/session/error.rs");
         let source = std::fs::read_to_string(source).unwrap();
         let codes: BTreeSet<_> = text
             .split("$.fields.code = \\\"")

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tercet_protocol::ids::PublicKey;
+use tercet_protocol::approval::Approval;
+use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{Federation, FederationError};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyError};
@@ -19,7 +20,7 @@ use crate::clock::SystemClock;
 use crate::config::{CloudWatchConfig, Config, ConfigError, Keys};
 use crate::documents::DocumentPlace;
 use crate::emf;
-use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
+use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, Sealer};
 use crate::measures;
 use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
 use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
@@ -44,7 +45,7 @@ pub enum ServeError {
     Survey {
         /// Its file.
         place: DocumentPlace,
-        /// What is wrong.
+        /// The fault.
         source: SurveyError,
     },
     /// A survey cannot run here.
@@ -52,7 +53,7 @@ pub enum ServeError {
     SurveyStart {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The fault.
         source: SurveyStartError,
     },
     /// The published manifest names other keys than the key files.
@@ -134,20 +135,54 @@ pub async fn federation(place: &DocumentPlace, aws: &SdkConfig) -> Result<Federa
     Ok(federation)
 }
 
-/// Reads the survey descriptors in a folder.
-pub async fn surveys(folder: &DocumentPlace, aws: &SdkConfig) -> Result<Vec<SurveyDescriptor>, ServeError> {
+/// Reads the survey descriptors in a folder that the operator with the key `identity` approved. A descriptor without the operator's
+/// signed [`Approval`] beside it is not run, whoever put it there: it is left out, and the log says so as an error.
+pub async fn surveys(
+    folder: &DocumentPlace,
+    aws: &SdkConfig,
+    identity: &PublicKey,
+) -> Result<Vec<SurveyDescriptor>, ServeError> {
     let mut surveys = Vec::new();
     for place in folder.list(aws).await? {
         let bytes = place.read(aws).await?;
-        surveys.push(
-            SurveyDescriptor::from_bytes(bytes).map_err(|source| ServeError::Survey { place, source })?,
-        );
+        let survey = match SurveyDescriptor::from_bytes(bytes) {
+            Ok(survey) => survey,
+            Err(source) => return Err(ServeError::Survey { place, source }),
+        };
+        let approval = folder.child(&Approval::file_name(&survey.id(), identity)).read_if_there(aws).await?;
+        match approved(approval.as_deref(), &survey.id(), identity) {
+            Ok(()) => surveys.push(survey),
+            Err(why) => tracing::error!(
+                code = "not-approved", %place, survey = %survey.id(),
+                "this survey is not run: {why}; its operator approves it with `tercet survey approve`"
+            ),
+        }
     }
     Ok(surveys)
 }
 
+/// Whether `approval`, a file's content, is the consent of the operator `identity` to `survey`; if not, the reason.
+fn approved(approval: Option<&[u8]>, survey: &SurveyId, identity: &PublicKey) -> Result<(), String> {
+    let approval = approval.ok_or("its operator has not signed an approval of it")?;
+    let approval: Approval = serde_json::from_slice(approval)
+        .map_err(|e| format!("the approval beside it cannot be read: {e}"))?;
+    approval.verify(survey, identity).map_err(|e| format!("the approval beside it does not count: {e}"))
+}
+
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// The keyring whose keys are in KMS.
+#[cfg(feature = "cloud")]
+fn kms_keyring(aws: &SdkConfig, key: &str, earlier: &[String]) -> Result<Arc<dyn KeyWrapper>, ServeError> {
+    Ok(Arc::new(crate::keyring::KmsKeyring::new(aws, key, earlier.to_vec())))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn kms_keyring(_: &SdkConfig, key: &str, _: &[String]) -> Result<Arc<dyn KeyWrapper>, ServeError> {
+    let code = "this party was built without the feature `cloud`".into();
+    Err(KeyringError::KmsKey { key: key.into(), code }.into())
 }
 
 /// Starts a party.
@@ -162,7 +197,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
         memory: config.limits.engine_memory_mib << 20,
         compute: Duration::from_secs(config.limits.engine_seconds),
     };
-    let descriptors = surveys(&config.surveys, &aws).await?;
+    let descriptors = surveys(&config.surveys, &aws, &identity.public()).await?;
     let pinned = descriptors.first().map(SurveyDescriptor::engine);
     let engine = config.engine.clone();
     // Compiling takes about a second of CPU.
@@ -172,7 +207,7 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
 
     let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
         WrappingPlace::File(path) => Arc::new(FileKeyring::open_or_create(path)?),
-        WrappingPlace::Kms(key) => Arc::new(KmsKeyring::new(&aws, key.clone())),
+        WrappingPlace::Kms(key) => kms_keyring(&aws, key, &config.keys.store_previous.0)?,
     };
     let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
     store.ensure_bucket().await?;
@@ -226,8 +261,12 @@ pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Serve)?;
     let stop = CancellationToken::new();
+    if let Some(address) = config.metrics_listen {
+        let router = api::metrics_router(metrics);
+        tokio::spawn(api::serve(listen(address).await?, router, api::Bounds::default(), stop.clone()));
+    }
     let stopped = stop.clone();
-    let router = api::router(api::App { node: node.clone(), metrics, bodies: api::Bodies::default() });
+    let router = api::router(api::App { node: node.clone(), bodies: api::Bodies::default() });
     let server = tokio::spawn(api::serve(listener, router, api::Bounds::default(), stopped));
     Ok(Running { address, peer_address, node, server, stop, store, lease, renewing })
 }

@@ -17,7 +17,7 @@ pub enum CodecError {
     TooLong {
         /// The field's name.
         field: &'static str,
-        /// What the length field says.
+        /// The content of the length field.
         len: usize,
         /// The largest length accepted.
         max: usize,

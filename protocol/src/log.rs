@@ -97,7 +97,7 @@ pub struct Release {
     pub secret: Vec<u64>,
 }
 
-/// What an entry changes.
+/// The change that an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryBody {
@@ -196,7 +196,7 @@ impl EntryBody {
         })
     }
 
-    /// Whether it is no larger than an entry may be.
+    /// Checks that it is no larger than an entry may be.
     fn fits(&self) -> Result<(), LogError> {
         match self {
             Self::Batch { accepted } if accepted.len() > MAX_BATCH => Err(LogError::Size(accepted.len())),
@@ -234,7 +234,7 @@ pub struct LogEntry {
     pub previous: EntryHash,
     /// Unix seconds at which the leader proposed it. The others vote only if their clocks show about the same.
     pub at: u64,
-    /// What it changes.
+    /// The change.
     pub body: EntryBody,
 }
 
@@ -277,7 +277,7 @@ impl LogEntry {
         party.verify(&Self::vote_message(self.hash()), vote)
     }
 
-    /// What a vote signs.
+    /// The message that a vote signs.
     pub fn vote_message(hash: EntryHash) -> Vec<u8> {
         let mut w = Writer::tagged("tercet vote v1");
         w.array(hash.as_ref());

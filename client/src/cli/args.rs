@@ -21,7 +21,7 @@ pub use operators::{CoordinatorTool, FederationTool, Operator, Rotated, Store, S
 #[command(after_help = "Exit status: 0 done, 1 refused or failed (the reason is named), 2 wrong usage.
 Surveys that you choose are remembered in $TERCET_CONFIG_DIR, by default ~/.config/tercet.")]
 pub struct Cli {
-    /// What to do.
+    /// The task.
     #[command(subcommand)]
     pub command: Command,
     /// Log what is going on to stderr; twice for more.
@@ -57,7 +57,7 @@ pub enum Command {
     Completions(Completions),
 }
 
-/// How to reach a deployment.
+/// The address of a deployment, and the way to it.
 #[derive(Debug, Clone, Args)]
 pub struct Connect {
     /// Base address of the coordinator.
@@ -310,7 +310,7 @@ impl FromStr for Condition {
     }
 }
 
-/// How a result is shown and kept.
+/// The form in which a result is shown and kept.
 #[derive(Debug, Args)]
 pub struct Shown {
     /// Write the signed result to a file that tercet verify-result checks offline.
@@ -319,7 +319,7 @@ pub struct Shown {
     /// Replace that file if it exists.
     #[arg(long)]
     pub force: bool,
-    /// How to print the result: a table with charts, the signed result as one JSON object, or CSV.
+    /// The form of the result: a table with charts, the signed result as one JSON object, or CSV.
     #[arg(long, value_enum, default_value_t = ResultFormat::Text)]
     pub format: ResultFormat,
     /// The same as --format json.
@@ -328,7 +328,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Whether the file can be written, before anything is asked.
+    /// Checks that the file can be written, before anything is asked.
     pub fn check(&self) -> Result<(), tercet_client::Error> {
         match &self.output {
             Some(path) => tercet_client::files::check_output(path, self.force),

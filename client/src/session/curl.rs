@@ -6,7 +6,7 @@ use super::request::text;
 use crate::error::Error;
 use crate::notarize::Headers;
 
-/// What a browser's "copy as cURL" says: the address, and the headers that the survey admits.
+/// The content of a browser's "copy as cURL": the address, and the headers that the survey admits.
 #[derive(Debug)]
 pub struct FromCurl {
     /// The address.

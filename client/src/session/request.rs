@@ -10,7 +10,7 @@ use super::FromCurl;
 use crate::error::Error;
 use crate::notarize::Headers;
 
-/// What a survey says about the request.
+/// A survey's rules of the request.
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
     /// The server's name, for `Host`.
@@ -31,14 +31,14 @@ pub struct Shape {
     pub body: Option<(String, String)>,
 }
 
-/// What the provider adds. `Debug` shows names only.
+/// The provider's additions. `Debug` shows names only.
 #[derive(Default)]
 pub struct Credentials {
     /// Headers.
     pub headers: Headers,
     /// Parameters of path and query.
     pub parameters: Vec<(String, Zeroizing<String>)>,
-    /// What the survey's inputs stand for.
+    /// The values of the survey's inputs.
     pub values: Values,
 }
 

@@ -10,7 +10,9 @@
 //! | `POST /v1/surveys/{id}/releases` | a release point now (party 0, for development) |
 //! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts the query of a ticket (party 0), says where it stands (`Prefer: wait=N`: once it has ended) |
 //! | `GET /v1/operator` | the operator's signed manifest |
-//! | `GET /healthz`, `/readyz`, `/metrics` | liveness, readiness, Prometheus metrics |
+//! | `GET /healthz`, `/readyz` | liveness, readiness |
+//!
+//! Metrics are on a listener of their own ([`metrics_router`]): they say how much the party does and with whom, which is not for everybody.
 
 mod body;
 mod listen;
@@ -41,22 +43,21 @@ use listen::Connection;
 pub use listen::{Bounds, serve};
 use respond::{Failure, json};
 
-/// How long an upload waits for its decision before it is answered 202, and who asks about a query at most for its end.
+/// Upper bound of long polling: an upload without a decision gets 202 after this time, and `Prefer: wait` on a
+/// question is capped to it.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
-/// How long the refusal of a question without a valid ticket is held back: a flood of them costs its sender connections, and
-/// this party almost nothing. The coordinator, whose tickets are valid, never waits for it.
+/// Time for which the refusal of a question without a valid ticket is held back: a flood of them costs its sender
+/// connections, and this party almost nothing. The coordinator, whose tickets are valid, never waits for it.
 pub const HELD_BACK: Duration = Duration::from_millis(300);
 /// Largest JSON body.
 const MAX_JSON: usize = 64 * 1024;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 pub struct App {
     /// The party.
     pub node: Arc<Node>,
-    /// Renders the metrics.
-    pub metrics: PrometheusHandle,
-    /// What is being read.
+    /// The bodies that are being read.
     pub bodies: Bodies,
 }
 
@@ -73,7 +74,6 @@ pub fn router(app: App) -> Router {
         .route("/v1/operator", get(operator))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .fallback(|| async {
             Failure(Problem::new(ProblemKind::NotFound, "see /v1/operator, or the documentation"))
         })
@@ -82,6 +82,11 @@ pub fn router(app: App) -> Router {
         })
         .layer(middleware::from_fn(respond::trace))
         .with_state(app)
+}
+
+/// The routes of the operator's own listener: `GET /metrics`, for Prometheus.
+pub fn metrics_router(metrics: PrometheusHandle) -> Router {
+    Router::new().route("/metrics", get(|| async move { metrics.render() }))
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Failure> {
@@ -215,8 +220,4 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Failure> {
         Ok(()) => Ok("ready\n"),
         Err(why) => Err(Failure(Problem::new(ProblemKind::PartyUnavailable, why).retry_after(2))),
     }
-}
-
-async fn metrics(State(app): State<App>) -> String {
-    app.metrics.render()
 }

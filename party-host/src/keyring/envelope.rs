@@ -23,7 +23,7 @@ pub const MAX_KEY_ID: usize = 512;
 /// Longest wrapped data key (AWS KMS: under 200 bytes).
 pub const MAX_WRAPPED_KEY: usize = 1024;
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ObjectKind {

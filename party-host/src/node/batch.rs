@@ -17,7 +17,7 @@ use crate::measures;
 use crate::sandbox::{AcceptedRow, Rejection, Session, Submission, Verdict};
 use crate::store::{KEY_BYTES, Segment};
 
-/// How a batch ended.
+/// The outcome of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Submissions now in the log.

@@ -1,4 +1,4 @@
-//! What a party knows of one survey's log: a pure function of its entries.
+//! A party's knowledge of one survey's log: a pure function of its entries.
 //!
 //! The rules of who waits, enters and leaves stand in `tercet-releases`; the book applies the log's entries to them, and knows
 //! which submission is which row and where its shares are stored.
@@ -64,7 +64,7 @@ struct Submitted {
 pub struct Inconsistent {
     /// The entry's height.
     pub height: u64,
-    /// What does not follow.
+    /// The entry's fault.
     pub problem: String,
 }
 
@@ -130,7 +130,7 @@ impl Book {
         &self.superseded
     }
 
-    /// What the rules know.
+    /// The state of the release rules.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -155,7 +155,7 @@ impl Book {
         self.points.last()
     }
 
-    /// Whether a row in a unit was erased since the newest release point.
+    /// True if a row in a unit was erased since the newest release point.
     pub fn erased_since(&self) -> bool {
         self.points.last().is_some_and(|p| p.public.erased_rows != self.ledger.erased())
     }
@@ -205,7 +205,7 @@ impl Book {
         self.erased.get(self.numbers.get(id)?).copied()
     }
 
-    /// Whether a submission's row may leave: it is in the log, and has not left.
+    /// Checks that a submission's row may leave: it is in the log, and has not left.
     pub fn may_leave(&self, id: &SubmissionId) -> Result<(), Problem> {
         let row = self.numbers.get(id);
         match row.and_then(|row| self.ledger.standing(*row)) {

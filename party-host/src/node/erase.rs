@@ -15,7 +15,7 @@ use super::book::rewritten;
 use super::session::{Established, SessionError};
 use super::survey::SurveyNode;
 
-/// Whether a withdrawal is to be followed; the problem says why not.
+/// Decides if a withdrawal is to be followed; the problem says why not.
 pub async fn check(
     survey: &SurveyNode,
     withdrawal: &Withdrawal,

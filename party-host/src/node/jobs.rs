@@ -1,4 +1,4 @@
-//! What a session is for, and what came of it: the same for the party that leads and for those that join.
+//! The tasks of a session, and their outcomes: the same for the party that leads and for those that join.
 
 use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
@@ -6,13 +6,13 @@ use tercet_protocol::result::SignedResult;
 use super::session::{CLOCK_SKEW, Established, Job, SessionError};
 use super::{Node, SurveyNode, batch, erase, query, release};
 
-/// What came of a session.
+/// The outcome of a session.
 pub(super) enum Done {
     /// A batch.
     Batch(batch::Summary),
     /// The answer to a question.
     Answer(Box<SignedResult>),
-    /// What it was for is done.
+    /// The task is done.
     Nothing,
 }
 

@@ -73,7 +73,7 @@ pub struct Node {
     leading: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
 }
 
-/// What a party is made of.
+/// The parts of a party.
 pub struct NodeParts {
     /// Signs receipts, entries and results.
     pub identity: Arc<SigningKey>,
@@ -150,7 +150,7 @@ impl Node {
         &self.manifest
     }
 
-    /// Whether the party can work; the text says what is missing.
+    /// Checks that the party can work; the text says what is missing.
     pub fn ready(&self) -> Result<(), String> {
         match *self.stop.borrow() {
             true => Err("the party is shutting down".into()),
@@ -358,7 +358,7 @@ impl Node {
         timetable::now(self, &survey).await
     }
 
-    /// How far a survey's log is.
+    /// The state of a survey's log.
     pub fn survey_status(&self, id: SurveyId) -> Option<PartySurveyStatus> {
         let survey = self.surveys.get(&id)?;
         let book = survey.book();

@@ -29,7 +29,7 @@ use super::survey::SurveyNode;
 use crate::measures;
 use crate::store::LANE_BYTES;
 
-/// Whether the rules allow a question now; the problem says why not.
+/// Decides if the rules allow a question now; the problem says why not.
 pub fn judge(survey: &SurveyNode, question: &Question) -> Result<Plan, Problem> {
     plan(&survey.book(), survey.descriptor().manifest(), question)
 }
@@ -242,7 +242,7 @@ async fn sort(
     let (rows, count) = rows(survey, &units, &lanes).await?;
     let values = present.unwrap_or(count);
     let mut request = OrderRequest::default();
-    sorting.measures.iter().for_each(|m| request.merge(&m.order(values, section.places())));
+    sorting.measures.iter().for_each(|m| request.merge(&m.order(values, section.scale)));
     if request.is_empty() {
         return Ok(None);
     }

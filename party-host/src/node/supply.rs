@@ -28,7 +28,7 @@ pub struct Part {
     keys: Zeroizing<Vec<u8>>,
 }
 
-/// Whether an entry brings rows of its own.
+/// True if an entry brings rows of its own.
 pub fn has_rows(entry: &LogEntry) -> bool {
     match &entry.body {
         EntryBody::Batch { accepted } => !accepted.is_empty(),
@@ -37,7 +37,7 @@ pub fn has_rows(entry: &LogEntry) -> bool {
     }
 }
 
-/// What party `me` sends to party `to` of a segment: the share that both hold.
+/// The part of a segment that party `me` sends to party `to`: the share that both hold.
 pub fn part(segment: &Segment, me: u8, to: u8) -> Zeroizing<Vec<u8>> {
     // The next party's first share is this party's second one.
     let half = usize::from((me + 1) % 3 == to % 3);
@@ -78,7 +78,7 @@ impl Part {
         Some((shares, self.keys.as_chunks::<KEY>().0.get(row)?))
     }
 
-    /// Whether row by row it opens these commitments.
+    /// True if row by row it opens these commitments.
     fn opens(&self, wanted: &[(SubmissionId, Commitment)], lanes: usize) -> bool {
         let opened = |row: usize, id: &SubmissionId, to: &Commitment| {
             self.ids.get(row) == Some(id)

@@ -59,9 +59,9 @@ pub struct SurveyNode {
     pub gather: Duration,
     /// Most submissions in a batch that this party proposes.
     pub max_batch: usize,
-    /// How long this party waits for more uploads before it proposes a batch.
+    /// Time for which this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
-    /// Whether release points are admitted that are not due, for development.
+    /// True if release points are admitted that are not due, for development.
     pub releases_any: bool,
     /// Something was asked for that party 0 starts by itself.
     pub asked: Notify,
@@ -84,13 +84,13 @@ pub struct SurveyNode {
 /// Sessions that failed.
 #[derive(Debug, Clone, Default)]
 pub struct Failures {
-    /// How many since the start.
+    /// Number since the start.
     pub count: u64,
     /// The last one's error.
     pub last: String,
 }
 
-/// What a survey needs of its party.
+/// The parts of a survey's node that its party gives.
 pub struct Parts {
     /// Signs entries, receipts and results.
     pub identity: std::sync::Arc<SigningKey>,
@@ -106,9 +106,9 @@ pub struct Parts {
     pub gather: Duration,
     /// Most submissions in a batch that this party proposes.
     pub max_batch: usize,
-    /// How long this party waits for more uploads before it proposes a batch.
+    /// Time for which this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
-    /// Whether release points are admitted that are not due, for development.
+    /// True if release points are admitted that are not due, for development.
     pub releases_any: bool,
 }
 
@@ -251,7 +251,7 @@ impl SurveyNode {
         Ok(written?)
     }
 
-    /// Whether this party is locked on an entry that has to be finished first.
+    /// True if this party is locked on an entry that has to be finished first.
     pub fn unfinished(&self) -> bool {
         let agreement = self.agreement();
         agreement.locked().is_some() || agreement.unsure
@@ -262,12 +262,12 @@ impl SurveyNode {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
-    /// Whether this party lacks the rows of the entry at a height.
+    /// True if this party lacks the rows of the entry at a height.
     pub fn lacks(&self, height: u64) -> bool {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(&height)
     }
 
-    /// Whether this party lacks any rows: it takes part in no session until it has them.
+    /// True if this party lacks any rows: it takes part in no session until it has them.
     pub fn lacks_rows(&self) -> bool {
         !self.lacking.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

@@ -1,4 +1,5 @@
-//! What party 0 starts by itself: erasures that were asked for, release points that are due, and their listed statistics.
+//! Everything that party 0 starts by itself: erasures that were asked for, release points that are due, and their
+//! listed statistics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tercet_protocol::withdrawal::Withdrawal;
 use super::session::{Job, SessionError};
 use super::{Node, SurveyNode, erase, lead, query, release};
 
-/// How often party 0 looks at the clock.
+/// Time between two looks of party 0 at the clock.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Party 0's loop for a survey.

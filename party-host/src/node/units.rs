@@ -76,7 +76,7 @@ impl Sums {
         own.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum = *sum + RingShare::from_lane(lane));
     }
 
-    /// How many units there are.
+    /// Number of units.
     pub fn units(&self) -> usize {
         self.shares.len() / self.lanes.max(1)
     }
@@ -94,7 +94,7 @@ impl Sums {
         }
     }
 
-    /// What is stored: a row for each unit of this release point.
+    /// The segment that is stored: a row for each unit of this release point.
     pub fn segment(
         &self,
         survey: &SurveyNode,

@@ -63,13 +63,13 @@ pub struct Limits {
     pub send_queue: u32,
     /// For resolving, connecting and the TLS handshake.
     pub connect_timeout: Duration,
-    /// How long [`PeerLinks::open`] waits for a connection.
+    /// Longest time for which [`PeerLinks::open`] waits for a connection.
     pub open_timeout: Duration,
     /// For a caller's TLS handshake, and for a session's opening message.
     pub handshake_timeout: Duration,
     /// Between HTTP/2 pings, and for their answers.
     pub keep_alive: Duration,
-    /// How long a session that this side is done with is kept so that the last frames arrive.
+    /// Time for which a session that this side is done with is kept so that the last frames arrive.
     pub linger: Duration,
     /// First pause before dialing again; it doubles from try to try.
     pub backoff_min: Duration,
@@ -170,14 +170,14 @@ pub struct IncomingSession {
     pub channel: Channel,
 }
 
-/// Whether this party's connection to a peer stands.
+/// The state of this party's connection to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkStatus {
     /// The peer.
     pub peer: PublicKey,
-    /// Whether the connection stands.
+    /// True if the connection stands.
     pub connected: bool,
-    /// What keeps it from standing.
+    /// The fault that keeps it down.
     pub fault: Option<PeerError>,
 }
 

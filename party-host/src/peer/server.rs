@@ -57,7 +57,7 @@ where
     }
 }
 
-/// What the accepting side needs.
+/// The parts of the accepting side.
 pub(super) struct Server {
     pub acceptor: TlsAcceptor,
     /// From a key that may be presented to the key by which its peer is named.

@@ -1,4 +1,4 @@
-//! How a committed log entry is stored.
+//! The stored form of a committed log entry.
 
 use tercet_protocol::codec::{CodecError, Reader, Writer};
 use tercet_protocol::ids::Signature;

@@ -1,4 +1,4 @@
-//! What one party keeps: its shares, the agreed log, and the published answers, sealed in the operator's bucket.
+//! The store of one party: its shares, the agreed log, and the published answers, sealed in the operator's bucket.
 //!
 //! | Key below the configured prefix | Content |
 //! |---|---|
@@ -69,7 +69,7 @@ struct Inner {
     lease: std::sync::OnceLock<Arc<Lease>>,
 }
 
-/// What a conditional write found.
+/// The outcome of a conditional write.
 enum Written {
     /// The object is there, written by this call.
     Ours,
@@ -182,7 +182,7 @@ impl Store {
         Ok(segment)
     }
 
-    /// Whether a segment is there and opens.
+    /// Checks that a segment is there and opens.
     pub async fn has_segment(
         &self,
         survey: SurveyId,
@@ -286,7 +286,7 @@ impl Store {
         }
     }
 
-    /// What [`Self::put_answer`] kept.
+    /// The answer that [`Self::put_answer`] kept.
     pub async fn answer(
         &self,
         survey: SurveyId,

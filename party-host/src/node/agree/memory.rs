@@ -1,4 +1,4 @@
-//! What a party remembers of the height that it works on, in memory and in its bucket.
+//! The memory of the height that a party works on, in the process and in its bucket.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -151,7 +151,7 @@ impl Agreement {
     }
 }
 
-/// What the bucket holds above the log's head.
+/// The records in the bucket above the log's head.
 #[derive(Debug, Default)]
 pub struct Found {
     records: Vec<Arc<Record>>,

@@ -1,6 +1,6 @@
-//! How an entry of any kind becomes final: what belongs to it is staged, the three parties prepare, lock and vote, the
-//! entry is committed. `docs/agreement.md` has the rules and their argument; the crate `tercet-agreement` decides, and
-//! this module does what it says.
+//! The way of an entry of any kind to its end: what belongs to it is staged, the three parties prepare, lock and vote,
+//! the entry is committed. `docs/agreement.md` has the rules and their argument; the crate `tercet-agreement` decides,
+//! and this module does what it says.
 //!
 //! Nothing else writes the log, but for entries that a party takes from a peer with three votes ([`super::catchup`]).
 
@@ -24,7 +24,7 @@ use super::survey::SurveyNode;
 use crate::store::{Pending, Segment};
 use scheme::{Record, RowsAt};
 
-/// What has to be on durable storage before a party prepares an entry.
+/// The data that has to be on durable storage before a party prepares an entry.
 #[derive(Debug, Clone)]
 pub enum Staged {
     /// The rows that the entry brings: of a batch its submissions', of a release point the sums of its units.
@@ -37,7 +37,7 @@ pub enum Staged {
         old: EntryHash,
         /// Their name from this entry on ([`super::book::rewritten`]).
         new: EntryHash,
-        /// What is left of its rows.
+        /// The rows that are left.
         rows: Arc<Segment>,
     },
 }

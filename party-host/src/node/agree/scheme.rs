@@ -129,7 +129,7 @@ impl RowsAt {
     }
 }
 
-/// What a party stores with its prepare: everything that it takes to finish the entry after a restart.
+/// The record that a party stores with its prepare: everything that it takes to finish the entry after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The prepare.

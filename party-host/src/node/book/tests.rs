@@ -251,7 +251,7 @@ proptest! {
     }
 }
 
-/// What is refused is refused by the rules alone, before anybody is asked.
+/// A filter that the rules refuse is refused by them alone, before anybody is asked.
 #[test]
 fn filters_are_on_sums_of_known_units_only() {
     let missing = manifest("'count', 'median', 'sum'");

@@ -121,7 +121,7 @@ async fn a_locked_entry_is_finished_with_a_party_that_lost_it() {
     }
 }
 
-/// Whether any of a party's stored rows is this submission's.
+/// True if any of a party's stored rows is this submission's.
 async fn holds(world: &World, party: usize, id: tercet_protocol::ids::SubmissionId) -> bool {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {

@@ -34,7 +34,7 @@ fn questions() -> Vec<Question> {
     all
 }
 
-/// What an answer says, or why there is none.
+/// The content of an answer, or the reason why there is none.
 fn essence(state: QueryState) -> Result<SignedResult, String> {
     match state {
         QueryState::Done { result } => Ok(result),
@@ -122,7 +122,7 @@ async fn nothing_is_started_without_the_coordinators_ticket_for_it() {
     assert_eq!(world.sessions(), sessions);
 }
 
-/// What one party keeps.
+/// Number of objects in one party's bucket.
 async fn objects(world: &World, party: usize) -> usize {
     world.stored(party).await
 }

@@ -16,7 +16,7 @@ use super::notarized::Server;
 use super::statistics::{bnb, grouped, statistic};
 use super::world::{World, cohort, manifest};
 
-/// What a cheater does to a frame.
+/// The treatment of a frame by a cheater.
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     FlipFirst,

@@ -1,4 +1,4 @@
-//! What stands in the bucket: nothing readable, and nothing that can be altered or moved unnoticed.
+//! The contents of the bucket: nothing readable, and nothing that can be altered or moved unnoticed.
 
 use bytes::Bytes;
 use party_host::keyring::KeyringError;
@@ -22,7 +22,7 @@ async fn filled(w: &World) -> Store {
     store
 }
 
-/// What a party remembers of an entry that is being agreed on.
+/// A record of an entry that is being agreed on.
 const PENDING: &[u8] = b"an entry that is being agreed on";
 
 fn answer(n: u64) -> Vec<u8> {

@@ -68,7 +68,7 @@ impl Objects for Dying {
     }
 }
 
-/// What was acknowledged to the outside: it must never be lost.
+/// Everything that was acknowledged to the outside: it must never be lost.
 #[derive(Debug, Default, Clone, Copy)]
 struct Acknowledged {
     height: u64,
@@ -105,7 +105,7 @@ async fn live(store: &Store, done: &mut Acknowledged) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// What holds at any moment, whoever died when.
+/// Checks the invariants that hold at any moment, whoever died when.
 async fn check(store: &Store, done: Acknowledged, context: &str) {
     let chain = chain(HEIGHTS);
     let log = store.load_log(SURVEY, &public()).await.unwrap();
