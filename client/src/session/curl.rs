@@ -72,7 +72,7 @@ fn is_power_shell(command: &str) -> bool {
     ["$session", "Invoke-WebRequest", "Invoke-RestMethod", "iwr "].iter().any(|s| start.starts_with(s))
 }
 
-/// Whether a command was copied for Windows: its first quotation begins with `^"`, or its lines end with `^`.
+/// True if a command was copied for Windows: its first quotation begins with `^"`, or its lines end with `^`.
 fn is_for_windows(command: &str) -> bool {
     let options =
         command.trim_start().split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());

@@ -26,11 +26,11 @@ const SET_UP: usize = 4;
 /// Bytes of HTTP around a body: lines and headers.
 const HEADERS: usize = 400;
 
-/// What passed a forwarder.
+/// Counts of a forwarder.
 #[derive(Default)]
 struct Passed {
     connections: AtomicUsize,
-    /// How often a direction began to send after the other.
+    /// Number of times that a direction began to send after the other.
     trips: AtomicUsize,
     upwards: AtomicUsize,
 }

@@ -30,7 +30,7 @@ const ADMITTING: usize = 32;
 
 /// A proven submission.
 pub struct Proven {
-    /// What everybody sees.
+    /// The part that everybody sees.
     pub public: PublicPart,
     private: [Zeroizing<Vec<u8>>; 3],
 }
