@@ -140,16 +140,53 @@ impl DocumentPlace {
         }
     }
 
+    /// A text that is another one when the document is.
+    pub async fn version(&self, aws: &SdkConfig) -> Result<String, ConfigError> {
+        match self {
+            Self::File(path) => {
+                let unreadable = |source| ConfigError::Read { path: path.clone(), source };
+                let about = std::fs::metadata(path).map_err(unreadable)?;
+                Ok(format!("{:?} {}", about.modified().map_err(unreadable)?, about.len()))
+            }
+            Self::Object { bucket, key } => {
+                let asked = client(aws).head_object().bucket(bucket).key(key).send().await;
+                let about = asked.map_err(|e| ConfigError::Object {
+                    place: self.to_string(),
+                    problem: explained(e.code(), &DisplayErrorContext(&e).to_string()),
+                })?;
+                Ok(about.e_tag.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The same for everything in this folder together.
+    pub async fn folder_version(&self, aws: &SdkConfig) -> Result<String, ConfigError> {
+        let lines = self.entries(aws).await?.into_iter().map(|(place, version)| format!("{place} {version}"));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
     /// The `.json` documents directly in this folder, in order of their names.
     pub async fn list(&self, aws: &SdkConfig) -> Result<Vec<Self>, ConfigError> {
-        let mut found = match self {
+        let mut found: Vec<Self> = self.entries(aws).await?.into_iter().map(|(place, _)| place).collect();
+        found.retain(|place| match place {
+            Self::File(path) => path.extension().is_some_and(|e| e == "json"),
+            Self::Object { key, .. } => key.ends_with(".json"),
+        });
+        Ok(found)
+    }
+
+    /// Whatever lies directly in this folder with its version, in order of names.
+    async fn entries(&self, aws: &SdkConfig) -> Result<Vec<(Self, String)>, ConfigError> {
+        let mut found = Vec::new();
+        match self {
             Self::File(folder) => {
                 let unreadable = |source| ConfigError::Read { path: folder.clone(), source };
-                let mut found = Vec::new();
                 for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-                    found.push(entry.map_err(unreadable)?.path());
+                    let place = Self::File(entry.map_err(unreadable)?.path());
+                    // One that cannot be looked at is an error for whoever reads it.
+                    let version = place.version(aws).await.unwrap_or_default();
+                    found.push((place, version));
                 }
-                found.into_iter().map(Self::File).collect()
             }
             Self::Object { bucket, key } => {
                 let prefix = format!("{key}/");
@@ -160,23 +197,20 @@ impl DocumentPlace {
                     .delimiter("/")
                     .into_paginator()
                     .send();
-                let mut found = Vec::new();
                 while let Some(page) = pages.next().await {
                     let page = page.map_err(|e| ConfigError::Object {
                         place: format!("s3://{bucket}/{prefix}"),
                         problem: explained(e.code(), &DisplayErrorContext(&e).to_string()),
                     })?;
-                    let keys = page.contents.unwrap_or_default().into_iter().filter_map(|o| o.key);
-                    found.extend(keys.map(|key| Self::Object { bucket: bucket.clone(), key }));
+                    for object in page.contents.unwrap_or_default() {
+                        let Some(key) = object.key else { continue };
+                        let place = Self::Object { bucket: bucket.clone(), key };
+                        found.push((place, object.e_tag.unwrap_or_default()));
+                    }
                 }
-                found
             }
-        };
-        found.retain(|place| match place {
-            Self::File(path) => path.extension().is_some_and(|e| e == "json"),
-            Self::Object { key, .. } => key.ends_with(".json"),
-        });
-        found.sort_by_key(ToString::to_string);
+        }
+        found.sort_by_key(|(place, _)| place.to_string());
         Ok(found)
     }
 }
@@ -189,7 +223,7 @@ fn client(aws: &SdkConfig) -> aws_sdk_s3::Client {
 
 fn explained(code: Option<&str>, problem: &str) -> String {
     match code {
-        Some("NoSuchKey") => NO_SUCH_KEY.into(),
+        Some("NoSuchKey" | "NotFound") => NO_SUCH_KEY.into(),
         Some("AccessDenied") => "the party's role may not read it".into(),
         _ => problem.to_owned(),
     }

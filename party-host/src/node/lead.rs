@@ -25,29 +25,21 @@ const ASK_EVERY: u64 = 3;
 /// Longest time for which a query lets uploads go first.
 const YIELD: Duration = Duration::from_secs(2);
 
-/// Starts the loops: one per survey that this party leads, one that answers peers, one that keeps in step.
-pub(super) fn spawn(node: &Arc<Node>) {
-    let mut tasks = node.leading.try_lock().ok();
-    for survey in node.surveys.values() {
-        let batches = lead_batches(node.clone(), survey.clone());
-        let timetable = timetable::run(node.clone(), survey.clone());
-        match &mut tasks {
-            Some(tasks) => {
-                tasks.spawn(batches);
-                tasks.spawn(timetable);
-            }
-            None => {
-                tokio::spawn(batches);
-                tokio::spawn(timetable);
-            }
-        }
-    }
+/// Starts the loop that answers peers.
+pub(super) fn answer_peers(node: &Arc<Node>) {
     let answering = node.clone();
     tokio::spawn(async move {
         while let Some(incoming) = answering.links.accept().await {
             tokio::spawn(follow::join(answering.clone(), incoming));
         }
     });
+}
+
+/// Starts a survey's loops: one leads what this party leads, and keeps in step where others lead; one looks at the clock.
+pub(super) async fn run_loops(node: &Arc<Node>, survey: Arc<SurveyNode>) {
+    let mut tasks = node.leading.lock().await;
+    tasks.spawn(lead_batches(node.clone(), survey.clone()));
+    tasks.spawn(timetable::run(node.clone(), survey));
 }
 
 async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
@@ -173,11 +165,11 @@ async fn lead_nothing(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), 
 /// Tells party 0 that this party is locked or behind.
 async fn ask_to_finish(node: &Node, survey: &SurveyNode) {
     let asking = async {
-        let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+        let keys = node.link_keys(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
         let opening = serde_json::to_vec(&Opening::Unfinished { survey: survey.id() })
             .map_err(|e| SessionError::Internal(e.to_string()))?;
         let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
-        let opened = node.links.open(peers[0].peer_key, id, Bytes::from(opening)).await;
+        let opened = node.links.open(keys[0], id, Bytes::from(opening)).await;
         opened.map_err(|source| SessionError::Peer { party: 0, source })
     };
     if let Err(e) = asking.await {
@@ -243,6 +235,7 @@ async fn finish<T>(
             f.last = e.to_string();
         });
         match e {
+            SessionError::Store(e) => rebuild::mend(survey, e).await,
             SessionError::Behind { party, theirs, .. } => {
                 survey.behind(*theirs);
                 catch_up_from(node, survey, *party).await;
@@ -260,8 +253,8 @@ async fn finish<T>(
 }
 
 async fn catch_up_from(node: &Node, survey: &SurveyNode, party: u8) {
-    let Ok(peers) = node.peers(survey) else { return };
-    let key = peers[usize::from(party % 3)].peer_key;
+    let Ok(keys) = node.link_keys(survey) else { return };
+    let key = keys[usize::from(party % 3)];
     match catchup::catch_up(survey, &node.links, party, key).await {
         Ok(0) => {}
         Ok(added) => tracing::info!(party, added, "caught up"),
@@ -303,7 +296,8 @@ async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError>
         return Err(SessionError::Lacking { party: survey.me() });
     }
     let standing = agree::begin(survey).await?;
-    Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
+    let (engine, holdings) = (survey.sandbox.digest(), survey.holdings());
+    Ok(Introduction { survey: survey.id(), me: survey.me(), engine, standing, holdings })
 }
 
 async fn agreed(
@@ -336,11 +330,11 @@ async fn open(
     id: SessionId,
     hello: &Hello,
 ) -> Result<Channel, SessionError> {
-    let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let keys = node.link_keys(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
     let bytes = serde_json::to_vec(&Opening::Session(Box::new(hello.clone())))
         .map_err(|e| SessionError::Internal(e.to_string()))?;
     node.links
-        .open(peers[usize::from(party)].peer_key, id, Bytes::from(bytes))
+        .open(keys[usize::from(party)], id, Bytes::from(bytes))
         .await
         .map_err(|source| SessionError::Peer { party, source })
 }
@@ -348,7 +342,7 @@ async fn open(
 impl Node {
     /// Brings this party's log and rows up to the others', for an operator who waits for it. `tell` hears of the progress.
     pub async fn rebuild(&self, tell: impl Fn(String)) {
-        for survey in self.surveys.values() {
+        for survey in &self.running() {
             loop {
                 {
                     let _turn = survey.session.lock().await;
@@ -365,5 +359,21 @@ impl Node {
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Node {
+    /// Opens the session of a query as a leader does that judges nothing itself, and says no more in it. True if all three
+    /// agreed on the session: then it is for the others to refuse what it is for.
+    pub async fn propose_query(
+        self: &Arc<Self>,
+        survey: &Arc<SurveyNode>,
+        release: u64,
+        ticket: Option<QueryTicket>,
+    ) -> bool {
+        let Ok(_turn) = turn(survey).await else { return false };
+        let job = Job::Query { release, ticket: ticket.map(Box::new) };
+        lead(self, survey, &job).await.is_ok()
     }
 }

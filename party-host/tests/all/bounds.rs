@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use party_host::api::{App, Bodies, Bounds, HELD_BACK, metrics_router, router, serve};
+use party_host::api::{App, Bodies, Bounds, HELD_BACK, Host, metrics_router, router, serve};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Nonce;
 use tercet_protocol::keys::SigningKey;
@@ -20,7 +20,8 @@ use crate::parties::world::{World, cohort, manifest};
 async fn api(world: &World, party: usize, bounds: Bounds) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = App { node: world.party(party).clone(), bodies: Bodies::default() };
+    let host = Arc::new(Host::from(world.party(party).clone()));
+    let app = App { host, bodies: Bodies::default() };
     tokio::spawn(serve(listener, router(app), bounds, CancellationToken::new()));
     address
 }

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{agreed, finish, introduction, open, turn, wire};
 use crate::node::jobs::perform;
+use crate::node::roster::Unserved;
 use crate::node::session::{self, Hello, Opening, SessionError};
 use crate::node::{Node, SurveyNode, catchup, rebuild};
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
@@ -25,23 +26,23 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
     let refuse = |channel: Channel, what: &str| channel.abort(AbortReason::new("refused", what));
     match session::parse_opening(&hello) {
         None => refuse(channel, "the opening message cannot be read"),
-        Some(Opening::CatchUp { survey, height }) => match node.surveys.get(&survey) {
-            None => refuse(channel, "unknown survey"),
-            Some(survey) => match node.index_of(survey, &peer) {
+        Some(Opening::CatchUp { survey, height }) => match node.served(&survey) {
+            Err(why) => unserved(channel, &why),
+            Ok(survey) => match node.index_of(&survey, &peer) {
                 None => refuse(channel, "not a party of this survey"),
                 Some(party) => {
-                    if let Err(e) = catchup::serve(survey, party, channel, height).await {
+                    if let Err(e) = catchup::serve(&survey, party, channel, height).await {
                         tracing::warn!(error = %e, "could not serve a peer that is behind");
                     }
                 }
             },
         },
-        Some(Opening::Supply { survey, heights }) => match node.surveys.get(&survey) {
-            None => refuse(channel, "unknown survey"),
-            Some(survey) => match node.index_of(survey, &peer) {
+        Some(Opening::Supply { survey, rows }) => match node.served(&survey) {
+            Err(why) => unserved(channel, &why),
+            Ok(survey) => match node.index_of(&survey, &peer) {
                 None => refuse(channel, "not a party of this survey"),
                 Some(party) => {
-                    if let Err(e) = rebuild::serve(survey, party, channel, &heights).await {
+                    if let Err(e) = rebuild::serve(&survey, party, channel, &rows).await {
                         tracing::warn!(error = %e, "could not send a peer the rows that it lacks");
                     }
                 }
@@ -49,15 +50,23 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
         },
         Some(Opening::Unfinished { survey }) => {
             // Any party may ask; party 0's loop decides when. The channel is not needed.
-            if let Some(survey) = node.surveys.get(&survey)
-                && node.index_of(survey, &peer).is_some()
+            if let Ok(survey) = node.served(&survey)
+                && node.index_of(&survey, &peer).is_some()
             {
                 survey.unfinished.notify_one();
             }
         }
+        Some(Opening::Refresh { survey }) => {
+            if let Ok(survey) = node.served(&survey)
+                && node.index_of(&survey, &peer).is_some()
+            {
+                survey.ask_for_refresh();
+            }
+        }
         Some(Opening::Session(hello)) => {
-            let Some(survey) = node.surveys.get(&hello.survey).cloned() else {
-                return refuse(channel, "unknown survey");
+            let survey = match node.served(&hello.survey) {
+                Ok(survey) => survey,
+                Err(why) => return unserved(channel, &why),
             };
             let from = node.index_of(&survey, &peer);
             if from != Some(hello.from) || hello.from >= survey.me() {
@@ -71,6 +80,16 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
             }
         }
     }
+}
+
+/// Tells a peer why this party has nothing to say about a survey.
+fn unserved(channel: Channel, why: &Unserved) {
+    channel.abort(match why {
+        Unserved::Loading => {
+            AbortReason::new("loading", "this party is starting, and reads the survey's log")
+        }
+        Unserved::Unknown => AbortReason::new("refused", "unknown survey"),
+    });
 }
 
 /// Joins a session as party 1 or 2.
@@ -151,13 +170,5 @@ async fn halves(
         })),
         Ok(Ok(_)) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
         Ok(Err(_)) | Err(_) => Err(SessionError::Late { party: 1 - from.min(1) }),
-    }
-}
-
-impl Node {
-    /// A peer's index in a survey, by its link key.
-    fn index_of(&self, survey: &SurveyNode, peer: &tercet_protocol::ids::PublicKey) -> Option<u8> {
-        let peers = self.peers(survey).ok()?;
-        (0u8..3).zip(peers).find_map(|(i, m)| (m.peer_key == *peer).then_some(i))
     }
 }

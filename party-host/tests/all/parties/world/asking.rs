@@ -1,4 +1,4 @@
-//! What is asked of the three parties: statistics, release points, and that a provider may leave.
+//! Questions to the three parties: for statistics, for release points, and that a provider may leave.
 
 use std::time::Duration;
 
