@@ -11,8 +11,15 @@ const accountOf = (arn) => arn.split(':')[4]
 const regionOf = (arn) => arn.split(':')[3]
 const nameOf = (arn) => arn.split(/[/:]/).at(-1)
 
+/** An account's administrator: everything is allowed that no resource's own policy refuses. */
+export const administratorOf = (account) => ({
+  arn: `arn:aws:iam::${account}:role/administrator`,
+  policies: ADMINISTRATOR,
+  label: `administrator of ${account}`,
+})
+
 /** Whether `who` may do `action` to `resource`; what the evaluator cannot decide is an error, never a "no". */
-async function permitted(who, action, resource, context = {}) {
+export async function permitted(who, action, resource, context = {}) {
   const { arn, policy, account } = resource
   const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
   const simulation = {
@@ -61,11 +68,7 @@ class Run {
     const accounts = [...documents.buckets.map((b) => b.account), ...documents.tables.map((t) => accountOf(t.arn))]
     this.accounts = [...new Set(accounts)]
     // Beyond the deployed roles: an administrator of each account, of a stranger's, and nobody in particular.
-    this.others = [...this.accounts, '999999999999'].map((account) => ({
-      arn: `arn:aws:iam::${account}:role/administrator`,
-      policies: ADMINISTRATOR,
-      label: `administrator of ${account}`,
-    }))
+    this.others = [...this.accounts, '999999999999'].map(administratorOf)
     this.nobody = { anonymous: true, label: 'anybody' }
   }
 

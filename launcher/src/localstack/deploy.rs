@@ -17,6 +17,9 @@ use crate::package;
 /// The accounts: twelve digits each, which LocalStack takes for accounts.
 const COORDINATOR_ACCOUNT: &str = "900000000000";
 const PARTY_ACCOUNTS: [&str; 3] = ["100000000001", "100000000002", "100000000003"];
+/// The names of callers, for the policies that are asked about them (`terraform/policies/recorded.mjs`).
+const OPERATOR: &str = "operator";
+const PARTY: &str = "party";
 /// The id that LocalStack's REST API is given, so that its address is known before it exists.
 const REST_API: &str = "tercet";
 
@@ -200,14 +203,16 @@ impl Deployment {
             )?;
             let arns = arns.display().to_string();
             let args = [command, "store", "--dir", &dir, "--secrets", &arns];
-            run(&self.programs.join("tercet"), &self.folder, &args, &self.credentials(account))?;
+            run(&self.programs.join("tercet"), &self.folder, &args, &self.credentials(account, OPERATOR))?;
         }
         Ok(())
     }
 
-    /// The environment with which the SDK of a process talks to LocalStack as this account.
-    fn credentials(&self, account: &str) -> Vec<(&'static str, String)> {
+    /// The environment with which the SDK of a process talks to LocalStack as this account, and under which name its calls
+    /// are recorded.
+    fn credentials(&self, account: &str, app: &str) -> Vec<(&'static str, String)> {
         vec![
+            ("AWS_SDK_UA_APP_ID", app.to_owned()),
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
             ("AWS_ACCESS_KEY_ID", account.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "localstack".to_owned()),
@@ -257,7 +262,7 @@ impl Deployment {
             &name,
             &self.programs.join("party-host"),
             &["--config".to_owned(), config],
-            &self.credentials(PARTY_ACCOUNTS[index]),
+            &self.credentials(PARTY_ACCOUNTS[index], PARTY),
             &self.folder.join(format!("{name}.log")),
         )?;
         self.parties.push(process);

@@ -112,8 +112,16 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
     say("terraform destroy");
     deployment.stop_parties();
     deployment.each(Root::destroy)?;
-    check("gone")
+    check("gone")?;
+    say("the deployed policies are asked about every call that was made, with its real caller");
+    let asked = root().join("terraform/policies/asked.mjs");
+    let (policies, calls) =
+        (materials.folder.join(POLICIES), materials.folder.join("localstack").join(host::RECORD));
+    run(xtask::command::program("node").arg(asked).arg(policies).arg(calls))
 }
+
+/// The deployed policy documents, in the test's folder.
+const POLICIES: &str = "policies.json";
 
 /// Collects the deployed policy documents from the services and lets an evaluator of AWS's rules decide who may do what.
 fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> Result<()> {
@@ -128,7 +136,7 @@ fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> R
     }
     let out = collect.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(out.status.success(), "the deployed policies could not be collected");
-    let documents = folder.join("policies.json");
+    let documents = folder.join(POLICIES);
     std::fs::write(&documents, out.stdout)?;
     run(xtask::command::program("node").arg(policies.join("check.mjs")).arg(&documents))
 }
