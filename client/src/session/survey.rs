@@ -6,12 +6,10 @@ use tercet_evidence::{Data, Secrets, plan};
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
+use tercet_tls_session::MAX_HOLES;
 
 use super::{Notarized, Shape, Target};
 use crate::error::Error;
-
-/// Most hidden ranges of a response: what a survey's policy admits.
-const MAX_HOLES: usize = 64;
 
 impl Target {
     /// Where sessions of a survey lead.

@@ -4,6 +4,7 @@
 mod command;
 mod field_cases;
 mod fixtures;
+mod latency;
 mod leaving;
 mod notarizing;
 mod operators;

@@ -19,8 +19,8 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_NODES: usize = 100_000;
 /// Largest document, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Most hidden values of one document.
-pub const MAX_HOLES: usize = 64;
+/// Most hidden values of one document: an account with hundreds of balances hides them all.
+pub const MAX_HOLES: usize = 512;
 
 /// Index of a value in its document.
 pub type NodeId = usize;
