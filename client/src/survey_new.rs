@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 use tercet_protocol::survey::source::{
-    DEFAULT_CREDENTIALS, ORDINARY_HEADERS, Path, REFUSED_HEADERS, Segment,
+    DEFAULT_CREDENTIALS, ORDINARY_HEADERS, Path, Segment, is_refused_header,
 };
 
 use crate::error::Error;
@@ -222,7 +222,7 @@ fn headers(out: &mut String, headers: &[HarHeader]) {
         let pseudo = name.starts_with(':');
         if pseudo
             || ORDINARY_HEADERS.contains(&name.as_str())
-            || REFUSED_HEADERS.contains(&name.as_str())
+            || is_refused_header(&name)
             || name == "content-type"
         {
             continue;

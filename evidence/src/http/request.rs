@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tercet_protocol::survey::source::{REFUSED_HEADERS, Rules, query};
+use tercet_protocol::survey::source::{Rules, is_refused_header, query};
 
 use super::head::{self, Head, Header};
 use crate::json;
@@ -108,7 +108,7 @@ fn check_headers(rules: &Rules, sent: &Data, head: &Head) -> Result<Vec<Range<us
             let rule = if name == "host" { Rule::RequestHost } else { Rule::RequestHeader };
             return refuse(rule, format!("the request has the header {name} twice"));
         }
-        if REFUSED_HEADERS.contains(&name) {
+        if is_refused_header(name) {
             return wrong(format!("the request has the header {name}, which changes what a request means"));
         }
         if !rules.admits_header(name) {
