@@ -27,7 +27,8 @@ pub fn saved(path: &Path) -> Result<Saved, Error> {
     parse(&bytes).map_err(|problem| Error::usage(format!("{}: {problem}", path.display())))
 }
 
-fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
+/// Takes the marks out of a file's bytes. The error says which mark is wrong.
+pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
     let mut saved = Saved::default();
     let mut start = None;
     let mut rest = bytes;

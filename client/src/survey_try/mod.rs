@@ -16,7 +16,7 @@ use tercet_protocol::survey::{SurveyError, SurveyManifest};
 
 use crate::seen;
 
-pub use exchange::{MAX_FILE, Saved, saved};
+pub use exchange::{MAX_FILE, Saved, parse, saved};
 
 /// What came out. Serialises to the output of `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
