@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use serde_json::Value as Json;
-use tercet_evidence::json::{self, Document, Value};
+use tercet_evidence::json::{self, Document, Selection, Value};
 use tercet_evidence::{Bindings, Commitment, Data, Kind, Policy, Transcript, http, plan};
 use tercet_mpc::HashAlg;
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::survey::SurveyManifest;
+use tercet_protocol::survey::source::{Comparison, Path, Place, Rules, Scalar, Segment};
 
 /// Two lengths (`u16`), the survey's file, the request, the response. Zero bytes are hidden.
 pub fn exchange(data: &[u8]) {
@@ -19,7 +20,7 @@ pub fn exchange(data: &[u8]) {
     };
     let Ok(policy) = Policy::new(SurveyId([5; 32]), &manifest) else { return };
     let (sent, received) = (hidden(sent), hidden(received));
-    document(&received);
+    document(policy.rules(), &received);
     let commitments = commitments(&received);
     for bindings in [Bindings::Hashes(commitments), Bindings::Keystream] {
         let transcript = Transcript {
@@ -76,24 +77,84 @@ fn commitments(received: &Data) -> Vec<Commitment> {
     response.holes(&received.hidden).iter().map(one).collect()
 }
 
-/// A document without holes that we read, the other parser reads alike.
-fn document(received: &Data) {
+/// A document without holes that we read, the other parser reads alike, and what the survey's paths select in it is the same.
+fn document(rules: &Rules, received: &Data) {
     let Ok(Some(response)) = http::read_response(received) else { return };
     if !response.holes(&received.hidden).is_empty() {
         return;
     }
     let Ok(ours) = json::parse(&response.body, 0, &[]) else { return };
-    let theirs: Json =
-        serde_json::from_slice(&response.body).expect("the other parser refuses what ours reads");
+    let theirs: Json = match serde_json::from_slice(&response.body) {
+        Ok(theirs) => theirs,
+        // It reads numbers as floating point only.
+        Err(e) if e.to_string().contains("number out of range") => return,
+        Err(e) => panic!("the other parser refuses what ours reads: {e}"),
+    };
     assert!(same(&ours, Document::ROOT, &theirs), "two readings of one document");
+    let places = rules.committed.iter().map(|c| &c.place);
+    for place in places.chain(rules.identity.iter().chain(&rules.fields).map(|w| &w.place)) {
+        let Place::Json(path) = place else { continue };
+        let Some(expected) = selected(path, &theirs) else { continue };
+        let found = json::select(&ours, path).expect("something is unknown where nothing is hidden");
+        match (found, &expected[..]) {
+            (Selection::Nothing, []) => {}
+            (Selection::One(id), [one]) => assert!(same(&ours, id, one), "{path} selects another value"),
+            (Selection::Several(n), several) => assert_eq!(n, several.len(), "{path}"),
+            (found, expected) => panic!("{path} selects {found:?}, not {expected:?}"),
+        }
+    }
+}
+
+/// The reference of path evaluation, by RFC 9535. None where a filter reads what the other parser does not know exactly.
+fn selected<'a>(path: &Path, root: &'a Json) -> Option<Vec<&'a Json>> {
+    let children = |value: &'a Json| -> Vec<&'a Json> {
+        match value {
+            Json::Array(all) => all.iter().collect(),
+            Json::Object(all) => all.values().collect(),
+            _ => Vec::new(),
+        }
+    };
+    let mut nodes = vec![root];
+    for segment in &path.segments {
+        let mut next = Vec::new();
+        for node in nodes {
+            match segment {
+                Segment::Name(name) => next.extend(node.as_object().and_then(|o| o.get(name))),
+                Segment::Index(index) => next.extend(node.as_array().and_then(|a| a.get(*index))),
+                Segment::Wildcard => next.extend(children(node)),
+                Segment::Filter(comparisons) => {
+                    for child in children(node) {
+                        let all: Option<Vec<bool>> = comparisons.iter().map(|c| holds(c, child)).collect();
+                        next.extend(all?.into_iter().all(|holds| holds).then_some(child));
+                    }
+                }
+            }
+        }
+        nodes = next;
+    }
+    Some(nodes)
+}
+
+fn holds(comparison: &Comparison, element: &Json) -> Option<bool> {
+    let member = comparison.names.iter().try_fold(element, |at, name| at.as_object()?.get(name));
+    let value = match member {
+        Some(Json::String(text)) => Scalar::from_text(text),
+        Some(Json::Number(n)) if n.is_f64() => return None,
+        Some(Json::Number(n)) => Scalar::from_number(&n.to_string()),
+        _ => return Some(false),
+    };
+    Some(value.is_ok_and(|value| value == comparison.value))
 }
 
 fn same(d: &Document<'_>, id: usize, other: &Json) -> bool {
     match (&d.node(id).value, other) {
         (Value::Null, Json::Null) => true,
         (Value::Bool(a), Json::Bool(b)) => a == b,
-        // Large ones become floating point there.
-        (Value::Number(at), Json::Number(n)) => d.number(at).parse::<f64>().ok() == n.as_f64(),
+        // Large ones become floating point there, and not always the nearest one.
+        (Value::Number(at), Json::Number(n)) => {
+            let (a, b) = (d.number(at).parse::<f64>().unwrap(), n.as_f64().unwrap());
+            (a - b).abs() <= a.abs() * 1e-14
+        }
         (Value::Text(i), Json::String(text)) => d.string(*i) == text,
         (Value::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(d, *a, b))
