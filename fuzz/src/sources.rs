@@ -153,7 +153,7 @@ fn same(d: &Document<'_>, id: usize, other: &Json) -> bool {
         // Large ones become floating point there, and not always the nearest one.
         (Value::Number(at), Json::Number(n)) => {
             let (a, b) = (d.number(at).parse::<f64>().unwrap(), n.as_f64().unwrap());
-            (a - b).abs() <= a.abs() * 1e-14
+            (a - b).abs() <= (a.abs() * 1e-14).max(f64::MIN_POSITIVE)
         }
         (Value::Text(i), Json::String(text)) => d.string(*i) == text,
         (Value::Array(a), Json::Array(b)) => {
