@@ -3,7 +3,7 @@
 use crate::rules::Rules;
 use crate::signed::{Certificate, Hello, Kinds, Prepare};
 
-/// What a session is for.
+/// The task of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Task<K: Kinds> {
     /// No lock stands: the leader proposes anything.
@@ -18,7 +18,7 @@ fn newer<K: Kinds>(a: &Certificate<K>, b: &Certificate<K>, rules: Rules) -> bool
     greater >= if rules.two_numbers { 2 } else { 1 }
 }
 
-/// Whether both others have prepared another entry since `owner`'s lock.
+/// True if both others have prepared another entry since `owner`'s lock.
 fn moved_on<K: Kinds>(owner: usize, lock: &Certificate<K>, latest: &[Option<&Prepare<K>>; 3]) -> bool {
     (0..3)
         .filter(|q| *q != owner)

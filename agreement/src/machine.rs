@@ -4,7 +4,8 @@ use crate::job::{self, Task};
 use crate::rules::Rules;
 use crate::signed::{Certificate, Crypto, Hello, Kinds, Prepare, Statement};
 
-/// What a party must not forget about the height that it works on. All of it is durable before anybody hears of it.
+/// The memory of a party about the height that it works on, none of which it may lose. All of it is durable before
+/// anybody hears of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Memory<K: Kinds> {
     /// Its own latest prepare.
@@ -140,7 +141,7 @@ impl<K: Kinds> Machine<K> {
         (self.height, self.head)
     }
 
-    /// What it remembers of the height that it works on.
+    /// The memory of the height that it works on.
     pub fn memory(&self) -> &Memory<K> {
         &self.memory
     }

@@ -1,4 +1,4 @@
-//! What parties sign and show to one another.
+//! The messages that parties sign and show to one another.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -17,15 +17,15 @@ pub trait Kinds: Copy + Eq + Hash + Debug {
 pub trait Crypto<K: Kinds> {
     /// This party's signature of a prepare.
     fn sign_prepare(&self, statement: &Statement<K>) -> K::Signature;
-    /// Whether a party signed this prepare.
+    /// True if a party signed this prepare.
     fn is_prepare(&self, party: u8, statement: &Statement<K>, signature: &K::Signature) -> bool;
     /// This party's vote for an entry.
     fn sign_vote(&self, entry: &K::Entry) -> K::Signature;
-    /// Whether a party voted for an entry.
+    /// True if a party voted for an entry.
     fn is_vote(&self, party: u8, entry: &K::Entry, signature: &K::Signature) -> bool;
 }
 
-/// What a prepare says: "in this session I have staged the rows of this entry, to follow that one".
+/// The content of a prepare: "in this session I have staged the rows of this entry, to follow that one".
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Statement<K: Kinds> {
     /// The entry's height.
@@ -54,7 +54,7 @@ pub struct Prepare<K: Kinds> {
 }
 
 impl<K: Kinds> Prepare<K> {
-    /// What was signed, where `height` follows `previous`.
+    /// The signed statement, where `height` follows `previous`.
     pub fn statement(&self, height: u64, previous: K::Entry) -> Statement<K> {
         Statement { height, previous, entry: self.entry, session: self.session, number: self.number }
     }
@@ -74,7 +74,7 @@ pub struct Certificate<K: Kinds> {
 }
 
 impl<K: Kinds> Certificate<K> {
-    /// Whether all three signed it for the height that follows `previous`.
+    /// True if all three signed it for the height that follows `previous`.
     pub fn holds(&self, crypto: &impl Crypto<K>, height: u64, previous: K::Entry) -> bool {
         (0u8..3).zip(self.numbers).zip(&self.signatures).all(|((party, number), signature)| {
             let (entry, session) = (self.entry, self.session);
@@ -83,7 +83,7 @@ impl<K: Kinds> Certificate<K> {
     }
 }
 
-/// What a party says of itself at the start of a session.
+/// A party's account of itself at the start of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hello<K: Kinds> {
     /// Entries in its log.

@@ -11,7 +11,7 @@ const LABEL: usize = 15;
 /// Width of the text behind them.
 const WIDTH: usize = 84;
 
-/// What a provider is told before anything is sent.
+/// The text that a provider reads before anything is sent.
 pub fn to_text(deployment: &Deployment) -> String {
     let manifest = deployment.survey.manifest();
     let mut out = Lines::default();
@@ -195,7 +195,7 @@ fn words(family: Family) -> &'static str {
     }
 }
 
-/// What the survey publishes that is somebody's own value.
+/// The survey's releases that are somebody's own value.
 fn single_values(manifest: &SurveyManifest) -> Vec<String> {
     let has = |families: &[Family]| manifest.permits().iter().any(|p| families.contains(&p.family));
     let mut out = Vec::new();

@@ -18,7 +18,7 @@ use tercet_protocol::withdrawal::Withdrawal;
 use crate::error::Error;
 use crate::http::{Answer, Http, HttpOptions, JSON, OCTETS, Request, Url, join};
 
-/// How the coordinator is called in error texts.
+/// The coordinator's name in error texts.
 pub const COORDINATOR: &str = "the coordinator";
 
 /// A coordinator.
@@ -210,7 +210,7 @@ impl Coordinator {
 }
 
 impl Deployment {
-    /// How a party is called in error texts.
+    /// A party's name in error texts.
     pub fn party_name(&self, index: usize) -> String {
         match self.parties.get(index) {
             Some(m) => format!("party {index} ({})", m.operator),

@@ -1,4 +1,4 @@
-//! What can go wrong in a command, with the exit status and the stable code that scripts rely on.
+//! The faults of a command, with the exit status and the stable code that scripts rely on.
 
 use tercet_evidence::{Denied, Kind, Refusal};
 use tercet_protocol::api::Problem;
@@ -21,6 +21,9 @@ pub enum Error {
     /// A recorded session is refused.
     #[error("{0}")]
     Session(#[from] tercet_tls_session::Refusal),
+    /// A folder does not hold a recorded session.
+    #[error("{0}")]
+    Recording(String),
     /// The presentation is valid but does not fit the survey.
     #[error("the presentation does not fit the survey: {0}")]
     Policy(#[from] Refusal),
@@ -71,7 +74,7 @@ pub enum Error {
     BadAnswer {
         /// Who, for people.
         from: String,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
     /// Something that had to finish in time did not.
@@ -98,9 +101,9 @@ pub enum Error {
     AcceptedBut {
         /// The submission.
         id: SubmissionId,
-        /// What failed.
+        /// The error that it ended with.
         cause: Box<Error>,
-        /// What to do about it.
+        /// The advice.
         what_to_do: &'static str,
     },
     /// The user was asked and did not agree.
@@ -114,7 +117,7 @@ pub enum Error {
     /// Reading or writing a file failed.
     #[error("{what} {path}: {source}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         what: &'static str,
         /// The file.
         path: String,
@@ -155,6 +158,7 @@ impl Error {
             Self::Usage(_) => "usage".into(),
             Self::Presentation(e) => e.code().into(),
             Self::Session(e) => e.code().into(),
+            Self::Recording(_) => tercet_tls_session::Refusal::Evidence.code().into(),
             Self::Policy(r) => r.rule.code().into(),
             Self::Kind(_) => "evidence-kind".into(),
             Self::Value(_) => "value".into(),

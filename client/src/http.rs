@@ -20,7 +20,7 @@ pub const JSON: &str = "application/json";
 /// Longest answer accepted: a result as long as coordinators keep, and what surrounds it.
 const MAX_ANSWER: usize = MAX_RESULT + (64 << 10);
 
-/// How often and how patiently to try again.
+/// Number of retries, and the time between them.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
     /// Attempts in all, the first included.
@@ -60,7 +60,7 @@ impl RetryPolicy {
     }
 }
 
-/// How to connect.
+/// Settings of a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HttpOptions {
     /// Allow `http://` beyond loopback.

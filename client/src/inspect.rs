@@ -83,7 +83,7 @@ pub fn inspect(bytes: &[u8], policy: &TrustPolicy) -> Result<Report, Error> {
     Ok(Report::new(&verified, matches!(policy.notaries, NotaryTrust::Pinned(_))))
 }
 
-/// What a valid presentation proves, ready to be shown. Serialises to the output of `--json`.
+/// The facts that a valid presentation proves, ready to be shown. Serialises to the output of `--json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Always `valid`; refusals are errors.
@@ -110,18 +110,18 @@ pub struct Report {
     pub commitments: Vec<CommitmentReport>,
     /// The notary's additions.
     pub extensions: Vec<ExtensionReport>,
-    /// What the reader must know before believing the rest.
+    /// The warnings that the reader must know before believing the rest.
     pub warnings: Vec<String>,
 }
 
 /// The notary's key.
 #[derive(Debug, Clone, Serialize)]
 pub struct NotaryReport {
-    /// How it signs.
+    /// Its signature scheme.
     pub algorithm: &'static str,
     /// SEC1, hexadecimal.
     pub key: String,
-    /// Whether the key is one that the caller named.
+    /// True if the key is one that the caller named.
     pub trusted: bool,
 }
 
@@ -139,7 +139,7 @@ pub struct TranscriptReport {
 pub struct SegmentReport {
     /// First byte and the one behind the last.
     pub range: [usize; 2],
-    /// Whether the prover kept it to itself.
+    /// True if the prover kept it to itself.
     pub hidden: bool,
     /// The bytes as text, where they are UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,7 @@ pub struct CommitmentReport {
     pub algorithm: &'static str,
     /// The hash, hexadecimal.
     pub hash: String,
-    /// Whether the presentation opens it.
+    /// True if the presentation opens it.
     pub opened: bool,
 }
 

@@ -22,7 +22,7 @@ pub const MAX_RESULT_FILE: usize = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResultFile {
-    /// What was released.
+    /// The released statistics.
     pub result: ReleasedStatistics,
     /// The parties' signatures, in party order.
     pub signatures: [tercet_protocol::ids::Signature; 3],
@@ -108,7 +108,7 @@ pub fn verify(signed: &SignedResult, survey: &SurveyDescriptor) -> Result<(), Er
     Ok(signed.verify(survey.parties())?)
 }
 
-/// How long to wait for the parties.
+/// The patience of a query.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryOptions {
     /// Give up after this.

@@ -1,4 +1,4 @@
-//! What others will see: the exchange as coordinator and parties get it, and what of it may be private.
+//! The view of others: the exchange as coordinator and parties get it, and the parts of it that may be private.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ fn shown(data: &Data, from: usize, to: usize) -> String {
     printable(&text.replace("\r\n", "\n"))
 }
 
-/// What is shown besides what the survey asks for and may be private, by name.
+/// The names of items that are shown besides what the survey asks for, and that may be private.
 pub fn warnings(rules: &Rules, transcript: &Transcript) -> Vec<String> {
     let mut out = Vec::new();
     let Ok(Some(response)) = http::read_response(&transcript.received) else { return out };

@@ -76,7 +76,7 @@ fn why_undefined(statistic: &str, column: Option<&str>, label: &str, why: &str) 
     format!("{statistic}{column}{label}: {why}")
 }
 
-/// What was added, each sum once.
+/// The noise that was added, each sum once.
 fn noises(result: &ReleasedStatistics) -> Vec<String> {
     let mut lines: Vec<String> = result.statistics.iter().flat_map(|s| &s.noise).map(noise).collect();
     lines.sort();

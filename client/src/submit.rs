@@ -34,7 +34,7 @@ const MAX_GENERATIONS: u32 = 16;
 /// Tickets asked for in one run: an upload may outlast the first.
 const MAX_TICKETS: u32 = 3;
 
-/// What a submission is doing, for a progress display.
+/// A step of a submission, for a progress display.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event {
     /// The presentation verifies and fits the survey; the secrets open its commitments.
@@ -50,7 +50,7 @@ pub enum Event {
 /// Called with each event; must be quick.
 pub type OnEvent<'a> = &'a (dyn Fn(Event) + Sync);
 
-/// How patiently to upload.
+/// The patience of an upload.
 #[derive(Debug, Clone, Copy)]
 pub struct SubmitOptions {
     /// Give up waiting for the parties' decision after this.
@@ -107,7 +107,7 @@ pub struct Submitted {
     pub state: &'static str,
     /// The parties' receipts, verified, in party order.
     pub receipts: Vec<Receipt>,
-    /// What withdraws it again; none if the submission was not made by [`prepare`].
+    /// The key that withdraws it again; `None` if the submission was not made by [`prepare`].
     #[serde(skip)]
     pub withdrawal: Option<WithdrawalKey>,
 }
@@ -122,7 +122,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// What everybody will see that may be private, by name: to be told before anything is sent.
+    /// The names of items that everybody will see and that may be private: to be told before anything is sent.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -306,7 +306,7 @@ pub async fn upload(
     }
 }
 
-/// Whether the submission may still become accepted.
+/// True if the submission may still become accepted.
 fn is_open(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::TimedOut(_) => true,
@@ -317,7 +317,7 @@ fn is_open(error: &Error) -> bool {
     }
 }
 
-/// Whether the id is spent without the value having been judged.
+/// True if the id is spent without the value having been judged.
 fn is_spent(problem: &Problem) -> bool {
     problem.known() == Some(ProblemKind::Incomplete)
 }

@@ -1,4 +1,4 @@
-//! What a survey file means, in words: for owners who write one and operators who approve one.
+//! A survey file in words: for owners who write one and operators who approve one.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub struct Checked {
     pub manifest: SurveyManifest,
     /// Trust anchors, DER. Empty: Mozilla's.
     pub roots: Vec<Vec<u8>>,
-    /// What only a descriptor has: its id, parties and engine.
+    /// The additions of a descriptor: its id, parties and engine.
     pub assembled: Option<(SurveyId, [PublicKey; 3], EngineDigest)>,
 }
 

@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for WithdrawalKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptFile {
-    /// How to leave, for whoever opens the file.
+    /// The way to leave, for whoever opens the file.
     pub how_to_withdraw: String,
     /// Where the submission went.
     pub coordinator: String,
@@ -100,7 +100,7 @@ impl ReceiptFile {
     }
 }
 
-/// What the three parties signed when they had erased a submission.
+/// The statement that the three parties signed when they had erased a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Erased {
     /// The submission.
@@ -114,7 +114,7 @@ pub struct Erased {
 }
 
 impl Erased {
-    /// What is kept, and for how long the row was counted, in words.
+    /// The remains of an erased submission, and the time for which the row was counted, in words.
     pub fn to_text(&self) -> String {
         let Some(first) = self.receipts.first() else { return String::new() };
         let erased = utc(first.time);

@@ -27,7 +27,7 @@ pub const MAX_SUBMISSION: usize = MAX_EVIDENCE + 2048;
 /// Longest time that a submission is told to wait when a survey is full, in seconds.
 const LONGEST_WAIT: u64 = 30;
 
-/// How often an admission looks again at an identity whose other submission has just been decided.
+/// Number of times that an admission looks again at an identity whose other submission has just been decided.
 const ROUNDS: usize = 3;
 
 /// An admission's success.
@@ -39,7 +39,7 @@ pub enum Outcome {
     Accepted(SubmissionStatus),
 }
 
-/// What the rates said about a request, for the response's headers. Filled also when the request is refused.
+/// The rates' verdict on a request, for the response's headers. Filled also when the request is refused.
 #[derive(Debug, Clone)]
 pub struct RateReport {
     /// The request: the same token never counts twice.

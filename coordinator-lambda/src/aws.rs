@@ -6,7 +6,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 
-/// What every client of the SDK is made from. `AWS_ENDPOINT_URL` points all services somewhere else (LocalStack).
+/// The configuration of every client of the SDK. `AWS_ENDPOINT_URL` points all services somewhere else (LocalStack).
 pub async fn load(region: Option<&str>) -> SdkConfig {
     let ring = tls::rustls_provider::CryptoMode::Ring;
     let http = Builder::new().tls_provider(tls::Provider::Rustls(ring)).build_https();

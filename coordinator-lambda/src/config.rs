@@ -81,11 +81,10 @@ pub struct Config {
     /// Where metrics go: `none`, or `emf` for CloudWatch, which is the default on Lambda.
     #[serde(default)]
     pub metrics: Metrics,
-    /// How long a ticket lasts, in seconds.
+    /// Lifetime of a ticket, in seconds.
     #[serde(default = "ticket_seconds")]
     pub ticket_seconds: u64,
-    /// How long after a ticket's end a party's "unknown" becomes final, in seconds: covers the difference
-    /// between clocks.
+    /// Seconds after a ticket's end from which on a party's "unknown" is final: covers the difference between clocks.
     #[serde(default = "settle_seconds")]
     pub settle_seconds: u64,
     /// After how many seconds without an answer a query is given up.
@@ -94,8 +93,8 @@ pub struct Config {
     /// Longest wait for one answer of a party, in milliseconds.
     #[serde(default = "party_timeout_ms")]
     pub party_timeout_ms: u64,
-    /// How often the local server looks for new release points, in seconds. Without it never: on Lambda the function
-    /// `refresh` runs on a schedule.
+    /// Seconds between two looks of the local server for new release points. Without it, it never looks: on Lambda
+    /// the function `refresh` runs on a schedule.
     #[serde(default)]
     pub refresh_seconds: Option<NonZeroU64>,
     /// Longest time one request may take, in milliseconds.
@@ -104,7 +103,7 @@ pub struct Config {
     /// `max-age` of published statistics, in seconds.
     #[serde(default = "statistics_max_age")]
     pub statistics_max_age: u64,
-    /// How many reverse proxies in front append to `X-Forwarded-For`. 0 (the default) ignores the header.
+    /// Number of reverse proxies in front that append to `X-Forwarded-For`.
     #[serde(default)]
     pub trusted_proxies: u8,
     /// Rates and bounds.
@@ -228,7 +227,7 @@ impl From<LimitsSection> for Limits {
     }
 }
 
-/// What is wrong with the configuration.
+/// The faults of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
@@ -244,7 +243,7 @@ pub enum ConfigError {
     Syntax {
         /// The file or variable.
         place: String,
-        /// What is wrong, with line and key.
+        /// The fault, with line and key.
         problem: String,
     },
     /// A value breaks a rule.
@@ -252,7 +251,7 @@ pub enum ConfigError {
     Invalid {
         /// The key.
         key: String,
-        /// What is wrong and what to write instead.
+        /// The fault, and what to write instead.
         problem: String,
     },
 }

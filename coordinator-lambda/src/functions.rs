@@ -1,5 +1,5 @@
-//! What runs on a schedule: `refresh` publishes new release points, `reap` brings forgotten submissions to
-//! an end. Both may run twice at once or be cut off anywhere: every step is one conditional write.
+//! The scheduled functions: `refresh` publishes new release points, `reap` brings forgotten submissions to an end.
+//! Both may run twice at once or be cut off anywhere: every step is one conditional write.
 
 use futures::StreamExt as _;
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub async fn reap(c: &Coordinator) -> Result<Reaped, Error> {
     done
 }
 
-/// What a reaping did.
+/// The outcome of a reaping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Reaped {
     /// Pending submissions looked at.

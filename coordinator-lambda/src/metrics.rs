@@ -38,7 +38,7 @@ impl Metrics {
         self.emit(now_ms, "api", Some(route), &values);
     }
 
-    /// What a run of a scheduled function did.
+    /// The outcome of a run of a scheduled function.
     pub fn run(self, now_ms: u128, function: &'static str, values: &[Measured]) {
         self.emit(now_ms, function, None, values);
     }

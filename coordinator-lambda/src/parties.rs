@@ -76,7 +76,7 @@ impl Parties {
         self.answer(self.http.get(format!("{party}/v1/submissions/{id}"))).await
     }
 
-    /// How far a party is with a survey; none if it does not run it.
+    /// The state of a party's log of a survey; `None` if it does not run it.
     pub async fn survey(&self, party: &str, id: SurveyId) -> Result<Option<PartySurveyStatus>, PartyError> {
         self.answer(self.http.get(format!("{party}/v1/surveys/{id}"))).await
     }

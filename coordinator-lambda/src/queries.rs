@@ -19,9 +19,9 @@ use crate::surveys::Survey;
 
 /// The party that leads a query: the first in the survey's order.
 pub(crate) const LEADER: u8 = 0;
-/// How long an answer can be read, in seconds.
+/// Seconds for which an answer can be read.
 const KEEP_ANSWER: u64 = 86_400;
-/// How long it can be read that a question failed, in seconds.
+/// Seconds for which the failure of a question can be read.
 const KEEP_REFUSAL: u64 = 600;
 
 impl Coordinator {
@@ -214,7 +214,7 @@ fn read(survey: &Survey, record: &QueryRecord, answer: QueryStatus) -> Option<Qu
     }
 }
 
-/// Whether a result answers this question at this release point and all three parties signed it.
+/// Checks that a result answers this question at this release point and all three parties signed it.
 pub(crate) fn believable(
     survey: &Survey,
     release: u64,
@@ -252,7 +252,7 @@ fn refused(e: QuestionError) -> Problem {
     Problem::new(kind, e.to_string())
 }
 
-/// Whether a party refuses a ticket because it has a newer release point.
+/// True if a party refuses a ticket because it has a newer release point.
 fn is_old(problem: &Problem) -> bool {
     problem.known() == Some(ProblemKind::TicketInvalid) && problem.rule.as_deref() == Some("release")
 }

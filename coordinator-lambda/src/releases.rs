@@ -22,12 +22,12 @@ use crate::surveys::Survey;
 
 /// Most release points that are fetched in one go, the newest first.
 const AT_ONCE: u64 = 32;
-/// How long a release point that somebody wished for waits for its statistics before it is answered all the same.
+/// Longest time that a release point on demand waits for its statistics before it is answered all the same.
 const SIGNED_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What a look for new release points found.
+/// The outcome of a look for new release points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refreshed {

@@ -29,7 +29,7 @@ use crate::parties::{PartyError, passed_on};
 use crate::store::submissions::{Evidence, RecordState, SubmissionRecord};
 use crate::surveys::Survey;
 
-/// What one party says about a submission.
+/// One party's account of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     /// Nothing usable.
@@ -45,7 +45,7 @@ pub enum View {
 }
 
 impl View {
-    /// Whether the party will not commit it; `over`: no ticket lets another upload in.
+    /// True if the party will not commit it; `over`: no ticket lets another upload in.
     fn is_against(&self, over: bool) -> bool {
         match self {
             Self::Silent | Self::Pending | Self::Accepted(_) => false,
@@ -55,12 +55,12 @@ impl View {
     }
 }
 
-/// Whether a rejection says nothing against the submission, so that it may be sent again.
+/// True if a rejection says nothing against the submission, so that it may be sent again.
 fn without_fault(problem: &Problem) -> bool {
     problem.known() == Some(ProblemKind::Incomplete) || problem.is_transient()
 }
 
-/// What three views amount to.
+/// The decision that three views lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Not decided yet.

@@ -29,13 +29,13 @@ impl Survey {
         self.descriptor.id()
     }
 
-    /// Whether a second proof of an identity takes the place of the first.
+    /// True if a second proof of an identity takes the place of the first.
     pub fn replaces(&self) -> bool {
         self.descriptor.manifest().survey.resubmission == Resubmission::Replace
     }
 }
 
-/// What is wrong with the deployment's files.
+/// The faults of a deployment's files.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
     /// A file or folder cannot be read.
@@ -61,7 +61,7 @@ pub enum DeploymentError {
     Syntax {
         /// Which.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
     /// The federation breaks a rule.
@@ -77,7 +77,7 @@ pub enum DeploymentError {
         "the federation names the coordinator {what} {expected}, but this one has {found}: use the matching files"
     )]
     OtherCoordinator {
-        /// What differs.
+        /// The part that differs.
         what: &'static str,
         /// The federation's.
         expected: String,

@@ -1,4 +1,4 @@
-//! What a provider has to hide: where the values stand in a response that is wholly known.
+//! The bytes that a provider has to hide: the places of the values in a response that is wholly known.
 //!
 //! The provider's tools use this before anything is notarized. The policy then judges the result like anybody's.
 
@@ -18,7 +18,7 @@ pub struct Located {
     pub column: usize,
     /// Where in the received data: ranges in ascending order.
     pub pieces: Vec<Range<usize>>,
-    /// Whether it stands in quotes.
+    /// True if it stands in quotes.
     pub quoted: bool,
     /// The text itself.
     pub text: Vec<u8>,
@@ -135,7 +135,7 @@ fn text(response: &Response, wanted: &Hidden, prefix: &str, suffix: &str) -> Res
     }
 }
 
-/// Whether a request is one that the survey admits, before it is sent.
+/// Checks that a request is one that the survey admits, before it is sent.
 pub fn check_request(rules: &Rules, sent: &[u8], hidden: &[Range<usize>]) -> Result<(), Refusal> {
     let data = Data { bytes: sent.to_vec(), hidden: hidden.to_vec() };
     http::check_request(rules, &data).map(|_| ())

@@ -36,7 +36,7 @@ impl Presentations {
         tlsn_verifier::verify(bytes, &self.trust)
     }
 
-    /// Whether the key that signed counted when the connection was made.
+    /// True if the key that signed counted when the connection was made.
     pub(crate) fn is_valid(&self, verified: &Verified) -> bool {
         let signed = |(key, section): &(NotaryKey, NotarySection)| {
             *key == verified.notary_key && section.is_valid_at(verified.connection_time)
@@ -56,7 +56,7 @@ fn keys(section: &NotarySection) -> Result<Vec<NotaryKey>, SurveyError> {
     algorithms.iter().map(|a| NotaryKey::new(*a, &bytes).map_err(|e| invalid_key(e.to_string()))).collect()
 }
 
-/// What a verified presentation shows.
+/// The transcript of a verified presentation.
 pub fn transcript(verified: &Verified) -> Transcript {
     let commitments = verified
         .unopened()

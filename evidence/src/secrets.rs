@@ -1,4 +1,4 @@
-//! What a provider keeps: what opens the bindings of its evidence, and what the proof's randomness is derived from.
+//! A provider's secrets: the openings of its evidence's bindings, and the seed of the proof's randomness.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum Secrets {
     Session(tercet_tls_session::HandshakeSecret),
 }
 
-/// What a proof is made from. `Debug` shows no secret.
+/// The secrets that a proof is made from. `Debug` shows no secret.
 #[derive(Debug)]
 pub enum Witness {
     /// The columns' texts and what opens their commitments.
@@ -33,7 +33,7 @@ pub enum Witness {
         secret: HandshakeSecret,
         /// The columns' texts.
         texts: Vec<Zeroizing<Vec<u8>>>,
-        /// What the proof's randomness is derived from.
+        /// The seed of the proof's randomness.
         randomness: Zeroizing<[u8; 32]>,
     },
 }
@@ -47,8 +47,8 @@ impl Witness {
         }
     }
 
-    /// What the proof's randomness is derived from: secret, uniform, known to the provider alone, and fresh for each
-    /// piece of evidence. Of presentations these are the blinders.
+    /// The seed of the proof's randomness: secret, uniform, known to the provider alone, and fresh for each piece of
+    /// evidence. Of presentations these are the blinders.
     pub fn randomness(&self) -> Zeroizing<Vec<u8>> {
         match self {
             Self::Columns(columns) => Zeroizing::new(columns.iter().flat_map(|w| *w.blinder).collect()),
@@ -109,7 +109,7 @@ impl Secrets {
         }
     }
 
-    /// What the proof of a statement about this evidence is made from.
+    /// The secrets that the proof of a statement about this evidence is made from.
     pub fn witness(
         &self,
         survey: SurveyId,

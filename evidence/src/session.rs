@@ -96,7 +96,7 @@ impl Sessions {
     }
 }
 
-/// What a verified session shows.
+/// The transcript of a verified session.
 pub(crate) fn transcript(verified: &VerifiedSession) -> Transcript {
     let stated = verified.evidence.statement.unchecked();
     let data = |flow: &Flow| Data { bytes: flow.stream().to_vec(), hidden: flow.hidden().to_vec() };
@@ -177,8 +177,8 @@ impl VerifiedSession {
         Statement::of_session(admitted.engine_columns(survey)?, survey.outputs(), session)
     }
 
-    /// What a proof's randomness is derived from: the handshake secret, over the notary's signed statement, the survey and
-    /// the whole statement. Two layouts of one session so share no mask, and neither do two sessions of one secret.
+    /// The seed of a proof's randomness: a hash of the handshake secret, over the notary's signed statement, the survey
+    /// and the whole statement. So two layouts of one session share no mask, and neither do two sessions of one secret.
     pub fn randomness(
         &self,
         secret: &tercet_tls_session::HandshakeSecret,

@@ -1,4 +1,4 @@
-//! What every kind of evidence comes to: the bytes of one connection, some of them hidden.
+//! The result of every kind of evidence: the bytes of one connection, some of them hidden.
 
 use std::ops::Range;
 
@@ -16,16 +16,16 @@ pub struct Transcript {
     pub time: u64,
     /// Bytes that no other session of this kind has.
     pub session: Vec<u8>,
-    /// What the provider sent.
+    /// The provider's bytes.
     pub sent: Data,
-    /// What the server answered.
+    /// The server's answer.
     pub received: Data,
-    /// How the engine can check hidden bytes of `received`.
+    /// The ways in which the engine can check hidden bytes of `received`.
     pub bindings: Bindings,
 }
 
 impl Transcript {
-    /// Whether the engine can be shown what hidden bytes may be that are no values.
+    /// True if the engine can be shown what hidden bytes may be that are no values.
     pub fn proves_inert(&self) -> bool {
         matches!(self.bindings, Bindings::Keystream)
     }
@@ -41,14 +41,14 @@ pub struct Data {
 }
 
 impl Data {
-    /// Whether no byte of the range is hidden.
+    /// True if no byte of the range is hidden.
     pub fn is_shown(&self, range: Range<usize>) -> bool {
         let at = self.hidden.partition_point(|h| h.end <= range.start);
         self.hidden.get(at).is_none_or(|h| range.end <= h.start) || range.is_empty()
     }
 }
 
-/// How hidden bytes that the server sent can be tied to a proof about them.
+/// The ways in which hidden bytes that the server sent can be tied to a proof about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bindings {
     /// Hash commitments that were not opened. Only what one of them covers can be proven, and of all other hidden bytes

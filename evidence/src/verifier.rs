@@ -61,7 +61,7 @@ pub enum Verified {
 }
 
 impl Verified {
-    /// What it shows.
+    /// The transcript that it proves.
     pub fn transcript(&self) -> Transcript {
         match self {
             Self::Presentation(verified) => presentation::transcript(verified),

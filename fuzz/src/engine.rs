@@ -1,4 +1,4 @@
-//! What the engine reads: statements, shares, a peer's frames, the decimal format.
+//! The engine's decoders: statements, shares, a peer's frames, the decimal format.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex};

@@ -1,4 +1,4 @@
-//! What the seeds are made of: the repository's vectors and a small deployment.
+//! The sources of the seeds: the repository's vectors and a small deployment.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a party reads from its peers' streams and from its bucket.
+//! A party's decoders: its peers' streams and its bucket.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::documents;
 
-/// What came out of a stream, and whether it ended within a frame.
+/// The frames of a stream, and the way in which it ended: within a frame or between two.
 type Decoded = (Vec<(u32, Bytes)>, Result<bool, PeerError>);
 
 fn decode(stream: &[u8], piece: usize, max: usize) -> Decoded {

@@ -44,7 +44,7 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
     vec![survey.into(), bare.into(), hidden.into()]
 }
 
-/// What is accepted keeps its exact bytes, and prepares a verifier or says why not.
+/// An accepted descriptor keeps its exact bytes, and prepares a verifier or gives a reason.
 pub fn descriptor(data: &[u8]) {
     let Ok(descriptor) = SurveyDescriptor::from_bytes(data.to_vec()) else { return };
     assert_eq!(descriptor.bytes(), data);
@@ -166,7 +166,7 @@ fn facts(admitted: &Admitted) -> Vec<[u8; 32]> {
     std::iter::once(admitted.nullifier.0).chain(digests).collect()
 }
 
-/// What the vectors prove.
+/// The values that the vectors prove.
 static PROVEN: LazyLock<HashSet<Vec<[u8; 32]>>> = LazyLock::new(|| {
     let all = fixtures::presentations();
     let proven: HashSet<_> = all

@@ -1,4 +1,4 @@
-//! What a provider uploads.
+//! The decoders of a provider's uploads.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What a provider's proof costs, natively: proving time, checking time of one party, bytes. One line a figure.
+//! Costs of a provider's proof, natively: proving time, checking time of one party, bytes. One line a figure.
 //!
 //! `cargo bench -p tercet-mpc`
 

@@ -11,9 +11,9 @@ use crate::{PartyId, mutant};
 
 /// One submission as one party has it.
 pub struct Item<'a> {
-    /// What is proven; derived by each party from presentation and survey.
+    /// The statement that is proven; each party derives it from presentation and survey.
     pub statement: &'a Statement,
-    /// What the proof is bound to besides.
+    /// The context to which the proof is bound besides.
     pub ctx: &'a [u8; 32],
     /// The public commitments.
     pub public: &'a ShareHashes,
@@ -57,7 +57,7 @@ impl fmt::Debug for Accepted {
     }
 }
 
-/// What became of one submission.
+/// The outcome of one submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The proof holds; these are the party's shares.
@@ -71,7 +71,7 @@ pub enum Verdict {
     },
 }
 
-/// What this party computed alone.
+/// The results that this party computed alone.
 struct Local {
     layout: Layout,
     challenges: Challenges,
@@ -198,7 +198,7 @@ fn conclude(local: Local, third: &[u8], party: PartyId) -> Result<Verdict, Abort
     })
 }
 
-/// What the batch is, without the private parts.
+/// The hash of a batch, without the private parts.
 fn batch_digest(items: &[Item<'_>]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("tercet-mpc v1 batch");
     hasher.update(&(items.len() as u64).to_le_bytes());

@@ -154,7 +154,7 @@ impl<W: Bits> BitWriter<W> {
         self.words.len() * 64 + self.fill as usize
     }
 
-    /// Whether nothing has been written.
+    /// True if nothing has been written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -9,7 +9,7 @@
 //!   (`1,234,567.89` and `1234567.89`, not `1,234567`, `12,34`, `,123`). Not together with exponents;
 //! - another point than `.`.
 
-/// What is done with digits beyond the column's scale.
+/// The treatment of digits beyond the column's scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Excess {
     /// They must be zeros.
@@ -18,10 +18,10 @@ pub enum Excess {
     Truncate,
 }
 
-/// How numbers are written.
+/// The spelling of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Notation {
-    /// Whether an exponent may follow.
+    /// True if an exponent may follow.
     pub exponents: bool,
     /// The separator of groups of three digits, if there may be one. Not with exponents.
     pub grouping: Option<u8>,
@@ -41,7 +41,7 @@ impl Notation {
     /// Decimal points that there are.
     pub const POINTS: [u8; 2] = *b".,";
 
-    /// Whether circuit and parser know it.
+    /// True if circuit and parser know it.
     pub fn is_valid(&self) -> bool {
         let grouping =
             self.grouping.is_none_or(|g| Self::GROUPINGS.contains(&g) && g != self.point && !self.exponents);
@@ -49,14 +49,14 @@ impl Notation {
     }
 }
 
-/// How a text becomes an integer.
+/// The rules by which a text becomes an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scaling {
     /// The integer is value * 10^scale; -18 to 18.
     pub scale: i8,
     /// The integer's magnitude is below 2^bits; 1 to 63.
     pub bits: u8,
-    /// What happens to digits beyond the scale.
+    /// The treatment of digits beyond the scale.
     pub excess: Excess,
 }
 
@@ -96,7 +96,7 @@ pub enum DecimalError {
     },
 }
 
-/// Whether bytes are of the grammar, whatever their size.
+/// True if bytes are of the grammar, whatever their size.
 pub fn is_decimal(bytes: &[u8], notation: Notation) -> bool {
     Parts::read(bytes, notation).is_ok()
 }

@@ -32,7 +32,7 @@ impl Peer {
     }
 }
 
-/// What an exchange is for: trace label, domain of its hashes and randomness, place in the protocol.
+/// The purpose of an exchange: trace label, domain of its hashes and randomness, place in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Step {
@@ -102,7 +102,7 @@ pub enum Abort {
         peer: PartyId,
         /// In which step.
         step: Step,
-        /// What the transport says.
+        /// The transport's reason.
         reason: &'static str,
     },
     /// A frame is not of this session, exchange, step or sender, or of another protocol version.
@@ -147,7 +147,7 @@ pub enum Abort {
         /// Whose proof it is.
         prover: PartyId,
     },
-    /// What must be zero in every honest run is not: shuffled rows were altered.
+    /// A value that is zero in every honest run is not: shuffled rows were altered.
     #[error("{step}: rows were altered on their way: one of the parties is faulty or cheats")]
     Altered {
         /// In which step.
@@ -185,7 +185,7 @@ pub struct Session {
     closed: bool,
 }
 
-/// What a session has cost so far.
+/// The costs of a session so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Exchanges among the parties: each waits for the others once.

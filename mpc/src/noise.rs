@@ -29,7 +29,7 @@ const MAX_DIGITS: usize = 120;
 /// relative error, so [`MAX_DIGITS`] of them are lost on the way.
 const PRECISION: u64 = 320;
 
-/// How noise is distributed.
+/// The distribution of noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Laplace {
     epsilon: Epsilon,
@@ -92,7 +92,7 @@ impl Laplace {
             .unwrap_or(Exact::whole(0))
     }
 
-    /// What the standard deviation does not exceed, and all but reaches where it is large: the root of two, times
+    /// An upper bound of the standard deviation, which it all but reaches where it is large: the root of two, times
     /// sensitivity / epsilon, times 10^-scale.
     pub fn deviation_at(&self, scale: i32) -> Exact {
         let squared = |n: BigUint| n.pow(2);

@@ -1,4 +1,4 @@
-//! What is read off one column's values in ascending order: the request, its answer, and both as bytes.
+//! A question about one column's values in ascending order: the request, its answer, and both as bytes.
 //!
 //! Every order statistic is a function of the number of values, sums of whole units, and one [`OrderAnswer`]. An answer holds
 //! what is released and nothing more: of two ranks between which a quantile lies, their combination. Plain data: the host
@@ -22,7 +22,7 @@ const MODE: u8 = 2;
 /// A linear combination of values: ranks, each once and in ascending order, and the factors of their values, none zero.
 pub type Combination = Vec<(u64, i64)>;
 
-/// What is read off one column's values in ascending order x_1 <= .. <= x_n. Ranks are 1-based.
+/// A question about one column's values in ascending order x_1 <= .. <= x_n. Ranks are 1-based.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OrderRequest {
     /// Combinations of values at ranks in 1..=n, each of which is opened as one number.
@@ -30,12 +30,12 @@ pub struct OrderRequest {
     /// Pairs (k, l), for each of which the sum of the values of ranks k + 1 to l is wanted; not of all values: the total over
     /// those who have not left tells about those who have.
     pub ranges: Vec<(u64, u64)>,
-    /// Whether the sum of (2 i - n - 1) x_i is wanted: the sum of the distances of all pairs.
+    /// True if the sum of (2 i - n - 1) x_i is wanted: the sum of the distances of all pairs.
     pub distances: bool,
     /// Edges of a histogram, each of which the number of smaller values is wanted for. The sizes of secret units say it: a host
     /// fills the answer in from them, and the engine is never asked ([`Self::check`]).
     pub edges: Vec<i64>,
-    /// Whether the most frequent value is wanted.
+    /// True if the most frequent value is wanted.
     pub mode: bool,
 }
 
@@ -76,7 +76,7 @@ pub enum OrderError {
     /// A range is the whole column.
     #[error("an order request asks for the sum of all values, which would tell about those who have left")]
     Total,
-    /// How many values are below an edge is not read off a sorted column.
+    /// Numbers of values below an edge are not read off a sorted column.
     #[error("an order request asks for counts below edges: those are the sizes of a histogram's units")]
     Edges,
     /// The answer has not the form that the request asks for.
@@ -88,7 +88,7 @@ pub enum OrderError {
 }
 
 impl OrderRequest {
-    /// Whether nothing is asked.
+    /// True if nothing is asked.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -18,11 +18,11 @@ pub struct Envelope {
     pub to: PartyId,
     /// Its step.
     pub step: Step,
-    /// How many frames went between the two before.
+    /// Number of frames that went between the two before.
     pub number: usize,
 }
 
-/// What happens to a frame.
+/// The fate of a frame.
 #[derive(Clone, Debug)]
 pub enum Delivery {
     /// It arrives like this.

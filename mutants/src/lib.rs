@@ -6,7 +6,7 @@
 
 #![no_std]
 
-/// Whether the named alteration is on: everywhere, if the environment's `TERCET_MUTANT` is the name, or at the one party
+/// True if the named alteration is on: everywhere, if the environment's `TERCET_MUTANT` is the name, or at the one party
 /// whose thread a test has altered.
 #[macro_export]
 macro_rules! mutant {
@@ -46,12 +46,12 @@ mod switches {
         name: &'static str,
         /// Which time, from 0 on.
         at: usize,
-        /// How often it has come there.
+        /// Number of times that it has come there.
         reached: usize,
     }
 
     impl Alteration {
-        /// Whether the program came to the place often enough to be altered there.
+        /// True if the program came to the place often enough to be altered there.
         pub fn happened(&self) -> bool {
             self.reached > self.at
         }
@@ -63,7 +63,7 @@ mod switches {
         HERE.replace(Alteration { name, at, reached: 0 })
     }
 
-    /// Whether the named alteration is on.
+    /// True if the named alteration is on.
     pub fn on(name: &'static str) -> bool {
         let everywhere = EVERYWHERE.get_or_init(|| env::var("TERCET_MUTANT").ok());
         everywhere.as_deref() == Some(name) || here(name)

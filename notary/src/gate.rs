@@ -1,4 +1,4 @@
-//! How many sessions may run, in all and by address.
+//! Limits of the number of sessions, in all and by address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::sync::CancellationToken;
 
-/// How long a server may go on after the provider is done: its close_notify and the end of the connection.
+/// Longest time that a server may go on after the provider is done: its close_notify and the end of the connection.
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes read from the server at a time.
 const CHUNK: usize = 16 * 1024;

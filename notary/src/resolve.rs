@@ -13,8 +13,8 @@ use hickory_resolver::proto::xfer::Protocol;
 
 use crate::address::is_global;
 
-/// How often the resolvers are asked before they count as disagreeing. Large sites give out a few of many addresses
-/// at a time: what a resolver has said in any round counts.
+/// Number of times that the resolvers are asked before they count as disagreeing. Large sites give out a few of many
+/// addresses at a time: an answer of a resolver in any round counts.
 const ROUNDS: usize = 3;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -77,7 +77,7 @@ pub struct Resolver {
     mapped: Arc<BTreeMap<String, SocketAddr>>,
 }
 
-/// What a notary connects to.
+/// The servers that a notary connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers {
     /// Addresses that all resolvers name.

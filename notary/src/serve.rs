@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::aws;
 use crate::config::Config;
 use crate::gate::{Gate, Limits};
 use crate::http::{Peer, router};
@@ -27,7 +28,7 @@ use crate::secrets::{self, KeyError};
 use crate::surveys::{Surveys, SurveysError};
 use crate::tickets::Tickets;
 
-/// How long a connection may take for TLS, or for a request's head.
+/// Longest time of a connection for TLS, or for a request's head.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections beyond the sessions: health checks, metrics, and those that are being refused.
 const SPARE_CONNECTIONS: usize = 64;
@@ -68,7 +69,7 @@ pub struct Notary {
     pub forwarded: bool,
     /// The present time.
     pub clock: Arc<dyn Clock>,
-    /// What `/metrics` shows.
+    /// The source of `/metrics`.
     pub metrics: Option<PrometheusHandle>,
 }
 
@@ -140,8 +141,9 @@ impl Running {
 
 /// Reads what the configuration names and starts.
 pub async fn run(config: &Config) -> Result<Running, ServeError> {
-    let key = secrets::read(&config.key).await?;
-    let surveys = Surveys::read(&config.surveys, &key.public())?;
+    let aws = aws::load().await;
+    let key = secrets::read(&config.key, &aws).await?;
+    let surveys = Surveys::read(&config.surveys, &key.public(), &aws).await?;
     let resolver = Resolver::dns(&config.resolvers, config.mapped());
     let coordinators = config.coordinator_keys.clone();
     let mut notary = Notary::new(key, coordinators, surveys, resolver, config.limits());

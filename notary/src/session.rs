@@ -18,9 +18,9 @@ use crate::serve::Notary;
 use crate::surveys::Served;
 use crate::tickets::TicketError;
 
-/// How long a provider may take to show its ticket.
+/// Longest time until a provider shows its ticket.
 const TICKET_PATIENCE: Duration = Duration::from_secs(10);
-/// How long one address of a server may take to answer.
+/// Longest time until one address of a server answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Most addresses of a server that are tried.
 const MOST_ADDRESSES: usize = 3;

@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-/// What clients of the SDK are made from. `AWS_ENDPOINT_URL` points them somewhere else (LocalStack).
+/// The configuration of every client of the SDK. `AWS_ENDPOINT_URL` points them somewhere else (LocalStack).
 pub async fn load(region: Option<&str>) -> SdkConfig {
     let http =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();

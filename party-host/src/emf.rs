@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 
-/// How often the lines are written.
+/// Time between two writes of the lines.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// One metric as the Prometheus exporter renders it: name, labels, value.

@@ -1,4 +1,4 @@
-//! What `std` would bring: an allocator, the component model's allocation entry, and an end for panics.
+//! Replaces `std`: an allocator, the component model's allocation entry, and an end for panics.
 //!
 //! The engine goes without `std` because `std` imports files, clock and environment on this target.
 

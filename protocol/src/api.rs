@@ -129,11 +129,11 @@ pub struct Problem {
     /// Stable type URN ([`ProblemKind::urn`]).
     #[serde(rename = "type")]
     pub kind: String,
-    /// What kind of problem, for people.
+    /// The kind of problem, for people.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened here and what to do.
+    /// The fault in this case, and the way out.
     pub detail: String,
     /// Stable code of the failing rule, where the kind has several (a policy rule, a verification error).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ impl Problem {
         ProblemKind::from_urn(&self.kind)
     }
 
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         use ProblemKind::{Aborted, Busy, Internal, PartyUnavailable, RateLimited};
         match self.known() {
@@ -344,7 +344,7 @@ pub struct ReleaseNow {
     pub survey: SurveyId,
     /// Number of the newest release point; 0 if there is none.
     pub release: u64,
-    /// Whether this request made it. False: nothing would have entered, so that there is none to make.
+    /// True if this request made it. False: nothing would have entered, so that there is none to make.
     pub made: bool,
 }
 

@@ -17,7 +17,7 @@ pub enum CodecError {
     TooLong {
         /// The field's name.
         field: &'static str,
-        /// What the length field says.
+        /// The content of the length field.
         len: usize,
         /// The largest length accepted.
         max: usize,
@@ -84,6 +84,11 @@ impl<'a> Reader<'a> {
     /// Reads from `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All that is left.

@@ -13,7 +13,7 @@ use crate::survey::{MAX_FIELD_VALUE, MAX_FIELD_VALUES, SurveyManifest};
 pub struct Filter(pub BTreeMap<String, BTreeSet<String>>);
 
 impl Filter {
-    /// Whether all rows count.
+    /// True if all rows count.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -34,7 +34,7 @@ impl Filter {
         self
     }
 
-    /// Whether a row with these values, in the survey's order of fields, counts.
+    /// True if a row with these values, in the survey's order of fields, counts.
     pub fn matches<'a>(&self, manifest: &SurveyManifest, value: impl Fn(usize) -> Option<&'a str>) -> bool {
         self.0
             .iter()

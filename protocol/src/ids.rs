@@ -73,7 +73,7 @@ id!(
     /// Hash of a submission's public part: the same upload has the same id.
     SubmissionId, 32);
 id!(
-    /// What admits a person once per survey: a hash of the survey id and the revealed identity.
+    /// Admits a person once per survey: a hash of the survey id and the revealed identity.
     Nullifier, 32);
 id!(
     /// Hash of a log entry ([`crate::log::LogEntry`]).

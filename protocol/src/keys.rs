@@ -13,7 +13,7 @@ use crate::ids::{PublicKey, SealingKey, Signature};
 
 type Kem = X25519HkdfSha256;
 
-/// What is wrong with a key, a signature or a sealed message.
+/// The faults of a key, a signature or a sealed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The operating system gave no randomness.
@@ -35,6 +35,17 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     let mut out = [0; N];
     getrandom::fill(&mut out).map_err(|_| KeyError::NoRandomness)?;
     Ok(out)
+}
+
+/// Checks a message's signature by the party of this index.
+pub fn verify_of(
+    parties: &[PublicKey; 3],
+    party: u8,
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), KeyError> {
+    let key = parties.get(usize::from(party)).ok_or(KeyError::Invalid("a party index of 0 to 2"))?;
+    key.verify(message, signature)
 }
 
 /// An Ed25519 key pair. Its `Debug` shows the public half only.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{Commitment, EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
-use crate::keys::{KeyError, SigningKey};
+use crate::keys::SigningKey;
 use crate::survey::{MAX_FIELD_VALUE, MAX_FIELDS};
 
 /// Most submissions in one batch.
@@ -13,6 +13,8 @@ pub const MAX_BATCH: usize = 1024;
 pub const MAX_UNITS: usize = 1 << 14;
 /// Most groups whose members nobody knows, the rests of their partitions included.
 pub const MAX_SECRET: usize = 1 << 11;
+/// Most rows that one entry gives new shares. A refresh of more rows takes several entries.
+pub const MAX_REFRESHED: usize = 1 << 14;
 
 /// One accepted submission in an entry. Its row is its position among the survey's accepted submissions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +99,17 @@ pub struct Release {
     pub secret: Vec<u64>,
 }
 
-/// What an entry changes.
+/// New shares of the rows that an earlier entry brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refreshed {
+    /// The earlier entry's height.
+    pub height: u64,
+    /// For each of its rows that is not erased, in order: commitments to the three new shares.
+    pub rows: Vec<[Commitment; 3]>,
+}
+
+/// The change that an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryBody {
@@ -115,10 +127,13 @@ pub enum EntryBody {
         /// The person's request, signed with the submission's withdrawal key.
         request: Signature,
     },
-    /// All stored shares are re-randomised.
+    /// Stored shares are re-randomised: those of one epoch by one entry or by several that follow each other in the order of
+    /// heights.
     Refresh {
         /// The epoch that the new shares belong to; the first one is 1.
         epoch: u64,
+        /// Which rows, in the order of heights.
+        rows: Vec<Refreshed>,
     },
     /// An entry that two parties lost the rows of is given up, by the three operators' hands.
     Void {
@@ -159,8 +174,14 @@ impl EntryBody {
             Self::Erase { submission, request } => {
                 w.u8(2).array(submission.as_ref()).array(request.as_ref());
             }
-            Self::Refresh { epoch } => {
+            Self::Refresh { epoch, rows } => {
                 w.u8(3).u64(*epoch);
+                count(w, rows.len());
+                for refreshed in rows {
+                    w.u64(refreshed.height);
+                    count(w, refreshed.rows.len());
+                    refreshed.rows.iter().for_each(|row| commitments(w, row));
+                }
             }
             Self::Void { entry } => {
                 w.u8(4).array(entry.as_ref());
@@ -190,18 +211,34 @@ impl EntryBody {
                 Self::Release(Release { point, due, entering, units, secret })
             }
             2 => Self::Erase { submission: SubmissionId(r.array()?), request: Signature(r.array()?) },
-            3 => Self::Refresh { epoch: r.u64()? },
+            3 => {
+                let epoch = r.u64()?;
+                let mut rows = Vec::new();
+                for _ in 0..r.count("refreshed entries", MAX_REFRESHED)? {
+                    let height = r.u64()?;
+                    let mut new = Vec::new();
+                    for _ in 0..r.count("refreshed rows", MAX_REFRESHED)? {
+                        new.push(read_commitments(r)?);
+                    }
+                    rows.push(Refreshed { height, rows: new });
+                }
+                Self::Refresh { epoch, rows }
+            }
             4 => Self::Void { entry: EntryHash(r.array()?) },
             _ => return Err(CodecError::Unknown("the kind of a log entry")),
         })
     }
 
-    /// Whether it is no larger than an entry may be.
+    /// Checks that it is no larger than an entry may be.
     fn fits(&self) -> Result<(), LogError> {
         match self {
             Self::Batch { accepted } if accepted.len() > MAX_BATCH => Err(LogError::Size(accepted.len())),
             Self::Release(p) if p.units.len() > MAX_UNITS => Err(LogError::Size(p.units.len())),
             Self::Release(p) if p.secret.len() > MAX_SECRET => Err(LogError::Size(p.secret.len())),
+            Self::Refresh { rows, .. } => {
+                let all = rows.len().max(rows.iter().map(|r| r.rows.len()).sum());
+                if all > MAX_REFRESHED { Err(LogError::Size(all)) } else { Ok(()) }
+            }
             _ => Ok(()),
         }
     }
@@ -234,7 +271,7 @@ pub struct LogEntry {
     pub previous: EntryHash,
     /// Unix seconds at which the leader proposed it. The others vote only if their clocks show about the same.
     pub at: u64,
-    /// What it changes.
+    /// The change.
     pub body: EntryBody,
 }
 
@@ -254,9 +291,14 @@ impl LogEntry {
 
     /// The hash that the next entry, receipts and signatures name.
     pub fn hash(&self) -> EntryHash {
-        let mut w = Writer::tagged("tercet log entry v2");
+        let mut w = Writer::default();
         self.write(&mut w);
-        EntryHash(sha256(&[&w.finish()]))
+        Self::hash_of(&w.finish())
+    }
+
+    /// The same from the bytes that [`Self::write`] wrote.
+    pub fn hash_of(written: &[u8]) -> EntryHash {
+        EntryHash(sha256(&[&Writer::tagged("tercet log entry v2").finish(), written]))
     }
 
     /// The submissions that come in by it; none by an entry of another kind.
@@ -272,12 +314,7 @@ impl LogEntry {
         key.sign(&Self::vote_message(self.hash()))
     }
 
-    /// Checks one party's vote.
-    pub fn verify_vote(&self, party: &PublicKey, vote: &Signature) -> Result<(), KeyError> {
-        party.verify(&Self::vote_message(self.hash()), vote)
-    }
-
-    /// What a vote signs.
+    /// The message that a vote signs.
     pub fn vote_message(hash: EntryHash) -> Vec<u8> {
         let mut w = Writer::tagged("tercet vote v1");
         w.array(hash.as_ref());
@@ -334,11 +371,18 @@ impl CommittedEntry {
         if e.height.checked_sub(1) != Some(head.0) || e.previous != head.1 {
             return Err(LogError::Chain { found: e.height, head: head.0 });
         }
-        e.body.fits()?;
+        self.voted(parties).map(|_| ())
+    }
+
+    /// Checks the votes, wherever the entry stands. Gives its hash, which they are for.
+    pub fn voted(&self, parties: &[PublicKey; 3]) -> Result<EntryHash, LogError> {
+        self.entry.body.fits()?;
+        let hash = self.entry.hash();
+        let message = LogEntry::vote_message(hash);
         for ((i, key), vote) in (0u8..).zip(parties).zip(&self.votes) {
-            e.verify_vote(key, vote).map_err(|_| LogError::Vote(i))?;
+            key.verify(&message, vote).map_err(|_| LogError::Vote(i))?;
         }
-        Ok(())
+        Ok(hash)
     }
 }
 
@@ -369,7 +413,10 @@ mod tests {
                 secret: vec![0, 11],
             }),
             EntryBody::Erase { submission: SubmissionId([5; 32]), request: Signature([6; 64]) },
-            EntryBody::Refresh { epoch: 2 },
+            EntryBody::Refresh {
+                epoch: 2,
+                rows: vec![Refreshed { height: 1, rows: vec![[3, 4, 5].map(|n| Commitment([n; 32])); 2] }],
+            },
             EntryBody::Void { entry: EntryHash([7; 32]) },
         ]
     }

@@ -1,4 +1,4 @@
-//! What is said between provider, coordinator and a notary that forwards TLS 1.3 sessions.
+//! The messages between provider, coordinator and a notary that forwards TLS 1.3 sessions.
 //!
 //! A session is a WebSocket. The provider's first text frame is a [`ToNotary::Ticket`]; the notary connects to the
 //! survey's server and answers [`FromNotary::Opened`]. Binary frames carry the bytes of both directions. After
@@ -83,7 +83,7 @@ pub enum FromNotary {
         /// The address that the notary connected to.
         address: std::net::IpAddr,
     },
-    /// What passed, signed; in hexadecimal. The last frame.
+    /// The signed statement about the bytes that passed; in hexadecimal. The last frame.
     Statement(String),
     /// The session failed. The last frame.
     Refused {

@@ -1,5 +1,5 @@
-//! What an operator publishes about its party, and how the parties and the coordinator of a deployment know
-//! one another.
+//! An operator's publication about its party, and how the parties and the coordinator of a deployment know one
+//! another.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,7 +111,7 @@ pub struct Federation {
     pub operators: [OperatorManifest; 3],
 }
 
-/// What is wrong with a federation.
+/// The faults of a federation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FederationError {
     /// A manifest of another version.

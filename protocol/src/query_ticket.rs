@@ -17,7 +17,7 @@ use crate::survey::{MAX_STATISTICS, SurveyManifest};
 /// Most statistics that one question may name. The survey's own list may be longer.
 pub const MAX_ASKED: usize = 64;
 
-/// What is asked, in the one form in which it is hashed, signed and stored: the statistics in their usual spelling,
+/// A question, in the one form in which it is hashed, signed and stored: the statistics in their usual spelling,
 /// sorted and each once, and the filter. Two requests that mean the same are the same question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -28,7 +28,7 @@ pub struct StatisticValue {
     /// Why there is no value, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
-    /// How many of the covered submissions have a value in each of its columns; none where all have.
+    /// Number of the covered submissions that have a value in each of its columns; `None` where all have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submissions: Option<u64>,
     /// The number of the release point that it was computed at, where that is an earlier one than the result's: order
@@ -38,7 +38,7 @@ pub struct StatisticValue {
     /// Rows that its groups do not tell apart, because they entered without that field; none where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_told_apart: Option<u64>,
-    /// What was added to the sums that it is computed of.
+    /// The noise that was added to the sums that it is computed of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<AddedNoise>,
     /// The parts of a statistic that has several: bins, points of a curve, coefficients, or one for each group.
@@ -66,7 +66,8 @@ pub struct AddedNoise {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartValue {
-    /// What it is: a bin, a share, `slope`, a group's value. Empty: all groups that are too small to stand alone.
+    /// The part's name: a bin, a share, `slope`, a group's value. Empty: all groups that are too small to stand
+    /// alone.
     pub label: String,
     /// Submissions of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,7 +193,7 @@ fn number(w: &mut Writer, unit: &str, value: Option<&str>, exact: Option<&Fracti
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedResult {
-    /// What was released.
+    /// The released statistics.
     pub result: ReleasedStatistics,
     /// Signatures in party order.
     pub signatures: [Signature; 3],

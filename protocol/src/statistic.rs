@@ -13,18 +13,18 @@ use tercet_mpc::{Output, Term, fixed};
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
 use crate::survey::SurveyManifest;
 
-/// What the parties opened about one set of rows.
+/// Everything that the parties opened about one set of rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Submissions covered.
     pub submissions: u64,
-    /// How many units they entered in.
+    /// Number of units in which they entered.
     pub units: u64,
     /// The opened lanes.
     pub lanes: Vec<Lane>,
     /// Their sums, in the same order.
     pub sums: Vec<u128>,
-    /// What was read off columns that were put in order.
+    /// The numbers that were read off columns that were put in order.
     pub orders: Vec<Ordered>,
     /// The noise of one unit's sums, where they have some.
     pub noise: BTreeMap<Output, Laplace>,
@@ -46,8 +46,7 @@ pub fn permitted(manifest: &SurveyManifest, name: &str) -> Option<Statistic> {
     (known && manifest.permits().iter().any(|p| p.covers(&asked))).then_some(asked)
 }
 
-/// What a statistic of these columns is computed of: without names every column, or every pair in the survey's
-/// order.
+/// The subjects of a statistic of these columns: without names every column, or every pair in the survey's order.
 pub fn targets(manifest: &SurveyManifest, family: Family, columns: &[String]) -> Vec<Target> {
     // At most MAX_COLUMNS columns.
     let all = 0..manifest.columns.len() as u8;
@@ -155,7 +154,7 @@ fn grouped(
     released
 }
 
-/// How many rows a statistic is over, where that is not the number of rows that the answer is about.
+/// Number of rows that a statistic is over, where that is not the number of rows that the answer is about.
 fn counted_rows(
     manifest: &SurveyManifest,
     statistic: &Statistic,
@@ -172,7 +171,7 @@ fn counted_rows(
     }
 }
 
-/// How many values an order statistic is over: erased ones are not among them.
+/// Number of values that an order statistic is over: erased ones are not among them.
 fn ordered_rows(statistic: &Statistic, target: Target, opened: &Opened) -> Option<u64> {
     let Target::One(column) = target else { return None };
     let ordered = opened.orders.iter().find(|o| o.column == column);
@@ -201,13 +200,14 @@ impl Columns {
 }
 
 impl SurveyManifest {
-    /// How many rows a statistic is over: those with a value in each of its columns. None if that was not opened.
+    /// Number of rows that a statistic is over: those with a value in each of its columns. `None` if that was not
+    /// opened.
     pub fn submissions(&self, target: Target, opened: &Opened) -> Option<u64> {
         submissions(target, &Columns::of(self).facts(opened))
     }
 }
 
-/// What was added to the sums of a statistic: one term for each unit.
+/// The noise that was added to the sums of a statistic: one term for each unit.
 fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Opened) -> Vec<AddedNoise> {
     let column = |c: u8| {
         manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), i32::from(c.scale)))

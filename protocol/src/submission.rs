@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId, sha256};
-use crate::keys::{KeyError, OpeningKey, SigningKey};
+use crate::keys::{KeyError, OpeningKey, SigningKey, verify_of};
 use crate::kind::Kind;
 
 /// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
@@ -20,12 +20,12 @@ pub const MAX_UPLOAD: usize = MAX_EVIDENCE + MAX_SEALED + 4096;
 
 const FORMAT: &str = "tercet submission v2";
 
-/// What everybody may see of a submission. Identical bytes go to the coordinator and to all parties.
+/// The part of a submission that everybody may see. Identical bytes go to the coordinator and to all parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicPart {
     /// The survey.
     pub survey: SurveyId,
-    /// What kind of evidence it rests on.
+    /// The kind of evidence that it rests on.
     pub kind: Kind,
     /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
     pub withdrawal_key: PublicKey,
@@ -70,7 +70,8 @@ impl PublicPart {
         SubmissionId(sha256(&[&self.encode()]))
     }
 
-    /// What the provider's proof is bound to besides its statement: survey, evidence, and who may withdraw it.
+    /// The context to which the provider's proof is bound besides its statement: survey, evidence, and who may
+    /// withdraw it.
     pub fn proof_context(&self) -> [u8; 32] {
         let mut w = Writer::tagged("tercet proof context v2");
         w.array(self.survey.as_ref())
@@ -258,8 +259,7 @@ impl Receipt {
 
     /// Checks the signature against the survey's parties.
     pub fn verify(&self, parties: &[PublicKey; 3]) -> Result<(), KeyError> {
-        let key = parties.get(usize::from(self.party)).ok_or(KeyError::Invalid("a party index of 0 to 2"))?;
-        key.verify(&self.message(), &self.signature)
+        verify_of(parties, self.party, &self.message(), &self.signature)
     }
 }
 

@@ -15,7 +15,8 @@ pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors")
 }
 
-/// How many submissions a party tells of: rounded down to the size of a group, so that nobody learns who waits.
+/// The number of submissions that a party tells: rounded down to the size of a group, so that nobody learns who
+/// waits.
 pub fn told(submissions: u64) -> u64 {
     const MIN_NEW: u64 = 5;
     submissions / MIN_NEW * MIN_NEW

@@ -23,7 +23,7 @@ pub struct Evidence {
     pub client: Vec<u8>,
     /// Bytes from the server to the client.
     pub server: Vec<u8>,
-    /// What is claimed of the application records; none in a session that nothing is shown of yet.
+    /// The claims about the application records; `None` in a session of which nothing is shown yet.
     pub layout: Option<Layout>,
 }
 

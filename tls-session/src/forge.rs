@@ -113,7 +113,7 @@ impl Application {
 
 type Edit = Box<dyn Fn(Step, &mut Vec<u8>)>;
 
-/// How a session is made.
+/// Settings of a session that is made for a test.
 pub struct Forge {
     /// The server's name that the client asks for.
     pub server_name: String,

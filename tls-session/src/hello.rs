@@ -73,7 +73,7 @@ impl<'a> Framed<'a> {
 
 /// A handshake with both hellos checked.
 pub struct Hellos<'a> {
-    /// What the server chose.
+    /// The suite that the server chose.
     pub suite: Suite,
     /// SHA-256 of ClientHello and ServerHello.
     pub t1: [u8; 32],
@@ -118,7 +118,7 @@ fn hello<'r>(bytes: &[u8], records: &'r [Record], kind: u8) -> Result<(Vec<u8>, 
     Err(Refusal::HelloMissing)
 }
 
-/// What of a ClientHello later checks need.
+/// The parts of a ClientHello that later checks need.
 pub struct ClientHello {
     message: Vec<u8>,
     session_id: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a provider claims of each application record: its inner type, where its content ends, and the bytes shown.
+//! A provider's claims about each application record: its inner type, where its content ends, and the bytes shown.
 //!
 //! The proof shows all of it: every inner type, all padding as zero, the header of every ticket message, and every
 //! byte of application data, either as shown or as a hidden byte that a column or a rule of the policy takes. Only
@@ -22,7 +22,7 @@ const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
 const CLOSE_NOTIFY: u8 = 0;
 
-/// What an application record holds.
+/// The content of an application record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inner {
     /// Application data of this many bytes; none is allowed.
@@ -156,7 +156,7 @@ impl Flow {
         Ok(flow)
     }
 
-    /// What each record holds; the index is the sequence number.
+    /// The content of each record; the index is the sequence number.
     pub fn records(&self) -> &[Inner] {
         &self.records
     }
@@ -240,16 +240,16 @@ impl Flow {
     }
 }
 
-/// What is claimed of both directions' application records.
+/// The claims about both directions' application records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// What the client sent.
+    /// The client's records.
     pub client: Flow,
-    /// What the server sent.
+    /// The server's records.
     pub server: Flow,
 }
 
-/// What is claimed of one byte of plaintext.
+/// A claim about one byte of plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It has this value.
@@ -269,7 +269,7 @@ pub struct ClaimedByte {
     pub place: usize,
     /// The place of its ciphertext in the direction's bytes.
     pub ciphertext: usize,
-    /// What is claimed.
+    /// The claim.
     pub claim: Claim,
 }
 

@@ -95,7 +95,7 @@ pub fn protected(records: &[Record]) -> Result<Vec<Protected>, Refusal> {
         .collect()
 }
 
-/// What a protected record holds.
+/// The content of a protected record.
 pub struct Plain {
     /// The inner type.
     pub kind: u8,

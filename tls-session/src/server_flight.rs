@@ -70,7 +70,7 @@ pub struct ServerFlight<'a> {
     certificate: Range<usize>,
     verify: Range<usize>,
     finished: Range<usize>,
-    /// How many of the server's protected records belong to the handshake.
+    /// Number of the server's protected records that belong to the handshake.
     records: usize,
 }
 
@@ -235,7 +235,7 @@ pub struct Authenticated<'a> {
     pub(crate) transcript: Vec<u8>,
     /// True if the server asked for a certificate of the client.
     pub certificate_asked: bool,
-    /// How many of the server's protected records belong to the handshake.
+    /// Number of the server's protected records that belong to the handshake.
     pub(crate) records: usize,
 }
 

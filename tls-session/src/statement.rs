@@ -36,7 +36,7 @@ impl Recording {
     }
 }
 
-/// What a notary states about a session that it forwarded.
+/// A notary's statement about a session that it forwarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The session's id, drawn by the notary.
@@ -55,9 +55,9 @@ pub struct Statement {
     pub opened: u64,
     /// When it ended, Unix seconds.
     pub closed: u64,
-    /// What passed from the client to the server.
+    /// The bytes that passed from the client to the server.
     pub client: Recording,
-    /// What passed from the server to the client.
+    /// The bytes that passed from the server to the client.
     pub server: Recording,
 }
 
@@ -229,7 +229,7 @@ pub struct NotaryKey {
     pub until: u64,
 }
 
-/// What a survey expects of a statement.
+/// A survey's demands on a statement.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// Notaries that count.

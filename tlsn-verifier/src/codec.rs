@@ -4,7 +4,7 @@
 
 use crate::{DecodeError, WireVersion};
 
-/// How lengths and enum variant indices are written.
+/// The encoding of lengths and enum variant indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Lengths u64, variants u32, little-endian.
@@ -212,14 +212,14 @@ impl Writer {
 pub(crate) trait Encode {
     fn encode(&self, w: &mut Writer);
 
-    /// What upstream hashes and signs.
+    /// The bytes that upstream hashes and signs.
     fn to_bcs(&self, version: WireVersion) -> Vec<u8> {
         let mut w = Writer::new(Format::Bcs, version);
         self.encode(&mut w);
         w.into_bytes()
     }
 
-    /// What upstream writes to files.
+    /// The bytes that upstream writes to files.
     fn to_bincode(&self, version: WireVersion) -> Vec<u8> {
         let mut w = Writer::new(Format::Bincode, version);
         self.encode(&mut w);

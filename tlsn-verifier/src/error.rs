@@ -18,7 +18,7 @@ pub enum DecodeError {
     /// The file stops in the middle.
     #[error("the file ends inside {what} at byte {offset}: it is cut short or not a file of this kind")]
     UnexpectedEnd {
-        /// What was being read.
+        /// The item that was being read.
         what: &'static str,
         /// Where.
         offset: usize,
@@ -32,7 +32,7 @@ pub enum DecodeError {
     /// An enum variant or option tag that does not exist.
     #[error("{tag} is not a valid choice for {what} at byte {offset}")]
     InvalidTag {
-        /// What was being read.
+        /// The item that was being read.
         what: &'static str,
         /// The value found.
         tag: u32,
@@ -42,7 +42,7 @@ pub enum DecodeError {
     /// A length or count above the documented limit (see [`crate::limits`]).
     #[error("{what} at byte {offset}: {value} is above the limit of {limit}")]
     TooLong {
-        /// What was being read.
+        /// The item that was being read.
         what: &'static str,
         /// The value found.
         value: u64,
@@ -54,7 +54,7 @@ pub enum DecodeError {
     /// Text that is not UTF-8.
     #[error("{what} at byte {offset} is not valid text")]
     NotUtf8 {
-        /// What was being read.
+        /// The item that was being read.
         what: &'static str,
         /// Where.
         offset: usize,

@@ -22,7 +22,7 @@ pub struct RootStore(Vec<TrustAnchor<'static>>);
 pub struct RootError {
     /// Position in the list given.
     pub index: usize,
-    /// What is wrong with it.
+    /// The fault.
     pub reason: String,
 }
 
@@ -49,7 +49,7 @@ impl RootStore {
         self.0.len()
     }
 
-    /// Whether no server can be trusted.
+    /// True if no server can be trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -129,8 +129,8 @@ fn chain_error(error: &webpki::Error) -> VerifyError {
 
 type Alg = &'static dyn SignatureVerificationAlgorithm;
 
-/// What a scheme index allows. Alpha.12 names TLS 1.2 schemes, where an ECDSA scheme fixes the
-/// hash and not the curve; alpha.15 fixes both. SHA-1 and P-521 never verify.
+/// The algorithms that a scheme index allows. Alpha.12 names TLS 1.2 schemes, where an ECDSA scheme fixes the hash
+/// and not the curve; alpha.15 fixes both. SHA-1 and P-521 never verify.
 pub(crate) fn kx_algorithms(version: WireVersion, scheme: u32) -> Vec<Alg> {
     use WireVersion::{Alpha12, Alpha15};
     match (version, scheme) {

@@ -11,9 +11,9 @@ use crate::{
 /// One of the two transcripts of a connection, as the prover saw them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
-    /// What the prover sent: requests.
+    /// From the prover to the server: requests.
     Sent,
-    /// What the prover received: responses.
+    /// From the server to the prover: responses.
     Received,
 }
 
@@ -95,7 +95,7 @@ impl RangeSet {
         self.0.iter().map(Range::len).sum()
     }
 
-    /// Whether nothing is covered.
+    /// True if nothing is covered.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -105,18 +105,18 @@ impl RangeSet {
         self.0.last().map_or(0, |r| r.end)
     }
 
-    /// Whether every byte of `range` is covered.
+    /// True if every byte of `range` is covered.
     pub fn contains(&self, range: &Range<usize>) -> bool {
         let at = self.0.partition_point(|r| r.end < range.end);
         range.start >= range.end || self.0.get(at).is_some_and(|r| r.start <= range.start)
     }
 
-    /// Whether every byte of `other` is covered.
+    /// True if every byte of `other` is covered.
     pub fn is_superset(&self, other: &Self) -> bool {
         other.0.iter().all(|r| self.contains(r))
     }
 
-    /// What is not covered of `0..len`.
+    /// The ranges of `0..len` that are not covered.
     pub fn complement(&self, len: usize) -> Self {
         let mut gaps = Vec::with_capacity(self.0.len() + 1);
         let mut at = 0;

@@ -1,4 +1,4 @@
-//! What the prover keeps: the whole transcript and the blinders of its commitments.
+//! The prover's secrets: the whole transcript and the blinders of its commitments.
 
 use core::fmt;
 
@@ -33,7 +33,7 @@ pub(crate) struct SecretsFile {
     pub(crate) secrets: Vec<HashSecret>,
 }
 
-/// What opens one commitment: `digest = H(bytes || blinder)`. Wiped when dropped.
+/// The opening of one commitment: `digest = H(bytes || blinder)`. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opening {
     /// The committed bytes of all ranges, in ascending order.

@@ -6,7 +6,7 @@ use k256::ecdsa::signature::hazmat::PrehashVerifier as _;
 
 use crate::{VerifyError, hash::HashAlg};
 
-/// How a notary signs.
+/// The signature scheme of a notary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SignatureAlg {
     /// ECDSA on secp256k1 over SHA-256, s in the lower half.

@@ -26,17 +26,17 @@ impl PartialData {
         self.bytes.len()
     }
 
-    /// Whether the transcript has no bytes at all.
+    /// True if the transcript has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// What is authenticated.
+    /// The authenticated ranges.
     pub fn revealed(&self) -> &RangeSet {
         &self.revealed
     }
 
-    /// What is not.
+    /// The ranges that are not authenticated.
     pub fn hidden(&self) -> RangeSet {
         self.revealed.complement(self.bytes.len())
     }
@@ -95,9 +95,9 @@ impl fmt::Debug for PartialData {
 /// Both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartialTranscript {
-    /// What the prover sent.
+    /// The bytes that the prover sent.
     pub sent: PartialData,
-    /// What the prover received.
+    /// The bytes that the prover received.
     pub received: PartialData,
 }
 

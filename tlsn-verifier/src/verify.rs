@@ -28,7 +28,7 @@ pub enum NotaryTrust {
     AnyAndReport,
 }
 
-/// What the caller believes in.
+/// The notaries, roots and server name that the caller trusts.
 #[derive(Clone, Debug)]
 pub struct TrustPolicy {
     /// Whose signatures count.
@@ -55,11 +55,11 @@ pub struct HashCommitment {
     pub alg: HashAlg,
     /// `H(bytes of all ranges in ascending order || 16-byte blinder)`.
     pub digest: [u8; 32],
-    /// Whether the presentation opens it.
+    /// True if the presentation opens it.
     pub opened: bool,
 }
 
-/// What a presentation proves, given the policy's notaries and roots.
+/// The facts that a presentation proves, given the policy's notaries and roots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The format it came in.
@@ -82,8 +82,7 @@ pub struct Verified {
     pub transcript: PartialTranscript,
     /// All hash commitments of the attestation, in attested order.
     pub commitments: Vec<HashCommitment>,
-    /// Whether the attestation also has an alpha.12 encoding commitment. Nothing in `transcript`
-    /// rests on it.
+    /// True if the attestation also has an alpha.12 encoding commitment. Nothing in `transcript` rests on it.
     pub has_encoding_commitment: bool,
 }
 

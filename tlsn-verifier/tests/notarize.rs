@@ -1,5 +1,4 @@
-//! What the `notarize` feature makes is byte for byte what upstream makes, and what it makes anew
-//! verifies.
+//! The bytes that the `notarize` feature makes are upstream's, and whatever it makes anew verifies.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 

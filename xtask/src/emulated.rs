@@ -11,9 +11,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::check::Report;
-use crate::command::{program, root};
-use crate::{localstack, python, terraform};
+use crate::command::{free_port, program, root};
+use crate::report::Report;
+use crate::{python, terraform};
 
 const REGION: &str = "us-east-1";
 const REQUIREMENTS: &str = "terraform/emulator/requirements.txt";
@@ -23,7 +23,7 @@ const ACCOUNTS: [&str; 4] = ["900000000000", "100000000001", "100000000002", "10
 const REST: [&str; 2] = ["-var=entry=rest", "-var=waf={enabled=true}"];
 /// Resources that hold data or the means to read it: `destroy` leaves them while there is any.
 const KEPT: [&str; 5] = [
-    "module.party.aws_s3_bucket.store",
+    "module.party.module.bucket.aws_s3_bucket.this",
     "module.party.aws_kms_key.shares",
     "module.party.aws_kms_key.storage",
     "module.party.aws_secretsmanager_secret.key[\"identity\"]",
@@ -100,7 +100,7 @@ fn party(operator: &Operator, start: Instant) -> Result<()> {
         }
         // As terraform/README.md says.
         let meant = ["-var=destroy_data=true"];
-        operator.apply(&[&meant[..], &["-target=module.party.aws_s3_bucket.store"]].concat())?;
+        operator.apply(&[&meant[..], &["-target=module.party.module.bucket.aws_s3_bucket.this"]].concat())?;
         operator.destroy(&meant)?;
         say("kept its data, then destroyed");
     } else {
@@ -115,7 +115,7 @@ struct Operator {
     /// 0 is the coordinator's.
     index: usize,
     endpoint: String,
-    /// What the account had before Terraform.
+    /// The account's contents before Terraform.
     facts: Value,
     variables: PathBuf,
     server: Child,
@@ -133,7 +133,7 @@ impl Operator {
     /// Starts the account.
     fn start(account: &str, python: &Path, folder: &Path) -> Result<Self> {
         let index = ACCOUNTS.iter().position(|a| *a == account).unwrap_or_default();
-        let port = localstack::free_port()?;
+        let port = free_port()?;
         let mut server = program(python)
             .arg("-B")
             .arg(root().join("terraform/emulator/serve.py"))

@@ -11,10 +11,9 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::check::MEMBERS;
-use crate::command::{self, cargo, root, target_dir};
+use crate::command::{self, MEMBERS, cargo, root, target_dir};
 
-/// What to run.
+/// The targets to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// The target; without it, all, one after another. `--list` names them.

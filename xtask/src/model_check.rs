@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::command::{cargo, run};
 
-/// What is searched.
+/// The search to run.
 #[derive(Args)]
 pub struct Options {
     /// Sessions that each of the two honest parties starts, from 1 to 4. Four take some minutes and 2 GB of memory.

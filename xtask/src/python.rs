@@ -11,7 +11,7 @@ use crate::command::{program, root, run, target_dir};
 /// Oldest Python that LocalStack runs on: 3.11 starts it and then answers every request with 500.
 const MINIMUM: (u32, u32) = (3, 12);
 
-/// What to do where no Python is found.
+/// The advice where no Python is found.
 pub const MISSING: &str =
     "Python 3.12 or newer (as `python3` on the path, by pyenv, or named by TERCET_PYTHON)";
 

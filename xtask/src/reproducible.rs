@@ -13,7 +13,7 @@ use crate::python;
 const WITHOUT_TIME: &str = "-Wno-builtin-macro-redefined -D__DATE__=\"\" -D__TIME__=\"\"";
 
 /// A locked tool of cargo's that builds `source` into `target` for a Rust target, with zig as the C compiler and linker.
-/// What to build, stripped, is the caller's to add.
+/// The packages to build, stripped, are the caller's to add.
 pub fn build(tool: &str, triple: &str, source: &Path, target: &Path) -> Result<Command> {
     let tools = python::environment("package", "xtask/package-requirements.txt")?;
     install_target(triple, source)?;

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::command::{cargo, run};
 
-/// How much is simulated.
+/// The size of a simulation.
 #[derive(Args)]
 pub struct Options {
     /// Runs, of 200 operations each.

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::check::Report;
 use crate::command::{exists, program, root, target_dir};
 use crate::python;
+use crate::report::Report;
 
 /// Oldest Terraform that has everything the tests use (a state of its own for each run).
 const MINIMUM: (u32, u32) = (1, 11);
-/// What to do where Terraform is missing.
+/// The advice where Terraform is missing.
 pub const MISSING: &str = "Terraform 1.11 or newer (developer.hashicorp.com/terraform/install)";
 /// The provider that every root pins.
 const PROVIDER: &str = "registry.terraform.io/hashicorp/aws";
@@ -60,7 +60,7 @@ pub fn command(folder: &str, data: &str) -> Result<Command> {
     Ok(terraform)
 }
 
-/// Whether a Terraform is there that is new enough.
+/// True if a Terraform is there that is new enough.
 pub fn available() -> bool {
     let version = || {
         let out = program("terraform").args(["version", "-json"]).stderr(Stdio::null()).output().ok()?;
@@ -69,6 +69,17 @@ pub fn available() -> bool {
         Some((numbers.next()?, numbers.next()?))
     };
     version().is_some_and(|v: (u32, u32)| v >= MINIMUM)
+}
+
+/// The first program that the end-to-end run on LocalStack needs and this machine lacks; `None` if all are there.
+pub fn missing_for_localstack() -> Option<&'static str> {
+    if !available() {
+        return Some(MISSING);
+    }
+    if !exists("node") || !exists("npm") {
+        return Some("Node.js with npm (it evaluates policies)");
+    }
+    python::find().is_err().then_some(python::MISSING)
 }
 
 /// A folder that has the provider for this machine, so that no registry is needed.
@@ -101,7 +112,7 @@ fn usual_places() -> Vec<PathBuf> {
     places
 }
 
-/// Whether a mirror has the provider, unpacked or as a zip.
+/// True if a mirror has the provider, unpacked or as a zip.
 fn has_provider(mirror: &Path) -> bool {
     let provider = mirror.join(PROVIDER);
     let zip = format!("terraform-provider-aws_{PROVIDER_VERSION}_{}.zip", platform());

@@ -77,7 +77,7 @@ pub fn ask(question: &str, otherwise: &'static str) -> Result<(), Error> {
     }
 }
 
-/// Whether somebody sees what is written and can answer.
+/// True if somebody sees what is written and can answer.
 fn interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }

@@ -11,7 +11,7 @@ use tercet_client::Error;
 use tercet_client::inspect::printable;
 use zeroize::Zeroizing;
 
-/// Whether something could not be written to stdout: the command must then not end as if all were well.
+/// Set if something could not be written to stdout: the command must then not end as if all were well.
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 
 /// Writes to stdout. A reader that went away (`| head`) is no error; anything else is, and the command's status says so.
@@ -25,7 +25,7 @@ pub fn text(text: &str) {
     }
 }
 
-/// Whether everything written to stdout arrived.
+/// True if everything written to stdout arrived.
 pub fn complete() -> bool {
     !INCOMPLETE.load(Ordering::Relaxed)
 }

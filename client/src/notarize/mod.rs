@@ -40,7 +40,7 @@ pub const ATTESTATION: &str = "attestation.bin";
 
 const NOTARY: &str = "the notary";
 
-/// What to fetch and how to commit to it. `Debug` shows no header value.
+/// The request, and the ranges to commit to. `Debug` shows no header value.
 #[derive(Debug)]
 pub struct Plan {
     /// The page, `https` only.
@@ -59,17 +59,17 @@ pub struct Plan {
     pub format: WireVersion,
 }
 
-/// What came out. `Debug` shows sizes only.
+/// The result of a notarization. `Debug` shows sizes only.
 pub struct Notarized {
-    /// What others get to see.
+    /// The presentation, for others.
     pub presentation: Vec<u8>,
-    /// What opens the hidden commitments: for `tercet submit`, never for others.
+    /// The openings of the hidden commitments: for `tercet submit`, never for others.
     pub secrets: Secrets,
     /// The notary's signed statement.
     pub attestation: Vec<u8>,
     /// Who signed.
     pub notary: NotaryKey,
-    /// What the presentation shows that may be private, by name.
+    /// The names of items that the presentation shows and that may be private.
     pub warnings: Vec<String>,
 }
 

@@ -4,8 +4,8 @@ use tercet_evidence::{Data, http};
 
 use crate::error::Error;
 
-/// Whether one whole response is there. What makes it useless is said as soon as it is seen: an answer that is compressed,
-/// states no length, or is no 200.
+/// True if one whole response is there. An answer that is of no use is refused as soon as it is seen: one that is
+/// compressed, states no length, or is no 200.
 pub fn is_complete(bytes: &[u8]) -> Result<bool, Error> {
     let data = Data { bytes: bytes.to_vec(), hidden: Vec::new() };
     let response = http::read_response(&data).map_err(|e| Error::Exchange(e.detail))?;

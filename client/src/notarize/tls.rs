@@ -25,12 +25,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest response, headers included.
 const MAX_RECEIVED: usize = tlsn_verifier::limits::MAX_TRANSCRIPT;
 
-/// What the handshake showed, as the TLS library verified it.
+/// The handshake, as the TLS library verified it.
 #[derive(Debug, Clone)]
 pub struct Handshake {
     /// The server's certificates, DER, leaf first.
     pub certificates: Vec<Vec<u8>>,
-    /// How the server signed (TLS `SignatureScheme`).
+    /// The server's signature scheme (TLS `SignatureScheme`).
     pub scheme: u16,
     /// Its signature of `signed`.
     pub signature: Vec<u8>,

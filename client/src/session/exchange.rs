@@ -126,7 +126,7 @@ fn drain(tls: &mut ClientConnection, received: &mut Zeroizing<Vec<u8>>) -> std::
     }
 }
 
-/// What the notary forwarded of the bytes that were sent to it: a server that closed early took fewer.
+/// The part that the notary forwarded of the bytes that were sent to it: a server that closed early took fewer.
 fn forwarded(mut sent: Vec<u8>, statement: &SignedStatement) -> Vec<u8> {
     let stated = &statement.unchecked().client;
     let length = usize::try_from(stated.length).unwrap_or(usize::MAX);

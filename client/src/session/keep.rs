@@ -97,7 +97,7 @@ fn wrapped(suite: SupportedCipherSuite) -> Option<Tls13CipherSuite> {
 pub enum Group {
     /// Every server of TLS 1.3 must have it.
     P256,
-    /// What servers have that do not.
+    /// The group of servers that do not have P-256.
     X25519,
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::notarize::Headers;
 
-/// What a survey says about the request.
+/// A survey's rules of the request.
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
     /// The server's name, for `Host`.
@@ -30,14 +30,14 @@ pub struct Shape {
     pub body: Option<(String, String)>,
 }
 
-/// What the provider adds. `Debug` shows names only.
+/// The provider's additions. `Debug` shows names only.
 #[derive(Default)]
 pub struct Credentials {
     /// Headers.
     pub headers: Headers,
     /// Parameters of path and query.
     pub parameters: Vec<(String, Zeroizing<String>)>,
-    /// What the survey's inputs stand for.
+    /// The values of the survey's inputs.
     pub values: Values,
 }
 
@@ -203,7 +203,7 @@ fn evaluate(template: &TemplateSection, values: &Values) -> Result<Zeroizing<Str
         .map_err(|e| Error::usage(format!("the survey's template of {}: {e}", template.name)))
 }
 
-/// What a browser's "copy as cURL" says: the address, and the headers that the survey admits.
+/// The content of a browser's "copy as cURL": the address, and the headers that the survey admits.
 #[derive(Debug)]
 pub struct FromCurl {
     /// The address.

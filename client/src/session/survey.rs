@@ -1,4 +1,4 @@
-//! What a session needs of a survey.
+//! The part of a survey that a session needs.
 
 use std::ops::Range;
 

@@ -26,13 +26,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 /// An open tunnel. What it carried is kept, in both directions.
 pub struct Tunnel {
     socket: WebSocketStream<Box<dyn Stream>>,
-    /// What was sent to the server.
+    /// The bytes that were sent to the server.
     pub sent: Vec<u8>,
-    /// What came from the server.
+    /// The bytes that came from the server.
     pub received: Vec<u8>,
 }
 
-/// What comes out of a tunnel.
+/// An event of a tunnel.
 pub enum Event {
     /// This many more bytes of the server's.
     Bytes(usize),

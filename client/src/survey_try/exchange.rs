@@ -17,7 +17,7 @@ const CLOSE: &[u8] = "⟧".as_bytes();
 pub struct Saved {
     /// Its bytes, without marks.
     pub bytes: Vec<u8>,
-    /// What stands between marks.
+    /// The texts between marks.
     pub hidden: Vec<Range<usize>>,
 }
 

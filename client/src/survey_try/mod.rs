@@ -18,10 +18,10 @@ use crate::seen;
 
 pub use exchange::{MAX_FILE, Saved, parse, saved};
 
-/// What came out. Serialises to the output of `--json`.
+/// The outcome. Serialises to the output of `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// Whether a submission of this exchange would be taken.
+    /// True if a submission of this exchange would be taken.
     pub admitted: bool,
     /// The rule that refuses.
     pub rule: Option<String>,
@@ -39,7 +39,7 @@ pub struct Outcome {
     pub hidden: Vec<[usize; 2]>,
     /// Hidden ranges of the request.
     pub hidden_sent: Vec<[usize; 2]>,
-    /// What everybody will see that may be private, by name.
+    /// The names of items that everybody will see and that may be private.
     pub warnings: Vec<String>,
     /// The exchange as coordinator and parties will see it.
     #[serde(skip)]
@@ -51,7 +51,7 @@ pub struct Outcome {
 pub struct Column {
     /// Its text, as it stands; none where there is publicly no value.
     pub text: Option<String>,
-    /// What is computed with: a decimal, or a category's text; none if it is missing.
+    /// The value that is computed with: a decimal, or a category's text; `None` if it is missing.
     pub value: Option<String>,
 }
 

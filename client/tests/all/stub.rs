@@ -41,7 +41,7 @@ pub struct Call {
     pub method: Method,
     /// Path, `/p0`, `/p1`, `/p2` in front for the parties.
     pub path: String,
-    /// How many requests of this method and path came before.
+    /// Number of earlier requests of this method and path.
     pub nth: usize,
 }
 
@@ -53,7 +53,7 @@ impl Call {
 
 type Hook = Box<dyn FnMut(&Call, &mut World) -> Option<Response> + Send>;
 
-/// What coordinator and parties know.
+/// The knowledge of coordinator and parties.
 pub struct World {
     pub survey: SurveyDescriptor,
     pub coordinator: SigningKey,
@@ -229,7 +229,7 @@ impl World {
         (question, id)
     }
 
-    /// What the survey lists, at the newest release point.
+    /// The survey's listed statistics, at the newest release point.
     pub fn listed(&self) -> SignedResult {
         let (question, id) = self.question(&QueryRequest::default());
         self.result(id, &question.statistics.into_iter().collect::<Vec<_>>())

@@ -30,7 +30,7 @@ pub(super) fn response(problem: &Problem) -> Response {
     response
 }
 
-/// What handlers fail with.
+/// The error of a handler.
 pub struct Failure(pub Error);
 
 impl<E: Into<Error>> From<E> for Failure {

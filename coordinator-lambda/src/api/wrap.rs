@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its log line, its time limit, and the catch for panics.
+//! The frame of every request: its id, its log line, its time limit, and the catch for panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::problem::{Answered, Cause, response};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// What surrounds requests needs to know.
+/// The settings of the frame.
 #[derive(Clone)]
 pub(super) struct Wrapping {
     /// Longest time one request may take.

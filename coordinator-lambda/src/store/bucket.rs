@@ -21,9 +21,9 @@ use crate::config::Rate;
 /// A bucket's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// Whether the request may go on.
+    /// True if the request may go on.
     pub allowed: bool,
-    /// How many more requests may come at once.
+    /// Number of further requests that may come at once.
     pub remaining: u32,
     /// Time until the bucket takes a request again (refused) or is full again (allowed).
     pub reset: Duration,
@@ -86,11 +86,11 @@ const FORGET: Way = Way {
     values: &[":one", ":expires", ":token", ":now", ":limit", ":id", ":room"],
 };
 
-/// How many requests a bucket remembers, so that one that is repeated counts once. Eight bytes each keep the item
-/// below the kilobyte that one write unit pays for.
+/// Number of requests that a bucket remembers, so that one that is repeated counts once. Eight bytes each keep the
+/// item below the kilobyte that one write unit pays for.
 const REMEMBERED: u32 = 64;
 
-/// What the table said to an attempt.
+/// The table's answer to an attempt.
 enum Attempt {
     /// The token is taken; the new arrival time.
     Taken(u64),

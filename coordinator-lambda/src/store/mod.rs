@@ -39,7 +39,7 @@ use aws_sdk_dynamodb::types::{
 use crate::config::Config;
 pub(crate) use item::{Item, Key};
 
-/// How often a write is tried again that lost a race. Each try reads or learns the newer state first.
+/// Number of times that a write is tried again that lost a race. Each try reads or learns the newer state first.
 const ATTEMPTS: u32 = 12;
 
 /// The table failed or holds something this version cannot read.
@@ -54,7 +54,7 @@ pub enum StoreError {
         code: String,
         /// The service's text.
         message: String,
-        /// Whether the same request may succeed later.
+        /// True if the same request may succeed later.
         transient: bool,
     },
     /// Another writer won every race.
@@ -77,7 +77,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Service { transient, .. } => *transient,
@@ -176,7 +176,7 @@ impl Store {
         sent.map(drop).map_err(|e| service(NAME, &e))
     }
 
-    /// Whether the table answers: reads a key that no item has.
+    /// Checks that the table answers: reads a key that no item has.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.get(&Key::new("ready", "ready"), false).await.map(drop)
     }

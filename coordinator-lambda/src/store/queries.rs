@@ -23,11 +23,11 @@ pub struct QueryRecord {
     pub question: Question,
     /// Unix seconds at which it was handed to the parties.
     pub asked_at: u64,
-    /// What came of it; none while the parties compute.
+    /// The outcome; `None` while the parties compute.
     pub outcome: Option<QueryOutcome>,
 }
 
-/// What came of a question.
+/// The outcome of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryOutcome {
     /// Answered, signatures verified.

@@ -48,7 +48,7 @@ pub enum RecordState {
     Rejected {
         /// Why.
         problem: Problem,
-        /// Whether the same submission may be posted again: nothing was wrong with it.
+        /// True if the same submission may be posted again: nothing was wrong with it.
         retryable: bool,
     },
     /// Erased at its provider's wish.
@@ -58,7 +58,7 @@ pub enum RecordState {
     },
 }
 
-/// What [`Store::admit`] needs to know.
+/// The input of [`Store::admit`].
 #[derive(Debug, Clone, Copy)]
 pub struct Admit {
     /// The submission.
@@ -71,7 +71,7 @@ pub struct Admit {
     pub withdrawal_key: PublicKey,
     /// Unix seconds at which the ticket ends.
     pub expires: u64,
-    /// Whether an accepted identity may be admitted again.
+    /// True if an accepted identity may be admitted again.
     pub replace: bool,
     /// Most unfinished submissions of the survey.
     pub max_unfinished: u32,
@@ -79,7 +79,7 @@ pub struct Admit {
     pub shards: u16,
 }
 
-/// What became of an admission.
+/// The outcome of an admission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admitted {
     /// It is pending now.
@@ -473,7 +473,7 @@ impl Store {
         got.items.unwrap_or_default().into_iter().map(|i| Item::new(&key, i).parsed("sk")).collect()
     }
 
-    /// How many submissions of a survey are admitted and undecided, over `shards` counters.
+    /// Number of a survey's submissions that are admitted and undecided, over `shards` counters.
     pub async fn unfinished(&self, survey: SurveyId, shards: u16) -> Result<i64, StoreError> {
         let mut total = 0;
         for shard in 0..shards {

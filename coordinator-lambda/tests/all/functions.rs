@@ -1,4 +1,4 @@
-//! What runs on a schedule: the reaper. The refresh is in [`crate::releases`].
+//! The scheduled reaper. The refresh is in [`crate::releases`].
 
 use coordinator_lambda::functions::{Reaped, reap_once};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};

@@ -17,7 +17,7 @@ async fn world(edit: impl FnOnce(&mut Limits)) -> World {
     world
 }
 
-/// How many of 200 requests at once, spread over four instances, get through.
+/// Number of 200 requests at once, spread over four instances, that get through.
 async fn flood(world: &World, address: &str) -> usize {
     let routers: Vec<_> = (0..4).map(|_| api::router(world.another())).collect();
     let path = format!("/v1/surveys/{}/queries", world.survey_id());

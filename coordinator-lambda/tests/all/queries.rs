@@ -85,7 +85,7 @@ async fn a_question_goes_to_the_leading_party_with_a_ticket_and_is_answered_once
     assert_eq!(world.parties[0].puts().len(), 1);
 }
 
-/// What the parties publish by themselves is never computed for a question.
+/// Statistics that the parties publish by themselves are never computed for a question.
 #[tokio::test]
 async fn the_listed_statistics_are_answered_from_what_is_published() {
     let world = World::new().await;

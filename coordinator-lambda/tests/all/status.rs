@@ -1,4 +1,4 @@
-//! How a pending submission is decided.
+//! The decision of a pending submission.
 
 use coordinator_lambda::settle::{Decision, View, decide};
 use coordinator_lambda::store::submissions::{Evidence, RecordState};

@@ -9,7 +9,7 @@ use crate::json;
 use crate::policy::{Refusal, Rule, refuse};
 use crate::transcript::Data;
 
-/// What the policy takes from a request that it admits.
+/// The facts that the policy takes from a request that it admits.
 pub(crate) struct Admitted {
     /// The text of the path's open segment; empty if it has none.
     pub segment: String,
@@ -161,7 +161,7 @@ fn check_headers(rules: &Rules, sent: &Data, head: &Head) -> Result<Vec<Range<us
     Ok(hidden)
 }
 
-/// Whether a hidden range lies within one header's value.
+/// True if a hidden range lies within one header's value.
 fn within(head: &Head, range: &Range<usize>) -> bool {
     head.headers.iter().any(|h| h.value.start <= range.start && range.end <= h.value.end)
 }

@@ -114,7 +114,7 @@ fn status(line: &str) -> Result<(bool, u16), Refusal> {
     }
 }
 
-/// How the body ends.
+/// The rule by which the body ends.
 enum Length {
     Stated(usize),
     Chunked,

@@ -12,7 +12,7 @@ pub struct Unknown {
     pub member: String,
 }
 
-/// What a path selects.
+/// The values that a path selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Nothing.

@@ -38,7 +38,7 @@ pub struct Document<'a> {
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// What it is.
+    /// The value itself.
     pub value: Value,
     /// Where it stands: of a string with its quotes.
     pub span: Range<usize>,
@@ -46,7 +46,7 @@ pub struct Node {
     tokens: (usize, usize),
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// `null`
@@ -61,7 +61,7 @@ pub enum Value {
     Hidden {
         /// Index of the hole.
         hole: usize,
-        /// Whether it stands in quotes.
+        /// True if it stands in quotes.
         quoted: bool,
     },
     /// An array.
@@ -92,12 +92,12 @@ impl Document<'_> {
         &self.nodes[id]
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether there are none, which no document is.
+    /// True if there are none, which no document is.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -133,7 +133,7 @@ impl Document<'_> {
         })
     }
 
-    /// Whether two documents without holes say the same: members in any order, numbers by their exact value, strings by
+    /// True if two documents without holes say the same: members in any order, numbers by their exact value, strings by
     /// their characters.
     pub fn same(&self, other: &Document<'_>) -> bool {
         self.equal(Self::ROOT, other, Self::ROOT)

@@ -9,9 +9,9 @@ use super::{Document, MAX_BYTES, MAX_DEPTH, MAX_HOLES, MAX_NODES, Node, NodeId, 
 pub struct Failure {
     /// Where in the body.
     pub at: usize,
-    /// What is wrong.
+    /// The fault.
     pub problem: &'static str,
-    /// Whether it is about hidden bytes.
+    /// True if it is about hidden bytes.
     pub hidden: bool,
 }
 

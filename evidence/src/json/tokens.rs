@@ -26,8 +26,8 @@ pub fn find(document: &Document<'_>, pattern: &Pattern) -> Result<Selection, Unk
     })
 }
 
-/// Whether the pattern stands around the tokens `first..=last`. It is compared from the value outward, so the name in
-/// front of a value, which is always shown, decides first.
+/// Compares the pattern with what surrounds the tokens `first..=last`. It is compared from the value outward, so the
+/// name in front of a value, which is always shown, decides first.
 fn fits(document: &Document<'_>, pattern: &Pattern, first: usize, last: usize) -> Result<bool, Unknown> {
     for (distance, wanted) in (1..).zip(pattern.before.iter().rev()) {
         let Some(at) = first.checked_sub(distance) else { return Ok(false) };

@@ -48,9 +48,9 @@ pub struct AdmittedColumn {
     /// Where the value stands in the received data: ranges in ascending order, whose bytes joined are its text. Their
     /// length is public. Empty where there is publicly no value.
     pub pieces: Vec<Range<usize>>,
-    /// Whether it stands in quotes.
+    /// True if it stands in quotes.
     pub quoted: bool,
-    /// How it is tied to the evidence.
+    /// The tie between the value and the evidence.
     pub binding: Binding,
 }
 
@@ -77,11 +77,11 @@ pub struct Inert {
     pub direction: Direction,
     /// Where: ranges in ascending order, joined one place.
     pub pieces: Vec<Range<usize>>,
-    /// What they must stay.
+    /// The property that they must keep.
     pub place: InertPlace,
 }
 
-/// What inert bytes must stay, so that nothing around them changes its meaning.
+/// The property that inert bytes must keep, so that nothing around them changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InertPlace {
     /// Part of a header's value: no CR, LF or NUL.

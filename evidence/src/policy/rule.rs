@@ -60,7 +60,7 @@ rules! {
 pub struct Refusal {
     /// The failing rule.
     pub rule: Rule,
-    /// What is wrong, for people.
+    /// The fault, for people.
     pub detail: String,
 }
 

@@ -6,7 +6,7 @@ use tercet_protocol::survey::source::{Place, Scalar, Wanted};
 use super::{Page, Refusal, Rule, refuse};
 use crate::json::{self, NodeId, Selection, Value};
 
-/// What stands in a place.
+/// The content of a place.
 enum Found {
     /// A value of one form.
     Scalar(Scalar),

@@ -15,7 +15,7 @@ const SENT: &str = "GET /api/v3/account?omitZeroBalances=true HTTP/1.1\r\nHost: 
                     Connection: close\r\nX-MBX-APIKEY: <secret-key>\r\n\r\n";
 const BODY: &str = r#"{"balances":[{"asset":"BNB","free":"1.5","locked":"0"},{"asset":"ETH","free":"<12.5>","locked":"0"}],"uid":77}"#;
 
-/// What a prover shows: `<…>` marks a hidden stretch; those of the response get a commitment each.
+/// The transcript that a prover shows: `<…>` marks a hidden stretch; those of the response get a commitment each.
 struct Shown {
     sent: String,
     received: String,

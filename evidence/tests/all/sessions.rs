@@ -142,7 +142,7 @@ bits = 32
         }
     }
 
-    /// What a client hides: values, credentials, and everything else that it may.
+    /// The ranges that a client hides: values, credentials, and everything else that it may.
     fn planned(&self, sent: &[u8], received: &[u8]) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
         let rules = self.survey.manifest().source_rules().unwrap();
         let mut hidden: Vec<_> =

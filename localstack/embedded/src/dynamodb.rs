@@ -18,7 +18,7 @@ use crate::files::{self, Lock};
 use crate::server::bind;
 use crate::{Error, Server};
 
-/// How long open connections may keep the server from ending.
+/// Longest time that open connections may keep the server from ending.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Where the tables are kept.
@@ -30,7 +30,7 @@ pub enum Store {
     File(PathBuf),
 }
 
-/// What [`serve`] needs to know.
+/// The settings of [`serve`].
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Loopback address; port 0 picks a free one.

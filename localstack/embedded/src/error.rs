@@ -1,4 +1,4 @@
-//! What can go wrong while starting a service.
+//! The faults of a service's start.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ pub enum Error {
     Bind {
         /// The address asked for.
         addr: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file or folder could not be used.
     #[error("{action} {}: {source}", path.display())]
     File {
-        /// What was being done, such as "reading".
+        /// The action that failed, such as "reading".
         action: &'static str,
         /// To what.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Another process has the state open.
@@ -36,7 +36,7 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The access keys of the S3 server are missing or malformed. Never contains a key.
@@ -52,7 +52,7 @@ pub enum Error {
     Database {
         /// File name, or `:memory:`.
         name: String,
-        /// What the emulator said.
+        /// The emulator's error.
         reason: String,
     },
     /// The number of sample accounts is out of range.

@@ -9,7 +9,7 @@
 //! | `GET /info` | JSON: `algorithm`, `key` (SEC1, hex), `warning` |
 //! | `POST /attest`, an encoded [`AttestationRequest`] | the attestation, bincode, in the request's wire version |
 //!
-//! What cannot be decoded is answered 400, what a verifier would refuse 422, both with problem details
+//! A request that cannot be decoded is answered 400, one that a verifier would refuse 422, both with problem details
 //! (RFC 9457).
 
 use std::fmt;
@@ -36,7 +36,7 @@ use tlsn_verifier::{Extension, NotaryKey, SignatureAlg};
 use crate::server::{accept, bind};
 use crate::{Clock, Error, Server, files};
 
-/// What the notary says about itself everywhere.
+/// The warning that the notary gives everywhere.
 pub const WARNING: &str =
     "local notary: everybody has its key and it has not seen the connection; worthless as proof";
 
@@ -49,10 +49,10 @@ const KEY_TEXT: &[u8] = b"tercet local notary, secp256k1, v1: everybody can read
 /// Largest request: 512 commitments with some ranges each are far below it.
 const MAX_REQUEST: usize = tlsn_verifier::limits::MAX_FILE;
 
-/// How long a client may take for its request's head.
+/// Longest time that a client may take for its request's head.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What [`serve`] needs to know.
+/// The settings of [`serve`].
 #[derive(Clone)]
 pub struct Config {
     /// Loopback address; port 0 picks a free one.
@@ -79,7 +79,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What the notary tells about itself.
+/// The notary's account of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// Name of the signature algorithm, as in a survey's `[[notaries]]`.

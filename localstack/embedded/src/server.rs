@@ -14,7 +14,7 @@ use crate::Error;
 /// Connections served at a time; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// How long running requests may take to finish once the server was told to stop.
+/// Longest time that running requests may take to finish once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Pause after a failed `accept` (out of file descriptors), so that it is not retried in a busy loop.

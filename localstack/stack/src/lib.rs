@@ -23,7 +23,7 @@ pub use process::Process;
 pub const PROCESSES: [&str; 9] =
     ["s3", "dynamodb", "exchange", "notary", "party-0", "party-1", "party-2", "coordinator", "proxy"];
 
-/// What to run.
+/// The processes to run, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Everything that outlives the processes.
@@ -94,6 +94,11 @@ impl Stack {
     /// Base URL of a party's API.
     pub fn party(&self, index: usize) -> String {
         format!("http://127.0.0.1:{}", self.ports.parties.get(index).copied().unwrap_or_default())
+    }
+
+    /// Where a party shows its metrics.
+    pub fn metrics(&self, index: usize) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.ports.metrics.get(index).copied().unwrap_or_default())
     }
 
     /// Base URL of the local notary.

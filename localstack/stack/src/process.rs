@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long a process may take to listen.
+/// Longest time until a process listens.
 const START: Duration = Duration::from_secs(90);
-/// How long it may take to stop.
+/// Longest time until it stops.
 const STOP: Duration = Duration::from_secs(25);
 
 /// A running process.

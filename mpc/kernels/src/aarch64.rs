@@ -4,7 +4,7 @@ use std::arch::aarch64::vmull_p64;
 
 use tercet_mpc::field::Gf128;
 
-/// Whether the processor has it.
+/// True if the processor has it.
 pub fn there() -> bool {
     std::arch::is_aarch64_feature_detected!("neon") && std::arch::is_aarch64_feature_detected!("aes")
 }

@@ -19,7 +19,7 @@ use tercet_mpc::field::Gf128;
 
 use crate::{Call, processor};
 
-/// Whether the processor has it.
+/// True if the processor has it.
 pub fn there() -> bool {
     processor::there()
         && std::arch::is_x86_feature_detected!("avx512f")
@@ -41,7 +41,7 @@ macro_rules! compiled {
     };
 }
 
-/// What fills a register, whatever its bits are.
+/// Types of which every bit pattern is a value, so that a register can be filled with them.
 trait Plain {}
 impl Plain for [u8; 64] {}
 impl Plain for [u64; 8] {}

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 
 use tercet_mpc::field::Gf128;
 
-/// Whether the processor has it.
+/// True if the processor has it.
 pub fn there() -> bool {
     std::arch::is_x86_feature_detected!("pclmulqdq") && std::arch::is_x86_feature_detected!("avx2")
 }

@@ -47,7 +47,7 @@ impl Backend for Counter {
     }
 }
 
-/// What an evaluation leaves behind, bit-tight, in gate order.
+/// The streams that an evaluation leaves behind, bit-tight, in gate order.
 #[derive(Clone, Default)]
 pub struct Streams<W> {
     /// Left inputs of the gates.
@@ -101,7 +101,7 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// What was recorded.
+    /// The recorded streams.
     pub fn finish(self) -> Streams<Words<1>> {
         Streams {
             left: self.left.finish(),
@@ -229,7 +229,7 @@ impl<'a, const N: usize> Shares<'a, N> {
         }
     }
 
-    /// What was recorded; `out` and `inverses` stay empty.
+    /// The recorded streams; `out` and `inverses` stay empty.
     pub fn finish(self) -> Streams<Words<N>> {
         Streams {
             left: self.left.finish(),

@@ -41,7 +41,7 @@ fn positive<B: Backend>(b: &mut B, x: &Number<B::W>) -> B::W {
     magnitude
 }
 
-/// Whether one of the `width` lowest bits is set, in bit 0: width - 1 gates.
+/// Bit 0 tells if one of the `width` lowest bits is set: width - 1 gates.
 pub(super) fn any<B: Backend>(b: &mut B, mut x: B::W, mut width: u32) -> B::W {
     x = x & mask(width);
     while width > 1 {

@@ -27,7 +27,7 @@ use crate::statement::{BLINDER_BYTES, Binding, Column, Format, HashAlg, Session,
 /// A 128-bit number, low word first.
 pub type Wide<W> = [W; 2];
 
-/// How gates, inputs and checks of a circuit are carried out. Words are zero above their width.
+/// Carries out the gates, inputs and checks of a circuit. Words are zero above their width.
 pub trait Backend {
     /// Wires.
     type W: Bits;
@@ -69,7 +69,7 @@ struct Number<W> {
     missing: Option<W>,
 }
 
-/// What a column's text says.
+/// The meaning of a column's text, on wires.
 enum Read<W> {
     Number(Number<W>),
     /// For each value, in bit 0, whether it is the column's: exactly one is.
@@ -138,7 +138,7 @@ fn committed<B: Backend>(b: &mut B, column: &Column) -> Vec<B::W> {
     preimage
 }
 
-/// What a column's text says.
+/// Reads a column's text.
 fn read<B: Backend>(b: &mut B, column: &Column, text: &[B::W]) -> Read<B::W> {
     match &column.format {
         Format::Number(number) if column.binding == Binding::Absent => {

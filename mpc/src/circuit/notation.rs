@@ -134,7 +134,7 @@ struct Exponent<W> {
     magnitude: W,
     /// In bit 0: whether it is below zero.
     negative: W,
-    /// How many characters it takes, the letter included: bits 0 to 2.
+    /// Number of characters that it takes, the letter included: bits 0 to 2.
     length: W,
     /// The lanes of the mantissa.
     mantissa: W,

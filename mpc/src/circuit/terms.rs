@@ -53,7 +53,7 @@ impl<'a, W: Bits> Terms<'a, W> {
         value
     }
 
-    /// Whether a condition holds, in bit 0. No gates, but of an edge.
+    /// Bit 0 tells if a condition holds. No gates, but of an edge.
     pub fn condition<B: Backend<W = W>>(&mut self, b: &mut B, condition: Condition) -> W {
         match condition {
             Condition::Present(c) => present(b, self.number(c).missing),
@@ -66,7 +66,8 @@ impl<'a, W: Bits> Terms<'a, W> {
         }
     }
 
-    /// Whether there is a value, and it is below the edge: one gate more than its bits, one more if it may be missing.
+    /// Bit 0 tells if there is a value, and it is below the edge: one gate more than its bits, one more if it may be
+    /// missing.
     ///
     /// Value and edge plus 2^bits are between 0 and 2^(bits + 1): value - edge then carries out of bits + 1 bits exactly
     /// where the value is not below.

@@ -65,7 +65,7 @@ fn split(value: u128) -> [u128; 3] {
     [a, b, value.wrapping_sub(a).wrapping_sub(b)]
 }
 
-/// Whether the circuit accepts this text with this value and no other.
+/// True if the circuit accepts this text with this value and no other.
 fn accepts(text: &[u8], scale: i8, bits: u8, excess: Excess, value: i64) -> bool {
     let s = statement(HashAlg::Blake3, &[text], scale, bits, excess, vec![Output::Value(0)]);
     satisfied(&run(&s, &[text], &[split(i128::from(value) as u128)]))
@@ -140,7 +140,7 @@ fn squares_and_products() {
     )));
 }
 
-/// Whether the circuit accepts this text, in units of 1, with this lane and no other.
+/// True if the circuit accepts this text, in units of 1, with this lane and no other.
 fn derives(text: &str, bits: u8, output: Output, lane: u128) -> bool {
     let s = statement(HashAlg::Blake3, &[text.as_bytes()], 0, bits, Excess::Reject, vec![output]);
     assert_eq!(s.lanes().len(), 1);

@@ -6,7 +6,7 @@ use super::{Backend, Number, decimal, fixed};
 use crate::bits::Bits;
 use crate::statement;
 
-/// Whether the text is a public one, in bit 0: eight gates a byte, less one; none if their lengths differ.
+/// Bit 0 tells if the text is a public one: eight gates a byte, less one; none if their lengths differ.
 fn equals<B: Backend>(b: &mut B, text: &[B::W], other: &[u8]) -> B::W {
     if text.len() != other.len() {
         return B::W::ZERO;

@@ -36,7 +36,7 @@ impl Tuning {
 }
 
 impl<H: Host> Compute<'_, H> {
-    /// Whether a < b, row by row, as unsigned numbers of equally many planes.
+    /// One bit for each row: a < b, as unsigned numbers of equally many planes.
     pub(super) fn less(&mut self, a: &Numbers, b: &Numbers) -> Result<Bits, Abort> {
         self.lockstep(async |gates| gates.less(a, b, Then::More).await)
     }
@@ -49,7 +49,7 @@ impl<H: Host> Compute<'_, H> {
 }
 
 impl Gates {
-    /// Whether a < b, row by row, as unsigned numbers of equally many planes.
+    /// One bit for each row: a < b, as unsigned numbers of equally many planes.
     pub async fn less(&self, a: &Numbers, b: &Numbers, then: Then) -> Bits {
         let words = a.planes.first().map_or(0, Bits::words) as u64;
         let block = self.tuning.block(a.planes.len() as u64, words);

@@ -35,15 +35,15 @@ use crate::net::{Abort, Peer, Session, Step, Transport};
 use crate::prss::Prss;
 use crate::sharing::{self, Replicated, Shareable};
 
-/// What a computation needs from outside: frames and bulk products.
+/// The services that a computation needs from outside: frames and bulk products.
 pub trait Host: Transport {
     /// Where vectors of K are computed with.
     type Vector: FieldVector;
     /// Where columns of bits are.
     type Columns: BitColumns<Vector = Self::Vector>;
-    /// What correlated randomness is drawn from.
+    /// The stream from which correlated randomness is drawn.
     type Stream: KeyStream;
-    /// What messages of multiplications are hashed with.
+    /// The hash of the messages of multiplications.
     type Digest: Digest;
 }
 
@@ -62,7 +62,7 @@ impl core::fmt::Debug for Bits {
     }
 }
 
-/// What decides between forms of a circuit and sizes of a batch. All three parties use the same.
+/// Settings that decide between forms of a circuit and sizes of a batch. All three parties use the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
     /// Nanoseconds that one exchange takes besides the bytes: half a round trip.
@@ -99,11 +99,11 @@ pub struct Compute<'a, H: Host> {
     gates: u64,
 }
 
-/// Bytes of a layer's message beside which proofs are sent. Behind a longer one they would not fit into what links hold
-/// of frames that nobody reads yet, and parties that all send would wait for each other; nor would an exchange matter.
+/// Largest message of a layer, in bytes, beside which proofs are sent. Larger messages could fill the links' receive
+/// windows while every party is still sending, and deadlock; and for them one saved exchange is negligible.
 const MOST_BESIDE: usize = 1 << 20;
 
-/// What follows a layer of gates.
+/// The step that follows a layer of gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// More layers, perhaps.

@@ -56,7 +56,7 @@ impl<H: Host> Compute<'_, H> {
         self.add(&next, &Numbers { planes: complement })
     }
 
-    /// Whether all of the planes' bits are set, row by row.
+    /// One bit for each row: all of the planes' bits are set.
     pub(super) fn all(&mut self, mut planes: Vec<Bits>) -> Result<Bits, Abort> {
         while planes.len() > 1 {
             let words = planes.first().map_or(0, Bits::words);

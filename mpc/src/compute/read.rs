@@ -1,5 +1,5 @@
-//! What is read off a sorted column: combinations of values, sums of ranges and of distances, the mode. Of each only what is
-//! asked for is opened.
+//! Reads combinations of values, sums of ranges and of distances, and the mode off a sorted column. Nothing is opened that
+//! was not asked for.
 
 use alloc::vec;
 use alloc::vec::Vec;

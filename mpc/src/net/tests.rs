@@ -1,4 +1,4 @@
-//! What binds a frame's content to its place, and sessions that are over.
+//! The checks that bind a frame's content to its place, and sessions that are over.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -18,7 +18,7 @@ pub const BITS: usize = 16;
 /// A root of x^16 + x^5 + x^3 + x + 1 in K.
 pub const ZETA: Gf128 = Gf128(0x1051_8b1a_85d1_a9a4_f1ed_65d8_4a58_7405);
 
-/// What of x^16 stays modulo that polynomial.
+/// The remainder of x^16 modulo that polynomial.
 const REST: u16 = 0x2b;
 
 /// The Cantor basis up to `points::BASIS`'s use, in coordinates of powers of [`ZETA`].

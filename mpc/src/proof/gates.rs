@@ -62,7 +62,7 @@ struct Job {
     count: usize,
 }
 
-/// What a column's gates are.
+/// The gates of a column.
 #[derive(Clone, Copy)]
 enum Gates {
     /// ANDs.
@@ -94,12 +94,12 @@ fn jobs(layout: &Layout) -> Vec<Job> {
     kinds.into_iter().flat_map(of_kind).collect()
 }
 
-/// How many steps [`prove_gates`] tells.
+/// Number of steps that [`prove_gates`] reports.
 pub(super) fn steps(layout: &Layout) -> usize {
     jobs(layout).len()
 }
 
-/// What columns count: the products of their polynomials, and the left and right ones by themselves.
+/// The weights of columns: of the products of their polynomials, and of the left and right ones by themselves.
 struct Weights<'a> {
     products: &'a [Gf128],
     left: &'a [Gf128],

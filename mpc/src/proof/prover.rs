@@ -33,7 +33,7 @@ impl fmt::Debug for ColumnWitness {
     }
 }
 
-/// What the prover is doing.
+/// The work that the prover is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Evaluating the circuit and sharing its witness.
@@ -42,7 +42,7 @@ pub enum Phase {
     Proof,
 }
 
-/// How far the prover is.
+/// The progress of a prover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The current phase.
@@ -79,7 +79,7 @@ pub enum ProveError {
     Decimal {
         /// The column.
         column: usize,
-        /// What is wrong.
+        /// The decimal's fault.
         error: DecimalError,
     },
     /// A text is none of the category's values.
@@ -312,7 +312,7 @@ fn check_witness(statement: &Statement, witness: &[ColumnWitness]) -> Result<(),
     Ok(())
 }
 
-/// What the columns say.
+/// Reads the columns' texts.
 fn values<'a>(statement: &Statement, texts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Said>, ProveError> {
     let value = |(column, (c, text)): (usize, (&Column, &[u8]))| match c.binding {
         Binding::Absent => Ok(Said::Number((!c.format.may_be_missing()).then_some(0))),
@@ -330,7 +330,7 @@ fn values<'a>(statement: &Statement, texts: impl Iterator<Item = &'a [u8]>) -> R
     }
 }
 
-/// What the three shares of a lane add up to.
+/// The value that the three shares of a lane add up to.
 pub(super) fn lane_value(statement: &Statement, lane: &Lane, values: &[Said]) -> u128 {
     let number = |c: u8| match values[usize::from(c)] {
         Said::Number(value) => value,

@@ -79,7 +79,7 @@ impl Reject {
         }
     }
 
-    /// Whether a party finds this out from its private part alone. The other reasons only the joint check knows.
+    /// True if a party finds this out from its private part alone. The other reasons only the joint check knows.
     pub const fn alone(self) -> bool {
         !matches!(self, Self::Unsatisfied | Self::InvalidProof)
     }
@@ -222,7 +222,7 @@ pub(super) struct Explicit {
     pub share: Share,
 }
 
-/// What one party gets: two seeds (party 0), or one seed and the explicit share; and what submission they are of.
+/// The part of one party: two seeds (party 0), or one seed and the explicit share; and the submission they are of.
 pub struct PrivatePart {
     party: PartyId,
     /// Of everything that the challenges are made from: under another transcript the same shares would be opened a second

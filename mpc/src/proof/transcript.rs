@@ -100,7 +100,7 @@ pub(super) fn outside_subspace(log: u32, mut candidate: impl FnMut() -> Gf128) -
     }
 }
 
-/// Whether x is in U(log).
+/// True if x is in U(log).
 fn in_subspace(x: Gf128, log: u32) -> bool {
     (0..log).fold(x, |x, _| x.square() + x) == Gf128::ZERO
 }
@@ -133,7 +133,7 @@ pub(super) mod commitments {
             .digest()
     }
 
-    /// What a private part belongs to: all that its shares may be opened under.
+    /// The hash of everything that a private part's shares may be opened under.
     pub fn binding(statement: &Statement, ctx: &[u8; 32], hashes: &ShareHashes) -> [u8; 32] {
         Transcript::new("tercet-mpc v2 private part")
             .absorb("context", ctx)

@@ -102,7 +102,7 @@ fn interleave<const N: usize>(bytes: [&[u8]; N]) -> Vec<Words<N>> {
     (0..words).map(|i| Words(bytes.map(|b| word(b, i)))).collect()
 }
 
-/// What each of N shares opens to.
+/// The opening of each of N shares.
 pub fn open<const N: usize>(
     statement: &Statement,
     layout: &Layout,
@@ -165,7 +165,7 @@ pub fn open<const N: usize>(
     })
 }
 
-/// Whether the openings of the three shares add up to a valid proof of a satisfied statement.
+/// Checks that the openings of the three shares add up to a valid proof of a satisfied statement.
 pub fn check(layout: &Layout, challenges: &Challenges, openings: [&Opening; 3]) -> Result<(), Reject> {
     let sum = |get: fn(&Opening) -> Gf128| openings.into_iter().map(get).sum::<Gf128>();
     if sum(|o| o.zero) != Gf128::ZERO {

@@ -56,7 +56,7 @@ pub enum Inner {
     Application = 23,
 }
 
-/// What place the provider's own bytes fill, and so what they may be.
+/// The place that the provider's own bytes fill, and so the bytes that it admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum InertKind {
@@ -85,22 +85,22 @@ pub enum Run {
     Column {
         /// The column.
         column: u8,
-        /// How many.
+        /// Number of bytes.
         length: usize,
     },
     /// The provider's own.
     Inert {
-        /// What they may be.
+        /// The bytes that are admitted.
         kind: InertKind,
-        /// Whether they go on with the place of the inert run before (in another record, or behind chunk framing that
+        /// True if they go on with the place of the inert run before (in another record, or behind chunk framing that
         /// is shown); otherwise a place begins.
         continued: bool,
-        /// How many.
+        /// Number of bytes.
         length: usize,
     },
     /// A ticket's content, of which nothing is known.
     Ticket {
-        /// How many bytes.
+        /// Number of bytes.
         length: usize,
     },
 }
@@ -114,7 +114,7 @@ impl Run {
         }
     }
 
-    /// Whether there are no bytes, which a statement refuses.
+    /// True if there are no bytes, which a statement refuses.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -128,7 +128,7 @@ pub struct Record {
     /// The record's body without its tag: content, one byte of type, padding, encrypted. The circuit shows that all
     /// padding is zero.
     pub ciphertext: Vec<u8>,
-    /// What the content's bytes are, all of them in order.
+    /// The content's bytes, all of them in order.
     pub runs: Vec<Run>,
 }
 
@@ -185,7 +185,7 @@ pub enum SessionError {
         direction: &'static str,
         /// Its sequence number.
         record: usize,
-        /// What is wrong.
+        /// The rule that it breaks.
         problem: &'static str,
     },
     /// A column's bytes are not as many as its length says.

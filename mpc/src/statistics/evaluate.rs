@@ -7,7 +7,8 @@ use num_bigint::{BigInt, BigUint, Sign};
 
 use super::EXTRA_PLACES;
 use super::exact::Exact;
-use super::name::{Family, Measure};
+use super::family::Family;
+use super::name::Measure;
 use super::needs::{Limit, Optional, Target, beside, counted, limits, product};
 use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};
@@ -23,20 +24,21 @@ pub fn total(output: Output, lanes: &[Lane], sums: &[u128]) -> Option<BigInt> {
     part(Part::Whole).or_else(|| Some(part(Part::Low)? + (part(Part::High)? << 64u32)))
 }
 
-/// What was read off one column's values in order.
+/// The answers that were read off one column's values in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ordered {
     /// The column's index.
     pub column: u8,
-    /// How many values were sorted: those of the rows that the sums are over, less those that were erased since.
+    /// Number of values that were sorted: those of the rows that the sums are over, less those that were erased
+    /// since.
     pub values: u64,
-    /// What was asked.
+    /// The request.
     pub request: OrderRequest,
     /// The answer.
     pub answer: OrderAnswer,
 }
 
-/// What was opened about one set of rows.
+/// Everything that was opened about one set of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// Rows that the sums are over, with or without values.
@@ -77,7 +79,7 @@ pub enum Undefined {
     /// Something that it needs was not opened.
     #[error("{0} needs something that was not opened")]
     NotOpened(Family),
-    /// What was opened cannot belong to any values.
+    /// No values lead to the opened numbers.
     #[error("the opened numbers contradict each other")]
     Contradiction,
 }
@@ -85,7 +87,7 @@ pub enum Undefined {
 /// One part of a statistic that has several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValuePart {
-    /// What part: a share, a bin, `slope`.
+    /// The part's name: a share, a bin, `slope`.
     pub label: String,
     /// Its value.
     pub value: Exact,
@@ -107,7 +109,8 @@ struct Evaluation<'a> {
     count: u64,
 }
 
-/// How many rows a statistic is over: those that have a value in each of its columns. None if that was not opened.
+/// Number of rows that a statistic is over: those that have a value in each of its columns. `None` if that was not
+/// opened.
 pub fn submissions(target: Target, facts: &Facts<'_>) -> Option<u64> {
     match counted(target, facts.optional) {
         None => Some(facts.count),
@@ -221,7 +224,7 @@ impl Evaluation<'_> {
         self.facts.orders.iter().find(|o| o.column == column).ok_or_else(|| self.not_opened())
     }
 
-    /// How many values are in order; where none had to be looked at, as many as the sums are over.
+    /// Number of values in order; where none had to be looked at, as many as the sums are over.
     fn values(&self, column: u8) -> u64 {
         self.order(column).map_or(self.count, |ordered| ordered.values)
     }
@@ -232,8 +235,8 @@ impl Evaluation<'_> {
         at.and_then(|i| values.get(i)).copied().ok_or_else(|| self.not_opened())
     }
 
-    /// What part of everybody's sum a range of ranks holds. Sums are those of whole units, the range is of those who have not
-    /// left; so both count per head: range / values over sum / rows.
+    /// The part of everybody's sum that a range of ranks holds. Sums are those of whole units, the range is of those who have
+    /// not left; so both count per head: range / values over sum / rows.
     fn held(&self, column: u8, range: (u64, u64)) -> Result<Exact, Undefined> {
         let sum = self.positive_sum(column)?;
         let values = self.values(column);

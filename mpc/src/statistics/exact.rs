@@ -70,7 +70,7 @@ impl Exact {
         &self.denominator
     }
 
-    /// Whether the value is the fraction.
+    /// True if the value is the fraction.
     pub fn is_fraction(&self) -> bool {
         self.kind == Kind::Fraction
     }

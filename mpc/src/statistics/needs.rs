@@ -1,4 +1,4 @@
-//! What a statistic needs opened: sums of lanes, and what is read off the sorted values.
+//! The needs of a statistic: sums of lanes, and numbers that are read off the sorted values.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -6,12 +6,13 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::name::{Family, Measure};
+use super::family::Family;
+use super::name::Measure;
 use super::number::Share;
 use crate::order::{Combination, OrderRequest};
 use crate::statement::{Condition, Output, Term};
 
-/// What a statistic is of, by the columns' indices.
+/// The subject of a statistic, by the columns' indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
     /// The rows themselves.
@@ -47,7 +48,7 @@ pub(super) fn product(a: u8, b: u8) -> Output {
     Output::Product(a.min(b), a.max(b))
 }
 
-/// What a statistic of two columns needs of one of them: where the other one has a value.
+/// The output that a statistic of two columns needs of one of them: where the other one has a value.
 pub(super) fn beside(output: Output, other: u8, columns: &Optional) -> Output {
     if optional(columns, other) { Output::Given(output.term(), Condition::Present(other)) } else { output }
 }
@@ -192,8 +193,8 @@ impl Measure {
         }
     }
 
-    /// What must be read off the column's `values` values in order; empty for a statistic of sums, and without values.
-    /// `scale` is the column's.
+    /// The question to be asked about the column's `values` values in order; empty for a statistic of sums, and
+    /// without values. `scale` is the column's.
     pub fn order(&self, values: u64, scale: i8) -> OrderRequest {
         let mut request = OrderRequest::default();
         if values == 0 {

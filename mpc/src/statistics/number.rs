@@ -18,7 +18,7 @@ const EDGE_DIGITS: usize = 37;
 pub struct NotADecimal {
     /// The text, shortened.
     pub text: String,
-    /// What it must be.
+    /// The rule that it breaks.
     pub needs: &'static str,
 }
 
@@ -79,7 +79,7 @@ impl Share {
         self.product(n).div_ceil(u128::from(Self::BILLION)) as u64
     }
 
-    /// What is left of share * n beyond its floor, in billionths.
+    /// The rest of share * n beyond its floor, in billionths.
     pub fn remainder_of(self, n: u64) -> u32 {
         (self.product(n) % u128::from(Self::BILLION)) as u32
     }

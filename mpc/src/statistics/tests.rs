@@ -16,7 +16,7 @@ use crate::statement::{Lane, Output, Part};
 /// Of the columns.
 const BITS: u8 = 63;
 
-/// What the parties would open about two columns of one scale.
+/// The numbers that the parties would open about two columns of one scale.
 struct Opened {
     count: u64,
     scales: [i8; 2],
@@ -312,8 +312,8 @@ fn what_is_undefined_is_typed() {
     assert_eq!(evaluate(&variance, Target::One(0), &lie), Err(Undefined::Contradiction));
 }
 
-/// What is read off in order is over the rows that have not left, sums are over all: nothing tells the sum over those who
-/// have not.
+/// Order statistics are over the rows that have not left, sums are over all: nothing tells the sum over those who have
+/// not left.
 #[test]
 fn those_who_left_are_in_the_sums_only() {
     let (all, left): (&[i64], &[i64]) = (&[1, 2, 3, 4, 50], &[1, 2, 3, 4]);

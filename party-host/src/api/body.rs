@@ -18,7 +18,7 @@ const WHOLE: Duration = Duration::from_secs(30);
 /// Bytes of bodies that may be under way at a time, in KiB.
 const IN_FLIGHT_KIB: usize = 64 * 1024;
 
-/// What all requests' bodies share.
+/// The budget that all requests' bodies share.
 #[derive(Debug, Clone)]
 pub struct Bodies {
     room: Arc<Semaphore>,
@@ -54,7 +54,7 @@ impl Bodies {
     }
 }
 
-/// How long the body says it is; refused if that is more than `max` bytes, and `max` if it does not say.
+/// The length that the body states; refused if that is more than `max` bytes, and `max` if it states none.
 pub fn announced(body: &Body, max: usize) -> Result<usize, Failure> {
     let hint = body.size_hint();
     let most = usize::try_from(hint.upper().unwrap_or(max as u64)).unwrap_or(usize::MAX);

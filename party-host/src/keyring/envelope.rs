@@ -23,7 +23,7 @@ pub const MAX_KEY_ID: usize = 512;
 /// Longest wrapped data key (AWS KMS: under 200 bytes).
 pub const MAX_WRAPPED_KEY: usize = 1024;
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ObjectKind {
@@ -41,6 +41,8 @@ pub enum ObjectKind {
     Lock = 6,
     /// The lease on the bucket, numbered.
     Lease = 7,
+    /// Log entries that follow each other.
+    Checkpoint = 8,
 }
 
 /// Where an object belongs.
@@ -50,7 +52,7 @@ pub struct Place {
     pub survey: SurveyId,
     /// The kind.
     pub kind: ObjectKind,
-    /// The height for segments and log entries, the number of the release point for answers.
+    /// The height for segments and log entries, the first height for checkpoints, the number of the release point for answers.
     pub height: u64,
 }
 

@@ -5,6 +5,7 @@
 
 mod envelope;
 mod file;
+#[cfg(feature = "cloud")]
 mod kms;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub use envelope::{EnvelopeError, MAX_KEY_ID, MAX_WRAPPED_KEY, ObjectKind, Place, Sealer};
 pub use file::FileKeyring;
+#[cfg(feature = "cloud")]
 pub use kms::KmsKeyring;
 
 /// A data key: 32 bytes for AES-256-GCM, wiped when dropped. Its `Debug` shows nothing of it.
@@ -54,7 +56,7 @@ pub enum KeyringError {
     /// The wrapping service does not answer.
     #[error("the key service does not answer: {reason}. Check that it is reachable and try again")]
     Unavailable {
-        /// What it said.
+        /// The service's message.
         reason: String,
     },
     /// The KMS key cannot be used.
@@ -65,8 +67,17 @@ pub enum KeyringError {
     KmsKey {
         /// The key.
         key: String,
-        /// What KMS says.
+        /// KMS's message.
         code: String,
+    },
+    /// An object names a KMS key that the configuration does not list.
+    #[error(
+        "an object is wrapped under the KMS key {key}, which is neither `keys.store` nor listed in `keys.store_previous`. If it was this \
+         party's key, list it; if not, somebody else wrote the object"
+    )]
+    KmsKeyNotListed {
+        /// The key that the object names.
+        key: String,
     },
     /// No such wrapping key.
     #[error(
@@ -88,7 +99,7 @@ pub enum KeyringError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The fault, and the way out.
         reason: String,
     },
     /// Others can read the key file.

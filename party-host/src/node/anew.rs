@@ -25,7 +25,7 @@ pub struct Whose {
 struct List {
     column: u8,
     field: Option<usize>,
-    /// Whether it may be missing.
+    /// True if it may be missing.
     optional: bool,
     /// Fewest rows, and fewest that must have entered since the last time.
     least: u64,
@@ -54,7 +54,7 @@ impl Orders {
         Self { lists, renewals: BTreeMap::new(), decided: BTreeMap::new() }
     }
 
-    /// What was decided at the newest release point.
+    /// The decision at the newest release point.
     pub fn decided(&self, whose: &Whose) -> Renewal {
         self.decided.get(whose).copied().unwrap_or(Renewal::TooFew)
     }
@@ -104,7 +104,7 @@ pub fn clean(ledger: &Ledger, groups: &Groups, column: u8) -> Vec<(Range, u64)> 
     ranges.filter(|(range, _)| !ledger.units().iter().any(|u| within(u, range) && u.erased > 0)).collect()
 }
 
-/// Whether a unit entered at a release point in this range.
+/// True if a unit entered at a release point in this range.
 pub fn within(unit: &Unit, range: &Range) -> bool {
     range.after < unit.point && unit.point <= range.until
 }

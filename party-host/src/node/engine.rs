@@ -13,8 +13,8 @@ use super::session::{EngineWire, Established, SessionError, Wire};
 use super::survey::SurveyNode;
 use crate::sandbox::{Context, PairSecrets, Reading, Sandbox, SandboxError, Session};
 
-/// What an exchange of the engine takes beyond one between hosts: its thread sleeps and wakes. Measured on two cores,
-/// where an exchange took 0.3 to 0.4 ms and the pace was half of it or less.
+/// Time that an exchange of the engine takes beyond one between hosts: its thread sleeps and wakes. Measured on two
+/// cores, where an exchange took 0.3 to 0.4 ms and the pace was half of it or less.
 const ENGINE: Duration = Duration::from_micros(300);
 /// Most terms of noise that are drawn at a time.
 const NOISE_TERMS: usize = 1024;
@@ -52,7 +52,7 @@ impl<'s> Engine<'s> {
         self.wire.ok_or_else(lost)
     }
 
-    /// What correlated randomness is derived from; agreed on with the peers once.
+    /// The seeds of correlated randomness; agreed on with the peers once.
     pub async fn drawn(&mut self) -> Result<(Context, PairSecrets), SessionError> {
         if let Some(known) = &self.drawn {
             return Ok(known.clone());

@@ -1,18 +1,18 @@
-//! What a session is for, and what came of it: the same for the party that leads and for those that join.
+//! The tasks of a session, and their outcomes: the same for the party that leads and for those that join.
 
 use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
 
 use super::session::{CLOCK_SKEW, Established, Job, SessionError};
-use super::{Node, SurveyNode, batch, erase, query, release};
+use super::{Node, SurveyNode, batch, erase, query, refresh, release};
 
-/// What came of a session.
+/// The outcome of a session.
 pub(super) enum Done {
     /// A batch.
     Batch(batch::Summary),
     /// The answer to a question.
     Answer(Box<SignedResult>),
-    /// What it was for is done.
+    /// The task is done.
     Nothing,
 }
 
@@ -37,6 +37,10 @@ pub(super) async fn perform(
             Job::dated(*at, now)?;
             erase::run(survey, session, withdrawal, *at).await.map(|()| Done::Nothing)
         }
+        Job::Refresh { at } => {
+            Job::dated(*at, now)?;
+            refresh::run(survey, session, *at).await.map(|()| Done::Nothing)
+        }
         Job::Finish => Ok(Done::Nothing),
         Job::Query { release, ticket } => {
             let question = asked(node, survey, *release, ticket.as_deref())?;
@@ -56,7 +60,7 @@ fn asked(
     let Some(ticket) = ticket else { return Ok(Question::listed(survey.descriptor().manifest())) };
     // The leader has judged the expiry a moment ago.
     let then = node.clock.now().saturating_sub(CLOCK_SKEW);
-    let valid = ticket.verify(&node.federation.coordinator.ticket_keys(), then).is_ok();
+    let valid = ticket.verify(&node.federation().coordinator.ticket_keys(), then).is_ok();
     if !valid || ticket.survey != survey.id() || ticket.release != release {
         let what = "proposes a query without the coordinator's ticket for it".into();
         return Err(SessionError::Disagreement { party: 0, what });

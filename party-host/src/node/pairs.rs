@@ -1,4 +1,5 @@
-//! What a session needs for correlated randomness: a fresh secret for each pair of parties, and the pace of exchanges.
+//! The basis of correlated randomness in a session: a fresh secret for each pair of parties, and the pace of
+//! exchanges.
 
 use std::time::Duration;
 

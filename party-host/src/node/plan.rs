@@ -1,4 +1,5 @@
-//! What a question may be answered with, and what must be opened for it. Everything here depends on the log and on public sizes.
+//! The plan of an answer: the sets of rows that it is about, and the sums and sortings that must be opened for it.
+//! Everything here depends on the log and on public sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +36,7 @@ pub enum Units {
 pub struct Set {
     /// Whose units.
     pub units: Units,
-    /// How many rows are in them.
+    /// Number of rows in them.
     pub rows: u64,
     /// The outputs whose sums are opened.
     pub outputs: BTreeSet<Output>,
@@ -48,7 +49,7 @@ pub struct Sorting {
     pub scope: Scope,
     /// Whose values.
     pub whose: Whose,
-    /// What they are put in order for.
+    /// The statistics for which they are put in order.
     pub measures: Vec<Measure>,
 }
 
@@ -57,7 +58,7 @@ pub struct Sorting {
 pub struct Earlier {
     /// The statistic, with its group's value where it is grouped.
     pub statistic: Statistic,
-    /// What it is of.
+    /// Its subject.
     pub target: Target,
     /// The group's value.
     pub label: Option<String>,
@@ -78,11 +79,11 @@ pub struct Plan {
     pub not_told_apart: u64,
     /// By field, the rows that its groups do not tell apart.
     pub ungrouped: BTreeMap<String, u64>,
-    /// What is opened.
+    /// The sets of rows about which something is opened.
     pub sets: BTreeMap<Scope, Set>,
-    /// What is put in order.
+    /// The columns that are put in order.
     pub sortings: Vec<Sorting>,
-    /// What is served as computed before.
+    /// The statistics that are served as computed before.
     pub earlier: Vec<Earlier>,
     /// Histograms: the sizes of secret units say them, and nothing is opened.
     pub histograms: Vec<Binned>,
@@ -167,6 +168,7 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
         let detail = format!("fewer than {least} rows are in the groups that this filter selects");
         return Err(Problem::new(ProblemKind::CohortTooSmall, detail));
     }
+    told(book, manifest, question)?;
     let not_told_apart = selection.not_told_apart.values().copied().max().unwrap_or_default();
     let mut planner = Planner {
         book,
@@ -201,6 +203,23 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
     }
     plan.statistics = statistics;
     Ok(plan)
+}
+
+/// A filter names only values that some unit has. Others change no answer: with them, one question could be asked under any
+/// number of names, each with an answer of its own to be kept.
+fn told(book: &Book, manifest: &SurveyManifest, question: &Question) -> Result<(), Problem> {
+    for (name, values) in &question.filter.0 {
+        let Some(field) = manifest.field(name) else { continue };
+        let told: BTreeSet<&String> =
+            book.ledger().units().iter().filter_map(|unit| unit.label.get(field)).collect();
+        let stranger = values.iter().find(|value| !told.contains(value));
+        if let Some(value) = stranger.filter(|_| !mutant!("filter-on-values-of-nobody")) {
+            let detail =
+                format!("no group of this release point has the value {value:?} of {name}: leave it out");
+            return Err(not_permitted(detail).rule("no-such-value"));
+        }
+    }
+    Ok(())
 }
 
 struct Planner<'a> {
@@ -328,7 +347,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What is done about an order statistic: its column is put in order now, or it is served as computed before.
+    /// Plans an order statistic: its column is put in order now, or it is served as computed before.
     fn order(&mut self, statistic: &Statistic, target: Target, scope: &Scope) {
         let Target::One(column) = target else { return };
         let group = scope.group.as_ref();

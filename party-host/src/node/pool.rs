@@ -31,7 +31,7 @@ pub struct Upload {
     pub withdrawal_key: PublicKey,
     /// The statement, encoded.
     pub statement: Vec<u8>,
-    /// What the proof is bound to.
+    /// The context to which the proof is bound.
     pub context: [u8; 32],
     /// The published hashes of the shares, encoded.
     pub share_hashes: Vec<u8>,
@@ -42,7 +42,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// What stands in the log if it is accepted and replaces nothing.
+    /// The log's line if it is accepted and replaces nothing.
     pub fn candidate(&self) -> Accepted {
         let Self { id, nullifier, fields, rows, withdrawal_key, .. } = self;
         Accepted {
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-/// What became of an upload.
+/// The outcome of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is in the log.
@@ -158,7 +158,7 @@ impl Pool {
         inner.order.extend(back);
     }
 
-    /// How many uploads wait.
+    /// Number of waiting uploads.
     pub fn len(&self) -> usize {
         self.lock().waiting.len()
     }

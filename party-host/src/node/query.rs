@@ -29,7 +29,7 @@ use super::survey::SurveyNode;
 use crate::measures;
 use crate::store::LANE_BYTES;
 
-/// Whether the rules allow a question now; the problem says why not.
+/// Decides if the rules allow a question now; the problem says why not.
 pub fn judge(survey: &SurveyNode, question: &Question) -> Result<Plan, Problem> {
     plan(&survey.book(), survey.descriptor().manifest(), question)
 }

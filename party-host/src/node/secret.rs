@@ -16,7 +16,7 @@ pub struct SecretUnit {
     pub block: Option<usize>,
     /// For each group of the partition, the release points at which its rows of this unit entered.
     pub ranges: Vec<Range>,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
 }
 
@@ -68,18 +68,19 @@ impl Groups {
         self.partitions.iter().position(|p| p.columns.contains(&column))
     }
 
-    /// How many rows of a partition, or of one of its groups, are in units.
+    /// Number of rows of a partition, or of one of its groups, that are in units.
     pub fn rows(&self, partition: usize, block: Option<usize>) -> u64 {
         let of = |u: &&SecretUnit| u.partition == partition && (block.is_none() || u.block == block);
         self.units.iter().filter(of).map(|u| u.rows).sum()
     }
 
-    /// How many numbers of rows an entry of this survey has.
+    /// Number of decisions in an entry of this survey.
     pub fn decisions(&self) -> usize {
         self.partitions.iter().map(|p| p.blocks.len() + usize::from(p.rest)).sum()
     }
 
-    /// What is decided first at release point `number`: of each group whether enough of its rows have come since its clock.
+    /// The first decisions at release point `number`: for each group, if enough of its rows have come since its
+    /// clock.
     pub fn of_blocks(&self, number: u32) -> Vec<Asked> {
         let mut asked = Vec::new();
         for (partition, clocks) in self.clocks.iter().enumerate() {
@@ -93,7 +94,8 @@ impl Groups {
         asked
     }
 
-    /// What is decided then, after the groups were decided on as `bits` say: of each partition's rest, where there is one.
+    /// The second decisions, after those on the groups that `bits` give: for each partition's rest, where there is
+    /// one.
     pub fn of_rests(&self, number: u32, bits: &[bool], points: &[Point], last: bool) -> Vec<Option<Asked>> {
         let mut rests = Vec::new();
         let mut bits = bits;

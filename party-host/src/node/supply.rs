@@ -28,7 +28,7 @@ pub struct Part {
     keys: Zeroizing<Vec<u8>>,
 }
 
-/// Whether an entry brings rows of its own.
+/// True if an entry brings rows of its own.
 pub fn has_rows(entry: &LogEntry) -> bool {
     match &entry.body {
         EntryBody::Batch { accepted } => !accepted.is_empty(),
@@ -37,7 +37,7 @@ pub fn has_rows(entry: &LogEntry) -> bool {
     }
 }
 
-/// What party `me` sends to party `to` of a segment: the share that both hold.
+/// The part of a segment that party `me` sends to party `to`: the share that both hold.
 pub fn part(segment: &Segment, me: u8, to: u8) -> Zeroizing<Vec<u8>> {
     // The next party's first share is this party's second one.
     let half = usize::from((me + 1) % 3 == to % 3);
@@ -78,7 +78,7 @@ impl Part {
         Some((shares, self.keys.as_chunks::<KEY>().0.get(row)?))
     }
 
-    /// Whether row by row it opens these commitments.
+    /// True if row by row it opens these commitments.
     fn opens(&self, wanted: &[(SubmissionId, Commitment)], lanes: usize) -> bool {
         let opened = |row: usize, id: &SubmissionId, to: &Commitment| {
             self.ids.get(row) == Some(id)
@@ -110,6 +110,18 @@ pub fn wanted(
         }
         EntryBody::Erase { .. } | EntryBody::Refresh { .. } | EntryBody::Void { .. } => Vec::new(),
     }
+}
+
+/// The same of rows that a later entry gave new shares, whose commitments are `new`. `then`: [`wanted`] with the rows that were
+/// not erased at that entry; `erased`: rows that must not come back now. None if the entry is about another number of rows.
+pub fn renewed(
+    then: Vec<(SubmissionId, [Commitment; 3])>,
+    new: &[[Commitment; 3]],
+    erased: impl Fn(&SubmissionId) -> bool,
+) -> Option<Vec<(SubmissionId, [Commitment; 3])>> {
+    let same = then.len() == new.len();
+    let rows = then.into_iter().zip(new).map(|((id, _), new)| (id, *new));
+    same.then(|| rows.filter(|(id, _)| !erased(id)).collect())
 }
 
 /// Puts party `me`'s rows together from what the previous and the next party sent.

@@ -1,8 +1,8 @@
 //! One survey as this party runs it: its rules, its log, its uploads, and the session lock.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use lru::LruCache;
 use tercet_evidence::SurveyVerifier;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
+use tercet_protocol::ids::{EntryHash, PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::log::CommittedEntry;
+use tercet_protocol::log::{CommittedEntry, EntryBody, LogEntry};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyDescriptor;
@@ -23,10 +23,11 @@ use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
 use super::session::SessionError;
+use super::shelf::{Holdings, Shelf};
 use super::{rebuild, supply};
 use crate::measures;
 use crate::sandbox::Sandbox;
-use crate::store::{Store, StoreError};
+use crate::store::{Draft, Progress, Span, Store, StoreError};
 
 /// Answers kept in memory.
 const ANSWERS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -41,8 +42,10 @@ pub struct SurveyNode {
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
     agreement: StdMutex<Agreement>,
-    /// Heights of entries whose rows are not in the bucket.
-    lacking: StdMutex<BTreeSet<u64>>,
+    /// Which rows are in the bucket.
+    shelf: StdMutex<Shelf>,
+    /// The entries that no checkpoint holds yet.
+    draft: StdMutex<Draft>,
     /// Verifies evidence.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
@@ -59,12 +62,14 @@ pub struct SurveyNode {
     pub gather: Duration,
     /// Most submissions in a batch that this party proposes.
     pub max_batch: usize,
-    /// How long this party waits for more uploads before it proposes a batch.
+    /// Time for which this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
-    /// Whether release points are admitted that are not due, for development.
+    /// True if release points are admitted that are not due, for development.
     pub releases_any: bool,
     /// Something was asked for that party 0 starts by itself.
     pub asked: Notify,
+    /// An operator wants new shares of all rows. Party 0 acts on it.
+    refresh: AtomicBool,
     /// Wishes to leave, in the order in which they came.
     leaving: StdMutex<VecDeque<Withdrawal>>,
     /// Answers that were given lately, by the question's id.
@@ -84,13 +89,13 @@ pub struct SurveyNode {
 /// Sessions that failed.
 #[derive(Debug, Clone, Default)]
 pub struct Failures {
-    /// How many since the start.
+    /// Number since the start.
     pub count: u64,
     /// The last one's error.
     pub last: String,
 }
 
-/// What a survey needs of its party.
+/// The parts of a survey's node that its party gives.
 pub struct Parts {
     /// Signs entries, receipts and results.
     pub identity: std::sync::Arc<SigningKey>,
@@ -106,9 +111,9 @@ pub struct Parts {
     pub gather: Duration,
     /// Most submissions in a batch that this party proposes.
     pub max_batch: usize,
-    /// How long this party waits for more uploads before it proposes a batch.
+    /// Time for which this party waits for more uploads before it proposes a batch.
     pub linger: Duration,
-    /// Whether release points are admitted that are not due, for development.
+    /// True if release points are admitted that are not due, for development.
     pub releases_any: bool,
 }
 
@@ -137,9 +142,49 @@ pub enum SurveyStartError {
     Inconsistent(#[from] super::book::Inconsistent),
 }
 
+impl SurveyStartError {
+    /// True if the content that was read is wrong; false if reading it failed.
+    fn is_of_content(&self) -> bool {
+        matches!(self, Self::Inconsistent(_) | Self::Store(StoreError::Corrupt { .. }))
+    }
+}
+
+/// The state that the log amounts to.
+struct Replayed {
+    book: Book,
+    /// The heights of entries that bring rows.
+    with_rows: Vec<u64>,
+    draft: Draft,
+}
+
+impl Replayed {
+    async fn read(
+        store: &Store,
+        descriptor: &SurveyDescriptor,
+        checkpoints: &[Span],
+        progress: &Progress,
+    ) -> Result<Self, SurveyStartError> {
+        let id = descriptor.id();
+        let (mut book, mut with_rows) = (Book::new(id, descriptor.manifest()), Vec::new());
+        let apply = |entry: LogEntry, hash| {
+            book.extend(&entry, hash)?;
+            if supply::has_rows(&entry) {
+                with_rows.push(entry.height);
+            }
+            Ok::<_, SurveyStartError>(())
+        };
+        let draft = store.replay(id, descriptor.parties(), checkpoints, progress, apply).await?;
+        Ok(Self { book, with_rows, draft })
+    }
+}
+
 impl SurveyNode {
-    /// Loads the log and checks it, and deletes what a crash left of erased rows.
-    pub async fn load(descriptor: SurveyDescriptor, parts: Parts) -> Result<Self, SurveyStartError> {
+    /// Loads the log and checks it, and deletes what a crash left of erased rows. `progress` tells how far that is.
+    pub async fn load(
+        descriptor: SurveyDescriptor,
+        parts: Parts,
+        progress: &Progress,
+    ) -> Result<Self, SurveyStartError> {
         let Parts { identity, store, sandbox, pending, patience, gather, max_batch, linger, releases_any } =
             parts;
         let key = identity.public();
@@ -151,19 +196,24 @@ impl SurveyNode {
             return Err(SurveyStartError::Engine { pinned: descriptor.engine(), running: sandbox.digest() });
         }
         let id = descriptor.id();
-        let mut book = Book::new(id, descriptor.manifest());
-        let mut with_rows = Vec::new();
-        for committed in store.load_log(id, descriptor.parties()).await? {
-            book.apply(&committed)?;
-            if supply::has_rows(&committed.entry) {
-                with_rows.push(committed.entry.height);
+        let checkpoints = store.checkpoints(id).await?;
+        let read = match Replayed::read(&store, &descriptor, &checkpoints, progress).await {
+            // What does not hold together with checkpoints may do so without: the entries are the judges.
+            Err(e) if !checkpoints.is_empty() && e.is_of_content() => {
+                tracing::warn!(error = %e, "the log does not hold together with its checkpoints: it is read without them");
+                for span in checkpoints {
+                    store.delete_checkpoint(id, span).await?;
+                }
+                Replayed::read(&store, &descriptor, &[], progress).await
             }
-        }
+            read => read,
+        };
+        let Replayed { book, with_rows, draft } = read?;
         let agreement = Agreement::load(&store, id, me, book.head()).await?;
-        let lacking = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
-        if !lacking.is_empty() {
+        let shelf = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
+        if !shelf.lacking().is_empty() {
             tracing::warn!(
-                entries = lacking.len(),
+                entries = shelf.lacking().len(),
                 "rows of these entries are not in the bucket: they are taken from the two other parties"
             );
         }
@@ -175,7 +225,8 @@ impl SurveyNode {
             identity,
             book: RwLock::new(book),
             agreement: StdMutex::new(agreement),
-            lacking: StdMutex::new(lacking),
+            shelf: StdMutex::new(shelf),
+            draft: StdMutex::new(draft),
             unfinished: Notify::new(),
             pool: Pool::new(pending),
             store,
@@ -187,6 +238,7 @@ impl SurveyNode {
             linger,
             releases_any,
             asked: Notify::new(),
+            refresh: AtomicBool::new(false),
             leaving: StdMutex::default(),
             answers: StdMutex::new(LruCache::new(ANSWERS)),
             shown: AtomicU64::new(0),
@@ -251,35 +303,72 @@ impl SurveyNode {
         Ok(written?)
     }
 
-    /// Whether this party is locked on an entry that has to be finished first.
+    /// True if this party is locked on an entry that has to be finished first.
     pub fn unfinished(&self) -> bool {
         let agreement = self.agreement();
         agreement.locked().is_some() || agreement.unsure
     }
 
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Heights of entries whose rows this party lacks.
     pub fn lacking(&self) -> Vec<u64> {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.shelf().lacking().iter().copied().collect()
     }
 
-    /// Whether this party lacks the rows of the entry at a height.
+    /// True if this party lacks the rows of the entry at a height.
     pub fn lacks(&self, height: u64) -> bool {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(&height)
+        self.shelf().lacking().contains(&height)
     }
 
-    /// Whether this party lacks any rows: it takes part in no session until it has them.
+    /// True if this party lacks any rows: it takes part in no session until it has them.
     pub fn lacks_rows(&self) -> bool {
-        !self.lacking.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.shelf().lacking().is_empty()
+    }
+
+    /// True if the log demands rows of this name, and they were there when they were last looked for.
+    pub fn holds(&self, height: u64, name: &EntryHash) -> bool {
+        self.shelf().holds(height, name)
     }
 
     /// The rows of the entry at a height are not in the bucket.
     pub fn lack(&self, height: u64) {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(height);
+        self.shelf().lack(height);
     }
 
     /// They are now.
     pub fn supplied(&self, height: u64) {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(&height);
+        let name = self.book().rows_at(height);
+        if let Some(name) = name {
+            self.shelf().put(height, name);
+        }
+    }
+
+    /// This party's account of the rows beside its log.
+    pub fn holdings(&self) -> Holdings {
+        let epoch = self.book().epochs().epoch();
+        self.shelf().holdings(epoch)
+    }
+
+    /// An entry that brings rows, or changes where they lie, is in the log. Rows that were lacking still are.
+    fn shelve(&self, entry: &LogEntry) {
+        let book = self.book();
+        let heights = match &entry.body {
+            EntryBody::Batch { .. } | EntryBody::Release(_) if supply::has_rows(entry) => vec![entry.height],
+            EntryBody::Erase { submission, .. } => {
+                book.place(submission).map(|p| p.height).into_iter().collect()
+            }
+            EntryBody::Refresh { rows, .. } => rows.iter().map(|r| r.height).collect(),
+            EntryBody::Batch { .. } | EntryBody::Release(_) | EntryBody::Void { .. } => Vec::new(),
+        };
+        let mut shelf = self.shelf();
+        for height in heights {
+            if let Some(name) = book.rows_at(height).filter(|_| !shelf.lacking().contains(&height)) {
+                shelf.put(height, name);
+            }
+        }
     }
 
     /// Makes an entry durable that follows the head and has three votes, and part of the state. The caller holds the
@@ -289,8 +378,13 @@ impl SurveyNode {
         let mut machine = self.agreement().machine.clone();
         machine.commit(&self.keys(), entry.previous, hash, &committed.votes)?;
         self.certain(self.store.commit(self.id(), committed).await)?;
-        let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
+        let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).extend(entry, hash);
         applied.map_err(|e| SessionError::Internal(e.to_string()))?;
+        self.shelve(entry);
+        let full = self.draft.lock().unwrap_or_else(PoisonError::into_inner).add(entry, hash);
+        if let Some(full) = full {
+            self.store.checkpoint_later(self.id(), full);
+        }
         let obsolete = {
             let mut agreement = self.agreement();
             agreement.machine = machine;
@@ -356,6 +450,22 @@ impl SurveyNode {
     /// A wish to leave has been dealt with.
     pub fn withdrawn(&self, id: &SubmissionId) {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).retain(|w| w.submission != *id);
+    }
+
+    /// An operator wants new shares of all rows.
+    pub fn ask_for_refresh(&self) {
+        self.refresh.store(true, Ordering::Relaxed);
+        self.asked.notify_one();
+    }
+
+    /// True if an operator wants new shares of all rows, and they are not being made yet.
+    pub fn asked_for_refresh(&self) -> bool {
+        self.refresh.load(Ordering::Relaxed)
+    }
+
+    /// The wish for new shares has been dealt with.
+    pub fn refresh_begun(&self) {
+        self.refresh.store(false, Ordering::Relaxed);
     }
 
     /// An answer that was given lately.

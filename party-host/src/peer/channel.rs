@@ -18,7 +18,7 @@ use super::frame::{FrameDecoder, HELLO_STEP};
 use super::outbox::Queue;
 use super::session::{Place, Session, SessionHandle, SessionId};
 
-/// How long a sender whose stream is gone waits for the reason, which comes the other way.
+/// Longest time for which a sender whose stream is gone waits for the reason, which comes the other way.
 const REASON_GRACE: Duration = Duration::from_secs(1);
 
 /// One session with one peer. Dropping it (or its halves) without [`Channel::abort`] ends it in good order: what

@@ -29,7 +29,7 @@ use super::{Limits, tls};
 /// Stands in TLS and HTTP where a host name must; keys, not names, identify peers.
 const HOST: &str = "peer.invalid";
 
-/// Whether a peer can be talked to.
+/// The state of the link to a peer.
 #[derive(Clone)]
 enum Link {
     /// No connection. `attempts` counts the failed ones, `fault` is the last one's.

@@ -1,4 +1,4 @@
-//! What can go wrong on a peer link, and how one party tells another.
+//! The faults of a peer link, and how one party tells another.
 
 use std::fmt;
 
@@ -96,7 +96,7 @@ pub enum PeerError {
     Unreachable {
         /// The peer's key.
         peer: PublicKey,
-        /// What the last attempt met.
+        /// The fault of the last attempt.
         cause: String,
     },
     /// The endpoint at the peer's address and this party do not accept one another's keys or TLS.
@@ -104,7 +104,7 @@ pub enum PeerError {
     Authentication {
         /// The peer's key.
         peer: PublicKey,
-        /// What the handshake met.
+        /// The handshake's fault.
         cause: String,
     },
     /// As many sessions are open to this peer as the limits allow.
@@ -188,7 +188,7 @@ impl PeerError {
         }
     }
 
-    /// What to tell the peer when this fault ends a session. None where the peer knows already or is gone.
+    /// The message to the peer when this fault ends a session. `None` where the peer knows already or is gone.
     pub(super) fn to_peer(&self) -> Option<AbortReason> {
         match self {
             Self::Stopped(reason) => Some(reason.clone()),

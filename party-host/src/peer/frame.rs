@@ -82,7 +82,7 @@ impl FrameDecoder {
         Ok(Some((step, payload)))
     }
 
-    /// Whether the stream so far ends within a frame.
+    /// True if the stream so far ends within a frame.
     pub fn mid_frame(&self) -> bool {
         self.head_len > 0 || !self.piece.is_empty()
     }

@@ -66,7 +66,7 @@ pub(super) fn handshake_failed(side: &'static str) {
     counter!(HANDSHAKE_FAILURES, "side" => side).increment(1);
 }
 
-/// What a session has moved so far. Bytes count frame headers, not HTTP/2 and TLS overhead.
+/// The traffic of a session so far. Bytes count frame headers, not HTTP/2 and TLS overhead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     /// Bytes handed to the connection.

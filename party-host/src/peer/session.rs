@@ -1,4 +1,4 @@
-//! What the two halves of a session share: its identity, its first fault, its counts.
+//! The shared state of a session's two halves: its identity, its first fault, its counts.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -72,7 +72,7 @@ impl Drop for LiveId {
     }
 }
 
-/// What a session occupies until both of its streams have ended: shared by them, not by handles.
+/// A session's place among the open ones, until both of its streams have ended: shared by them, not by handles.
 pub(super) struct Place {
     sessions: Gauge,
     _of: PlaceOf,
@@ -193,7 +193,7 @@ impl SessionHandle {
         self.0.peer
     }
 
-    /// What the session has moved so far.
+    /// The session's traffic so far.
     pub fn traffic(&self) -> Traffic {
         self.0.traffic.read()
     }

@@ -21,7 +21,7 @@ impl std::fmt::Debug for Keystream {
 #[derive(Debug)]
 pub struct MessageDigest(Hasher);
 
-/// What a digest takes, in elements of a vector: it holds a stack of chaining values. A stream takes less.
+/// Size of a digest, in elements of a vector: it holds a stack of chaining values. A stream takes less.
 const PLACES: usize = size_of::<Hasher>().div_ceil(16);
 
 impl Host for State {}

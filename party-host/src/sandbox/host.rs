@@ -1,4 +1,4 @@
-//! What the engine can reach: its two peers; vectors stand in [`super::field`].
+//! The engine's imports: its two peers; vectors stand in [`super::field`].
 
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ impl PeerIo for Nobody {
     }
 }
 
-/// What a session shares with each peer alone. Its `Debug` shows neither.
+/// The secrets that a session shares with each peer alone. Its `Debug` shows neither.
 #[derive(Clone)]
 pub struct PairSecrets {
     /// With party i + 1.

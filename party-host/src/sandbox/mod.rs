@@ -45,7 +45,7 @@ pub use bindings::{Abort, AcceptedRow, Context, Rejection, Session, Submission, 
 pub const IMPORTS: &[&str] =
     &["tercet:engine/host@0.1.0", "tercet:engine/field@0.1.0", "tercet:engine/hash@0.1.0"];
 
-/// What was read off a sorted column, and what it took.
+/// The numbers that were read off a sorted column, and their costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// The opened answer, in the request's form.
@@ -56,7 +56,7 @@ pub struct Reading {
     pub gates: u64,
 }
 
-/// How often the epoch ticks; time limits are multiples of it.
+/// Time between two ticks of the epoch; time limits are multiples of it.
 const TICK: Duration = Duration::from_millis(100);
 /// Engine instances that may run at once: a session each.
 const MAX_INSTANCES: u32 = 32;
@@ -94,7 +94,7 @@ pub enum SandboxError {
     Abort {
         /// Stable code.
         code: String,
-        /// What happened.
+        /// The fault.
         detail: String,
     },
     /// A peer's frame did not come, or the session was closed.
@@ -178,7 +178,7 @@ impl Sandbox {
         self.inner.digest
     }
 
-    /// What the compiled component imports.
+    /// The imports of the compiled component.
     pub fn imports(&self) -> &[String] {
         &self.inner.imports
     }

@@ -8,7 +8,7 @@ use tercet_protocol::ids::{EntryHash, SurveyId};
 
 use super::Segment;
 
-/// What identifies a segment; segments never change.
+/// The identity of a segment; segments never change.
 type Key = (SurveyId, u64, EntryHash);
 
 /// The least recently used segments go when the rest would exceed the bound.

@@ -1,4 +1,4 @@
-//! What can go wrong with the store, and what the operator can do about it.
+//! The faults of the store, and what the operator can do about each.
 
 use tercet_protocol::ids::EntryHash;
 
@@ -10,11 +10,11 @@ pub enum StoreError {
     /// The storage service did not do what was asked.
     #[error("{operation} failed: {reason}. {}", advice(*.retryable))]
     Unavailable {
-        /// What was attempted.
+        /// The operation.
         operation: String,
-        /// Whether the same call can succeed later. Every call of the store may be repeated.
+        /// True if the same call can succeed later. Every call of the store may be repeated.
         retryable: bool,
-        /// What the service or the network said.
+        /// The answer of the service or the network.
         reason: String,
     },
     /// An object's content is not what this party wrote there.
@@ -25,7 +25,7 @@ pub enum StoreError {
     Corrupt {
         /// The object's key.
         key: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// An object that has to be there is not.
@@ -61,7 +61,7 @@ pub enum StoreError {
     /// More than an object may hold.
     #[error("{what} has {len} bytes, more than the {max} that one object may hold")]
     TooLarge {
-        /// What was to be stored.
+        /// The object that was to be stored.
         what: &'static str,
         /// Its length in bytes.
         len: usize,
@@ -88,7 +88,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call can succeed later without anybody doing anything.
+    /// True if the same call can succeed later without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { retryable, .. } => *retryable,

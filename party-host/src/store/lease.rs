@@ -33,7 +33,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Whether this process may still sign for its party.
+    /// True if this process may still sign for its party.
     pub fn holds(&self) -> bool {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
         !self.lost.load(Ordering::Relaxed) && Instant::now() < until

@@ -8,7 +8,7 @@ use super::StoreError;
 /// Largest object read or written, in bytes.
 pub const MAX_OBJECT: usize = 256 * 1024 * 1024;
 
-/// What came of creating an object.
+/// The outcome of creating an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// It was created, durably.

@@ -1,4 +1,4 @@
-//! What a party remembers of the entry that is being agreed on: its prepares and its locks.
+//! The records of the entry that is being agreed on: a party's prepares and its locks.
 
 use tercet_protocol::ids::SurveyId;
 use zeroize::Zeroizing;

@@ -30,7 +30,7 @@ fn manifest(party: u8) -> (SigningKey, OperatorManifest) {
     (key, manifest)
 }
 
-/// What party 0 says when it is started in a federation with the third operator's manifest changed.
+/// The message of party 0 when it is started in a federation with the third operator's manifest changed.
 fn said(folder: &Path, change: impl FnOnce(&mut OperatorManifest)) -> String {
     let mut operators = [0, 1, 2].map(|party| manifest(party).1);
     let (key, mut third) = manifest(2);

@@ -119,7 +119,7 @@ fn three<T: Send>(
     })
 }
 
-/// What all three hold of values.
+/// The shares of values that all three hold.
 fn shared(values: &[u128]) -> [Vec<RingShare>; 3] {
     let mut all: [Vec<RingShare>; 3] = Default::default();
     for value in values {

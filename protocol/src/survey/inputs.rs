@@ -1,4 +1,4 @@
-//! What a survey's author asks of a provider, and how the request is made of it.
+//! The texts that a survey's author asks of a provider, and how the request is made of them.
 //!
 //! `[[source.inputs]]` declares what is asked: an API key, an account's number. `[[source.parameters]]` and
 //! `[[source.request_headers]]` are templates of query parameters and headers:
@@ -44,9 +44,9 @@ const BUILT_IN: [&str; 4] = ["method", "path", "query", "body"];
 pub struct InputSection {
     /// The name in templates: lower-case letters, digits and underscores.
     pub name: String,
-    /// What the provider is asked for.
+    /// The question to the provider.
     pub label: String,
-    /// Whether it is typed unseen and never given as an argument.
+    /// True if it is typed unseen and never given as an argument.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
 }
@@ -61,7 +61,7 @@ pub struct TemplateSection {
     pub value: String,
 }
 
-/// What names stand for while a request is made. `Debug` is not implemented: it holds secrets.
+/// The values of names while a request is made. `Debug` is not implemented: it holds secrets.
 #[derive(Default)]
 pub struct Values {
     known: Vec<(String, Zeroizing<String>)>,

@@ -53,11 +53,11 @@ pub const MAX_LITERAL: usize = 256;
 /// Largest survey file or descriptor in bytes.
 pub const MAX_SURVEY_BYTES: usize = 256 * 1024;
 
-/// What a survey asks and admits, as its owner writes it (TOML).
+/// A survey as its owner writes it (TOML): questions and rules of admission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SurveyManifest {
-    /// What is asked and released.
+    /// The questions and the released statistics.
     pub survey: SurveySection,
     /// When people enter the statistics. Without it, the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,10 +96,10 @@ pub struct SurveySection {
     /// Where questions and complaints go: an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
-    /// What the statistics are for.
+    /// The purpose of the statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
-    /// How long the parties keep the shares, in the owner's words.
+    /// The time for which the parties keep the shares, in the owner's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<String>,
     /// Earliest attested connection time.
@@ -118,7 +118,7 @@ pub struct SurveySection {
     /// Most epsilon that all releases with noise add up to: a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_budget: Option<String>,
-    /// What a second proof of the same identity does.
+    /// The effect of a second proof of the same identity.
     #[serde(default)]
     pub resubmission: Resubmission,
     /// Statistics that may be released.
@@ -135,7 +135,7 @@ impl SurveySection {
     }
 }
 
-/// What a second proof of the same identity does.
+/// The effect of a second proof of the same identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resubmission {
@@ -146,7 +146,7 @@ pub enum Resubmission {
     Replace,
 }
 
-/// What is wrong with a survey.
+/// The faults of a survey.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SurveyError {
     /// Not TOML or JSON of the survey format; the text names line and key.
@@ -157,7 +157,7 @@ pub enum SurveyError {
     Invalid {
         /// The key, as written in the file.
         key: String,
-        /// What is wrong and what to write instead.
+        /// The fault, and what to write instead.
         problem: String,
     },
     /// The survey is larger than [`MAX_SURVEY_BYTES`].
@@ -185,7 +185,7 @@ impl SurveyManifest {
         toml::from_str(text).map_err(|e| SurveyError::Syntax(words::of_syntax(&e, text)))
     }
 
-    /// What may be released, parsed.
+    /// The list of releases, parsed.
     pub fn permits(&self) -> Vec<Permit> {
         self.survey.statistics.iter().filter_map(|s| Permit::from_str(s).ok()).collect()
     }

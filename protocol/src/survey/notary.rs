@@ -107,7 +107,7 @@ impl NotarySection {
         fits.then(|| point.to_vec())
     }
 
-    /// Whether a connection at this time (Unix seconds) counts.
+    /// True if a connection at this time (Unix seconds) counts.
     pub fn is_valid_at(&self, time: u64) -> bool {
         let Ok(time) = i64::try_from(time) else { return false };
         self.valid_from.is_none_or(|from| from.unix_timestamp() <= time)

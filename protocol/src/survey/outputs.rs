@@ -38,12 +38,12 @@ impl SurveyManifest {
 }
 
 impl SurveyManifest {
-    /// What the hidden texts may be: the columns, then the categories.
+    /// The texts that the hidden places admit: the columns, then the categories.
     pub fn formats(&self) -> Vec<Format> {
         (0..self.columns.len() + self.categories.len()).filter_map(|i| self.format(i, true)).collect()
     }
 
-    /// What one hidden text may be, in quotes or not. Columns are counted before categories.
+    /// The texts that one hidden place admits, in quotes or not. Columns are counted before categories.
     pub fn format(&self, index: usize, quoted: bool) -> Option<Format> {
         let Some(section) = self.columns.get(index) else {
             let category = self.categories.get(index.checked_sub(self.columns.len())?)?;

@@ -1,5 +1,5 @@
-//! How large the published statistics can become: what nobody could keep is refused when the survey is checked, not when
-//! the parties have computed it.
+//! The largest size of the published statistics. A survey whose results nobody could keep is refused when it is checked,
+//! not when the parties have computed them.
 
 use super::{MAX_FIELD_VALUES, SurveyError, SurveyManifest, invalid};
 use crate::statistic::targets;

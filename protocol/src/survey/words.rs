@@ -1,4 +1,4 @@
-//! What is wrong with a survey file, in words of survey files, with line and column.
+//! The faults of a survey file, in words of survey files, with line and column.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What is released: order, columns, units, groups.
+//! Released values: order, columns, units, groups.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::survey::wide;
 
 const ALL: &str = "\"variance\", \"quantile:0.5\", \"covariance\", \"regression\", \"mean@country\"";
 
-/// What the parties would open about rows of two columns.
+/// The numbers that the parties would open about rows of two columns.
 fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened {
     use tercet_mpc::Output;
     let lanes: Vec<Lane> = survey.lanes();
@@ -41,8 +41,7 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
         let statistic = permitted(survey, name).unwrap();
         for target in targets(survey, statistic.family(), &statistic.columns) {
             if let Target::One(c) = target {
-                let request =
-                    statistic.measure.order(this.submissions, survey.columns[usize::from(c)].scale);
+                let request = statistic.measure.order(this.submissions, survey.columns[usize::from(c)].scale);
                 let values: Vec<i64> = rows.iter().map(|r| r[usize::from(c)]).collect();
                 let answer = request.answer(&values);
                 this.orders.push(Ordered { column: c, values: values.len() as u64, request, answer });

@@ -44,7 +44,7 @@ fn who_asks_and_what_for_is_told() {
     }
 }
 
-/// What nobody could keep is refused when the survey is checked (field case A23).
+/// Results that nobody could keep are refused when the survey is checked (field case A23).
 #[test]
 fn results_that_cannot_be_kept_are_refused_early() {
     let shares = |n: usize| (1..=n).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(",");

@@ -74,8 +74,8 @@ impl Attestation {
         self.signed.header.id
     }
 
-    /// What a prover would have had to ask for to get this attestation; `None` if it has
-    /// commitments that cannot be asked for.
+    /// The request that a prover would have had to make to get this attestation; `None` if it has commitments that
+    /// cannot be asked for.
     pub fn to_request(&self) -> Option<AttestationRequest> {
         let body = &self.signed.body;
         let info = &body.connection_info.data;

@@ -1,4 +1,4 @@
-//! What the prover captured of the server's handshake.
+//! The server's handshake, as the prover captured it.
 
 use core::fmt;
 

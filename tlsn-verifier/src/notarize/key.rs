@@ -61,7 +61,7 @@ impl NotarySigningKey {
         })
     }
 
-    /// What verifiers pin.
+    /// The key that verifiers pin.
     pub fn public(&self) -> NotaryKey {
         self.public
     }

@@ -10,8 +10,8 @@
 //!    [`Secrets`](crate::Secrets);
 //! 5. [`PresentationBuilder`] opens what is to be shown.
 //!
-//! What such a notary signs is only the prover's word: it has not taken part in the TLS session.
-//! Randomness is always passed in as a `fill` function.
+//! Such a notary signs the prover's word alone: it has not taken part in the TLS session. Randomness is always passed
+//! in as a `fill` function.
 
 mod attestation;
 mod builder;
@@ -58,7 +58,7 @@ pub enum NotarizeError {
     /// A count above a limit of [`crate::limits`].
     #[error("too many {0}")]
     TooMany(&'static str),
-    /// What is asked for would be refused by this crate's verifier.
+    /// This crate's verifier would refuse the result.
     #[error("verifiers would refuse this: {0}")]
     Refused(#[from] VerifyError),
     /// The notary's answer is about something else than the request.

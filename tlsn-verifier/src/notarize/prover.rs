@@ -109,7 +109,7 @@ impl Notarization {
         Ok(Self { request, secrets: Secrets::from_file(version, file) })
     }
 
-    /// What goes to the notary.
+    /// The request to the notary.
     pub fn request(&self) -> &AttestationRequest {
         &self.request
     }

@@ -1,4 +1,4 @@
-//! What the prover asks the notary to sign.
+//! The prover's request to the notary.
 
 use super::{Attestation, Fill, NotarizeError, NotarySigningKey};
 use crate::{

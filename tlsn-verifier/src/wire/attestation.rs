@@ -31,7 +31,7 @@ impl Encode for TypedBytes {
     }
 }
 
-/// What the notary signs, in BCS.
+/// The header that the notary signs, in BCS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) id: [u8; 16],

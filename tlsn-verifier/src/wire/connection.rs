@@ -1,4 +1,4 @@
-//! What an attestation says about the connection, and the server's handshake data.
+//! The connection's part of an attestation, and the server's handshake data.
 
 use crate::{
     WireVersion,
@@ -89,8 +89,8 @@ impl Handshake {
         }
     }
 
-    /// What the server signs (RFC 8422, section 5.4): both randoms, then curve type 3 (named),
-    /// curve 0x0017 (secp256r1) and the length-prefixed point.
+    /// The message that the server signs (RFC 8422, section 5.4): both randoms, then curve type 3 (named), curve
+    /// 0x0017 (secp256r1) and the length-prefixed point.
     pub(crate) fn signed_message(&self) -> Vec<u8> {
         let key = &self.ephemeral_key.0;
         let mut out = Vec::with_capacity(68 + key.len());

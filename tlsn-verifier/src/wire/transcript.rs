@@ -75,7 +75,7 @@ impl Decode for TranscriptCommitment {
     }
 }
 
-/// What opens one hash commitment, besides the plaintext.
+/// The secret of one hash commitment, besides the plaintext.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct HashSecret {
     pub(crate) direction: Direction,

@@ -21,7 +21,7 @@ pub struct Vector {
     pub presentation: Vec<u8>,
 }
 
-/// What a strict verifier makes of a vector.
+/// A strict verifier's verdict on a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     Accept,

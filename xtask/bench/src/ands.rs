@@ -123,7 +123,7 @@ fn measured(run: impl Fn(PartyId, Wires) -> Result<u64> + Sync) -> Result<(u64, 
 pub struct Sorted {
     /// AND gates.
     pub gates: u64,
-    /// What each party spent.
+    /// The costs of each party.
     pub costs: [Cost; 3],
 }
 

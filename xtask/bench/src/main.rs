@@ -24,11 +24,11 @@ use clap::{Parser, ValueEnum};
 
 use report::Report;
 
-/// What to measure, and with which programs.
+/// The figure to measure, and the programs to measure it with.
 #[derive(Parser)]
 #[command(name = "tercet-bench", about = "Measures; started by `cargo xtask bench`")]
 pub struct Cli {
-    /// What to measure.
+    /// The figure to measure.
     #[arg(value_enum)]
     name: Name,
     /// One JSON object per line instead of tables.

@@ -1,4 +1,4 @@
-//! What the kernel knows of a process: CPU time and memory.
+//! The kernel's account of a process: CPU time and memory.
 
 use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};

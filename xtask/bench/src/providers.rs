@@ -30,7 +30,7 @@ pub struct Proven {
 pub struct Ready {
     /// Its id.
     pub id: SubmissionId,
-    /// What each party gets.
+    /// The bodies for each party.
     pub bodies: [Bytes; 3],
 }
 
@@ -128,7 +128,7 @@ impl Providers {
     }
 }
 
-/// What `tercet submit` does with a presentation and its secrets before it uploads.
+/// The work of `tercet submit` on a presentation and its secrets before it uploads.
 fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarized) -> Result<Proven> {
     let (verified, admitted) =
         SurveyVerifier::new(survey)?.check(Kind::Presentation, &notarized.presentation)?;

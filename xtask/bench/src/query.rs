@@ -82,7 +82,7 @@ pub fn run(cli: &Cli) -> Result<Report> {
     Ok(report)
 }
 
-/// What one party stores at one height.
+/// The objects that one party stores at one height.
 struct Stored {
     height: u64,
     hash: EntryHash,
@@ -171,7 +171,7 @@ pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Resu
     Ok((batches, values))
 }
 
-/// What a row of this value has in a lane.
+/// The number in a lane of a row with this value.
 pub fn lane_value(lane: &Lane, value: u128) -> Result<u128> {
     // Values are below 2^40 here, so squares fit.
     let whole = match lane.output {

@@ -1,4 +1,4 @@
-//! What was measured, where, and the limit beside it.
+//! The report: figures, the machine, and the limit beside each.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Cli;
 
-/// What the project promises about a figure.
+/// The project's promise about a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {

@@ -21,16 +21,16 @@ use crate::report::{Limit, Report, spread};
 use crate::system::Http;
 use crate::{Cli, ands, proc, system};
 
-/// What is asked.
+/// The question.
 struct Workload {
     name: &'static str,
     what: &'static str,
     statistics: &'static [&'static str],
-    /// Whether the project promises times for it.
+    /// True if the project promises times for it.
     promised: bool,
 }
 
-/// What the ancestor of this system released, and the minimum.
+/// The statistics that the ancestor of this system released, and the minimum.
 const SORT: Workload = Workload {
     name: "sort",
     what: "count, sum, minimum, maximum, median and Gini",
@@ -147,7 +147,7 @@ fn workload(cli: &Cli, workload: &Workload) -> Result<Report> {
     Ok(report)
 }
 
-/// What a query took.
+/// The costs of a query.
 #[derive(Clone, Copy)]
 struct Spent {
     seconds: f64,
@@ -217,7 +217,7 @@ fn give_memory(config: &Path, rows: usize) -> Result<()> {
     Ok(())
 }
 
-/// What must come out, from the values in clear text.
+/// The expected result, from the values in clear text.
 fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticValue>> {
     let scale = manifest.columns.first().context("a survey without columns")?.scale;
     let rows = values.len() as u64;
@@ -305,7 +305,7 @@ fn check(file: &ResultFile, expected: &[StatisticValue]) -> Result<()> {
     Ok(())
 }
 
-/// What party 0 has counted.
+/// The counters of party 0.
 struct Counters {
     sent: f64,
     rounds: f64,
@@ -313,7 +313,7 @@ struct Counters {
 }
 
 async fn counters(http: &Http, stack: &Stack) -> Result<Counters> {
-    let body = http.get(&format!("{}/metrics", stack.party(0))).await?;
+    let body = http.get(&stack.metrics(0)).await?;
     let text = String::from_utf8_lossy(&body);
     let sum = |name: &str| -> f64 {
         text.lines()

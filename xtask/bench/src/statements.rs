@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// A statement with what it takes to prove it.
 pub struct Case {
-    /// What is proven.
+    /// The statement that is proven.
     pub statement: Statement,
     /// The value and blinder.
     pub witness: [ColumnWitness; 1],

@@ -92,7 +92,7 @@ impl Http {
         }
     }
 
-    /// How far the three parties' logs are. They must agree.
+    /// The heights of the three parties' logs. They must agree.
     pub async fn heights(&self, stack: &Stack) -> Result<PartySurveyStatus> {
         let mut all = Vec::with_capacity(3);
         for i in 0..3 {

@@ -49,7 +49,7 @@ pub fn sandboxed(
     }
 }
 
-/// What the engine does in its sandbox, from the same bytes to the same bytes.
+/// The engine's work in its sandbox, from the same bytes to the same bytes.
 pub fn native(batch: &[Submission], id: [u8; 32], party: PartyId, mut wires: Wires) -> Result<()> {
     let parsed: Vec<(Statement, [u8; 32], ShareHashes)> = batch
         .iter()

@@ -19,7 +19,7 @@ pub struct Wires {
     sent: Arc<Sent>,
 }
 
-/// What one party sent.
+/// The messages of one party.
 #[derive(Default)]
 struct Sent {
     frames: AtomicU64,
@@ -92,7 +92,7 @@ impl Transport for Wires {
     }
 }
 
-/// What a job cost a party.
+/// The costs of a job for a party.
 #[derive(Clone, Copy)]
 pub struct Cost {
     /// Seconds of processor time.

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::check::{MEMBERS, Report};
-use crate::command::{self, cargo, root};
+use crate::command::{self, MEMBERS, cargo, root};
+use crate::report::Report;
 use list::{LIB, LIES, MUTANTS, Mutant, Tests};
 
-/// What to run.
+/// The mutants to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// Only the named mutants with this text in their names.
@@ -34,7 +34,7 @@ pub struct Options {
 /// After so long a test has noticed: an altered program may wait for what never comes.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// What cargo-mutants alters.
+/// The files that cargo-mutants alters.
 const FILES: [&str; 12] = [
     "mpc/src/compute/**/*.rs",
     "mpc/src/proof/**/*.rs",
@@ -104,7 +104,7 @@ fn named(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Whether one test passes, with or without a mutant.
+/// Runs one test, with or without a mutant, and tells if it passes.
 fn passes(program: &Path, test: &str, mutant: Option<&str>) -> Result<bool> {
     let mut command = command::program(program);
     command.args(["--exact", test]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

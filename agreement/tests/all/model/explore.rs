@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-/// What is searched.
+/// A system whose states are searched.
 pub trait Model {
     /// One state of the whole.
     type State: Clone + Hash;
@@ -16,20 +16,20 @@ pub trait Model {
     fn initial(&self) -> Self::State;
     /// Every step from a state.
     fn next(&self, state: &Self::State, out: &mut Vec<(Self::Action, Self::State)>);
-    /// What is wrong with a state, if anything.
+    /// The fault of a state, if it has one.
     fn wrong(&mut self, state: &Self::State) -> Option<String>;
 }
 
-/// What a search found.
+/// The outcome of a search.
 #[derive(Debug)]
 pub struct Found {
     /// Different states.
     pub states: usize,
-    /// How long it took.
+    /// The time that it took.
     pub took: Duration,
     /// The first wrong state, with the shortest trace to it.
     pub wrong: Option<(String, Vec<String>)>,
-    /// Whether every reachable state was seen.
+    /// True if every reachable state was seen.
     pub complete: bool,
 }
 

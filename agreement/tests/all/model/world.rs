@@ -45,7 +45,7 @@ impl Crypto<Token> for Token {
     }
 }
 
-/// How far a party is in its attempt.
+/// The phase of a party in its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Out,
@@ -87,7 +87,7 @@ pub struct World {
     gave_way: bool,
 }
 
-/// What is searched.
+/// The system that is searched.
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// Attempts of each party.
@@ -204,13 +204,13 @@ impl World {
         })
     }
 
-    /// What C can show as a lock: nothing, or any certificate, with a low or a high number of its own.
+    /// The locks that C can show: none, or any certificate, with a low or a high number of its own.
     fn claims(&self) -> Vec<Option<Certificate<Token>>> {
         let of = |c| (1..=self.parties[0].attempts).filter_map(move |a| self.certificate(0, a, c)).map(Some);
         std::iter::once(None).chain(of(0)).chain(of(HIGH)).collect()
     }
 
-    /// What C can show as its latest prepare.
+    /// The prepares that C can show as its latest.
     fn prepares() -> [Option<Prepare<Token>>; 3] {
         let of = |entry| Prepare { entry, session: (0, 0), number: HIGH + 1, signature: () };
         [None, Some(of(1)), Some(of(2))]

@@ -39,7 +39,7 @@ impl Crypto<Sim> for Key {
     }
 }
 
-/// What an entry changes.
+/// The change that an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// Submissions, each with its identity and commitments to its three shares.
@@ -100,7 +100,7 @@ pub type Votes = [(u8, u64); 3];
 /// Two of three shares, by the row's name.
 pub type Rows = BTreeMap<u64, [u64; 2]>;
 
-/// What a bucket holds.
+/// The contents of a bucket.
 #[derive(Debug, Clone, Default)]
 pub struct Bucket {
     pub log: Vec<(Rc<Entry>, Votes)>,
@@ -190,7 +190,7 @@ impl Party {
         Err(Stopped)
     }
 
-    /// Whether the rows of an entry are here.
+    /// True if the rows of an entry are here.
     pub fn has_rows(&self, entry: &Entry) -> bool {
         entry.rows().is_empty() || self.bucket.rows.contains_key(&(entry.height, entry.hash()))
     }

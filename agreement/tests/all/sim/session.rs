@@ -10,7 +10,7 @@ use super::party::{Body, Entry, Rows, Sim, commitment};
 use super::world::{Deed, World};
 use super::{Planted, hash};
 
-/// What the leader proposes.
+/// The leader's proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Job {
     Batch,
@@ -23,7 +23,7 @@ pub enum Job {
 const MIN_NEW: usize = 3;
 
 impl World {
-    /// Whether a message from one party reaches another.
+    /// True if a message from one party reaches another.
     fn arrives(&mut self, from: usize, to: usize) -> bool {
         self.parties[from].up
             && self.parties[to].up
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// What a party shows of itself; a corrupted one may show any certificate, or none, and any prepare of its own.
+    /// The hello that a party shows; a corrupted one may show any certificate, or none, and any prepare of its own.
     fn hello_of(&mut self, p: usize, own: Option<Hello<Sim>>) -> Option<Hello<Sim>> {
         let mut hello = own?;
         let height = hello.height + 1;
@@ -206,7 +206,7 @@ impl World {
         Some(hello)
     }
 
-    /// What the leader proposes at its height, from its own log and uploads.
+    /// The leader's proposal at its height, from its own log and uploads.
     fn propose(&mut self, job: Job) -> Option<Rc<Entry>> {
         let leader = &self.parties[0];
         let state = leader.state();

@@ -9,7 +9,7 @@ use super::party::{Body, Bucket, Entry, Party, Sim, Votes, commitment};
 use super::session::Job;
 use super::{Planted, Rng, mix};
 
-/// What a corrupted party does at the moment, besides what the program says.
+/// The way in which a corrupted party departs from the program at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     KeepVote(usize),
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// What a party does against the rules at the moment.
+    /// The way in which a party breaks the rules at the moment.
     pub fn deed(&self, p: usize) -> Option<Deed> {
         self.deed.filter(|_| self.corrupted == Some(p) && !self.calm)
     }
@@ -239,7 +239,7 @@ impl World {
         self.parties[p].restart();
     }
 
-    /// What is wrong, if anything.
+    /// The fault of the world, if it has one.
     pub fn wrong(&self) -> Option<String> {
         let honest = self.honest();
         for a in &honest {
@@ -339,7 +339,7 @@ impl World {
     }
 }
 
-/// How many entries a seed's run commits, and how many of them a later session finished.
+/// Numbers of entries that a seed's run commits, and of those that a later session finished.
 pub fn progress(seed: u64, operations: usize) -> (u64, u64) {
     let mut world = World::new(seed, None);
     (0..operations).for_each(|_| world.step());

@@ -71,8 +71,8 @@ pub struct Notarize {
     pub json: bool,
 }
 
-/// What a provider adds to the survey's request. Secrets come from files, standard input, the environment or a prompt,
-/// never from the command line.
+/// The texts that a provider adds to the survey's request. Secrets come from files, standard input, the environment or
+/// a prompt, never from the command line.
 #[derive(Debug, Args)]
 pub struct Given {
     /// A file with request headers, one "Name: value" a line; - is standard input. Their values are hidden.

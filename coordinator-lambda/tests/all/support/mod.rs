@@ -75,7 +75,7 @@ pub fn manifest() -> SurveyManifest {
     SurveyManifest::from_toml(&std::fs::read_to_string(vectors().join("survey.toml")).unwrap()).unwrap()
 }
 
-/// What a world may differ in.
+/// The settings in which worlds differ.
 pub struct Options {
     pub limits: Limits,
     /// The coordinator's address in the federation.
@@ -259,7 +259,7 @@ impl World {
         signed
     }
 
-    /// How many items the table holds, of all kinds.
+    /// Number of items in the table, of all kinds.
     pub async fn items(&self) -> usize {
         let (client, mut total, mut start) = (client(&self.config), 0, None);
         loop {
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    /// How many submissions count as unfinished.
+    /// Number of submissions that count as unfinished.
     pub async fn unfinished(&self) -> i64 {
         let shards = self.config.limits.unfinished_shards;
         self.coordinator.store.unfinished(self.survey_id(), shards).await.unwrap()

@@ -21,7 +21,7 @@ use tercet_protocol::result::{ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::submission::Receipt;
 use tercet_protocol::withdrawal::{Entered, ErasureReceipt, Withdrawal};
 
-/// What a party says about a submission.
+/// A party's answer about a submission.
 #[derive(Debug, Clone)]
 pub enum Says {
     /// This status.
@@ -43,9 +43,9 @@ struct Script {
     /// The newest release point it claims.
     release: u64,
     results: HashMap<u64, serde_json::Value>,
-    /// What it answers to a wish for a release point: a status and a body.
+    /// The answer to a wish for a release point: a status and a body.
     release_now: Option<(u16, serde_json::Value)>,
-    /// What it answers to withdrawals.
+    /// The answers to withdrawals.
     withdrawals: HashMap<SubmissionId, Says>,
     withdrawn: u64,
 }
@@ -85,7 +85,7 @@ impl StubParty {
         self.script.lock().unwrap().submissions.insert(id, says);
     }
 
-    /// How many requests about submissions it got.
+    /// Number of requests about submissions that it got.
     pub fn asked(&self) -> u64 {
         self.script.lock().unwrap().asked
     }
@@ -97,7 +97,7 @@ impl StubParty {
         self.script.lock().unwrap().on_query = Some(Box::new(answer));
     }
 
-    /// What `GET` says about a query from now on.
+    /// Sets the answer of `GET` about a query from now on.
     pub fn set_query(&self, status: &QueryStatus) {
         self.script.lock().unwrap().queries.insert(status.query, serde_json::to_value(status).unwrap());
     }
@@ -124,17 +124,17 @@ impl StubParty {
         script.results.insert(number, serde_json::to_value(signed).unwrap());
     }
 
-    /// What it answers to a wish for a release point.
+    /// Sets the answer to a wish for a release point.
     pub fn on_release_now(&self, status: u16, body: impl serde::Serialize) {
         self.script.lock().unwrap().release_now = Some((status, serde_json::to_value(body).unwrap()));
     }
 
-    /// What it answers to the withdrawal of a submission.
+    /// Sets the answer to the withdrawal of a submission.
     pub fn on_withdraw(&self, id: SubmissionId, says: Says) {
         self.script.lock().unwrap().withdrawals.insert(id, says);
     }
 
-    /// How many withdrawals it got.
+    /// Number of withdrawals that it got.
     pub fn withdrawn(&self) -> u64 {
         self.script.lock().unwrap().withdrawn
     }
@@ -277,7 +277,7 @@ pub fn says(survey: SurveyId, submission: SubmissionId, state: SubmissionState) 
     Says::Status(Box::new(SubmissionStatus { submission, survey, state }))
 }
 
-/// What the keys' owners sign about a question at a release point.
+/// The result that the keys' owners sign about a question at a release point.
 pub fn result(
     keys: &[Arc<SigningKey>; 3],
     survey: SurveyId,

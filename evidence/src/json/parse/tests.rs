@@ -1,4 +1,4 @@
-//! What is read, what is refused, and where holes may be.
+//! Texts that are read, texts that are refused, and the places where holes may be.
 
 use super::*;
 

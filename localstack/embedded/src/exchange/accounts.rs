@@ -76,9 +76,9 @@ impl TryFrom<String> for Amount {
 pub struct Account {
     /// Its place in the list, from 0.
     pub index: u32,
-    /// What its owner sends in `X-MBX-APIKEY`: 64 letters and digits.
+    /// The key that its owner sends in `X-MBX-APIKEY`: 64 letters and digits.
     pub api_key: String,
-    /// What its owner signs requests with: 64 letters and digits. Empty in files of older versions.
+    /// The key with which its owner signs requests: 64 letters and digits. Empty in files of older versions.
     #[serde(default)]
     pub api_secret: String,
     /// Its number, 9 digits, unique in the list.
@@ -90,8 +90,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// What the exchange takes of its orders, in basis points: a public trait by which accounts can be told apart. Ten
-    /// accounts of each kind in turn, so that a few providers are enough for a group.
+    /// The commission on its orders, in basis points: a public trait by which accounts can be told apart. Ten accounts
+    /// of each kind in turn, so that a few providers are enough for a group.
     pub fn maker_commission(&self) -> u32 {
         if (self.index / 10).is_multiple_of(2) { 15 } else { 10 }
     }

@@ -46,10 +46,10 @@ use crate::{Clock, Error, Server, files};
 /// The name in the certificate and in the `Host` header.
 pub const SERVER_NAME: &str = "api.exchange.test";
 
-/// How long a client may take for the handshake, and again for its request's head.
+/// Longest time that a client may take for the handshake, and again for its request's head.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What [`serve`] needs to know.
+/// The settings of [`serve`].
 #[derive(Clone)]
 pub struct Config {
     /// Loopback address; port 0 picks a free one.

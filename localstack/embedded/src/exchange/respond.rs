@@ -1,4 +1,4 @@
-//! What the exchange answers.
+//! The exchange's answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{Account, SERVER_NAME};
 
 const API_KEY: &str = "x-mbx-apikey";
 const PATH: &str = "/api/v3/account";
-/// How far a request's time may be from the exchange's, in milliseconds.
+/// Largest distance of a request's time from the exchange's, in milliseconds.
 const LATE_MS: i64 = 300_000;
 /// The date of HTTP: RFC 9110, section 5.6.7.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =

@@ -346,7 +346,7 @@ impl Api {
     }
 }
 
-/// What a write's conditional headers ask for.
+/// The condition that a write's headers ask for.
 fn write_condition(
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
@@ -361,7 +361,7 @@ fn write_condition(
     }
 }
 
-/// Whether a read's conditional headers let the object be given.
+/// Checks that a read's conditional headers let the object be given.
 fn read_condition(
     header: &Header,
     if_match: Option<ETagCondition>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// What to list.
+/// The parameters of a listing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query<'a> {
     /// Only keys that start so.

@@ -40,7 +40,7 @@ use objects::Objects;
 /// Largest object, in bytes.
 pub const MAX_OBJECT: usize = 256 * 1024 * 1024;
 
-/// What [`serve`] needs to know.
+/// The settings of [`serve`].
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Loopback address; port 0 picks a free one.

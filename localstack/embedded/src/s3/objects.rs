@@ -35,7 +35,7 @@ pub(super) enum Refused {
     Io(#[from] io::Error),
 }
 
-/// What must hold for a write to happen.
+/// A condition of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     /// Nothing.
@@ -156,7 +156,7 @@ impl Objects {
         self.read().keys().cloned().collect()
     }
 
-    /// Whether there is such a bucket.
+    /// True if there is such a bucket.
     pub fn has_bucket(&self, bucket: &str) -> bool {
         self.read().contains_key(bucket)
     }

@@ -1,4 +1,4 @@
-//! What parties say about a batch to each other, word by word.
+//! Each word that parties send to each other about a batch, altered by itself.
 
 use super::*;
 

@@ -71,7 +71,7 @@ pub fn texts<B: Backend>(b: &mut B, session: &Session, columns: usize) -> Vec<Ve
     texts
 }
 
-/// What is known of a byte.
+/// The circuit's knowledge of a byte of plaintext.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     Shown,

@@ -12,7 +12,7 @@ const NOTATIONS: [Notation; 6] = [
     Notation { exponents: false, grouping: Some(b' '), point: b',' },
 ];
 
-/// What the circuit makes of a text: the integer, if it takes it.
+/// The integer that the circuit makes of a text, if it takes it.
 fn circuit(text: &[u8], scaling: Scaling, notation: Notation) -> Option<i128> {
     let Scaling { scale, bits, excess } = scaling;
     let number = statement::Number { scale, bits, excess, notation, missing: None };

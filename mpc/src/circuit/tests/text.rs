@@ -31,7 +31,7 @@ fn with(formats: &[Format], texts: &[&[u8]], outputs: Vec<Output>) -> Statement 
     Statement::new(columns.collect(), outputs).unwrap()
 }
 
-/// Whether the circuit accepts these texts with these lanes and no others.
+/// True if the circuit accepts these texts with these lanes and no others.
 fn accepts(formats: &[Format], texts: &[&[u8]], outputs: &[Output], lanes: &[u128]) -> bool {
     let s = with(formats, texts, outputs.to_vec());
     assert_eq!(s.lanes().len(), lanes.len());

@@ -1,4 +1,4 @@
-//! What verification computes in bulk: vectors over K and columns of bits, where a host has instructions for them.
+//! The bulk computations of verification: vectors over K and columns of bits, where a host has instructions for them.
 //!
 //! Pure functions. The implementations for `Vec` are the definitions; a host with wide vectors and carry-less
 //! multiplication has others. Whoever writes one must give equal results: a wrong one makes honest proofs fail.

@@ -23,7 +23,7 @@ struct Proven {
     /// The digest of the messages, and what the second verifier gets of it.
     digests: [[u8; 32]; 2],
     levels: Vec<Level>,
-    /// What is left of the prover's vectors, their masks, and the last challenge.
+    /// The rest of the prover's vectors, their masks, and the last challenge.
     left: [Gf128; 2],
     masks: [Gf128; 2],
     point: Gf128,
@@ -57,7 +57,7 @@ pub fn left(left: [Gf128; 2], masks: [Gf128; 2], point: Gf128) {
     with_last(|proof| (proof.left, proof.masks, proof.point) = (left, masks, point));
 }
 
-/// What a run of the decision on hidden counts shows: every party's proofs, and all frames.
+/// The trace of a run of the decision on hidden counts: every party's proofs, and all frames.
 struct Seen {
     proofs: [Vec<Proven>; 3],
     frames: Vec<(crate::testing::Envelope, Vec<u8>)>,

@@ -7,7 +7,7 @@ fn laplace(epsilon: &str, sensitivity: u128) -> Laplace {
     Laplace::new(epsilon.parse().unwrap(), sensitivity).unwrap()
 }
 
-/// What the parties draw, put together.
+/// The noise that the parties draw, put together.
 fn drawn(seed: u64, noise: &[Laplace], exchange_ns: u64) -> Vec<i128> {
     let world = TestWorld::new(seed);
     let shares = run(&world, tuning(exchange_ns), |c| c.laplace(noise)).map(|r| r.unwrap());

@@ -1,5 +1,5 @@
-//! What each party sees, over many runs in which everything that it holds is the same, and only the key that it lacks is
-//! fresh: fair coins.
+//! The views of each party, over many runs in which everything that it holds is the same, and only the key that it lacks
+//! is fresh: fair coins.
 
 use alloc::collections::BTreeMap;
 use std::sync::Mutex;
@@ -121,7 +121,7 @@ fn products_of_equal_rows_differ() {
     assert_eq!(products, 3);
 }
 
-/// What all three learn in each exchange of a step: the sum of the shares that are sent to the next party.
+/// The sums that all three learn in each exchange of a step: of the shares that are sent to the next party.
 fn opened(frames: &Frames, step: Step, sum: impl Fn(u128, u128) -> u128) -> Vec<Vec<u128>> {
     let mut by: [Vec<&[u8]>; 3] = Default::default();
     for (e, frame) in frames.iter().filter(|(e, _)| e.step == step && e.to == e.from.next()) {

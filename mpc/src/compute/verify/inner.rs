@@ -30,7 +30,7 @@ pub fn last(a: Gf128, mask_a: Gf128, b: Gf128, mask_b: Gf128) -> [Gf128; LEVEL] 
     [mask_a * mask_b, (a + mask_a) * (b + mask_b)]
 }
 
-/// What a verifier shows: its value on the line from `value` to its mask.
+/// The value that a verifier shows: its point on the line from `value` to its mask.
 pub fn masked(value: Gf128, mask: Gf128, r: Gf128) -> Gf128 {
     value + r * (value + mask)
 }

@@ -59,7 +59,7 @@ impl<D: Digest> Default for Ledger<D> {
     }
 }
 
-/// What a layer of gates hides its messages with: `F(K_i)` and `F(K_(i+1))`.
+/// The masks that hide the messages of a layer of gates: `F(K_i)` and `F(K_(i+1))`.
 pub(super) type Masks = [Vec<u64>; 2];
 
 impl<D: Digest> Ledger<D> {
@@ -114,7 +114,7 @@ struct Claim {
     shown: Gf128,
 }
 
-/// What a verifier takes from its part of the proof, level by level.
+/// The values that a verifier takes from its part of the proof, level by level.
 struct Part<'a> {
     shares: &'a [Gf128],
     commitments: &'a [Commitment],
@@ -247,7 +247,7 @@ pub(super) fn verify<H: Host>(
     Ok(())
 }
 
-/// What a prover sends.
+/// The messages of a prover.
 struct Proof {
     explicit: Vec<Gf128>,
     commitments: Vec<Commitment>,
@@ -260,7 +260,7 @@ fn commitments_of(explicit: &[Gf128], blinds: &[Blind]) -> Vec<Commitment> {
     parts.zip(blinds).map(|(part, blind)| commit(blind, part)).collect()
 }
 
-/// What a prover shares with one verifier each.
+/// The values that a prover shares with one verifier each.
 struct Shared<'a> {
     /// The first verifier's part of the proof, and last its mask.
     hidden: &'a [Gf128],
@@ -325,7 +325,7 @@ impl Saying<'_> {
     }
 }
 
-/// What is left of a vector.
+/// The last element of a folded vector.
 fn only(vector: &impl FieldVector) -> Gf128 {
     vector.elements().first().copied().unwrap_or_default()
 }
@@ -379,7 +379,7 @@ impl Claim {
     }
 }
 
-/// What hides a verifier's value in the end.
+/// The mask that hides a verifier's value in the end.
 fn mask(stream: &mut impl KeyStream) -> Gf128 {
     let mut bytes = [0; Gf128::BYTES];
     stream.fill(&mut bytes);

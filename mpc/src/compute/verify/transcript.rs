@@ -10,18 +10,18 @@ use crate::proof::Transcript;
 
 /// Bytes of a commitment to one level's explicit shares.
 ///
-/// What a collision gives a prover is a second candidate for one level, fixed before the challenge as well: k
-/// candidates multiply the soundness error by k and cost 2^(128 (k - 1) / k) hashes.
+/// A collision gives a prover a second candidate for one level, fixed before the challenge as well: k candidates
+/// multiply the soundness error by k and cost 2^(128 (k - 1) / k) hashes.
 pub const COMMITMENT_BYTES: usize = 16;
 
 /// A commitment to one level.
 pub type Commitment = [u8; COMMITMENT_BYTES];
 
-/// What hides a hash of secrets with little entropy: known to the prover and one verifier, and not to the verifier that
+/// Blinds a hash of secrets with little entropy: known to the prover and one verifier, and not to the verifier that
 /// sees the hash.
 pub type Blind = [u8; 32];
 
-/// What prover and verifiers agree on while a proof goes on.
+/// The transcript on which prover and verifiers agree while a proof goes on.
 pub struct Proving(Transcript);
 
 impl Proving {
@@ -63,7 +63,7 @@ impl Proving {
         })
     }
 
-    /// What the two verifiers compare.
+    /// The hash that the two verifiers compare.
     pub fn digest(&self) -> [u8; 32] {
         self.0.digest()
     }

@@ -1,4 +1,4 @@
-//! What a private part belongs to, and what a party checks of it alone.
+//! The submission that a private part belongs to, and the checks that a party makes of it alone.
 
 use super::*;
 use crate::batch::{Item, Verdict, check_private, verify_batch};

@@ -1,10 +1,11 @@
-//! What a party's own shares and the public part say about the secret: nothing. And what the challenges are made of.
+//! A party's own shares and the public part say nothing about the secret. The challenges depend on all that they
+//! must.
 
 use super::super::Transcript;
 use super::super::points::Subspace;
 use super::*;
 
-/// How often each bit is set in many samples of equally many bytes.
+/// Counts how often each bit is set in many samples of equally many bytes.
 fn ones(samples: &[Vec<u8>]) -> Vec<u32> {
     let bits = 8 * samples[0].len();
     (0..bits).map(|i| samples.iter().map(|s| u32::from(s[i / 8] >> (i % 8) & 1)).sum()).collect()

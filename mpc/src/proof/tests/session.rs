@@ -32,7 +32,7 @@ fn proven(statement: &Statement, secret: &HandshakeSecret, seed: u8) -> Result<P
     prove_session(&OneCore, statement, secret, &CTX, &[seed; 32], &mut |_| {})
 }
 
-/// What the parties say of a prover who commits to any gates.
+/// The parties' verdict on a prover who commits to any gates.
 fn claimed(statement: &Statement, secret: &[u8], streams: &Streams<Words<1>>) -> Result<(), Reject> {
     let (shares, hashes) = forge(statement, secret, &lanes(statement), streams);
     open_all(statement, &hashes, &shares)
@@ -51,7 +51,7 @@ fn streams(statement: &Statement, secret: &[u8]) -> Streams<Words<1>> {
     evaluate(statement, &statement.layout(), secret, &lanes(statement))
 }
 
-/// What a prover's claims about gates' outputs and inverses make of all other wires.
+/// The wires that follow from a prover's claims about gates' outputs and inverses.
 fn claim(
     statement: &Statement,
     secret: &[u8],

@@ -12,23 +12,23 @@ pub enum Part {
     Application {
         /// The body without its tag.
         ciphertext: Vec<u8>,
-        /// How many bytes of it are content: the inner type and the padding follow.
+        /// Number of bytes of content: the inner type and the padding follow.
         content: usize,
     },
     /// Tickets ([`Record::tickets`]) or an alert ([`Record::close_notify`]).
     Other(Record),
 }
 
-/// What bytes are that are not shown.
+/// The role of bytes that are not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The next bytes of this column's text.
     Column(u8),
     /// The provider's own.
     Inert {
-        /// What they may be.
+        /// The bytes that are admitted.
         kind: InertKind,
-        /// Whether they go on with the place of the inert bytes before.
+        /// True if they go on with the place of the inert bytes before.
         continued: bool,
     },
 }
@@ -38,7 +38,7 @@ pub enum Role {
 pub struct Hidden {
     /// Where they stand in it.
     pub range: Range<usize>,
-    /// What they are.
+    /// Their role.
     pub role: Role,
 }
 

@@ -122,7 +122,7 @@ fn fraction(statistic: &StatisticValue, label: &str) -> (i128, i128) {
     (exact.numerator.parse().unwrap(), exact.denominator.parse().unwrap())
 }
 
-/// Whether two fractions are the same.
+/// True if two fractions are the same.
 fn same((a, b): (i128, i128), (c, d): (i128, i128)) {
     assert_eq!(a * d, c * b);
 }

@@ -29,7 +29,7 @@ pub struct Server {
     notary: NotarySigningKey,
 }
 
-/// What the handshake showed: chain, scheme, signature and signed message.
+/// The server's handshake: chain, scheme, signature and signed message.
 type Handshake = (Vec<Vec<u8>>, u16, Vec<u8>, Vec<u8>);
 
 #[derive(Debug, Default)]

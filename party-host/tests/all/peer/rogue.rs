@@ -65,7 +65,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// What the rogue brings to the handshake.
+/// The credentials that the rogue brings to the handshake.
 pub struct Guise {
     pub version: &'static SupportedProtocolVersion,
     /// Seed of the key that it holds.

@@ -1,4 +1,4 @@
-//! What an author is warned of about the source: rules that are valid and may be weak.
+//! Warnings to an author about the source: rules that are valid and may be weak.
 
 use time::OffsetDateTime;
 

@@ -57,7 +57,7 @@ impl Pattern {
 }
 
 impl Pattern {
-    /// What stands in front of the value, as JSON.
+    /// The text in front of the value, as JSON.
     pub fn in_front(&self) -> String {
         let token = |t: &Token| match t {
             Token::Mark(mark) => char::from(*mark).to_string(),
@@ -75,7 +75,7 @@ const INSIDE: &str = "ends inside a string or number: in JSON a value is hidden 
 const BEHIND: &str = "is not what may follow a value in JSON (a comma or a closing bracket): in JSON a value ends where it \
     ends; write at = \"$.name\" instead, or format = \"text\" under [source] if the answer is no JSON";
 
-/// How a literal's text ends.
+/// The end of a literal's text.
 enum Rest {
     Nothing,
     /// With an opening quote.

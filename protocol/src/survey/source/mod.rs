@@ -95,11 +95,11 @@ pub struct Rules {
     pub credentials: Vec<String>,
     /// The request's body.
     pub body: Option<Body>,
-    /// How the response's body is read.
+    /// The reading of the response's body.
     pub format: BodyFormat,
     /// The response's media type; none: the usual ones of JSON.
     pub media_type: Option<String>,
-    /// What stands in front of the JSON.
+    /// The text in front of the JSON.
     pub guard: Option<String>,
     /// The identity.
     pub identity: Option<Wanted>,
@@ -116,7 +116,7 @@ pub struct Body {
     pub content_type: String,
     /// Its bytes.
     pub text: String,
-    /// Whether it is compared as JSON, not byte by byte.
+    /// True if it is compared as JSON, not byte by byte.
     pub json: bool,
 }
 
@@ -145,11 +145,11 @@ pub enum Place {
 pub struct Wanted {
     /// Where it stands.
     pub place: Place,
-    /// What must be there where it may be absent.
+    /// The place that must exist where the value may be absent.
     pub within: Option<Path>,
-    /// What it is where there is no value; none: then it is refused.
+    /// The text that says that there is no value; `None`: such a text is refused.
     pub missing: Option<String>,
-    /// Whether ASCII letters count in either case.
+    /// True if ASCII letters count in either case.
     pub fold: bool,
 }
 
@@ -160,11 +160,11 @@ pub struct Hidden {
     pub name: String,
     /// Where it stands.
     pub place: Place,
-    /// What must be there where it may be absent, and what its absence means.
+    /// The place that must exist where the value may be absent, and the meaning of its absence.
     pub absent: Option<(Path, Absent)>,
-    /// Whether an empty text, which cannot be hidden, means that there is no value.
+    /// True if an empty text, which cannot be hidden, means that there is no value.
     pub empty_is_missing: bool,
-    /// Whether it must stand in quotes; none: either way.
+    /// True if the value must stand in quotes, false if it must not; `None`: either way.
     pub quoted: Option<bool>,
 }
 

@@ -33,7 +33,7 @@ pub enum Segment {
 pub struct Comparison {
     /// Names from the element (`@`) down to the value.
     pub names: Vec<String>,
-    /// What it is compared with.
+    /// The constant that it is compared with.
     pub value: Scalar,
 }
 
@@ -43,7 +43,7 @@ pub struct Comparison {
 pub struct PathError {
     /// Where, counted in characters from 1.
     pub at: usize,
-    /// What is wrong and what to write instead.
+    /// The fault, and what to write instead.
     pub problem: String,
 }
 
@@ -64,7 +64,7 @@ impl Path {
         Ok(Self { segments })
     }
 
-    /// Whether this path goes on where the other one ends.
+    /// True if this path goes on where the other one ends.
     pub fn continues(&self, other: &Self) -> bool {
         self.segments.len() > other.segments.len() && self.segments.starts_with(&other.segments)
     }

@@ -93,7 +93,7 @@ impl Scalar {
         }
     }
 
-    /// What is hashed: a byte for the kind, the length, the text.
+    /// The bytes that are hashed: a byte for the kind, the length, the text.
     pub fn encode(&self) -> Vec<u8> {
         let kind = match self {
             Self::Integer(_) => 1,

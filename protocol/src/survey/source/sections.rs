@@ -47,7 +47,7 @@ pub struct SourceSection {
     /// The body's `Content-Type`. Of `body_json`, without it: `application/json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// How the response's body is read.
+    /// The reading of the response's body.
     #[serde(default, skip_serializing_if = "BodyFormat::is_default")]
     pub format: BodyFormat,
     /// The response's media type: of JSON, without it, `application/json` or any with `+json`; `none`: no `Content-Type`.
@@ -56,7 +56,7 @@ pub struct SourceSection {
     /// A text that stands in front of the JSON, such as `)]}',` and a line feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
-    /// What a provider is asked for.
+    /// The questions to the provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputSection>,
     /// Templates of query parameters behind the required ones, in order. They may stand in the request without being
@@ -90,7 +90,7 @@ impl SourceSection {
     }
 }
 
-/// How a response's body is read.
+/// The reading of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BodyFormat {
@@ -126,7 +126,7 @@ pub struct IdentitySection {
     /// The response header whose value is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// Whether case counts.
+    /// The treatment of upper and lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<Fold>,
 }
@@ -157,14 +157,14 @@ pub struct FieldSection {
     /// The response header whose value it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// What must be there where the value may be absent.
+    /// The place that must exist where the value may be absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
     /// The group of those without a value: `null`, an empty text, or, with `within`, no value at all. Without it they are
     /// refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
-    /// Whether case counts.
+    /// The treatment of upper and lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<Fold>,
     /// The values that are admitted; none: any of 1 to 64 printable bytes.
@@ -190,20 +190,20 @@ pub struct ColumnSection {
     /// The value's JSONPath in the response's body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// What must be there where the value may be absent.
+    /// The place that must exist where the value may be absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
-    /// What it means that the value is absent. Without it, the submission is refused.
+    /// The meaning of an absent value. Without it, the submission is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<Absent>,
     /// The integer computed with is value * 10^scale (-18 to 18).
     pub scale: i8,
     /// The integer's magnitude is below 2^bits (1 to 63).
     pub bits: u8,
-    /// What to do with non-zero digits beyond the scale.
+    /// The treatment of non-zero digits beyond the scale.
     #[serde(default, skip_serializing_if = "ExcessDigits::is_default")]
     pub excess_digits: ExcessDigits,
-    /// Whether numbers with exponents (`1.5e-7`) are admitted.
+    /// True if numbers with exponents (`1.5e-7`) are admitted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exponents: bool,
     /// The character between groups of three digits, in quoted values: `,` in 1,234.56.
@@ -212,7 +212,7 @@ pub struct ColumnSection {
     /// The decimal point: `.`, or `,` in quoted values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point: Option<String>,
-    /// Whether the value stands in quotes. Without it: either way.
+    /// True if the value stands in quotes, false if it does not. Without it: either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<bool>,
     /// The text that stands where there is no value (`null`, or empty); without it, every submission has one.
@@ -226,7 +226,7 @@ impl ColumnSection {
         self.scale.try_into().unwrap_or(0)
     }
 
-    /// How its numbers are written, in quotes or in text.
+    /// The spelling of its numbers, in quotes or in text.
     pub fn notation(&self) -> Notation {
         let first = |text: &Option<String>| text.as_ref().and_then(|t| t.bytes().next());
         Notation {
@@ -236,13 +236,13 @@ impl ColumnSection {
         }
     }
 
-    /// Whether a submission may have no value in it.
+    /// True if a submission may have no value in it.
     pub fn may_be_missing(&self) -> bool {
         self.missing.is_some() || self.absent == Some(Absent::Missing)
     }
 }
 
-/// What it means that a value is absent.
+/// The meaning of an absent value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Absent {
@@ -271,7 +271,7 @@ pub struct CategorySection {
     pub values: Vec<String>,
 }
 
-/// What to do with non-zero digits beyond the scale.
+/// The treatment of non-zero digits beyond the scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExcessDigits {

@@ -1,6 +1,6 @@
 //! Request targets: a path with at most one open segment, and query parameters as they mean.
 
-/// What may stand in the open segment of a path.
+/// The texts that the open segment of a path admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Decimal digits without a leading zero.
@@ -34,7 +34,7 @@ impl Form {
         }
     }
 
-    /// Whether a segment has this form.
+    /// True if a segment has this form.
     pub fn admits(self, segment: &str) -> bool {
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         let length = (1..=128).contains(&segment.len());
@@ -63,7 +63,7 @@ impl Form {
 /// The path of a survey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
-    /// What stands in front of the open segment; the whole path if there is none.
+    /// The text in front of the open segment; the whole path if there is none.
     before: String,
     /// The open segment's name and form, and what stands behind it.
     open: Option<(String, Form, String)>,

@@ -66,7 +66,7 @@ pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
     Ok(this)
 }
 
-/// What a table says about a place.
+/// The rules of a table about a place.
 struct Said<'a> {
     table: &'static str,
     name: &'a str,
@@ -212,7 +212,7 @@ fn field(source: &SourceSection, f: &FieldSection) -> Result<Wanted, SurveyError
     Ok(Wanted { place, within, missing: f.missing.clone(), fold: f.fold.is_some() })
 }
 
-/// What must be there where a value may be absent: the value's path goes on from it.
+/// The place that must exist where a value may be absent: the value's path goes on from it.
 fn within(said: &Said<'_>, text: &str, place: &Place) -> Result<Path, SurveyError> {
     let path = said.path("within", text)?;
     match place {

@@ -1,4 +1,4 @@
-//! Whether the three go on from a state, once all of them behave and everything arrives.
+//! Decides if the three go on from a state, once all of them behave and everything arrives.
 
 #![allow(clippy::needless_range_loop, reason = "several lists are by party")]
 
