@@ -112,6 +112,10 @@ impl Outcome {
 /// what is hidden is what the client would hide; likewise the request, where neither file marks anything.
 pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> Result<Outcome, SurveyError> {
     let policy = Policy::new(SurveyId([0; 32]), manifest)?;
+    if request.empty || response.empty {
+        let reason = "nothing stands between ⟦ and ⟧: no hidden place is empty";
+        return Ok(Outcome::refused(tercet_evidence::Rule::Hidden.code(), reason.to_owned()));
+    }
     let takes = |kind| manifest.notaries.iter().any(|n| n.kind == kind);
     let first = attempt_with(&policy, manifest, request, response, !takes(Kind::Presentation));
     if first.admitted || !(takes(Kind::Presentation) && takes(Kind::Session)) {
