@@ -202,18 +202,55 @@ pub fn exchange_seeds() -> Vec<Vec<u8>> {
         ),
         (survey("query={a='1'}", &by_path), plain("application/json", &json.replace('\0', "7"))),
     ];
-    cases
-        .into_iter()
-        .map(|(survey, response)| {
-            let length = |text: &str| u16::try_from(text.len()).unwrap().to_le_bytes();
-            [
-                &length(&survey)[..],
-                &length(request),
-                survey.as_bytes(),
-                request.as_bytes(),
-                response.as_bytes(),
-            ]
-            .concat()
-        })
-        .collect()
+    let own = cases.into_iter().map(|(survey, response)| seed(&survey, request, &response));
+    own.chain(tried()).collect()
+}
+
+fn seed(survey: &str, request: &str, response: &str) -> Vec<u8> {
+    let length = |text: &str| u16::try_from(text.len()).unwrap().to_le_bytes();
+    [&length(survey)[..], &length(request), survey.as_bytes(), request.as_bytes(), response.as_bytes()]
+        .concat()
+}
+
+/// The exchanges of `tests/fixtures/exchanges.json`, whose parts that are not written there are the usual ones.
+fn tried() -> Vec<Vec<u8>> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/exchanges.json");
+    let cases: Vec<Json> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let one = |case: &Json| {
+        let part = |name: &str, usual: &str| case["survey"][name].as_str().unwrap_or(usual).to_owned();
+        let survey = format!(
+            "[survey]\nname='s'\ntitle='s'\nopens='2025-01-01T00:00:00Z'\ncloses='2030-01-01T00:00:00Z'\nmin_cohort=1\nmin_new=1\n\
+             statistics=['count']\n[source]\nserver_name='api.bank.test'\nmethod='{}'\npath='{}'\n{}\n[[notaries]]\nname='n'\n\
+             algorithm='secp256k1'\nkey='035be5e9478209674a96e60f1f037f6176540fd001fa1d64694770c56a7709c42c'\n{}{}{}",
+            part("method", "GET"),
+            part("path", "/v1/account"),
+            part("source", ""),
+            part("identity", "[identity]\nat='$.uid'\n"),
+            part("column", "[[columns]]\nname='balance'\nat='$.balance'\nscale=2\nbits=48\n"),
+            part("extra", ""),
+        );
+        let text = |name: &str, usual: &str| hide(case[name].as_str().unwrap_or(usual));
+        let request = text("request", "GET /v1/account HTTP/1.1\r\nHost: api.bank.test\r\n\r\n");
+        let response = text(
+            "response",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 28\r\n\r\n{\"uid\":77,\"balance\":\"⟦12.50⟧\"}",
+        );
+        seed(&survey, &request, &response)
+    };
+    cases.iter().map(one).collect()
+}
+
+/// Zeros for what stands between marks.
+fn hide(marked: &str) -> String {
+    let mut out = String::new();
+    let mut hidden = false;
+    for c in marked.chars() {
+        match c {
+            '⟦' => hidden = true,
+            '⟧' => hidden = false,
+            c if hidden => out.push_str(&"\0".repeat(c.len_utf8())),
+            c => out.push(c),
+        }
+    }
+    out
 }
