@@ -1,6 +1,7 @@
 //! `tercet survey try`: what a survey reads from an exchange that somebody saved, before anything is notarized.
 
 mod exchange;
+mod hint;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +13,7 @@ use tercet_evidence::{
 };
 use tercet_mpc::statement::{Format, HashAlg, Said};
 use tercet_protocol::ids::SurveyId;
-use tercet_protocol::survey::{SurveyError, SurveyManifest};
+use tercet_protocol::survey::{BodyFormat, SurveyError, SurveyManifest};
 
 use crate::seen;
 
@@ -275,7 +276,12 @@ fn read(manifest: &SurveyManifest, admitted: &Admitted, response: &[u8]) -> Outc
                     true => {
                         format!("column {name}: its quotes are hidden too: hide only what stands inside them")
                     }
-                    false => format!("column {name}: {problem}"),
+                    false => {
+                        let pages = column.quoted || manifest.source.format == BodyFormat::Text;
+                        let hint = hint::hint(&bytes, &format, pages);
+                        let hint = hint.map(|keys| format!("; {keys} would admit it")).unwrap_or_default();
+                        format!("column {name}: {problem}{hint}")
+                    }
                 });
                 None
             }
