@@ -31,7 +31,8 @@ pub fn hint(text: &[u8], format: &Format, pages: bool) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use tercet_mpc::statement::{Excess, Number};
+    use tercet_mpc::decimal::Excess;
+    use tercet_mpc::statement::Number;
 
     use super::*;
 
