@@ -41,17 +41,15 @@ impl Shape {
     /// The request that a survey asks for.
     pub fn of(survey: &SurveyManifest) -> Self {
         let source = &survey.source;
-        let body = source.body.as_ref().or(source.body_json.as_ref()).map(|body| {
-            let kind = source.content_type.clone().unwrap_or_else(|| "application/json".into());
-            (kind, body.clone())
-        });
+        let kind = || source.body_type().unwrap_or_default().to_owned();
+        let body = source.request_body().map(|body| (kind(), body.to_owned()));
         Self {
             host: source.server_name.clone(),
             method: source.method.clone(),
             path: source.path.clone(),
             query: source.query.clone(),
             parameters: source.parameters.clone(),
-            headers: source.headers.clone(),
+            headers: source.required_headers(),
             request_headers: source.request_headers.clone(),
             body,
         }

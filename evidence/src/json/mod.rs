@@ -143,7 +143,9 @@ impl Document<'_> {
         match (&self.node(a).value, &other.node(b).value) {
             (Value::Null, Value::Null) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Number(a), Value::Number(b)) => exact(self.number(a)) == exact(other.number(b)),
+            (Value::Number(a), Value::Number(b)) => {
+                exact(self.number(a)).is_some_and(|a| exact(other.number(b)) == Some(a))
+            }
             (Value::Text(a), Value::Text(b)) => self.string(*a) == other.string(*b),
             (Value::Array(a), Value::Array(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.equal(*a, other, *b))
