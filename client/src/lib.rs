@@ -36,6 +36,7 @@ pub mod secrets;
 pub mod seen;
 pub mod session;
 pub mod show;
+pub mod standing;
 pub mod submit;
 pub mod survey;
 pub mod survey_new;
