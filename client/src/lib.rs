@@ -4,6 +4,19 @@
 //! Everything secret (transcripts, blinders, values) stays on this machine except as sealed shares. Nothing that
 //! coordinator or parties say is believed without a signature by the keys that the survey pins. The library
 //! never prints and never reads the environment; the command does.
+//!
+//! A result file is verified without any network; `examples/` has more:
+//!
+//! ```no_run
+//! use tercet_client::{query::ResultFile, show};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let file = ResultFile::from_json(&std::fs::read("result.json")?)?;
+//! let survey = file.verify(Some("5f0c9a…".parse()?), None)?;
+//! print!("{}", show::to_text(&file.result, &survey));
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 

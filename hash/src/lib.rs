@@ -1,6 +1,14 @@
 //! The hash functions under which a value may be committed to: upstream TLSNotary's three, with its ids.
 //!
 //! Both the verifier of presentations and the engine need to name them; neither depends on the other.
+//!
+//! ```
+//! use tercet_hash::HashAlg;
+//!
+//! let alg: HashAlg = "blake3".parse()?;
+//! assert_eq!(HashAlg::from_id(alg.id()), Some(alg));
+//! # Ok::<(), tercet_hash::UnknownHashAlg>(())
+//! ```
 
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]

@@ -3,6 +3,19 @@
 //! Owns everything that is computed on shares, and the proof that shares belong to a notarized value. Must never do
 //! input or output, read a clock or draw randomness: it talks through [`net::Transport`] and takes its seeds as
 //! arguments. It depends on nothing of ours but the switches of `mutants/`. `docs/protocol.md` holds the security argument.
+//!
+//! [`Statement`] says what a provider proves, [`prove`] proves it, [`verify_batch`] checks many proofs among the three parties,
+//! and [`open_sums`] opens sums of what was accepted: `examples/three_parties.rs` does all of it. Statistics have names:
+//!
+//! ```
+//! use tercet_mpc::statistics::{Permit, Statistic};
+//!
+//! let asked: Statistic = "quantile:0.90(balance)".parse()?;
+//! assert_eq!(asked.to_string(), "quantile:0.9(balance)");
+//! let listed: Permit = "quantile:0.9".parse()?;
+//! assert!(listed.covers(&asked));
+//! # Ok::<(), tercet_mpc::statistics::StatisticError>(())
+//! ```
 
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
@@ -22,6 +35,7 @@ pub mod order;
 mod party;
 pub mod proof;
 pub mod prss;
+pub mod refresh;
 pub mod rows;
 pub mod sharing;
 pub mod statement;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::abandonment::Abandonment;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{Commitment, EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::SigningKey;
@@ -13,6 +14,8 @@ pub const MAX_BATCH: usize = 1024;
 pub const MAX_UNITS: usize = 1 << 14;
 /// Most groups whose members nobody knows, the rests of their partitions included.
 pub const MAX_SECRET: usize = 1 << 11;
+/// Most rows that one entry gives new shares. A refresh of more rows takes several entries.
+pub const MAX_REFRESHED: usize = 1 << 14;
 
 /// One accepted submission in an entry. Its row is its position among the survey's accepted submissions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +100,16 @@ pub struct Release {
     pub secret: Vec<u64>,
 }
 
+/// New shares of the rows that an earlier entry brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refreshed {
+    /// The earlier entry's height.
+    pub height: u64,
+    /// For each of its rows that is not erased, in order: commitments to the three new shares.
+    pub rows: Vec<[Commitment; 3]>,
+}
+
 /// The change that an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -115,15 +128,20 @@ pub enum EntryBody {
         /// The person's request, signed with the submission's withdrawal key.
         request: Signature,
     },
-    /// All stored shares are re-randomised.
+    /// Stored shares are re-randomised: those of one epoch by one entry or by several that follow each other in the order of
+    /// heights.
     Refresh {
         /// The epoch that the new shares belong to; the first one is 1.
         epoch: u64,
+        /// Which rows, in the order of heights.
+        rows: Vec<Refreshed>,
     },
     /// An entry that two parties lost the rows of is given up, by the three operators' hands.
     Void {
         /// The entry that is given up.
         entry: EntryHash,
+        /// The operators' signatures of what [`crate::abandonment::Abandoned`] says, in party order.
+        operators: [Signature; 3],
     },
 }
 
@@ -159,11 +177,20 @@ impl EntryBody {
             Self::Erase { submission, request } => {
                 w.u8(2).array(submission.as_ref()).array(request.as_ref());
             }
-            Self::Refresh { epoch } => {
+            Self::Refresh { epoch, rows } => {
                 w.u8(3).u64(*epoch);
+                count(w, rows.len());
+                for refreshed in rows {
+                    w.u64(refreshed.height);
+                    count(w, refreshed.rows.len());
+                    refreshed.rows.iter().for_each(|row| commitments(w, row));
+                }
             }
-            Self::Void { entry } => {
+            Self::Void { entry, operators } => {
                 w.u8(4).array(entry.as_ref());
+                operators.iter().for_each(|signature| {
+                    w.array(signature.as_ref());
+                });
             }
         }
     }
@@ -190,8 +217,24 @@ impl EntryBody {
                 Self::Release(Release { point, due, entering, units, secret })
             }
             2 => Self::Erase { submission: SubmissionId(r.array()?), request: Signature(r.array()?) },
-            3 => Self::Refresh { epoch: r.u64()? },
-            4 => Self::Void { entry: EntryHash(r.array()?) },
+            3 => {
+                let epoch = r.u64()?;
+                let mut rows = Vec::new();
+                for _ in 0..r.count("refreshed entries", MAX_REFRESHED)? {
+                    let height = r.u64()?;
+                    let mut new = Vec::new();
+                    for _ in 0..r.count("refreshed rows", MAX_REFRESHED)? {
+                        new.push(read_commitments(r)?);
+                    }
+                    rows.push(Refreshed { height, rows: new });
+                }
+                Self::Refresh { epoch, rows }
+            }
+            4 => {
+                let entry = EntryHash(r.array()?);
+                let operators = [Signature(r.array()?), Signature(r.array()?), Signature(r.array()?)];
+                Self::Void { entry, operators }
+            }
             _ => return Err(CodecError::Unknown("the kind of a log entry")),
         })
     }
@@ -202,6 +245,10 @@ impl EntryBody {
             Self::Batch { accepted } if accepted.len() > MAX_BATCH => Err(LogError::Size(accepted.len())),
             Self::Release(p) if p.units.len() > MAX_UNITS => Err(LogError::Size(p.units.len())),
             Self::Release(p) if p.secret.len() > MAX_SECRET => Err(LogError::Size(p.secret.len())),
+            Self::Refresh { rows, .. } => {
+                let all = rows.len().max(rows.iter().map(|r| r.rows.len()).sum());
+                if all > MAX_REFRESHED { Err(LogError::Size(all)) } else { Ok(()) }
+            }
             _ => Ok(()),
         }
     }
@@ -317,6 +364,9 @@ pub enum LogError {
     /// A list in it is longer than it may be.
     #[error("a list of the entry has {0} elements, more than it may have")]
     Size(usize),
+    /// An entry is given up without the word of all three operators.
+    #[error("the entry gives another one up without the signatures of all three operators")]
+    Operators,
 }
 
 impl CommittedEntry {
@@ -340,6 +390,9 @@ impl CommittedEntry {
     /// Checks the votes, wherever the entry stands. Gives its hash, which they are for.
     pub fn voted(&self, parties: &[PublicKey; 3]) -> Result<EntryHash, LogError> {
         self.entry.body.fits()?;
+        if Abandonment::shown(&self.entry).is_some_and(|a| a.verify(parties).is_err()) {
+            return Err(LogError::Operators);
+        }
         let hash = self.entry.hash();
         let message = LogEntry::vote_message(hash);
         for ((i, key), vote) in (0u8..).zip(parties).zip(&self.votes) {
@@ -376,8 +429,11 @@ mod tests {
                 secret: vec![0, 11],
             }),
             EntryBody::Erase { submission: SubmissionId([5; 32]), request: Signature([6; 64]) },
-            EntryBody::Refresh { epoch: 2 },
-            EntryBody::Void { entry: EntryHash([7; 32]) },
+            EntryBody::Refresh {
+                epoch: 2,
+                rows: vec![Refreshed { height: 1, rows: vec![[3, 4, 5].map(|n| Commitment([n; 32])); 2] }],
+            },
+            EntryBody::Void { entry: EntryHash([7; 32]), operators: [8, 9, 10].map(|n| Signature([n; 64])) },
         ]
     }
 

@@ -12,6 +12,9 @@ use crate::kind::Kind;
 
 /// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
 pub const MAX_EVIDENCE: usize = 256 * 1024;
+/// Uploads that a party holds until they are decided, unless its operator says otherwise. The coordinator admits no more at
+/// a time: what was admitted has a place.
+pub const MAX_PENDING: usize = 4096;
 /// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
 /// session of 2 KB, 2.3 MB for the longest). What a statement really needs is known before a party keeps it.
 pub const MAX_SEALED: usize = tercet_mpc::proof::PRIVATE_MAX_BYTES + 1024;

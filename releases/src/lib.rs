@@ -14,6 +14,15 @@
 //! Labels are vectors of texts, one for each revealed field of the survey and in its order; an empty text stands for a field
 //! that the unit does not tell. Rows are numbers, counted from 0 in the order in which the log accepted them. Times are
 //! seconds since 1970.
+//!
+//! ```
+//! use tercet_releases::sums::Sums;
+//!
+//! // With the sums of values and of squares, four people's values could be computed.
+//! let sums = Sums { bits: 40, values: true, squares: true, ..Sums::default() };
+//! assert!(sums.check(4).is_err());
+//! assert_eq!(sums.least(), Some(5));
+//! ```
 
 mod form;
 mod ledger;

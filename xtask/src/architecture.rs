@@ -1,6 +1,7 @@
 //! The table of crates in `docs/architecture.md` says who depends on whom; this test keeps it true.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -22,9 +23,8 @@ fn written() -> Dependencies {
 }
 
 /// The dependencies in the manifests, without those of tests and build scripts.
-fn actual() -> Dependencies {
-    let out = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().unwrap();
-    let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
+pub(crate) fn actual() -> Dependencies {
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     let name = |package: &Value| package["name"].as_str().unwrap().to_owned();
     let ours: BTreeSet<String> = packages.iter().map(name).collect();
@@ -33,6 +33,21 @@ fn actual() -> Dependencies {
         all.filter(|d| d["kind"].is_null()).map(name).filter(|d| ours.contains(d)).collect()
     };
     packages.iter().map(|p| (name(p), dependencies(p))).collect()
+}
+
+/// Each crate with its folder.
+pub(crate) fn folders() -> BTreeMap<String, PathBuf> {
+    let metadata = metadata();
+    let folder = |package: &Value| {
+        let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
+        (package["name"].as_str().unwrap().to_owned(), manifest.parent().unwrap().to_owned())
+    };
+    metadata["packages"].as_array().unwrap().iter().map(folder).collect()
+}
+
+fn metadata() -> Value {
+    let out = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().unwrap();
+    serde_json::from_slice(&out.stdout).unwrap()
 }
 
 #[test]

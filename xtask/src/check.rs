@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::command::{self, MEMBERS, cargo, exists, root};
 use crate::launched::{E2e, Launched, Localstack};
 use crate::report::Report;
-use crate::{deny, emulated, engine, fuzz, launch, mutants, terraform, workflows};
+use crate::{book, deny, emulated, engine, fuzz, launch, mutants, terraform, workflows};
 
 /// The steps to run.
 #[derive(clap::Args)]
@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     }),
     ("dependencies", deny::check),
     ("workflows", workflows::check),
+    ("book", book::check),
     ("upstream's npm build", npm),
     ("tests", |_| {
         let mut test = cargo();

@@ -7,9 +7,12 @@
 #[cfg(test)]
 mod architecture;
 mod bench;
+mod book;
 mod check;
 pub mod command;
 mod deny;
+#[cfg(test)]
+mod documents;
 mod emulated;
 pub mod engine;
 mod fuzz;
@@ -23,6 +26,8 @@ pub mod reproducible;
 mod sbom;
 mod simulate;
 pub mod terraform;
+#[cfg(test)]
+mod tidy;
 mod workflows;
 
 use std::process::ExitCode;

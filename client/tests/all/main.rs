@@ -3,8 +3,10 @@
 
 mod command;
 mod doctor;
+mod exchanges;
 mod field_cases;
 mod fixtures;
+mod latency;
 mod leaving;
 mod notarizing;
 mod operators;

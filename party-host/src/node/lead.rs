@@ -13,7 +13,7 @@ use tercet_protocol::query_ticket::QueryTicket;
 pub(super) use self::follow::Half;
 use super::jobs::{Done, perform};
 use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, agree, batch, catchup, rebuild, timetable};
+use super::{Node, SurveyNode, abandon, agree, batch, catchup, rebuild, timetable};
 use crate::measures;
 use crate::peer::{Channel, SessionId};
 use tercet_agreement::Task;
@@ -235,6 +235,7 @@ async fn finish<T>(
             f.last = e.to_string();
         });
         match e {
+            SessionError::Store(e) => rebuild::mend(survey, e).await,
             SessionError::Behind { party, theirs, .. } => {
                 survey.behind(*theirs);
                 catch_up_from(node, survey, *party).await;
@@ -279,7 +280,7 @@ async fn keep_up(node: &Node, survey: &SurveyNode) {
 
 /// Opens a session as party 0. The caller holds the session lock.
 async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Established, SessionError> {
-    let intro = introduction(survey).await?;
+    let intro = introduction(survey, job).await?;
     let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
     let ours = intro.hello(job, true)?;
     let next = open(node, survey, 1, id, &ours).await?;
@@ -290,12 +291,16 @@ async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<E
 }
 
 /// This party's introduction at its current height.
-async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
+async fn introduction(survey: &SurveyNode, job: &Job) -> Result<Introduction, SessionError> {
+    if let Job::Abandon { abandonment, .. } = job {
+        abandon::take(survey, abandonment).await?;
+    }
     if survey.lacks_rows() {
         return Err(SessionError::Lacking { party: survey.me() });
     }
     let standing = agree::begin(survey).await?;
-    Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
+    let (engine, holdings) = (survey.sandbox.digest(), survey.holdings());
+    Ok(Introduction { survey: survey.id(), me: survey.me(), engine, standing, holdings })
 }
 
 async fn agreed(
@@ -357,5 +362,21 @@ impl Node {
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Node {
+    /// Opens the session of a query as a leader does that judges nothing itself, and says no more in it. True if all three
+    /// agreed on the session: then it is for the others to refuse what it is for.
+    pub async fn propose_query(
+        self: &Arc<Self>,
+        survey: &Arc<SurveyNode>,
+        release: u64,
+        ticket: Option<QueryTicket>,
+    ) -> bool {
+        let Ok(_turn) = turn(survey).await else { return false };
+        let job = Job::Query { release, ticket: ticket.map(Box::new) };
+        lead(self, survey, &job).await.is_ok()
     }
 }

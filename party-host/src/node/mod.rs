@@ -1,11 +1,13 @@
 //! The party itself: takes uploads, leads or joins sessions, answers questions about both.
 
+mod abandon;
 mod agree;
 mod anew;
 mod batch;
 mod book;
 mod catchup;
 mod engine;
+mod epochs;
 mod erase;
 mod intake;
 mod jobs;
@@ -15,10 +17,12 @@ mod plan;
 mod pool;
 mod query;
 mod rebuild;
+mod refresh;
 mod release;
 mod roster;
 mod secret;
 mod session;
+mod shelf;
 mod stored;
 mod supply;
 mod survey;
@@ -158,6 +162,7 @@ impl Node {
         if let Some(receipt) = self.receipt(&survey, id) {
             return Ok(accepted(&survey, id, receipt));
         }
+        survey.book().open(self.clock.now())?;
         if *self.stop.borrow() {
             return Err(handed_back());
         }
@@ -170,9 +175,14 @@ impl Node {
                 let upload =
                     tokio::task::spawn_blocking(move || intake::verified(&checked, &node.sealing, ticketed))
                         .await
-                        .map_err(|e| {
-                            Problem::new(ProblemKind::Internal, format!("the check ended: {e}"))
-                        })??;
+                        .map_err(|e| Problem::new(ProblemKind::Internal, format!("the check ended: {e}")))?;
+                // A part that was sealed for this submission and is not the one whose hash is public: its provider made it
+                // so. The coordinator hears of it when it asks, and the identity is free again at once.
+                let upload = upload.inspect_err(|problem| {
+                    if problem.known() == Some(ProblemKind::ShareMismatch) {
+                        survey.pool.refuse(id, problem);
+                    }
+                })?;
                 survey.pool.add(upload)?
             }
         };

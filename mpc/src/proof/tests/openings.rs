@@ -1,4 +1,4 @@
-//! What challenges depend on, and what openings and `Debug` show.
+//! The dependence of challenges on everything, and what openings and `Debug` show.
 
 use super::*;
 
