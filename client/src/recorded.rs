@@ -96,7 +96,7 @@ enum Reason {
     Files(String),
 }
 
-/// What a folder holds.
+/// The files of a folder.
 struct Files {
     client: Zeroizing<Vec<u8>>,
     server: Zeroizing<Vec<u8>>,

@@ -49,7 +49,8 @@ function requestsOf(record, documents) {
       const bucket = documents.buckets.find((b) => b.arn === `arn:aws:s3:::${request.Bucket}`)
       if (!bucket) return []
       const action = `s3:${S3_ACTIONS[operation] ?? operation}`
-      const context = {}
+      // What the call did not say must not be taken for said.
+      const context = { 's3:if-none-match': undefined }
       for (const name of ['if-none-match', 'if-match', 'x-amz-server-side-encryption', 'x-amz-server-side-encryption-aws-kms-key-id']) {
         if (headers[name] !== undefined) context[`s3:${name}`] = headers[name]
       }
@@ -99,9 +100,10 @@ function requestsOf(record, documents) {
   }
 }
 
-/** The use of an account's key for data at rest, through a service. */
+/** The use of an account's key for data at rest, through a service. A notary's bucket is under S3's own key. */
 function through(service, action, account, documents, context) {
-  const key = documents.keys.find((k) => accountOf(k.arn) === account && /at rest|table, secret and logs/.test(k.description ?? ''))
+  const kept = service === 's3' ? /bucket.* at rest/ : /at rest|table, secret and logs/
+  const key = documents.keys.find((k) => accountOf(k.arn) === account && kept.test(k.description ?? ''))
   if (!key) return []
   const via = { 'kms:ViaService': `${service}.${regionOf(key.arn)}.amazonaws.com`, ...context }
   return [{ action, arn: key.arn, context: via, resource: key }]
@@ -115,7 +117,7 @@ function callerOf(record, documents) {
     const found = role((arn) => arn.endsWith(`/${name}`))
     return found && { ...found, label: name }
   }
-  if (record.app === 'party') {
+  if (record.app === 'party' || record.app === 'notary') {
     const found = role((arn) => arn.endsWith('-task'))
     return found && { ...found, label: found.arn.split('/').at(-1) }
   }

@@ -14,8 +14,9 @@ use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions, Submitted};
 use tercet_client::withdraw::{MAX_RECEIPT_FILE, ReceiptFile};
 use tercet_evidence::Secrets;
-use tercet_protocol::api::{QueryRequest, SubmissionState};
+use tercet_protocol::api::{QueryRequest, SubmissionState, SubmissionStatus};
 use tercet_protocol::filter::Filter;
+use tercet_protocol::submission::Receipt;
 use tercet_protocol::survey::SurveyDescriptor;
 use zeroize::Zeroizing;
 
@@ -30,12 +31,22 @@ fn connect(args: &Connect) -> Result<Coordinator, Error> {
 }
 
 /// For what has no one to start it again: enough attempts for a party or coordinator to restart meanwhile.
-fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
+pub(super) fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
     let retry = RetryPolicy { attempts: 8, ..RetryPolicy::default() };
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, retry })
 }
 
 pub async fn submit(args: &Submit) -> Result<(), Error> {
+    let coordinator = connect_patiently(&args.connect)?;
+    submit_at(args, &coordinator, None).await
+}
+
+/// The same at a coordinator that is talked to already, and to a survey that was fetched from it.
+pub(super) async fn submit_at(
+    args: &Submit,
+    coordinator: &Coordinator,
+    survey: Option<SurveyDescriptor>,
+) -> Result<(), Error> {
     // Everything that can be wrong on this machine is found before anything is sent.
     let folder = std::path::Path::new(".");
     match &args.receipt {
@@ -56,8 +67,10 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         (_, _, Some(dir)) => Err(dir),
         _ => return Err(Error::Usage("give --presentation and --secrets, or --evidence".into())),
     };
-    let coordinator = connect_patiently(&args.connect)?;
-    let survey = choose(&coordinator, args.choose.survey).await?;
+    let survey = match survey {
+        Some(survey) => survey,
+        None => choose(coordinator, args.choose.survey).await?,
+    };
     let deployment = coordinator.deployment(survey).await?;
     // What of a session is shown and hidden is for the survey to say.
     let (presentation, secrets) = match given {
@@ -67,7 +80,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         }
     };
     let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
-    output::note(&printable(&consent::to_text(&deployment)));
+    output::note(&printable(&consent::to_text(&deployment, secrets.kind())));
     opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.dry_run {
         output::note(&format!("What coordinator and parties would see:\n\n{}\n", opened.seen()));
@@ -80,7 +93,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     let progress = Progress::spinner("checking");
     let on_event = |event: Event| {
         progress.message(match event {
-            Event::Checked => "the presentation fits the survey".into(),
+            Event::Checked => "the evidence fits the survey".into(),
             Event::Proving(done) => format!("proving {:.0} %", done * 100.0),
             Event::Uploading(_) => "sealed shares on their way to the three parties".into(),
             Event::Accepted(party) => format!("accepted by {}", deployment.party_name(party)),
@@ -88,7 +101,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     };
     let options = SubmitOptions { timeout: Duration::from_secs(args.timeout), ..SubmitOptions::default() };
     let done =
-        tercet_client::submit::submit(&coordinator, &deployment, &presentation, &secrets, options, &on_event);
+        tercet_client::submit::submit(coordinator, &deployment, &presentation, &secrets, options, &on_event);
     let done = done.await?;
     drop(progress);
     // Accepted: whatever fails from here on must not look as if it were not.
@@ -96,7 +109,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         Some(path) => path.clone(),
         None => folder.join(format!("tercet-receipt-{}.json", &done.submission.to_string()[..12])),
     };
-    keep_receipt(&path, args, &coordinator, &done).map_err(|cause| Error::AcceptedBut {
+    keep_receipt(&path, args, coordinator, &done).map_err(|cause| Error::AcceptedBut {
         id: done.submission,
         cause: Box::new(cause),
         what_to_do: "Send the same files again with another --receipt: that changes nothing but the receipt",
@@ -190,10 +203,22 @@ pub async fn release(args: &Release) -> Result<(), Error> {
     Ok(())
 }
 
+/// The receipts of parties that have accepted what the coordinator cannot decide yet. That they cannot be asked is no error: then
+/// it stays undecided here too.
+async fn accepted_by_parties(coordinator: &Coordinator, status: &SubmissionStatus) -> Option<Vec<Receipt>> {
+    let survey = coordinator.survey(status.survey).await.ok()?;
+    let deployment = coordinator.deployment(survey).await.ok()?;
+    tercet_client::standing::accepted(coordinator.http(), &deployment, status.submission).await
+}
+
 pub async fn status(args: &Status) -> Result<(), Error> {
     let coordinator = connect(&args.connect)?;
-    let status = coordinator.submission(args.id).await?;
-    if matches!(status.state, SubmissionState::Accepted { .. } | SubmissionState::Withdrawn { .. }) {
+    let mut status = coordinator.submission(args.id).await?;
+    if status.state == SubmissionState::Pending
+        && let Some(receipts) = accepted_by_parties(&coordinator, &status).await
+    {
+        status.state = SubmissionState::Accepted { receipts };
+    } else if matches!(status.state, SubmissionState::Accepted { .. } | SubmissionState::Withdrawn { .. }) {
         let survey = coordinator.survey(status.survey).await?;
         let deployment = coordinator.deployment(survey).await?;
         match &status.state {
@@ -211,7 +236,12 @@ pub async fn status(args: &Status) -> Result<(), Error> {
         SubmissionState::Pending => "pending: admitted or uploaded, not decided yet".to_owned(),
         SubmissionState::Accepted { receipts } => {
             let height = receipts.first().map_or(0, |r| r.height);
-            format!("accepted: three receipts verified, log height {height}")
+            match receipts.len() {
+                3 => format!("accepted: three receipts verified, log height {height}"),
+                _ => format!(
+                    "accepted: the receipts of two parties verified, log height {height}; the third one gives none now"
+                ),
+            }
         }
         SubmissionState::Rejected { problem } => format!("rejected: {}", printable(&problem.to_string())),
         SubmissionState::Withdrawn { receipts } => {

@@ -2,13 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod doctor;
+mod exchanges;
 mod field_cases;
 mod fixtures;
+mod latency;
 mod leaving;
 mod notarizing;
 mod operators;
 mod querying;
 mod recording;
+mod standing;
 mod stub;
 mod submitting;
 mod vectors;

@@ -1,5 +1,6 @@
 //! Three parties together: what is accepted, what is refused and why, and what happens when one of them cheats.
 
+mod abandon;
 mod agreement;
 mod category;
 mod costs;
@@ -9,6 +10,7 @@ mod honest;
 mod lost;
 mod noise;
 mod notarized;
+mod outage;
 mod providers;
 mod refresh;
 mod releases;
