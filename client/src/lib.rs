@@ -23,6 +23,7 @@
 pub mod certificates;
 pub mod consent;
 pub mod coordinator;
+pub mod doctor;
 mod error;
 pub mod files;
 pub mod http;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod doctor;
 mod exchanges;
 mod field_cases;
 mod fixtures;
