@@ -111,7 +111,7 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
     alone.private.zeroize();
     match fault {
         Ok(None) => {}
-        Ok(Some(reason)) => return Err(batch::problem(&reason).party(survey.me())),
+        Ok(Some(reason)) => return Err(batch::problem(reason).party(survey.me())),
         Err(e) => {
             tracing::error!(error = %e, "a private part could not be checked");
             let detail = "the party could not check this private part; its operator's log says more";
