@@ -21,6 +21,9 @@ pub enum Error {
     /// A recorded session is refused.
     #[error("{0}")]
     Session(#[from] tercet_tls_session::Refusal),
+    /// A folder does not hold a recorded session.
+    #[error("{0}")]
+    Recording(String),
     /// The presentation is valid but does not fit the survey.
     #[error("the presentation does not fit the survey: {0}")]
     Policy(#[from] Refusal),
@@ -155,6 +158,7 @@ impl Error {
             Self::Usage(_) => "usage".into(),
             Self::Presentation(e) => e.code().into(),
             Self::Session(e) => e.code().into(),
+            Self::Recording(_) => tercet_tls_session::Refusal::Evidence.code().into(),
             Self::Policy(r) => r.rule.code().into(),
             Self::Kind(_) => "evidence-kind".into(),
             Self::Value(_) => "value".into(),

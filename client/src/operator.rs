@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tercet_protocol::approval::Approval;
 use tercet_protocol::ids::{EngineDigest, PublicKey, SealingKey, Signature, SurveyId, sha256};
 use tercet_protocol::keys::{OpeningKey, SigningKey, random};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, FederationError, OperatorManifest};
@@ -235,8 +236,8 @@ pub fn federation(
     Ok(federation)
 }
 
-/// Approves a survey for the party whose keys are in `dir`: its descriptor goes into the folder `surveys`, from which
-/// the party runs it after its next start. `id` is what the operator read and agreed to with the others.
+/// Approves a survey for the party whose keys are in `dir`: its descriptor goes into the folder `surveys`, beside an [`Approval`]
+/// that the identity key signs. The party runs no survey without one. `id` is what the operator read and agreed to with the others.
 ///
 /// # Errors
 /// The file is another survey, does not name this operator, or pins another engine than this party runs.
@@ -264,6 +265,18 @@ pub fn approve(descriptor: &Path, id: SurveyId, dir: &Path, surveys: &Path) -> R
     if !path.exists() {
         files::write(&path, survey.bytes(), Access::Public, false)?;
     }
+    sign_approval(dir, id, surveys)?;
+    Ok(path)
+}
+
+/// Signs the approval of the survey `id` with the identity key in `dir`, and puts it into the folder `surveys`. Whoever calls this has
+/// checked the survey.
+pub fn sign_approval(dir: &Path, id: SurveyId, surveys: &Path) -> Result<PathBuf, Error> {
+    let key = SigningKey::from_seed(&*read_seed(&dir.join(IDENTITY_KEY))?)?;
+    let json = serde_json::to_string(&Approval::sign(&key, id)).map_err(|e| Error::usage(e.to_string()))?;
+    let path = surveys.join(Approval::file_name(&id, &key.public()));
+    // The same key signs the same bytes again.
+    files::write(&path, format!("{json}\n").as_bytes(), Access::Public, true)?;
     Ok(path)
 }
 

@@ -129,9 +129,10 @@ impl Checked {
                         decimal(largest, c.scale)
                     ),
                     below => format!(
-                        "in units of 10^{}, at most {} in size; {excess}",
+                        "at most {} in size; the last {} digits are left out{}",
+                        decimal(largest, c.scale),
                         below.unsigned_abs(),
-                        decimal(largest, c.scale)
+                        if c.excess_digits == ExcessDigits::Reject { ": they must be zeros" } else { "" }
                     ),
                 },
             );

@@ -11,9 +11,7 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use coordinator_lambda::functions::{reap, refresh};
 use coordinator_lambda::{Config, Coordinator, SystemClock, api};
-use lambda_http::{LambdaEvent, service_fn};
 use serde_json::json;
-use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
 /// The coordinator of a Tercet deployment: admits submissions, limits rates, hands queries to the three parties
@@ -59,30 +57,37 @@ async fn main() -> anyhow::Result<()> {
     let listen = config.listen;
     let coordinator = Coordinator::start(config, Arc::new(SystemClock)).await.context("cannot start")?;
     let coordinator = Arc::new(coordinator);
-    match (arguments.function, on_lambda) {
-        (Function::Api, true) => api::lambda::serve(api::router(coordinator)).await.map_err(failed),
-        (Function::Api, false) => serve(listen, coordinator).await,
-        (function, true) => {
-            let run = async |event: LambdaEvent<serde_json::Value>| {
-                let LambdaEvent { context, .. } = event;
-                let span = tracing::info_span!(
-                    "run",
-                    invocation = context.request_id,
-                    trace = context.xray_trace_id
-                );
-                once(function, &coordinator).instrument(span).await.map_err(|e| format!("{e:#}"))
-            };
-            lambda_http::lambda_runtime::run(service_fn(run)).await.map_err(failed)
-        }
-        (function, false) => {
+    if on_lambda {
+        return lambda(arguments.function, coordinator).await;
+    }
+    match arguments.function {
+        Function::Api => serve(listen, coordinator).await,
+        function => {
             println!("{}", once(function, &coordinator).await?);
             Ok(())
         }
     }
 }
 
-fn failed(e: lambda_http::Error) -> anyhow::Error {
-    anyhow::anyhow!("the Lambda runtime ended: {e}")
+/// Serves as a Lambda function until its environment ends.
+#[cfg(feature = "cloud")]
+async fn lambda(function: Function, coordinator: Arc<Coordinator>) -> anyhow::Result<()> {
+    use tracing::Instrument as _;
+    let ended = |e: lambda_http::Error| anyhow::anyhow!("the Lambda runtime ended: {e}");
+    if matches!(function, Function::Api) {
+        return api::lambda::serve(api::router(coordinator)).await.map_err(ended);
+    }
+    let run = async |event: LambdaEvent<serde_json::Value>| {
+        let LambdaEvent { context, .. } = event;
+        let span = tracing::info_span!("run", invocation = context.request_id, trace = context.xray_trace_id);
+        once(function, &coordinator).instrument(span).await.map_err(|e| format!("{e:#}"))
+    };
+    lambda_http::lambda_runtime::run(service_fn(run)).await.map_err(ended)
+}
+
+#[cfg(not(feature = "cloud"))]
+async fn lambda(_: Function, _: Arc<Coordinator>) -> anyhow::Result<()> {
+    anyhow::bail!("this coordinator was built without the feature `cloud`, which Lambda needs")
 }
 
 /// Runs a scheduled function once and tells what it did.

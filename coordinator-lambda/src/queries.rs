@@ -1,6 +1,6 @@
 //! Questions beyond the published statistics: each in its one canonical form, computed once for each release point.
 //!
-//! What the survey's rules refuse is refused here, before anything is written or sent. A question that was answered is
+//! A question that the survey's rules refuse is refused here, before anything is written or sent. A question that was answered is
 //! served from the table. Only a new one costs the parties something: it needs a place in the survey's rate of new
 //! questions, and goes to the leading party with a ticket.
 

@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use tercet_protocol::keys::{KeyError, SigningKey};
 use zeroize::Zeroizing;
 
@@ -33,7 +31,16 @@ fn from_file(path: &Path) -> Result<SigningKey, ConfigError> {
     parse("signing_key_file", &bytes)
 }
 
+#[cfg(not(feature = "cloud"))]
+async fn from_secret(arn: &str, _: &SdkConfig) -> Result<SigningKey, ConfigError> {
+    let problem = "this coordinator was built without the feature `cloud`, which reads secrets";
+    Err(invalid("signing_key_secret", format!("{arn}: {problem}")))
+}
+
+#[cfg(feature = "cloud")]
 async fn from_secret(arn: &str, aws: &SdkConfig) -> Result<SigningKey, ConfigError> {
+    use aws_sdk_secretsmanager::Client;
+    use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
     const KEY: &str = "signing_key_secret";
     let got = Client::new(aws).get_secret_value().secret_id(arn).send().await.map_err(|e| {
         let code = e.code().unwrap_or("no answer").to_owned();

@@ -50,6 +50,12 @@ pub enum NoiseError {
     Encoding,
 }
 
+/// 10^-scale as a fraction.
+fn powers(scale: i32) -> (BigInt, BigUint) {
+    let power = BigUint::from(10u8).pow(scale.unsigned_abs());
+    if scale < 0 { (power.into(), BigUint::from(1u8)) } else { (BigInt::from(1u8), power) }
+}
+
 impl Laplace {
     /// Bytes of an encoding.
     pub const BYTES: usize = 24;
@@ -79,21 +85,23 @@ impl Laplace {
     }
 
     /// The sensitivity times 10^-scale.
-    pub fn sensitivity_at(&self, scale: u32) -> Exact {
+    pub fn sensitivity_at(&self, scale: i32) -> Exact {
+        let (up, down) = powers(scale);
         // The denominator is not zero.
-        Exact::fraction(self.sensitivity.into(), BigUint::from(10u8).pow(scale), scale)
+        Exact::fraction(BigInt::from(self.sensitivity) * up, down, scale.max(0).unsigned_abs())
             .unwrap_or(Exact::whole(0))
     }
 
     /// An upper bound of the standard deviation, which it all but reaches where it is large: the root of two, times
     /// sensitivity / epsilon, times 10^-scale.
-    pub fn deviation_at(&self, scale: u32) -> Exact {
+    pub fn deviation_at(&self, scale: i32) -> Exact {
         let squared = |n: BigUint| n.pow(2);
-        let numerator = squared(BigUint::from(self.sensitivity) * BILLION) * 2u8;
-        let unit = BigUint::from(10u8).pow(scale);
-        let denominator = squared(BigUint::from(self.epsilon.billionths()) * unit);
+        let (up, down) = powers(scale);
+        let numerator = squared(BigUint::from(self.sensitivity) * BILLION * up.magnitude()) * 2u8;
+        let denominator = squared(BigUint::from(self.epsilon.billionths()) * down);
+        let places = scale.max(0).unsigned_abs() + 2;
         // The denominator is not zero.
-        Exact::signed_root(BigInt::from(numerator), denominator, scale + 2).unwrap_or(Exact::whole(0))
+        Exact::signed_root(BigInt::from(numerator), denominator, places).unwrap_or(Exact::whole(0))
     }
 
     /// Epsilon in billionths, then sensitivity, little-endian.
@@ -191,6 +199,8 @@ mod tests {
         assert!(most.thresholds().len() < MAX_DIGITS);
         assert_eq!(Laplace::decode(&most.encode()), Ok(most));
         assert_eq!(laplace("0.5", 100).unwrap().deviation_at(1).decimal(3), "28.284");
+        assert_eq!(laplace("0.5", 100).unwrap().deviation_at(-1).decimal(1), "2828.4");
+        assert_eq!(laplace("0.5", 100).unwrap().sensitivity_at(-2).to_string(), "10000");
         assert_eq!(Laplace::decode(&most.encode()[1..]), Err(NoiseError::Encoding));
     }
 }

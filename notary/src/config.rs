@@ -9,6 +9,7 @@ use clap::Args;
 use tercet_protocol::ids::PublicKey;
 
 use crate::gate::Limits;
+use crate::surveys::SurveysPlace;
 
 /// A name and the address that stands for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +46,9 @@ pub struct Config {
     /// The notary's key: a file with 64 hexadecimal digits that only its owner can read, or the ARN of a secret.
     #[arg(long, env = "TERCET_NOTARY_KEY", value_name = "FILE|ARN")]
     pub key: String,
-    /// Folder of the surveys that the operator approved, one .json each.
-    #[arg(long, env = "TERCET_NOTARY_SURVEYS", value_name = "DIR")]
-    pub surveys: PathBuf,
+    /// Folder of the surveys that the operator approved, one .json each, or s3://BUCKET/PREFIX.
+    #[arg(long, env = "TERCET_NOTARY_SURVEYS", value_name = "DIR|S3")]
+    pub surveys: SurveysPlace,
     /// A key that the coordinator signs tickets with. Two during a rotation.
     #[arg(
         long = "coordinator-key",

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod address;
+mod aws;
 pub mod config;
 mod gate;
 pub mod health;
@@ -31,7 +32,7 @@ pub use gate::Limits;
 pub use resolve::{Lookup, LookupError, Resolver, Servers};
 pub use secrets::KeyError;
 pub use serve::{Clock, Notary, Running, SystemClock, start};
-pub use surveys::{Served, Surveys};
+pub use surveys::{Served, Surveys, SurveysError, SurveysPlace};
 
 /// Makes a notary's key in a new file that only its owner can read; its public half.
 pub fn make_key(file: &Path) -> Result<PublicKey, KeyError> {

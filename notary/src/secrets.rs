@@ -3,10 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use aws_config::BehaviorVersion;
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_config::SdkConfig;
 use tercet_tls_session::StatementKey;
 use zeroize::Zeroizing;
 
@@ -38,9 +35,9 @@ pub enum KeyError {
 }
 
 /// Reads the key from a file or, if the text is an ARN, from a secret.
-pub async fn read(place: &str) -> Result<StatementKey, KeyError> {
+pub async fn read(place: &str, aws: &SdkConfig) -> Result<StatementKey, KeyError> {
     let text = match place.starts_with("arn:") {
-        true => read_secret(place).await?,
+        true => read_secret(place, aws).await?,
         false => read_file(Path::new(place))?,
     };
     let form = || KeyError::Form(place.to_owned());
@@ -58,11 +55,17 @@ fn read_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     std::fs::read_to_string(path).map(Zeroizing::new).map_err(unreadable)
 }
 
-async fn read_secret(arn: &str) -> Result<Zeroizing<String>, KeyError> {
-    let ring = Provider::Rustls(CryptoMode::Ring);
-    let http = aws_smithy_http_client::Builder::new().tls_provider(ring).build_https();
-    let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
-    let got = Client::new(&aws).get_secret_value().secret_id(arn).send().await.map_err(|e| {
+#[cfg(not(feature = "cloud"))]
+async fn read_secret(arn: &str, _: &SdkConfig) -> Result<Zeroizing<String>, KeyError> {
+    let problem = "this notary was built without the feature `cloud`, which reads secrets".into();
+    Err(KeyError::Secret { arn: arn.into(), problem })
+}
+
+#[cfg(feature = "cloud")]
+async fn read_secret(arn: &str, aws: &SdkConfig) -> Result<Zeroizing<String>, KeyError> {
+    use aws_sdk_secretsmanager::Client;
+    use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
+    let got = Client::new(aws).get_secret_value().secret_id(arn).send().await.map_err(|e| {
         let code = e.code().unwrap_or("no answer");
         let hint = match code {
             "ResourceNotFoundException" => "it does not exist or has no value: put the key there",
@@ -103,14 +106,15 @@ mod tests {
         let public = make(&path).unwrap();
         assert!(matches!(make(&path), Err(KeyError::Read { .. })), "a key is not overwritten");
         let place = path.to_str().unwrap();
-        let key = read(place).await.unwrap();
+        let aws = SdkConfig::builder().build();
+        let key = read(place, &aws).await.unwrap();
         assert_eq!(key.public(), public);
         let seed = std::fs::read_to_string(&path).unwrap();
         assert!(!format!("{key:?}").contains(seed.trim()));
         std::fs::write(&path, "secret words").unwrap();
-        let error = read(place).await.unwrap_err().to_string();
+        let error = read(place, &aws).await.unwrap_err().to_string();
         assert!(error.contains("hexadecimal") && !error.contains("words"), "{error}");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(read(place).await, Err(KeyError::Permissions(_))));
+        assert!(matches!(read(place, &aws).await, Err(KeyError::Permissions(_))));
     }
 }

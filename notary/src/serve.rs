@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::aws;
 use crate::config::Config;
 use crate::gate::{Gate, Limits};
 use crate::http::{Peer, router};
@@ -140,8 +141,9 @@ impl Running {
 
 /// Reads what the configuration names and starts.
 pub async fn run(config: &Config) -> Result<Running, ServeError> {
-    let key = secrets::read(&config.key).await?;
-    let surveys = Surveys::read(&config.surveys, &key.public())?;
+    let aws = aws::load().await;
+    let key = secrets::read(&config.key, &aws).await?;
+    let surveys = Surveys::read(&config.surveys, &key.public(), &aws).await?;
     let resolver = Resolver::dns(&config.resolvers, config.mapped());
     let coordinators = config.coordinator_keys.clone();
     let mut notary = Notary::new(key, coordinators, surveys, resolver, config.limits());

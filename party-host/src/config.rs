@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 
 use crate::documents::DocumentPlace;
-use crate::secrets::{SeedPlace, WrappingPlace};
+use crate::secrets::{EarlierKmsKeys, SeedPlace, WrappingPlace};
 use crate::store::StoreConfig;
 
 /// The file's content. Relative paths are relative to the file; in a file that lies in a bucket, those of documents are.
@@ -20,6 +20,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the peer link.
     pub peer_listen: SocketAddr,
+    /// Address of the metrics, which is not to be reached from outside. Without it the party shows no metrics.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
     /// The deployment: coordinator and operators (JSON, `tercet_protocol::operator::Federation`).
     pub federation: DocumentPlace,
     /// Folder of the survey descriptors that this operator approved, one `.json` each.
@@ -39,7 +42,7 @@ pub struct Config {
     /// Release points.
     #[serde(default)]
     pub releases: ReleasesConfig,
-    /// Metrics for CloudWatch; without this section they are at `/metrics` only.
+    /// Metrics for CloudWatch; without this section they are at `metrics_listen` only.
     #[serde(default)]
     pub cloudwatch: Option<CloudWatchConfig>,
 }
@@ -69,6 +72,9 @@ pub struct KeyPlaces {
     pub peer: SeedPlace,
     /// Wraps the data keys of everything in the store.
     pub store: WrappingPlace,
+    /// KMS keys that wrapped data keys before `store`, which still unwrap; written with commas between their ARNs.
+    #[serde(default)]
+    pub store_previous: EarlierKmsKeys,
 }
 
 /// The settings by which uploads are gathered into batches.
@@ -248,9 +254,10 @@ impl Config {
 }
 
 /// Keys whose value is text, whatever it looks like.
-const TEXT_KEYS: [&str; 14] = [
+const TEXT_KEYS: [&str; 15] = [
     "listen",
     "peer_listen",
+    "metrics_listen",
     "federation",
     "surveys",
     "engine",
@@ -356,6 +363,17 @@ mod tests {
             matches!(&config.federation, DocumentPlace::File(p) if p.is_absolute())
                 && matches!(&config.keys.peer, SeedPlace::File(p) if p.is_absolute())
         );
+    }
+
+    #[test]
+    fn earlier_kms_keys_are_a_list_of_arns() {
+        let [one, two] = [1, 2].map(|i| format!("arn:aws:kms:eu-central-1:1:key/{i}"));
+        let earlier = |text: &str| load(Some(FILE), &[("TERCET_PARTY_KEYS__STORE_PREVIOUS", text)]);
+        assert!(load(Some(FILE), &[]).unwrap().keys.store_previous.0.is_empty());
+        assert_eq!(earlier(&format!("{one}, {two}")).unwrap().keys.store_previous.0, [one.clone(), two]);
+        for bad in ["store.key".to_owned(), "arn:aws:s3:::b".to_owned(), format!("{one},x")] {
+            assert!(earlier(&bad).unwrap_err().to_string().to_ascii_lowercase().contains("kms"), "{bad}");
+        }
     }
 
     #[test]

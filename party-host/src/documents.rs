@@ -13,6 +13,9 @@ use crate::config::ConfigError;
 /// Largest document that is read, in bytes. A federation has four manifests, a survey is a few kilobytes.
 const MAX_DOCUMENT: usize = 4 << 20;
 
+/// The message about an object that is not there.
+const NO_SUCH_KEY: &str = "it does not exist: give Terraform the folder of documents, or copy it there";
+
 /// Where a document, or a folder of documents, is. Written as a path or as `s3://BUCKET/KEY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentPlace {
@@ -89,6 +92,29 @@ impl DocumentPlace {
         }
     }
 
+    /// The document `name` in this folder.
+    pub fn child(&self, name: &str) -> Self {
+        match self {
+            Self::File(folder) => Self::File(folder.join(name)),
+            Self::Object { bucket, key } => {
+                let key = if key.is_empty() { name.to_owned() } else { format!("{key}/{name}") };
+                Self::Object { bucket: bucket.clone(), key }
+            }
+        }
+    }
+
+    /// Reads the document, if there is one.
+    pub async fn read_if_there(&self, aws: &SdkConfig) -> Result<Option<Vec<u8>>, ConfigError> {
+        match self.read(aws).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(ConfigError::Object { problem, .. }) if problem == NO_SUCH_KEY => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Reads the document.
     pub async fn read(&self, aws: &SdkConfig) -> Result<Vec<u8>, ConfigError> {
         match self {
@@ -114,16 +140,53 @@ impl DocumentPlace {
         }
     }
 
+    /// A text that is another one when the document is.
+    pub async fn version(&self, aws: &SdkConfig) -> Result<String, ConfigError> {
+        match self {
+            Self::File(path) => {
+                let unreadable = |source| ConfigError::Read { path: path.clone(), source };
+                let about = std::fs::metadata(path).map_err(unreadable)?;
+                Ok(format!("{:?} {}", about.modified().map_err(unreadable)?, about.len()))
+            }
+            Self::Object { bucket, key } => {
+                let asked = client(aws).head_object().bucket(bucket).key(key).send().await;
+                let about = asked.map_err(|e| ConfigError::Object {
+                    place: self.to_string(),
+                    problem: explained(e.code(), &DisplayErrorContext(&e).to_string()),
+                })?;
+                Ok(about.e_tag.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The same for everything in this folder together.
+    pub async fn folder_version(&self, aws: &SdkConfig) -> Result<String, ConfigError> {
+        let lines = self.entries(aws).await?.into_iter().map(|(place, version)| format!("{place} {version}"));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
     /// The `.json` documents directly in this folder, in order of their names.
     pub async fn list(&self, aws: &SdkConfig) -> Result<Vec<Self>, ConfigError> {
-        let mut found = match self {
+        let mut found: Vec<Self> = self.entries(aws).await?.into_iter().map(|(place, _)| place).collect();
+        found.retain(|place| match place {
+            Self::File(path) => path.extension().is_some_and(|e| e == "json"),
+            Self::Object { key, .. } => key.ends_with(".json"),
+        });
+        Ok(found)
+    }
+
+    /// Whatever lies directly in this folder with its version, in order of names.
+    async fn entries(&self, aws: &SdkConfig) -> Result<Vec<(Self, String)>, ConfigError> {
+        let mut found = Vec::new();
+        match self {
             Self::File(folder) => {
                 let unreadable = |source| ConfigError::Read { path: folder.clone(), source };
-                let mut found = Vec::new();
                 for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-                    found.push(entry.map_err(unreadable)?.path());
+                    let place = Self::File(entry.map_err(unreadable)?.path());
+                    // One that cannot be looked at is an error for whoever reads it.
+                    let version = place.version(aws).await.unwrap_or_default();
+                    found.push((place, version));
                 }
-                found.into_iter().map(Self::File).collect()
             }
             Self::Object { bucket, key } => {
                 let prefix = format!("{key}/");
@@ -134,23 +197,20 @@ impl DocumentPlace {
                     .delimiter("/")
                     .into_paginator()
                     .send();
-                let mut found = Vec::new();
                 while let Some(page) = pages.next().await {
                     let page = page.map_err(|e| ConfigError::Object {
                         place: format!("s3://{bucket}/{prefix}"),
                         problem: explained(e.code(), &DisplayErrorContext(&e).to_string()),
                     })?;
-                    let keys = page.contents.unwrap_or_default().into_iter().filter_map(|o| o.key);
-                    found.extend(keys.map(|key| Self::Object { bucket: bucket.clone(), key }));
+                    for object in page.contents.unwrap_or_default() {
+                        let Some(key) = object.key else { continue };
+                        let place = Self::Object { bucket: bucket.clone(), key };
+                        found.push((place, object.e_tag.unwrap_or_default()));
+                    }
                 }
-                found
             }
-        };
-        found.retain(|place| match place {
-            Self::File(path) => path.extension().is_some_and(|e| e == "json"),
-            Self::Object { key, .. } => key.ends_with(".json"),
-        });
-        found.sort_by_key(ToString::to_string);
+        }
+        found.sort_by_key(|(place, _)| place.to_string());
         Ok(found)
     }
 }
@@ -163,9 +223,7 @@ fn client(aws: &SdkConfig) -> aws_sdk_s3::Client {
 
 fn explained(code: Option<&str>, problem: &str) -> String {
     match code {
-        Some("NoSuchKey") => {
-            "it does not exist: give Terraform the folder of documents, or copy it there".into()
-        }
+        Some("NoSuchKey" | "NotFound") => NO_SUCH_KEY.into(),
         Some("AccessDenied") => "the party's role may not read it".into(),
         _ => problem.to_owned(),
     }
@@ -193,6 +251,18 @@ mod tests {
             document.rebase(&place(config).folder());
             assert_eq!(document.to_string(), expected, "beside {config}");
         }
+    }
+
+    #[test]
+    fn a_document_in_a_folder_has_the_folders_place() {
+        for (folder, expected) in [
+            ("/srv/surveys", "/srv/surveys/a"),
+            ("s3://b/surveys", "s3://b/surveys/a"),
+            ("s3://b/x/", "s3://b/x/a"),
+        ] {
+            assert_eq!(place(folder).child("a").to_string(), expected);
+        }
+        assert_eq!(place("s3://b/party.toml").folder().child("a").to_string(), "s3://b/a");
     }
 
     #[test]

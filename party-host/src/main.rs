@@ -104,19 +104,39 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let running = serve::start(&config, serve::metrics()?).await?;
-    tracing::info!(api = %running.address, peer = %running.peer_address, "running");
+    let mut reload = signal(SignalKind::hangup())?;
+    let patience = Duration::from_secs(cli.stop_seconds);
+    let (running, mut loading) = serve::start(config, serve::metrics()?).await?;
+    tracing::info!(api = %running.address, "the API listens; the party is starting");
+    println!("loading http://{}", running.address);
+    let node = tokio::select! {
+        loaded = loading.end() => match loaded {
+            Ok(node) => node,
+            Err(e) => {
+                // The lease goes back: the next start need not wait for its end.
+                running.stop(patience).await?;
+                return Err(e.into());
+            }
+        },
+        _ = terminate.recv() => return Ok(running.stop(patience).await?),
+        _ = interrupt.recv() => return Ok(running.stop(patience).await?),
+        () = running.replaced() => return Err(StoreError::Leased.into()),
+    };
+    tracing::info!(api = %running.address, "running");
     println!("listening http://{}", running.address);
     if matches!(cli.command, Some(Command::Rebuild)) {
-        running.node.rebuild(|line| println!("{line}")).await;
-        return Ok(running.stop(Duration::from_secs(cli.stop_seconds)).await?);
+        node.rebuild(|line| println!("{line}")).await;
+        return Ok(running.stop(patience).await?);
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = running.replaced() => return Err(StoreError::Leased.into()),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => running.look_at_documents(),
+            () = running.replaced() => return Err(StoreError::Leased.into()),
+        }
     }
     tracing::info!("stopping");
-    running.stop(Duration::from_secs(cli.stop_seconds)).await?;
+    running.stop(patience).await?;
     Ok(())
 }

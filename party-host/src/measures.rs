@@ -25,6 +25,9 @@ pub const HTTP_REQUESTS: &str = "tercet_http_requests_total";
 /// Seconds until the answer; label `route`.
 pub const HTTP_SECONDS: &str = "tercet_http_request_seconds";
 
+/// Changed documents that were not taken while the party ran; label `document`: `federation` or `surveys`.
+pub const DOCUMENTS_REFUSED: &str = "tercet_documents_refused_total";
+
 /// The metrics that alarms and the dashboard in Terraform use: what [`crate::emf`] sends to CloudWatch.
 pub const WATCHED: &[&str] = &[SESSIONS_FAILED, SUBMISSIONS, LOG_HEIGHT, LOG_LAG, RELEASES, REFUSALS];
 
@@ -42,6 +45,10 @@ pub fn announce() {
     describe_counter!(ENGINE_GATES, "Gates that the engine evaluated");
     describe_counter!(HTTP_REQUESTS, "Answered requests");
     describe_histogram!(HTTP_SECONDS, "Seconds until the answer");
+    describe_counter!(DOCUMENTS_REFUSED, "Changed documents that were not taken while the party ran");
+    for document in ["federation", "surveys"] {
+        counter!(DOCUMENTS_REFUSED, "document" => document).absolute(0);
+    }
     for outcome in ["accepted", "rejected"] {
         counter!(SUBMISSIONS, "outcome" => outcome).absolute(0);
     }
@@ -74,6 +81,7 @@ mod tests {
             (ENGINE_GATES, &[]),
             (HTTP_REQUESTS, &["route", "status"]),
             (HTTP_SECONDS, &["route"]),
+            (DOCUMENTS_REFUSED, &["document"]),
         ])
     }
 
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn the_alarm_for_cheating_counts_no_ordinary_failure() {
         let text = terraform("observe.tf");
-        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/session.rs");
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/session/error.rs");
         let source = std::fs::read_to_string(source).unwrap();
         let codes: BTreeSet<_> = text
             .split("$.fields.code = \\\"")

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
@@ -63,6 +61,23 @@ impl<'de> Deserialize<'de> for WrappingPlace {
     }
 }
 
+/// KMS keys that were in use before. Written as ARNs with commas between them, so that a variable can give them too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EarlierKmsKeys(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for EarlierKmsKeys {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let arns = text.split(',').map(str::trim).filter(|arn| !arn.is_empty());
+        let checked = arns.map(|arn| match arn_of(arn, "kms") {
+            Ok(true) => Ok(arn.to_owned()),
+            Ok(false) => Err(serde::de::Error::custom(format!("\"{arn}\" is no ARN of a KMS key"))),
+            Err(problem) => Err(serde::de::Error::custom(problem)),
+        });
+        checked.collect::<Result<_, D::Error>>().map(Self)
+    }
+}
+
 impl SeedPlace {
     /// Makes a relative path relative to `base`.
     pub(crate) fn rebase(&mut self, base: &Path) {
@@ -114,7 +129,16 @@ fn read_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
     parse(&path.display().to_string(), &text)
 }
 
+#[cfg(not(feature = "cloud"))]
+async fn read_secret(arn: &str, _: &SdkConfig) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
+    let problem = "this party was built without the feature `cloud`, which reads secrets".into();
+    Err(ConfigError::Secret { arn: arn.into(), problem })
+}
+
+#[cfg(feature = "cloud")]
 async fn read_secret(arn: &str, aws: &SdkConfig) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
+    use aws_sdk_secretsmanager::Client;
+    use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
     let got = Client::new(aws).get_secret_value().secret_id(arn).send().await.map_err(|e| {
         let code = e.code().unwrap_or("no answer");
         let hint = match code {

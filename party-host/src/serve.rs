@@ -1,28 +1,31 @@
 //! Putting a party together from its configuration, and running it until it is told to stop.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tercet_protocol::ids::PublicKey;
-use tercet_protocol::keys::{OpeningKey, SigningKey};
+use tercet_protocol::approval::Approval;
+use tercet_protocol::ids::{PublicKey, SurveyId};
+use tercet_protocol::keys::OpeningKey;
 use tercet_protocol::operator::{Federation, FederationError};
 use tercet_protocol::survey::{SurveyDescriptor, SurveyError};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::api::{self, Host};
 use crate::aws;
 use crate::clock::SystemClock;
 use crate::config::{CloudWatchConfig, Config, ConfigError, Keys};
 use crate::documents::DocumentPlace;
 use crate::emf;
-use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, KmsKeyring, Sealer};
+use crate::keyring::{FileKeyring, KeyWrapper, KeyringError, Sealer};
 use crate::measures;
-use crate::node::{MAX_HELLO, Node, NodeParts, Parts, SurveyNode, SurveyStartError};
+use crate::node::{MAX_HELLO, Node, NodeParts, RedeployError, SurveyStartError};
 use crate::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks, StartError};
+use crate::reload::{Documents, Published, Workshop, announced};
 use crate::sandbox::{Limits, Sandbox, SandboxError};
 use crate::secrets::WrappingPlace;
 use crate::store::{Lease, Store, StoreError};
@@ -72,6 +75,9 @@ pub enum ServeError {
     /// The peer link.
     #[error(transparent)]
     Peer(#[from] StartError),
+    /// Another description of the deployment, while the party runs.
+    #[error(transparent)]
+    Redeploy(#[from] RedeployError),
     /// A socket.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -88,41 +94,78 @@ pub enum ServeError {
     Metrics(String),
 }
 
+impl ServeError {
+    /// True if the same may succeed a minute later without anybody doing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Config(_) => true,
+            Self::Store(e) | Self::SurveyStart { source: SurveyStartError::Store(e), .. } => e.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
 /// Time for open requests to be answered when all of the stop time was needed for sessions.
 const ANSWERS: Duration = Duration::from_secs(2);
 
-/// A party that runs.
+/// A party whose API listens. It may still be starting: see [`Loading`].
 pub struct Running {
     /// Where its API listens.
     pub address: SocketAddr,
-    /// Where its peer link listens.
-    pub peer_address: SocketAddr,
-    /// The party.
-    pub node: Arc<Node>,
+    host: Arc<Host>,
     server: tokio::task::JoinHandle<()>,
+    loading: tokio::task::AbortHandle,
     stop: CancellationToken,
+    /// Set once the lease on the bucket is this process's.
+    held: Arc<OnceLock<Held>>,
+    replaced: CancellationToken,
+    look: Arc<Notify>,
+}
+
+/// The lease on the bucket, and who renews it.
+struct Held {
     store: Store,
     lease: Arc<Lease>,
     renewing: tokio::task::JoinHandle<()>,
+}
+
+/// The rest of a start, once the API listens. Ends when all surveys are loaded, or with what stands against that.
+pub struct Loading(tokio::task::JoinHandle<Result<Arc<Node>, ServeError>>);
+
+impl Loading {
+    /// Waits for the end. May be dropped and called again before that.
+    pub async fn end(&mut self) -> Result<Arc<Node>, ServeError> {
+        (&mut self.0).await.unwrap_or_else(|e| Err(ServeError::Serve(std::io::Error::other(e))))
+    }
 }
 
 impl Running {
     /// Stops in order: no new sessions, running ones end, open requests are answered.
     pub async fn stop(self, patience: Duration) -> Result<(), ServeError> {
         let deadline = tokio::time::Instant::now() + patience;
-        self.node.stop(patience).await;
+        self.loading.abort();
+        if let Some(node) = self.host.node() {
+            node.stop(patience).await;
+        }
         self.stop.cancel();
         // What is left of the time, and a moment at least: open requests are answered by now.
         let answered = deadline.max(tokio::time::Instant::now() + ANSWERS);
         let _in_time = tokio::time::timeout_at(answered, self.server).await;
-        self.renewing.abort();
-        self.store.release_lease(&self.lease).await;
+        if let Some(Held { store, lease, renewing }) = self.held.get() {
+            renewing.abort();
+            store.release_lease(lease).await;
+        }
         Ok(())
     }
 
     /// Ends when another process of this party has taken the lease on the bucket: this one must stop at once.
     pub async fn replaced(&self) {
-        self.lease.taken.cancelled().await;
+        self.replaced.cancelled().await;
+    }
+
+    /// Looks at once whether documents have changed, without waiting for the minute to end.
+    pub fn look_at_documents(&self) {
+        self.look.notify_one();
     }
 }
 
@@ -134,123 +177,159 @@ pub async fn federation(place: &DocumentPlace, aws: &SdkConfig) -> Result<Federa
     Ok(federation)
 }
 
-/// Reads the survey descriptors in a folder.
-pub async fn surveys(folder: &DocumentPlace, aws: &SdkConfig) -> Result<Vec<SurveyDescriptor>, ServeError> {
+/// Reads the survey descriptors in a folder that the operator with the key `identity` approved. A descriptor without the operator's
+/// signed [`Approval`] beside it is not run, whoever put it there: it is left out, and the log says so as an error.
+pub async fn surveys(
+    folder: &DocumentPlace,
+    aws: &SdkConfig,
+    identity: &PublicKey,
+) -> Result<Vec<SurveyDescriptor>, ServeError> {
     let mut surveys = Vec::new();
     for place in folder.list(aws).await? {
         let bytes = place.read(aws).await?;
-        surveys.push(
-            SurveyDescriptor::from_bytes(bytes).map_err(|source| ServeError::Survey { place, source })?,
-        );
+        let survey = match SurveyDescriptor::from_bytes(bytes) {
+            Ok(survey) => survey,
+            Err(source) => return Err(ServeError::Survey { place, source }),
+        };
+        let approval = folder.child(&Approval::file_name(&survey.id(), identity)).read_if_there(aws).await?;
+        match approved(approval.as_deref(), &survey.id(), identity) {
+            Ok(()) => surveys.push(survey),
+            Err(why) => tracing::error!(
+                code = "not-approved", %place, survey = %survey.id(),
+                "this survey is not run: {why}; its operator approves it with `tercet survey approve`"
+            ),
+        }
     }
     Ok(surveys)
+}
+
+/// Checks that `approval`, a file's content, is the consent of the operator `identity` to `survey`; if not, gives the reason.
+fn approved(approval: Option<&[u8]>, survey: &SurveyId, identity: &PublicKey) -> Result<(), String> {
+    let approval = approval.ok_or("its operator has not signed an approval of it")?;
+    let approval: Approval = serde_json::from_slice(approval)
+        .map_err(|e| format!("the approval beside it cannot be read: {e}"))?;
+    approval.verify(survey, identity).map_err(|e| format!("the approval beside it does not count: {e}"))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Starts a party.
-pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Running, ServeError> {
-    let aws = aws::load(config.store.region.as_deref()).await;
-    let Keys { identity, sealing, peer: peer_key } = Keys::load(&config.keys, &aws).await?;
-    let identity = Arc::new(identity);
-    let federation = federation(&config.federation, &aws).await?;
-    published(&federation, identity.public(), &sealing, &peer_key)?;
+/// The keyring whose keys are in KMS.
+#[cfg(feature = "cloud")]
+fn kms_keyring(aws: &SdkConfig, key: &str, earlier: &[String]) -> Result<Arc<dyn KeyWrapper>, ServeError> {
+    Ok(Arc::new(crate::keyring::KmsKeyring::new(aws, key, earlier.to_vec())))
+}
 
-    let limits = Limits {
-        memory: config.limits.engine_memory_mib << 20,
-        compute: Duration::from_secs(config.limits.engine_seconds),
-    };
-    let descriptors = surveys(&config.surveys, &aws).await?;
-    let pinned = descriptors.first().map(SurveyDescriptor::engine);
-    let engine = config.engine.clone();
-    // Compiling takes about a second of CPU.
-    let sandbox = tokio::task::spawn_blocking(move || Sandbox::load(&engine, pinned, limits))
-        .await
-        .map_err(|e| SandboxError::Load(e.to_string()))??;
+#[cfg(not(feature = "cloud"))]
+fn kms_keyring(_: &SdkConfig, key: &str, _: &[String]) -> Result<Arc<dyn KeyWrapper>, ServeError> {
+    let code = "this party was built without the feature `cloud`".into();
+    Err(KeyringError::KmsKey { key: key.into(), code }.into())
+}
 
-    let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
-        WrappingPlace::File(path) => Arc::new(FileKeyring::open_or_create(path)?),
-        WrappingPlace::Kms(key) => Arc::new(KmsKeyring::new(&aws, key.clone())),
-    };
-    let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
-    store.ensure_bucket().await?;
-    let lease = store.lease(Duration::from_secs(config.limits.lease_seconds.max(1))).await?;
-    let (keeping, kept) = (store.clone(), lease.clone());
-    let renewing = tokio::spawn(async move { keeping.keep_lease(&kept).await });
-    let mut nodes = Vec::new();
-    for descriptor in descriptors {
-        let name = descriptor.manifest().survey.name.clone();
-        let parts = Parts {
-            identity: identity.clone(),
-            store: store.clone(),
-            sandbox: sandbox.clone(),
-            pending: config.limits.pending,
-            patience: Duration::from_secs(config.limits.peer_seconds),
-            gather: Duration::from_millis(config.batch.gather_ms),
-            max_batch: config.batch.max,
-            linger: Duration::from_millis(config.batch.linger_ms),
-            releases_any: config.releases.any_time,
-        };
-        let node = SurveyNode::load(descriptor, parts)
-            .await
-            .map_err(|source| ServeError::SurveyStart { name, source })?;
-        nodes.push(node);
-    }
-
-    let peers = federation.operators.iter().filter(|m| m.identity != identity.public());
-    let links = PeerLinks::start(
-        listen(config.peer_listen).await?,
-        PeerConfig {
-            key: Arc::new(peer_key),
-            peers: peers.map(KnownPeer::from).collect(),
-            limits: PeerLimits { max_hello: MAX_HELLO, ..PeerLimits::default() },
-            rtt: (config.limits.added_rtt_ms > 0).then(|| Duration::from_millis(config.limits.added_rtt_ms)),
-        },
-    )?;
-    let peer_address = links.local_addr();
-    let node = Node::start(NodeParts {
-        identity,
-        sealing,
-        federation,
-        surveys: nodes,
-        links,
-        clock: Arc::new(SystemClock),
-    })?;
-
-    if let Some(CloudWatchConfig { namespace, party }) = config.cloudwatch.clone() {
-        let clock = Arc::new(SystemClock);
-        tokio::spawn(emf::write(metrics.clone(), clock, namespace, party, measures::WATCHED));
-    }
+/// Starts a party. Its API listens when this returns, and answers that the party is starting; the rest takes as long as keys,
+/// the lease, the engine and the logs take.
+pub async fn start(config: Config, metrics: PrometheusHandle) -> Result<(Running, Loading), ServeError> {
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Serve)?;
     let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let router = api::router(api::App { node: node.clone(), metrics, bodies: api::Bodies::default() });
-    let server = tokio::spawn(api::serve(listener, router, api::Bounds::default(), stopped));
-    Ok(Running { address, peer_address, node, server, stop, store, lease, renewing })
+    if let Some(address) = config.metrics_listen {
+        let router = api::metrics_router(metrics.clone());
+        tokio::spawn(api::serve(listen(address).await?, router, api::Bounds::default(), stop.clone()));
+    }
+    if let Some(CloudWatchConfig { namespace, party }) = config.cloudwatch.clone() {
+        let clock = Arc::new(SystemClock);
+        tokio::spawn(emf::write(metrics, clock, namespace, party, measures::WATCHED));
+    }
+    let host = Arc::new(Host::default());
+    let router = api::router(api::App { host: host.clone(), bodies: api::Bodies::default() });
+    let server = tokio::spawn(api::serve(listener, router, api::Bounds::default(), stop.clone()));
+    let starting = Starting {
+        host: host.clone(),
+        held: Arc::default(),
+        stop: stop.clone(),
+        replaced: CancellationToken::new(),
+        look: Arc::default(),
+    };
+    let (held, replaced, look) = (starting.held.clone(), starting.replaced.clone(), starting.look.clone());
+    let loading = tokio::spawn(starting.load(config));
+    let running =
+        Running { address, host, server, loading: loading.abort_handle(), stop, held, replaced, look };
+    Ok((running, Loading(loading)))
 }
 
-/// The keys that this party holds are the ones that others were told.
-fn published(
-    federation: &Federation,
-    identity: PublicKey,
-    sealing: &[OpeningKey],
-    peer: &SigningKey,
-) -> Result<(), ServeError> {
-    let ours = federation
-        .operators
-        .iter()
-        .find(|m| m.identity == identity)
-        .ok_or(FederationError::Missing(identity))?;
-    if sealing.first().map(OpeningKey::public) != Some(ours.sealing) {
-        return Err(ServeError::OtherKey("sealing key"));
+/// A start under way, and what it shares with whoever may stop it.
+struct Starting {
+    host: Arc<Host>,
+    held: Arc<OnceLock<Held>>,
+    stop: CancellationToken,
+    replaced: CancellationToken,
+    look: Arc<Notify>,
+}
+
+impl Starting {
+    async fn load(self, config: Config) -> Result<Arc<Node>, ServeError> {
+        let host = &self.host;
+        host.does("reading keys and documents");
+        let aws = aws::load(config.store.region.as_deref()).await;
+        let Keys { identity, sealing, peer: peer_key } = Keys::load(&config.keys, &aws).await?;
+        let identity = Arc::new(identity);
+        let published = Published {
+            identity: identity.public(),
+            sealing: sealing.first().map(OpeningKey::public).ok_or(ServeError::OtherKey("sealing key"))?,
+            peer: peer_key.public(),
+        };
+        let mut documents = Documents::new(config.federation, config.surveys, aws.clone(), published);
+        let (federation, surveys) = documents.first().await?;
+
+        let limits = Limits {
+            memory: config.limits.engine_memory_mib << 20,
+            compute: Duration::from_secs(config.limits.engine_seconds),
+        };
+        let (engine, pinned) = (config.engine, surveys.first().map(SurveyDescriptor::engine));
+        // Compiling takes about a second of CPU.
+        let compiling = tokio::task::spawn_blocking(move || Sandbox::load(&engine, pinned, limits));
+
+        host.does("waiting for the lease on the bucket");
+        let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
+            WrappingPlace::File(path) => Arc::new(FileKeyring::open_or_create(path)?),
+            WrappingPlace::Kms(key) => kms_keyring(&aws, key, &config.keys.store_previous.0)?,
+        };
+        let store = Store::open(&config.store, None, Sealer::new(keyring, identity.public())).await?;
+        store.ensure_bucket().await?;
+        let lease = store.lease(Duration::from_secs(config.limits.lease_seconds.max(1))).await?;
+        let (keeping, kept, replaced) = (store.clone(), lease.clone(), self.replaced.clone());
+        let renewing = tokio::spawn(async move {
+            keeping.keep_lease(&kept).await;
+            replaced.cancel();
+        });
+        // A start takes one lease.
+        let _second = self.held.set(Held { store: store.clone(), lease, renewing });
+
+        host.does("compiling the engine");
+        let sandbox = compiling.await.map_err(|e| SandboxError::Load(e.to_string()))??;
+        let peers = federation.operators.iter().filter(|m| m.identity != identity.public());
+        let rtt = config.limits.added_rtt_ms;
+        let links = PeerLinks::start(
+            listen(config.peer_listen).await?,
+            PeerConfig {
+                key: Arc::new(peer_key),
+                peers: peers.map(KnownPeer::from).collect(),
+                limits: PeerLimits { max_hello: MAX_HELLO, ..PeerLimits::default() },
+                rtt: (rtt > 0).then(|| Duration::from_millis(rtt)),
+            },
+        )?;
+        let clock = Arc::new(SystemClock);
+        let node = Node::start(NodeParts { identity: identity.clone(), sealing, federation, links, clock });
+        let waiting = announced(&node, surveys);
+        host.runs(node.clone());
+        let (limits, batch, releases) = (config.limits, config.batch, config.releases);
+        let workshop = Workshop { identity, store, sandbox, limits, batch, releases };
+        workshop.load(&node, waiting).await?;
+        let (watched, look, stop) = (node.clone(), self.look, self.stop);
+        tokio::spawn(async move { stop.run_until_cancelled(documents.watch(watched, workshop, look)).await });
+        Ok(node)
     }
-    if !ours.peer_keys().contains(&peer.public()) {
-        return Err(ServeError::OtherKey("peer key"));
-    }
-    Ok(())
 }
 
 /// Makes the process's metrics recorder.

@@ -37,6 +37,17 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     Ok(out)
 }
 
+/// Checks a message's signature by the party of this index.
+pub fn verify_of(
+    parties: &[PublicKey; 3],
+    party: u8,
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), KeyError> {
+    let key = parties.get(usize::from(party)).ok_or(KeyError::Invalid("a party index of 0 to 2"))?;
+    key.verify(message, signature)
+}
+
 /// An Ed25519 key pair. Its `Debug` shows the public half only.
 pub struct SigningKey(Ed25519KeyPair);
 

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod api;
+pub mod approval;
 pub mod codec;
 pub mod filter;
 pub mod ids;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{Commitment, EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
-use crate::keys::{KeyError, SigningKey};
+use crate::keys::SigningKey;
 use crate::survey::{MAX_FIELD_VALUE, MAX_FIELDS};
 
 /// Most submissions in one batch.
@@ -254,9 +254,14 @@ impl LogEntry {
 
     /// The hash that the next entry, receipts and signatures name.
     pub fn hash(&self) -> EntryHash {
-        let mut w = Writer::tagged("tercet log entry v2");
+        let mut w = Writer::default();
         self.write(&mut w);
-        EntryHash(sha256(&[&w.finish()]))
+        Self::hash_of(&w.finish())
+    }
+
+    /// The same from the bytes that [`Self::write`] wrote.
+    pub fn hash_of(written: &[u8]) -> EntryHash {
+        EntryHash(sha256(&[&Writer::tagged("tercet log entry v2").finish(), written]))
     }
 
     /// The submissions that come in by it; none by an entry of another kind.
@@ -270,11 +275,6 @@ impl LogEntry {
     /// One party's vote: its signature of this entry.
     pub fn sign(&self, key: &SigningKey) -> Signature {
         key.sign(&Self::vote_message(self.hash()))
-    }
-
-    /// Checks one party's vote.
-    pub fn verify_vote(&self, party: &PublicKey, vote: &Signature) -> Result<(), KeyError> {
-        party.verify(&Self::vote_message(self.hash()), vote)
     }
 
     /// The message that a vote signs.
@@ -334,11 +334,18 @@ impl CommittedEntry {
         if e.height.checked_sub(1) != Some(head.0) || e.previous != head.1 {
             return Err(LogError::Chain { found: e.height, head: head.0 });
         }
-        e.body.fits()?;
+        self.voted(parties).map(|_| ())
+    }
+
+    /// Checks the votes, wherever the entry stands. Gives its hash, which they are for.
+    pub fn voted(&self, parties: &[PublicKey; 3]) -> Result<EntryHash, LogError> {
+        self.entry.body.fits()?;
+        let hash = self.entry.hash();
+        let message = LogEntry::vote_message(hash);
         for ((i, key), vote) in (0u8..).zip(parties).zip(&self.votes) {
-            e.verify_vote(key, vote).map_err(|_| LogError::Vote(i))?;
+            key.verify(&message, vote).map_err(|_| LogError::Vote(i))?;
         }
-        Ok(())
+        Ok(hash)
     }
 }
 

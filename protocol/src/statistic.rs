@@ -181,13 +181,13 @@ fn ordered_rows(statistic: &Statistic, target: Target, opened: &Opened) -> Optio
 /// The columns' formats, as evaluation takes them.
 struct Columns {
     optional: Vec<bool>,
-    scales: Vec<u8>,
+    scales: Vec<i8>,
     bits: Vec<u8>,
 }
 
 impl Columns {
     fn of(manifest: &SurveyManifest) -> Self {
-        let scales = manifest.columns.iter().map(|c| c.places()).collect();
+        let scales = manifest.columns.iter().map(|c| c.scale).collect();
         let bits = manifest.columns.iter().map(|c| c.bits).collect();
         Self { optional: manifest.optional(), scales, bits }
     }
@@ -210,7 +210,7 @@ impl SurveyManifest {
 /// The noise that was added to the sums of a statistic: one term for each unit.
 fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Opened) -> Vec<AddedNoise> {
     let column = |c: u8| {
-        manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), u32::from(c.places())))
+        manifest.columns.get(usize::from(c)).map_or(("", 0), |c| (c.name.as_str(), i32::from(c.scale)))
     };
     let sums = family
         .outputs(target, &manifest.optional())
@@ -242,9 +242,13 @@ fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Ope
 }
 
 /// Of the sum of so many independent terms: the root of their number times one term's.
-fn deviation(laplace: &Laplace, scale: u32, units: u64) -> String {
+fn deviation(laplace: &Laplace, scale: i32, units: u64) -> String {
     let one = laplace.deviation_at(scale);
-    let all = Exact::signed_root(one.numerator() * units, one.denominator().clone(), scale + 2);
+    let all = Exact::signed_root(
+        one.numerator() * units,
+        one.denominator().clone(),
+        scale.max(0).unsigned_abs() + 2,
+    );
     all.unwrap_or(one).to_string()
 }
 

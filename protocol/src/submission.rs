@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId, sha256};
-use crate::keys::{KeyError, OpeningKey, SigningKey};
+use crate::keys::{KeyError, OpeningKey, SigningKey, verify_of};
 use crate::kind::Kind;
 
 /// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
@@ -259,8 +259,7 @@ impl Receipt {
 
     /// Checks the signature against the survey's parties.
     pub fn verify(&self, parties: &[PublicKey; 3]) -> Result<(), KeyError> {
-        let key = parties.get(usize::from(self.party)).ok_or(KeyError::Invalid("a party index of 0 to 2"))?;
-        key.verify(&self.message(), &self.signature)
+        verify_of(parties, self.party, &self.message(), &self.signature)
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Writer;
 use crate::ids::{EntryHash, PublicKey, Signature, SubmissionId, SurveyId};
-use crate::keys::{KeyError, SigningKey};
+use crate::keys::{KeyError, SigningKey, verify_of};
 
 /// A provider's wish that a submission be erased: the body of `POST /v1/submissions/{id}/withdraw`. It is signed by
 /// the key whose public half stands in the submission's public part; the private half is in the provider's receipt.
@@ -97,8 +97,7 @@ impl ErasureReceipt {
 
     /// Checks the signature against the survey's parties.
     pub fn verify(&self, parties: &[PublicKey; 3]) -> Result<(), KeyError> {
-        let key = parties.get(usize::from(self.party)).ok_or(KeyError::Invalid("a party index of 0 to 2"))?;
-        key.verify(&self.message(), &self.signature)
+        verify_of(parties, self.party, &self.message(), &self.signature)
     }
 
     /// True if both tell of the same erasure: everything but party and signature is equal.

@@ -4,8 +4,9 @@ use clap::ValueEnum;
 
 use anyhow::Result;
 
-use crate::command::{cargo, program, run as run_command, target_dir};
-use crate::{engine, up};
+use crate::command::{cargo, program, programs, run as run_command};
+use crate::engine;
+use crate::launch::SYSTEM;
 
 /// The figure to measure.
 #[derive(clap::Args)]
@@ -63,13 +64,11 @@ pub fn run(options: &Options) -> Result<()> {
     );
     let engine = engine::build()?.path;
     let mut build = cargo();
-    build.args(["build", "--quiet", "--bins", "--profile", &options.profile, "-p", "tercet-bench"]);
+    build.args(["build", "--bins", "--profile", &options.profile, "-p", "tercet-bench"]);
     // Always all of them: another selection would unify other features, and build libraries twice.
-    for package in up::PACKAGES {
-        build.args(["-p", package]);
-    }
+    build.args(SYSTEM);
     run_command(&mut build)?;
-    let programs = tercet_stack::programs(&target_dir(), &options.profile);
+    let programs = programs(&options.profile);
     let name = options.name.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
     let mut bench = program(programs.join("tercet-bench"));
     bench

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use crate::check::Report;
 use crate::command::{program, root, run, target_dir};
 use crate::python;
+use crate::report::Report;
 
 /// Builds the site into `book` in the target folder.
 pub fn check(report: &mut Report) -> Result<()> {

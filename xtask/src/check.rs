@@ -2,9 +2,10 @@
 
 use anyhow::{Result, bail};
 
-use crate::command::{self, cargo, exists, root};
-use crate::localstack::e2e;
-use crate::{book, deny, emulated, engine, fuzz, mutants, terraform, workflows};
+use crate::command::{self, MEMBERS, cargo, exists, root};
+use crate::launched::{E2e, Launched, Localstack};
+use crate::report::Report;
+use crate::{book, deny, emulated, engine, fuzz, launch, mutants, terraform, workflows};
 
 /// The steps to run.
 #[derive(clap::Args)]
@@ -18,33 +19,6 @@ pub struct Options {
 }
 
 type Step = (&'static str, fn(&mut Report) -> Result<()>);
-
-/// The steps that were left out, to be said again at the end.
-pub struct Report {
-    strict: bool,
-    skipped: Vec<String>,
-}
-
-impl Report {
-    /// Leaves `what` out because `missing` is not installed; an error where nothing may be left out.
-    pub fn skip(&mut self, what: &str, missing: &str) -> Result<()> {
-        if self.strict {
-            bail!("{what}: {missing} is not installed, and this run must not leave anything out");
-        }
-        self.skipped.push(format!("{what}: {missing} is not installed"));
-        Ok(())
-    }
-
-    /// Says at the end that something was left out which no run has to have: what it needs is not within reach of every
-    /// machine that runs the tests.
-    pub fn note(&mut self, what: &str) {
-        self.skipped.push(what.to_owned());
-    }
-}
-
-/// Everything that is built for this machine: all but the engine, with all features. Named alike in every step, so
-/// that cargo settles the dependencies' features once and builds them once.
-pub const MEMBERS: [&str; 4] = ["--workspace", "--exclude", "party-wasm", "--all-features"];
 
 const STEPS: &[Step] = &[
     ("formatting", |_| command::run(cargo().args(["fmt", "--all", "--check"]))),
@@ -76,7 +50,7 @@ const STEPS: &[Step] = &[
 
 /// Runs all steps.
 pub fn run(options: &Options) -> Result<()> {
-    let mut report = Report { strict: options.strict, skipped: Vec::new() };
+    let mut report = Report::new(options.strict);
     let only = options.only.as_deref();
     let chosen = |name: &str| only.is_none_or(|only| name.contains(only));
     let steps: Vec<&Step> = STEPS.iter().filter(|(name, _)| chosen(name)).collect();
@@ -90,17 +64,18 @@ pub fn run(options: &Options) -> Result<()> {
         step(&mut report)?;
         eprintln!("== {name}: done in {} s", start.elapsed().as_secs());
     }
-    for s in &report.skipped {
-        eprintln!("NOT RUN: {s}");
-    }
+    report.say();
     Ok(())
 }
 
 /// Four operators deploy on LocalStack; providers submit, a consumer asks.
 fn localstack(report: &mut Report) -> Result<()> {
-    match e2e::missing() {
+    match terraform::missing_for_localstack() {
         Some(missing) => report.skip("the end-to-end run on LocalStack", missing),
-        None => e2e::run_task(&e2e::Options::default()),
+        None => {
+            let task = Launched::Localstack(Localstack::E2e(E2e::default()));
+            launch::run_beside(&task, &["localstack", "e2e"])
+        }
     }
 }
 

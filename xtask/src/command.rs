@@ -1,10 +1,15 @@
 //! Running other programs.
 
 use std::ffi::OsStr;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+
+/// Everything that is built for this machine: all but the engine, with all features. Named alike in every step, so
+/// that cargo settles the dependencies' features once and builds them once.
+pub const MEMBERS: [&str; 4] = ["--workspace", "--exclude", "party-wasm", "--all-features"];
 
 /// The repository's root folder.
 pub fn root() -> PathBuf {
@@ -35,6 +40,16 @@ pub fn cargo() -> Command {
 /// Where cargo puts what it builds.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Where cargo puts the programs of a profile.
+pub fn programs(profile: &str) -> PathBuf {
+    target_dir().join(if profile == "dev" { "debug" } else { profile })
+}
+
+/// A port on loopback that nothing listens on now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// Runs a command to its end; anything but success is an error that names it.

@@ -1,14 +1,22 @@
-//! The dependencies: known faults, licences, origins, and what must not be among them (`deny.toml`).
+//! The dependencies: none that is not used, no known faults, licences and origins that are permitted, and nothing that must not
+//! be among them (`deny.toml`).
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::check::Report;
 use crate::command::{self, cargo, exists};
+use crate::report::Report;
 
-/// Runs `cargo deny` where it is installed. The advisory database is only as new as its last fetch, whose date is printed.
+/// Runs `cargo machete` and `cargo deny` where they are installed. The advisory database is only as new as its last fetch, whose date is printed.
 pub fn check(report: &mut Report) -> Result<()> {
+    if exists("cargo-machete") {
+        command::run(cargo().arg("machete"))?;
+    } else {
+        report.note(
+            "unused dependencies: cargo-machete is not installed (`cargo install --locked cargo-machete`)",
+        );
+    }
     if !exists("cargo-deny") {
         report.note("dependencies: cargo-deny is not installed (`cargo install --locked cargo-deny`)");
         return Ok(());

@@ -1,4 +1,4 @@
-//! What is written keeps its form: links lead somewhere, each crate has its README, the site has every document, and
+//! Tests of everything that is written for people: links lead somewhere, each crate has its README, the site has every document, and
 //! comments are sentences.
 
 use std::collections::BTreeSet;

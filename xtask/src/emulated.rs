@@ -11,9 +11,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::check::Report;
-use crate::command::{program, root};
-use crate::{localstack, python, terraform};
+use crate::command::{free_port, program, root};
+use crate::report::Report;
+use crate::{python, terraform};
 
 const REGION: &str = "us-east-1";
 const REQUIREMENTS: &str = "terraform/emulator/requirements.txt";
@@ -133,7 +133,7 @@ impl Operator {
     /// Starts the account.
     fn start(account: &str, python: &Path, folder: &Path) -> Result<Self> {
         let index = ACCOUNTS.iter().position(|a| *a == account).unwrap_or_default();
-        let port = localstack::free_port()?;
+        let port = free_port()?;
         let mut server = program(python)
             .arg("-B")
             .arg(root().join("terraform/emulator/serve.py"))

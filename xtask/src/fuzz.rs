@@ -11,8 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::check::MEMBERS;
-use crate::command::{self, cargo, root, target_dir};
+use crate::command::{self, MEMBERS, cargo, root, target_dir};
 
 /// The targets to run.
 #[derive(clap::Args)]

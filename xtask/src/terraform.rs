@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::check::Report;
 use crate::command::{exists, program, root, target_dir};
 use crate::python;
+use crate::report::Report;
 
 /// Oldest Terraform that has everything the tests use (a state of its own for each run).
 const MINIMUM: (u32, u32) = (1, 11);
@@ -69,6 +69,17 @@ pub fn available() -> bool {
         Some((numbers.next()?, numbers.next()?))
     };
     version().is_some_and(|v: (u32, u32)| v >= MINIMUM)
+}
+
+/// The first program that the end-to-end run on LocalStack needs and this machine lacks; `None` if all are there.
+pub fn missing_for_localstack() -> Option<&'static str> {
+    if !available() {
+        return Some(MISSING);
+    }
+    if !exists("node") || !exists("npm") {
+        return Some("Node.js with npm (it evaluates policies)");
+    }
+    python::find().is_err().then_some(python::MISSING)
 }
 
 /// A folder that has the provider for this machine, so that no registry is needed.

@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::check::Report;
 use crate::command::{exists, program, root, run};
 use crate::python;
+use crate::report::Report;
 
 /// Lints every workflow with both tools.
 pub fn check(report: &mut Report) -> Result<()> {

@@ -78,11 +78,14 @@ pub struct Choose {
     pub survey: Option<SurveyId>,
 }
 
-/// Verify a TLSNotary presentation or a recorded TLS 1.3 session and show what it proves.
+/// Verify a TLSNotary presentation or a TLS 1.3 session and show what it proves.
 ///
 /// Reads presentations of TLSNotary 0.1.0-alpha.12 and of alpha.14 and alpha.15, telling them apart by itself.
 /// Everything upstream's verifier rejects is refused, and so is what it lets pass but an honest prover never
 /// makes. Without --notary any notary key is accepted, which proves nothing by itself: the output says so.
+///
+/// Of a session that tercet notarize wrote, it shows who sees what; with the survey, and the handshake secret in the
+/// session's folder, also the exchange as coordinator and parties would see it.
 ///
 /// With --recorded, the folder holds a TLS 1.3 session as bytes (client_to_server.bin, server_to_client.bin) and
 /// its handshake traffic secrets (public.json). Everything is checked that can be checked without a notary's
@@ -91,12 +94,13 @@ pub struct Choose {
 #[command(after_help = "Examples:
   tercet inspect presentation.bin --notary 035be5…c42c
   tercet inspect presentation.bin --notary secp256r1:041e0a…1f40 --root root.der --json
-  tercet inspect --recorded session --root root.der --server-name api.exchange.test --json
+  tercet inspect session --survey-file survey.json
+  tercet inspect --recorded recording --root root.der --server-name api.exchange.test --json
 
 Exit status: 0 valid, 1 refused (the reason is named), 2 wrong usage or unreadable file.")]
 pub struct Inspect {
-    /// The presentation file.
-    #[arg(required_unless_present = "recorded")]
+    /// The presentation file, or the folder or session.bin of a session.
+    #[arg(required_unless_present = "recorded", value_name = "FILE|DIR")]
     pub presentation: Option<PathBuf>,
     /// A folder with a recorded TLS 1.3 session.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["presentation", "notary"], requires = "server_name")]
@@ -104,11 +108,14 @@ pub struct Inspect {
     /// The name of the recorded session's server.
     #[arg(long, value_name = "NAME", requires = "recorded")]
     pub server_name: Option<String>,
-    /// A file with the recorded session's handshake secret, in hexadecimal.
-    #[arg(long, value_name = "FILE", requires = "recorded")]
+    /// A file with the session's handshake secret, in hexadecimal. A session's folder holds it.
+    #[arg(long, value_name = "FILE")]
     pub handshake_secret: Option<PathBuf>,
-    /// A trusted notary's public key, SEC1 in hexadecimal, optionally with its algorithm in front
-    /// (secp256k1:, secp256r1:, secp256k1eth:). May be given several times.
+    /// The assembled survey (JSON) that a session was made for.
+    #[arg(long, value_name = "FILE", conflicts_with = "recorded")]
+    pub survey_file: Option<PathBuf>,
+    /// A trusted notary's public key in hexadecimal, optionally with its algorithm in front (secp256k1:, secp256r1:,
+    /// secp256k1eth: in SEC1, ed25519: of notaries that forward sessions). May be given several times.
     #[arg(long, value_name = "KEYHEX")]
     pub notary: Vec<String>,
     /// A certificate (PEM or DER) that may vouch for servers, instead of Mozilla's. May be given several times.
@@ -249,7 +256,7 @@ pub struct Release {
 
 /// Ask for statistics.
 ///
-/// What the survey lists was computed at its newest release point, and is shown as it was published. Other questions,
+/// The survey's own list was computed at its newest release point, and is shown as it was published. Other questions,
 /// such as sums of those whose revealed field has a value, are computed by the three parties on their shares. They sign
 /// one result; the signatures are verified against the keys that the survey pins.
 #[derive(Debug, Args)]

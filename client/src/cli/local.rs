@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::json;
 use tercet_client::files::{self, Access};
-use tercet_client::inspect::{Trust, inspect_file};
+use tercet_client::inspect::{Trust, inspect_file, printable};
 use tercet_client::query::{MAX_RESULT_FILE, ResultFile};
 use tercet_client::recorded::{self, Recording};
+use tercet_client::session::{self, Found};
 use tercet_client::show::to_text;
 use tercet_client::{Error, operator, survey, survey_new};
-use tercet_protocol::survey::MAX_SURVEY_BYTES;
+use tercet_protocol::survey::{MAX_SURVEY_BYTES, SurveyDescriptor};
 
 use super::args::{Inspect, Survey, VerifyResult};
 use super::{choose, output};
@@ -20,16 +21,38 @@ pub fn inspect(args: &Inspect) -> Result<(), Error> {
         (_, _, Some(presentation)) => presentation,
         _ => {
             return Err(Error::Usage(
-                "name a presentation file, or --recorded DIR --server-name NAME".into(),
+                "name a presentation, a session's folder, or --recorded DIR --server-name NAME".into(),
             ));
         }
     };
     let trust = Trust { notaries: args.notary.clone(), roots: args.root.clone() };
+    if let Some(mut found) = session::find(presentation)? {
+        found.secret = args.handshake_secret.clone().or_else(|| found.secret.take());
+        return inspect_session(args, found, &trust);
+    }
+    if args.survey_file.is_some() || args.handshake_secret.is_some() {
+        return Err(Error::Usage(
+            "--survey-file and --handshake-secret are for sessions, and the file holds none".into(),
+        ));
+    }
     let report = inspect_file(presentation, &trust)?;
     if args.json {
         return output::json(&report);
     }
     output::text(&report.to_text());
+    Ok(())
+}
+
+fn inspect_session(args: &Inspect, found: Found, trust: &Trust) -> Result<(), Error> {
+    let survey = match &args.survey_file {
+        Some(path) => Some(SurveyDescriptor::from_bytes(files::read(path, MAX_SURVEY_BYTES)?.to_vec())?),
+        None => None,
+    };
+    let report = session::inspect(found, trust, survey.as_ref())?;
+    if args.json {
+        return output::json(&report);
+    }
+    output::text(&printable(&report.to_text()));
     Ok(())
 }
 
@@ -44,7 +67,7 @@ fn inspect_recorded(args: &Inspect, dir: &Path, server_name: &str) -> Result<(),
         true => output::json(&findings)?,
         false => output::text(&findings.to_text()),
     }
-    findings.refusal().map_or(Ok(()), |refusal| Err(refusal.into()))
+    findings.refusal().map_or(Ok(()), Err)
 }
 
 pub fn verify_result(args: &VerifyResult) -> Result<(), Error> {

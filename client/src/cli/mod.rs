@@ -23,12 +23,14 @@ pub fn main() -> ExitCode {
     log_to_stderr(cli.verbose);
     let json = wants_json(&cli.command);
     let inspecting = matches!(cli.command, Command::Inspect(_));
+    let recorded = matches!(&cli.command, Command::Inspect(a) if a.recorded.is_some());
     match run(cli.command) {
         Ok(code) if output::complete() => code,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             // The findings about a recorded session hold the reason already.
-            let json = json && !(inspecting && matches!(error, Error::Session(_)));
+            let told = matches!(error, Error::Session(_) | Error::Recording(_));
+            let json = json && !(inspecting && recorded && told);
             output::error(&error, json, inspecting);
             ExitCode::from(error.exit_status())
         }

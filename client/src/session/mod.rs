@@ -6,6 +6,7 @@
 
 mod exchange;
 mod keep;
+mod report;
 mod request;
 mod survey;
 mod tunnel;
@@ -27,6 +28,7 @@ use crate::http::{Http, JSON, Request, Url, join};
 
 pub use exchange::{Exchange, exchange};
 pub use keep::Group;
+pub use report::{Found, SessionReport, find, inspect};
 pub use request::{Credentials, FromCurl, MadeRequest, Shape, from_curl};
 pub use survey::notaries;
 pub use tunnel::Tunnel;
@@ -110,13 +112,17 @@ impl Notarized {
     /// Reads a session from a folder, and checks it again.
     pub fn read(dir: &Path, target: &Target) -> Result<Self, Error> {
         let evidence = Evidence::decode(&files::read(&dir.join(SESSION), MAX_EVIDENCE)?)?;
-        let text = files::read_text(&dir.join(SECRET), 1024)?;
-        let mut secret = HandshakeSecret([0; 32]);
-        hex::decode_to_slice(text.trim(), &mut secret.0).map_err(|_| {
-            Error::usage(format!("{} does not hold 64 hexadecimal digits", dir.join(SECRET).display()))
-        })?;
-        Self::new(evidence, secret, target)
+        Self::new(evidence, read_secret(&dir.join(SECRET))?, target)
     }
+}
+
+/// Reads a handshake secret, 64 hexadecimal digits.
+fn read_secret(path: &Path) -> Result<HandshakeSecret, Error> {
+    let text = files::read_text(path, 1024)?;
+    let mut secret = HandshakeSecret([0; 32]);
+    hex::decode_to_slice(text.trim(), &mut secret.0)
+        .map_err(|_| Error::usage(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
+    Ok(secret)
 }
 
 /// Runs one session through the notary. `notaries` are the keys that count; the coordinator gives the ticket.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tercet_client::{operator, survey};
+use tercet_protocol::approval::Approval;
 use tercet_protocol::ids::{EngineDigest, SurveyId};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 
@@ -134,6 +135,10 @@ fn a_survey_is_approved_by_its_id_alone() {
         let path = operator::approve(&file, survey.id(), &keys, &surveys).unwrap();
         assert_eq!(path, surveys.join(format!("{}.json", survey.id())));
         assert_eq!(fs::read(path).unwrap(), survey.bytes());
+        let identity = three[1].identity;
+        let signed = surveys.join(Approval::file_name(&survey.id(), &identity));
+        let signed: Approval = serde_json::from_slice(&fs::read(signed).unwrap()).unwrap();
+        assert_eq!(signed.verify(&survey.id(), &identity), Ok(()));
     }
 }
 

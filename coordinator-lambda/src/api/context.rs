@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
-use lambda_http::request::RequestContext;
 
 use crate::coordinator::Coordinator;
 
@@ -14,6 +13,11 @@ use crate::coordinator::Coordinator;
 /// because one subscriber has a whole one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientAddress(pub String);
+
+/// The address that API Gateway saw, which every request on Lambda carries; `None` if it told none.
+#[cfg(feature = "cloud")]
+#[derive(Debug, Clone)]
+pub struct GatewayAddress(pub Option<String>);
 
 impl ClientAddress {
     /// From an address.
@@ -37,13 +41,9 @@ impl ClientAddress {
             let entry = entries.len().checked_sub(1 + back).and_then(|i| entries.get(i))?;
             return parse(entry).map(Self::of);
         }
-        if let Some(context) = parts.extensions.get::<RequestContext>() {
-            let source = match context {
-                RequestContext::ApiGatewayV1(c) => c.identity.source_ip.as_deref(),
-                RequestContext::ApiGatewayV2(c) => c.http.source_ip.as_deref(),
-                _ => None,
-            };
-            return source.and_then(parse).map(Self::of);
+        #[cfg(feature = "cloud")]
+        if let Some(GatewayAddress(source)) = parts.extensions.get() {
+            return source.as_deref().and_then(parse).map(Self::of);
         }
         parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| Self::of(c.0.ip()))
     }

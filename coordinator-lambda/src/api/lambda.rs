@@ -11,6 +11,7 @@ use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use lambda_http::tower::{Service as _, service_fn};
 
+use super::context::GatewayAddress;
 use super::invocation::Invocation;
 
 /// Serves until the Lambda environment ends.
@@ -25,6 +26,14 @@ pub fn handle(
 ) -> impl Future<Output = Result<Response, Infallible>> + Send {
     if let Some(uri) = without_stage(&request) {
         *request.uri_mut() = uri;
+    }
+    let gateway = request.request_context_ref().map(|context| match context {
+        RequestContext::ApiGatewayV1(c) => GatewayAddress(c.identity.source_ip.clone()),
+        RequestContext::ApiGatewayV2(c) => GatewayAddress(c.http.source_ip.clone()),
+        _ => GatewayAddress(None),
+    });
+    if let Some(gateway) = gateway {
+        request.extensions_mut().insert(gateway);
     }
     let invocation = request
         .lambda_context_ref()

@@ -3,6 +3,7 @@
 mod context;
 mod handlers;
 pub mod invocation;
+#[cfg(feature = "cloud")]
 pub mod lambda;
 pub mod operations;
 mod problem;

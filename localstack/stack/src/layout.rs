@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use tercet_client::operator;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::keys::{SigningKey, random};
 use tercet_protocol::survey::SurveyDescriptor;
@@ -36,6 +37,8 @@ pub struct Ports {
     pub parties: [u16; 3],
     /// The parties' peer links.
     pub peers: [u16; 3],
+    /// The parties' metrics.
+    pub metrics: [u16; 3],
 }
 
 impl Ports {
@@ -61,6 +64,7 @@ impl Ports {
             coordinator: port()?,
             parties: [port()?, port()?, port()?],
             peers: [port()?, port()?, port()?],
+            metrics: [port()?, port()?, port()?],
         })
     }
 }
@@ -255,23 +259,29 @@ impl Layout {
         Ok(path)
     }
 
-    /// Puts a survey where coordinator and parties find it.
+    /// Puts a survey where coordinator and parties find it, with the approvals of all three operators.
     pub fn approve(&self, descriptor: &SurveyDescriptor) -> Result<()> {
         let path = self.surveys().join(format!("{}.json", descriptor.id()));
-        if path.exists() { Ok(()) } else { write(&path, descriptor.bytes()) }
+        if !path.exists() {
+            write(&path, descriptor.bytes())?;
+        }
+        for i in 0..3 {
+            operator::sign_approval(&self.operator(i), descriptor.id(), &self.surveys())?;
+        }
+        Ok(())
     }
 
     /// Writes the programs' configuration files.
     pub fn write_configs(&self, ports: &Ports, rtt_ms: u64) -> Result<()> {
         for i in 0..3 {
             let text = format!(
-                "listen = \"127.0.0.1:{}\"\npeer_listen = \"127.0.0.1:{}\"\n\
+                "listen = \"127.0.0.1:{}\"\npeer_listen = \"127.0.0.1:{}\"\nmetrics_listen = \"127.0.0.1:{}\"\n\
                  federation = \"../federation.json\"\nsurveys = \"../surveys\"\nengine = \"../engine.wasm\"\n\n\
                  [keys]\nidentity = \"identity.key\"\nsealing = \"sealing.key\"\npeer = \"peer.key\"\nstore = \"store.key\"\n\n\
                  [store]\nbucket = \"tercet-party-{i}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\ncreate_bucket = true\n\n\
                  [limits]\nlease_seconds = 3\nadded_rtt_ms = {rtt_ms}\n\n\
                  # For development: release points whenever somebody asks for one.\n[releases]\nany_time = true\n",
-                ports.parties[i], ports.peers[i], ports.s3
+                ports.parties[i], ports.peers[i], ports.metrics[i], ports.s3
             );
             write(&self.party_config(i), text.as_bytes())?;
         }

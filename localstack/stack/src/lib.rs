@@ -96,6 +96,11 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.ports.parties.get(index).copied().unwrap_or_default())
     }
 
+    /// Where a party shows its metrics.
+    pub fn metrics(&self, index: usize) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.ports.metrics.get(index).copied().unwrap_or_default())
+    }
+
     /// Base URL of the local notary.
     pub fn notary(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.notary)

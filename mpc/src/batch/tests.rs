@@ -49,18 +49,20 @@ fn privates(batch: &[Submission]) -> Privates {
     PartyId::ALL.map(|p| batch.iter().map(|s| Some(s.proven.private[p.index()].to_vec())).collect())
 }
 
+/// A batch as one party checks it.
+fn items<'a>(batch: &'a [Submission], privates: &'a [Option<Vec<u8>>]) -> Vec<Item<'a>> {
+    let item = |(s, private): (&'a Submission, &'a Option<Vec<u8>>)| Item {
+        statement: &s.statement,
+        ctx: &CTX,
+        public: &s.proven.public,
+        private: private.as_deref(),
+    };
+    batch.iter().zip(privates).map(item).collect()
+}
+
 fn run(world: &TestWorld, batch: &[Submission], privates: &Privates) -> [Result<Vec<Verdict>, Abort>; 3] {
     world.run(|party, net| {
-        let items: Vec<_> = batch
-            .iter()
-            .zip(&privates[party.index()])
-            .map(|(s, private)| Item {
-                statement: &s.statement,
-                ctx: &CTX,
-                public: &s.proven.public,
-                private: private.as_deref(),
-            })
-            .collect();
+        let items = items(batch, &privates[party.index()]);
         let mut session = Session::new(party, ID);
         let verdicts = verify_batch(&mut session, &items, net);
         if verdicts.is_err() {
@@ -211,16 +213,7 @@ type Whole = Result<(Vec<Verdict>, Vec<u128>), Abort>;
 /// Checks a batch, then opens the sums of what was accepted.
 fn whole(world: &TestWorld, batch: &[Submission], privates: &Privates) -> [Whole; 3] {
     world.run(|party, net| {
-        let items: Vec<_> = batch
-            .iter()
-            .zip(&privates[party.index()])
-            .map(|(s, private)| Item {
-                statement: &s.statement,
-                ctx: &CTX,
-                public: &s.proven.public,
-                private: private.as_deref(),
-            })
-            .collect();
+        let items = items(batch, &privates[party.index()]);
         let mut session = Session::new(party, ID);
         let verdicts = verify_batch(&mut session, &items, net)?;
         let mut sums = [RingShare::default(); 2];

@@ -7,7 +7,8 @@ use num_bigint::{BigInt, BigUint, Sign};
 
 use super::EXTRA_PLACES;
 use super::exact::Exact;
-use super::name::{Family, Measure};
+use super::family::Family;
+use super::name::Measure;
 use super::needs::{Limit, Optional, Target, beside, counted, limits, product};
 use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};
@@ -44,8 +45,8 @@ pub struct Facts<'a> {
     pub count: u64,
     /// Which columns may be missing.
     pub optional: &'a Optional,
-    /// Decimal places of the columns.
-    pub scales: &'a [u8],
+    /// The columns' scales: an integer that was computed with is value * 10^scale.
+    pub scales: &'a [i8],
     /// Bits of their magnitudes.
     pub bits: &'a [u8],
     /// Opened lanes.
@@ -150,8 +151,16 @@ pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<
     }
 }
 
-fn power(exponent: u32) -> BigUint {
-    BigUint::from(10u8).pow(exponent)
+/// Factor and divisor that bring an integer of a column into the column's unit: powers of ten, one of which is 1.
+fn unit(scale: i8) -> (BigInt, BigInt) {
+    let power = BigInt::from(BigUint::from(10u8).pow(scale.unsigned_abs().into()));
+    let one = BigInt::from(1u8);
+    if scale < 0 { (power, one) } else { (one, power) }
+}
+
+/// Decimal places that are usual for a value of this scale.
+fn places(scale: i8) -> u32 {
+    u32::from(scale.max(0).unsigned_abs()) + EXTRA_PLACES
 }
 
 /// Digits of a mean that is computed in fixed point: the last may be off by three.
@@ -198,7 +207,7 @@ impl Evaluation<'_> {
         BigInt::from(self.count)
     }
 
-    fn scale(&self, column: u8) -> Result<u8, Undefined> {
+    fn scale(&self, column: u8) -> Result<i8, Undefined> {
         self.facts.scales.get(usize::from(column)).copied().ok_or_else(|| self.not_opened())
     }
 
@@ -243,8 +252,8 @@ impl Evaluation<'_> {
     }
 
     /// A fraction with the places that are usual for `scale`. A zero denominator is a contradiction here.
-    fn fraction(&self, numerator: BigInt, denominator: BigInt, scale: u8) -> Result<Exact, Undefined> {
-        let places = u32::from(scale) + EXTRA_PLACES;
+    fn fraction(&self, numerator: BigInt, denominator: BigInt, scale: i8) -> Result<Exact, Undefined> {
+        let places = places(scale);
         let sign = if denominator.sign() == Sign::Minus { -1 } else { 1 };
         Exact::fraction(numerator * sign, denominator.magnitude().clone(), places)
             .ok_or(Undefined::Contradiction)
@@ -268,15 +277,15 @@ impl Evaluation<'_> {
 
     fn of_sums(&self, column: u8) -> Result<Exact, Undefined> {
         let scale = self.scale(column)?;
-        let unit = BigInt::from(power(scale.into()));
+        let (up, down) = unit(scale);
         let sum = || self.total(Output::Value(column));
         match self.family() {
-            Family::Sum => self.fraction(sum()?, unit, scale),
-            Family::Mean => self.fraction(sum()?, self.n() * unit, scale),
+            Family::Sum => self.fraction(sum()? * up, down, scale),
+            Family::Mean => self.fraction(sum()? * up, self.n() * down, scale),
             Family::GeometricMean => {
                 let logs = self.total(Output::Log(column))?;
                 let (numerator, denominator) = exp2(&logs, self.count).ok_or(Undefined::Contradiction)?;
-                Exact::near(numerator.into(), denominator * unit.magnitude(), NEAR)
+                Exact::near(BigInt::from(numerator) * up, denominator * down.magnitude(), NEAR)
                     .ok_or(Undefined::Contradiction)
             }
             Family::HarmonicMean => {
@@ -285,18 +294,18 @@ impl Evaluation<'_> {
                     return Err(Undefined::NotPositive(self.family()));
                 }
                 let bits = self.bits(column)?;
-                let n = self.n() << fixed::reciprocal_places(bits);
-                Exact::near(n, (reciprocals * unit).magnitude().clone(), NEAR).ok_or(Undefined::Contradiction)
+                let n = (self.n() << fixed::reciprocal_places(bits)) * up;
+                Exact::near(n, (reciprocals * down).magnitude().clone(), NEAR).ok_or(Undefined::Contradiction)
             }
             family => {
                 let less = matches!(family, Family::Variance | Family::Stddev);
                 let divisor = BigInt::from(self.count - u64::from(less));
-                let (spread, denominator) = (self.spread(column, None)?, self.n() * divisor * &unit * &unit);
+                let spread = self.spread(column, None)? * &up * &up;
+                let denominator = self.n() * divisor * &down * &down;
                 if matches!(family, Family::Variance | Family::VariancePopulation) {
                     return self.fraction(spread, denominator, scale);
                 }
-                let places = u32::from(scale) + EXTRA_PLACES;
-                Exact::signed_root(spread, denominator.magnitude().clone(), places)
+                Exact::signed_root(spread, denominator.magnitude().clone(), places(scale))
                     .ok_or(Undefined::Contradiction)
             }
         }
@@ -312,8 +321,9 @@ impl Evaluation<'_> {
         let (sa, sb) = (self.scale(a)?, self.scale(b)?);
         let joint = self.joint(a, b)?;
         if self.family() == Family::Covariance {
-            let unit = BigInt::from(power(u32::from(sa) + u32::from(sb)));
-            return self.fraction(joint, self.n() * (self.n() - 1) * unit, sa.max(sb));
+            let ((up_a, down_a), (up_b, down_b)) = (unit(sa), unit(sb));
+            let pairs = self.n() * (self.n() - 1);
+            return self.fraction(joint * up_a * up_b, pairs * down_a * down_b, sa.max(sb));
         }
         let (spread_a, spread_b) = (self.spread(a, Some(b))?, self.spread(b, Some(a))?);
         let denominator = (spread_a * spread_b).magnitude().clone();
@@ -331,10 +341,10 @@ impl Evaluation<'_> {
         if spread == BigInt::ZERO {
             return Err(Undefined::NoSpread(self.family()));
         }
-        let (ux, uy) = (BigInt::from(power(sx.into())), BigInt::from(power(sy.into())));
+        let ((up_x, down_x), (up_y, down_y)) = (unit(sx), unit(sy));
         let rest = self.beside(Output::Value(y), x)? * &spread - &joint * self.beside(Output::Value(x), y)?;
-        let slope = self.fraction(joint * ux, &spread * &uy, sx.max(sy))?;
-        let intercept = self.fraction(rest, self.n() * spread * uy, sx.max(sy))?;
+        let slope = self.fraction(joint * down_x * &up_y, &spread * &down_y * up_x, sx.max(sy))?;
+        let intercept = self.fraction(rest * up_y, self.n() * spread * down_y, sx.max(sy))?;
         let part = |label: &str, value| ValuePart { label: label.to_string(), value };
         Ok(Value::Parts([part("slope", slope), part("intercept", intercept)].into()))
     }
@@ -347,22 +357,24 @@ impl Evaluation<'_> {
 
     fn ordered(&self, column: u8) -> Result<Exact, Undefined> {
         let scale = self.scale(column)?;
-        let unit = BigInt::from(power(scale.into()));
+        let (up, down) = unit(scale);
         let family = self.family();
         let ordered = || self.order(column);
         match family {
             Family::Mode => {
                 let mode = ordered()?.answer.mode.ok_or_else(|| self.not_opened())?;
-                self.fraction(mode.into(), unit, scale)
+                self.fraction(BigInt::from(mode) * up, down, scale)
             }
             Family::TrimmedMean => {
                 match self.measure.ranges(self.values(column))[..] {
                     // Nobody is cut off.
-                    [(0, _)] => self.fraction(self.total(Output::Value(column))?, unit * self.n(), scale),
+                    [(0, _)] => {
+                        self.fraction(self.total(Output::Value(column))? * up, down * self.n(), scale)
+                    }
                     [(from, to)] => {
                         let Ordered { request, answer, .. } = ordered()?;
                         let middle = self.look(&request.ranges, &answer.ranges, &(from, to))?;
-                        self.fraction(middle.into(), unit * (to - from), scale)
+                        self.fraction(BigInt::from(middle) * up, down * (to - from), scale)
                     }
                     _ => Err(self.not_opened()),
                 }
@@ -389,7 +401,7 @@ impl Evaluation<'_> {
                         self.look(&request.combinations, &answer.combinations, &terms)?
                     }
                 };
-                self.fraction(combined.into(), unit * divisor, scale)
+                self.fraction(BigInt::from(combined) * up, down * divisor, scale)
             }
         }
     }

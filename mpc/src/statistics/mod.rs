@@ -8,6 +8,7 @@
 
 mod evaluate;
 mod exact;
+mod family;
 mod name;
 mod needs;
 mod number;
@@ -16,7 +17,8 @@ mod tests;
 
 pub use evaluate::{Facts, Ordered, Undefined, Value, ValuePart, evaluate, submissions, total};
 pub use exact::Exact;
-pub use name::{Family, MAX_NAME, MAX_PARAMETERS, Measure, Parameters, Permit, Statistic, StatisticError};
+pub use family::{Family, Parameters};
+pub use name::{MAX_NAME, MAX_PARAMETERS, Measure, Permit, Statistic, StatisticError};
 pub use needs::{Limit, Optional, Target, counted};
 pub use number::{Edge, Epsilon, NotADecimal, Share};
 

@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::name::{Family, Measure};
+use super::family::Family;
+use super::name::Measure;
 use super::number::Share;
 use crate::order::{Combination, OrderRequest};
 use crate::statement::{Condition, Output, Term};
@@ -107,9 +108,9 @@ impl Limit {
 }
 
 /// The limits that a histogram's counts are differences at: each edge, and the end of the last, closed bin.
-pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
+pub(super) fn limits(measure: &Measure, scale: i8) -> Vec<Limit> {
     let edges = measure.edges();
-    let inner = edges.split_last().map(|(last, inner)| (inner, last.floor(scale) + 1));
+    let inner = edges.split_last().map(|(last, inner)| (inner, last.floor(scale).saturating_add(1)));
     let Some((inner, end)) = inner else { return Vec::new() };
     inner.iter().map(|e| Limit::at(e.ceil(scale))).chain([Limit::at(end)]).collect()
 }
@@ -117,7 +118,7 @@ pub(super) fn limits(measure: &Measure, scale: u8) -> Vec<Limit> {
 impl Measure {
     /// Of a histogram: the limits among a column's integers that its bins are divided by, ascending. The values below the first
     /// are below the first edge; those from the last on are above the last edge.
-    pub fn limits(&self, scale: u8) -> Vec<Limit> {
+    pub fn limits(&self, scale: i8) -> Vec<Limit> {
         limits(self, scale)
     }
 
@@ -194,7 +195,7 @@ impl Measure {
 
     /// The question to be asked about the column's `values` values in order; empty for a statistic of sums, and
     /// without values. `scale` is the column's.
-    pub fn order(&self, values: u64, scale: u8) -> OrderRequest {
+    pub fn order(&self, values: u64, scale: i8) -> OrderRequest {
         let mut request = OrderRequest::default();
         if values == 0 {
             return request;

@@ -10,7 +10,7 @@ const SHARE_PLACES: usize = 9;
 /// Decimal places of an [`Edge`].
 const EDGE_PLACES: usize = 18;
 /// Most digits of an edge before the point.
-const EDGE_DIGITS: usize = 19;
+const EDGE_DIGITS: usize = 37;
 
 /// Text that is not one of these decimals.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,23 +139,41 @@ impl fmt::Display for Epsilon {
     }
 }
 
-/// A limit between bins of a histogram, in the column's unit: up to 19 digits, a point, 18 places.
+/// A limit between bins of a histogram, in the column's unit: up to 37 digits, a point, 18 places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Edge(i128);
+pub struct Edge {
+    /// The largest integer not above it.
+    whole: i128,
+    /// The rest above that, in units of 10^-18.
+    fraction: u64,
+}
 
 impl Edge {
-    fn unit(scale: u8) -> i128 {
-        10i128.pow(EDGE_PLACES.saturating_sub(usize::from(scale)) as u32)
+    /// One, in the unit of the fraction.
+    const ONE: u64 = 10u64.pow(EDGE_PLACES as u32);
+
+    /// The largest integer V with V / 10^scale not above the edge, and whether it is the edge. What is beyond all numbers of
+    /// this type is the last of them. `scale` is -18 to 18.
+    fn scaled(self, scale: i8) -> (i128, bool) {
+        let power = u32::from(scale.unsigned_abs()).min(EDGE_PLACES as u32);
+        if scale < 0 {
+            let unit = 10i128.pow(power);
+            return (self.whole.div_euclid(unit), self.whole.rem_euclid(unit) == 0 && self.fraction == 0);
+        }
+        let unit = 10u64.pow(EDGE_PLACES as u32 - power);
+        let whole = self.whole.saturating_mul(10i128.pow(power));
+        (whole.saturating_add((self.fraction / unit).into()), self.fraction.is_multiple_of(unit))
     }
 
-    /// The smallest integer V with V / 10^scale not below the edge. `scale` is at most 18.
-    pub fn ceil(self, scale: u8) -> i128 {
-        -(-self.0).div_euclid(Self::unit(scale))
+    /// The smallest integer V with V / 10^scale not below the edge. `scale` is -18 to 18.
+    pub fn ceil(self, scale: i8) -> i128 {
+        let (floor, exact) = self.scaled(scale);
+        if exact { floor } else { floor.saturating_add(1) }
     }
 
-    /// The largest integer V with V / 10^scale not above the edge. `scale` is at most 18.
-    pub fn floor(self, scale: u8) -> i128 {
-        self.0.div_euclid(Self::unit(scale))
+    /// The largest integer V with V / 10^scale not above the edge. `scale` is -18 to 18.
+    pub fn floor(self, scale: i8) -> i128 {
+        self.scaled(scale).0
     }
 }
 
@@ -164,17 +182,33 @@ impl FromStr for Edge {
 
     fn from_str(s: &str) -> Result<Self, NotADecimal> {
         let (negative, digits) = s.strip_prefix('-').map_or((false, s), |rest| (true, rest));
-        let value = magnitude(digits, EDGE_DIGITS, EDGE_PLACES).and_then(|m| i128::try_from(m).ok());
-        value
-            .map(|v| Self(if negative { -v } else { v }))
-            .ok_or_else(|| refused(s, "a decimal of at most 19 digits and 18 places, such as -12.5"))
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let whole = magnitude(whole, EDGE_DIGITS, 0).and_then(|m| i128::try_from(m).ok());
+        let fraction =
+            magnitude(&format!("0.{fraction}"), 1, EDGE_PLACES).and_then(|m| u64::try_from(m).ok());
+        let edge = match (whole, fraction) {
+            (Some(whole), Some(0)) => {
+                Some(Self { whole: if negative { -whole } else { whole }, fraction: 0 })
+            }
+            (Some(whole), Some(fraction)) if negative => {
+                Some(Self { whole: -whole - 1, fraction: Self::ONE - fraction })
+            }
+            (Some(whole), Some(fraction)) => Some(Self { whole, fraction }),
+            _ => None,
+        };
+        edge.ok_or_else(|| refused(s, "a decimal of at most 37 digits and 18 places, such as -12.5"))
     }
 }
 
 impl fmt::Display for Edge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        write!(f, "{sign}{}", text(self.0.unsigned_abs(), EDGE_PLACES))
+        let (sign, whole, fraction) = match (self.whole < 0, self.fraction) {
+            (true, 0) => ("-", self.whole.unsigned_abs(), 0),
+            (true, above) => ("-", (self.whole + 1).unsigned_abs(), Self::ONE - above),
+            (false, above) => ("", self.whole.unsigned_abs(), above),
+        };
+        let fraction = text(fraction.into(), EDGE_PLACES);
+        write!(f, "{sign}{whole}{}", fraction.strip_prefix('0').unwrap_or_default())
     }
 }
 
@@ -225,16 +259,41 @@ mod tests {
             e("9999999999999999999.000000000000000001").to_string(),
             "9999999999999999999.000000000000000001"
         );
-        for bad in ["", "-", "1.", "--1", "99999999999999999999", "0.0000000000000000001", "1e3", "nan"] {
+        // A column of large integers whose last digits are left out.
+        assert_eq!((e("2500000000").floor(-9), e("2500000000").ceil(-9)), (2, 3));
+        assert_eq!((e("-2500000000").floor(-9), e("-2500000000").ceil(-9)), (-3, -2));
+        assert_eq!((e("2000000000.5").floor(-9), e("2000000000.5").ceil(-9)), (2, 3));
+        assert_eq!((e("3000000000").floor(-9), e("3000000000").ceil(-9)), (3, 3));
+        let most = "9".repeat(37);
+        assert_eq!((e(&most).floor(-18), e(&most).ceil(18)), (10i128.pow(19) - 1, i128::MAX));
+        assert_eq!(e(&format!("-{most}.5")).to_string(), format!("-{most}.5"));
+        for bad in
+            ["", "-", "1.", "--1", &"9".repeat(38), "0.0000000000000000001", "1e3", "nan", "1.-5", ".5"]
+        {
             assert!(bad.parse::<Edge>().is_err(), "{bad}");
         }
     }
 
     proptest! {
         #[test]
-        fn texts_round_trip(share in 0..=Share::BILLION, edge in -(10i128.pow(37))..10i128.pow(37)) {
+        fn texts_round_trip(
+            share in 0..=Share::BILLION,
+            whole in 1 - 10i128.pow(37)..10i128.pow(37),
+            fraction in 0..Edge::ONE,
+        ) {
             prop_assert_eq!(Share(share).to_string().parse(), Ok(Share(share)));
-            prop_assert_eq!(Edge(edge).to_string().parse(), Ok(Edge(edge)));
+            let edge = Edge { whole, fraction };
+            prop_assert_eq!(edge.to_string().parse(), Ok(edge));
+        }
+
+        #[test]
+        fn edges_divide_integers(whole in -1000i128..1000, fraction in 0..Edge::ONE, scale in -3i8..=3) {
+            // In units of 10^-18 and as it is defined.
+            let edge = Edge { whole, fraction };
+            let exact = whole * i128::from(Edge::ONE) + i128::from(fraction);
+            let one = 10i128.pow((18 - i32::from(scale)) as u32);
+            prop_assert_eq!(edge.floor(scale), exact.div_euclid(one));
+            prop_assert_eq!(edge.ceil(scale), -(-exact).div_euclid(one));
         }
     }
 }

@@ -19,14 +19,14 @@ const BITS: u8 = 63;
 /// The numbers that the parties would open about two columns of one scale.
 struct Opened {
     count: u64,
-    scales: [u8; 2],
+    scales: [i8; 2],
     lanes: Vec<Lane>,
     sums: Vec<u128>,
     orders: Vec<Ordered>,
 }
 
 impl Opened {
-    fn new(measure: &Measure, target: Target, columns: [&[i64]; 2], scale: u8) -> Self {
+    fn new(measure: &Measure, target: Target, columns: [&[i64]; 2], scale: i8) -> Self {
         let rows = || columns[0].iter().zip(columns[1]).map(|(a, b)| (i128::from(*a), i128::from(*b)));
         let count = columns[0].len() as u64;
         let mut this =
@@ -73,21 +73,21 @@ fn target(family: Family) -> Target {
     }
 }
 
-fn compute(name: &str, columns: [&[i64]; 2], scale: u8) -> Result<Value, Undefined> {
+fn compute(name: &str, columns: [&[i64]; 2], scale: i8) -> Result<Value, Undefined> {
     let statistic: Statistic = name.parse().unwrap();
     let target = target(statistic.family());
     let opened = Opened::new(&statistic.measure, target, columns, scale);
     evaluate(&statistic.measure, target, &opened.facts())
 }
 
-fn one(name: &str, values: &[i64], scale: u8) -> Result<Exact, Undefined> {
+fn one(name: &str, values: &[i64], scale: i8) -> Result<Exact, Undefined> {
     match compute(name, [values, values], scale)? {
         Value::One(exact) => Ok(exact),
         Value::Parts(_) => panic!("{name} has parts"),
     }
 }
 
-fn text(name: &str, values: &[i64], scale: u8) -> String {
+fn text(name: &str, values: &[i64], scale: i8) -> String {
     one(name, values, scale).unwrap().to_string()
 }
 
@@ -100,7 +100,7 @@ fn numpy_and_scipy_agree() {
         let ints = |key: &str| -> Vec<i64> {
             case[key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect()
         };
-        let (values, others, scale) = (ints("values"), ints("others"), case["scale"].as_u64().unwrap() as u8);
+        let (values, others, scale) = (ints("values"), ints("others"), case["scale"].as_i64().unwrap() as i8);
         // What cancels in floating point is as exact as the largest number in it.
         let largest = values.iter().chain(&others).map(|v| v.unsigned_abs()).max().unwrap() as f64;
         let largest = largest / 10f64.powi(scale.into());
@@ -170,6 +170,40 @@ fn known_values() {
     assert_eq!(exact("sum", &[]), "0");
     assert_eq!(exact("quantile:0.3", &[1, 2]), "13/10");
     assert_eq!(exact("gini", &[1, 1, 2]), "1/6");
+}
+
+/// Of a column with a scale below zero, statistics are in the column's unit like all others: not in that of the integers.
+#[test]
+fn low_digits_that_are_left_out_are_zeros_of_the_result() {
+    let v = [2, 4, 4, 4, 5, 5, 7, 9];
+    for (name, value) in [
+        ("count", "8"),
+        ("sum", "40000000000"),
+        ("mean", "5000000000"),
+        ("variance", "4571428571428571428.5714285714"),
+        ("stddev", "2138089935.2993950775"),
+        ("median", "4500000000"),
+        ("mode", "4000000000"),
+        ("max", "9000000000"),
+        ("iqr", "1500000000"),
+        ("trimmed_mean:0.25", "4500000000"),
+        ("top_share:0.01", "0.225"),
+        ("geometric_mean", "4603216000"),
+        ("harmonic_mean", "4201751000"),
+        ("covariance", "4571428571428571428.5714285714"),
+        ("correlation", "1"),
+    ] {
+        let plain = text(name, &v, 0);
+        let unitless = matches!(name, "count" | "top_share:0.01" | "correlation");
+        assert_eq!((text(name, &v, -9).as_str(), value == plain), (value, unitless), "{name}");
+    }
+    let parts = |name: &str, scale| match compute(name, [&v, &v], scale).unwrap() {
+        Value::Parts(parts) => parts.iter().map(|p| p.value.to_string()).collect::<Vec<_>>(),
+        Value::One(_) => panic!("{name} is one number"),
+    };
+    assert_eq!(parts("histogram:4000000000,5000000000", -9), ["1", "5", "2"]);
+    assert_eq!(parts("histogram:4,5", -9), ["0", "0", "8"]);
+    assert_eq!(parts("regression", -9), ["1", "0"]);
 }
 
 #[test]

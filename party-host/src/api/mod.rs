@@ -10,9 +10,15 @@
 //! | `POST /v1/surveys/{id}/releases` | a release point now (party 0, for development) |
 //! | `PUT /v1/queries/{id}`, `GET /v1/queries/{id}` | starts the query of a ticket (party 0), says where it stands (`Prefer: wait=N`: once it has ended) |
 //! | `GET /v1/operator` | the operator's signed manifest |
-//! | `GET /healthz`, `/readyz`, `/metrics` | liveness, readiness, Prometheus metrics |
+//! | `GET /healthz`, `/readyz` | liveness, readiness |
+//!
+//! While the party starts, `/healthz` answers 200, and all else 503 with a sentence about how far it is and `Retry-After`. Where
+//! several surveys are loaded, requests about those that are loaded are answered.
+//!
+//! Metrics are on a listener of their own ([`metrics_router`]): they say how much the party does and with whom, which is not for everybody.
 
 mod body;
+mod host;
 mod listen;
 mod respond;
 
@@ -37,6 +43,7 @@ use tercet_protocol::withdrawal::Withdrawal;
 use crate::node::Node;
 pub use body::Bodies;
 use body::announced;
+pub use host::Host;
 use listen::Connection;
 pub use listen::{Bounds, serve};
 use respond::{Failure, json};
@@ -53,12 +60,24 @@ const MAX_JSON: usize = 64 * 1024;
 /// The state that the handlers share.
 #[derive(Clone)]
 pub struct App {
-    /// The party.
-    pub node: Arc<Node>,
-    /// Renders the metrics.
-    pub metrics: PrometheusHandle,
+    /// The party, or what becomes one.
+    pub host: Arc<Host>,
     /// The bodies that are being read.
     pub bodies: Bodies,
+}
+
+impl App {
+    fn node(&self) -> Result<&Arc<Node>, Failure> {
+        self.host.running()
+    }
+}
+
+/// A problem for what is not found while some surveys are not loaded yet: nobody knows whether it is in one of those.
+fn absent(node: &Node, detail: &str) -> Failure {
+    Failure(match node.ready() {
+        Ok(()) => Problem::new(ProblemKind::NotFound, detail),
+        Err(why) => Problem::new(ProblemKind::PartyUnavailable, why).retry_after(5),
+    })
 }
 
 /// The API's routes.
@@ -74,7 +93,6 @@ pub fn router(app: App) -> Router {
         .route("/v1/operator", get(operator))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .fallback(|| async {
             Failure(Problem::new(ProblemKind::NotFound, "see /v1/operator, or the documentation"))
         })
@@ -83,6 +101,11 @@ pub fn router(app: App) -> Router {
         })
         .layer(middleware::from_fn(respond::trace))
         .with_state(app)
+}
+
+/// The routes of the operator's own listener: `GET /metrics`, for Prometheus.
+pub fn metrics_router(metrics: PrometheusHandle) -> Router {
+    Router::new().route("/metrics", get(|| async move { metrics.render() }))
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Failure> {
@@ -101,7 +124,7 @@ async fn ticketed_body(app: &App, id: SubmissionId, request: Request) -> Result<
     let connection = request.extensions().get::<Connection>().cloned();
     let length = announced(request.body(), MAX_UPLOAD)?;
     let mut reading = app.bodies.begin(request.into_body());
-    app.node.admits(id, reading.first(ShareUpload::HEAD).await?)?;
+    app.node()?.admits(id, reading.first(ShareUpload::HEAD).await?)?;
     if let Some(connection) = connection {
         connection.known();
     }
@@ -116,7 +139,8 @@ async fn upload(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let status = app.node.upload(id, ticketed_body(&app, id, request).await?, LONGEST_WAIT).await?;
+    let body = ticketed_body(&app, id, request).await?;
+    let status = app.node()?.upload(id, body, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Accepted { .. } => StatusCode::OK,
         SubmissionState::Pending => StatusCode::ACCEPTED,
@@ -131,9 +155,10 @@ async fn upload(
 
 async fn submission(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    match app.node.submission(id) {
+    let node = app.node()?;
+    match node.submission(id) {
         Some(status) => Ok(json::<SubmissionStatus>(&status)),
-        None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party has no such submission"))),
+        None => Err(absent(node, "this party has no such submission")),
     }
 }
 
@@ -144,7 +169,7 @@ async fn withdraw(
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
     let wish: Withdrawal = json_body(&app, request).await?;
-    let status = app.node.withdraw(id, wish, LONGEST_WAIT).await?;
+    let status = app.node()?.withdraw(id, wish, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Withdrawn { .. } => StatusCode::OK,
         _ => StatusCode::ACCEPTED,
@@ -156,18 +181,20 @@ async fn statistics(
     State(app): State<App>,
     Path((id, point)): Path<(String, u64)>,
 ) -> Result<Response, Failure> {
-    Ok(json(&app.node.statistics(parse(&id)?, point).await?))
+    Ok(json(&app.node()?.statistics(parse(&id)?, point).await?))
 }
 
 async fn release_now(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
-    Ok(json(&app.node.release_now(parse(&id)?).await?))
+    Ok(json(&app.node()?.release_now(parse(&id)?).await?))
 }
 
 async fn survey(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    match app.node.survey_status(id) {
+    let node = app.node()?;
+    node.survey(id)?;
+    match node.survey_status(id) {
         Some(status) => Ok(json(&status)),
-        None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party does not run this survey"))),
+        None => Err(absent(node, "this party does not run this survey")),
     }
 }
 
@@ -179,7 +206,7 @@ async fn put_query(
     let asked = async {
         let id = parse(&id)?;
         let ticket: QueryTicket = json_body(&app, request).await?;
-        Ok::<_, Failure>(app.node.start_query(id, ticket)?)
+        Ok::<_, Failure>(app.node()?.start_query(id, ticket)?)
     };
     match asked.await {
         Ok(status) => Ok((StatusCode::ACCEPTED, json(&status)).into_response()),
@@ -201,23 +228,23 @@ async fn query(
 ) -> Result<Response, Failure> {
     let wait = headers.get(PREFER).and_then(|p| preferred_wait(p.to_str().ok()?)).unwrap_or_default();
     let wait = Duration::from_secs(wait).min(LONGEST_WAIT);
-    match app.node.query_ended(parse(&id)?, wait).await {
+    let node = app.node()?;
+    match node.query_ended(parse(&id)?, wait).await {
         Some(status) => Ok(json(&status)),
-        None => Err(Failure(Problem::new(ProblemKind::NotFound, "this party has no such query"))),
+        None => Err(absent(node, "this party has no such query")),
     }
 }
 
-async fn operator(State(app): State<App>) -> Response {
-    json(app.node.manifest())
+async fn operator(State(app): State<App>) -> Result<Response, Failure> {
+    let manifest = app.node()?.manifest();
+    manifest.map(|m| json(&m)).ok_or_else(|| {
+        Failure(Problem::new(ProblemKind::Internal, "the deployment does not list this operator"))
+    })
 }
 
 async fn ready(State(app): State<App>) -> Result<&'static str, Failure> {
-    match app.node.ready() {
+    match app.node()?.ready() {
         Ok(()) => Ok("ready\n"),
         Err(why) => Err(Failure(Problem::new(ProblemKind::PartyUnavailable, why).retry_after(2))),
     }
-}
-
-async fn metrics(State(app): State<App>) -> String {
-    app.metrics.render()
 }

@@ -41,6 +41,8 @@ pub enum ObjectKind {
     Lock = 6,
     /// The lease on the bucket, numbered.
     Lease = 7,
+    /// Log entries that follow each other.
+    Checkpoint = 8,
 }
 
 /// Where an object belongs.
@@ -50,7 +52,7 @@ pub struct Place {
     pub survey: SurveyId,
     /// The kind.
     pub kind: ObjectKind,
-    /// The height for segments and log entries, the number of the release point for answers.
+    /// The height for segments and log entries, the first height for checkpoints, the number of the release point for answers.
     pub height: u64,
 }
 

@@ -14,21 +14,22 @@ use super::{DataKey, KeyWrapper, KeyringError, WrappedKey};
 /// The one name in the encryption context. Its value is the object's place in hexadecimal.
 const CONTEXT: &str = "tercet-place";
 
-/// A keyring whose keys are in KMS. Wraps under the key that it is made with; unwraps under whichever key an object
-/// names, so that after a change of key the older ones only have to stay usable. KMS's own yearly rotation changes
-/// nothing here.
+/// A keyring whose keys are in KMS. Wraps under the key that it is made with; unwraps under that key and under those that are listed as
+/// earlier ones, and under no other: an object is written by whoever can write into the bucket, and may name a key of theirs. KMS's own
+/// yearly rotation changes nothing here.
 ///
 /// The place of an object is the encryption context: KMS authenticates it and logs it.
 #[derive(Clone)]
 pub struct KmsKeyring {
     client: Client,
     key: String,
+    earlier: Vec<String>,
 }
 
 impl KmsKeyring {
-    /// A keyring that wraps under `key` (a key's ARN).
-    pub fn new(aws: &SdkConfig, key: impl Into<String>) -> Self {
-        Self { client: Client::new(aws), key: key.into() }
+    /// A keyring that wraps under `key` (a key's ARN), and also unwraps under the keys in `earlier`.
+    pub fn new(aws: &SdkConfig, key: impl Into<String>, earlier: Vec<String>) -> Self {
+        Self { client: Client::new(aws), key: key.into(), earlier }
     }
 }
 
@@ -55,6 +56,9 @@ impl KeyWrapper for KmsKeyring {
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey, context: &[u8]) -> Result<DataKey, KeyringError> {
+        if wrapped.key_id != self.key && !self.earlier.contains(&wrapped.key_id) {
+            return Err(KeyringError::KmsKeyNotListed { key: wrapped.key_id.clone() });
+        }
         let sent = self
             .client
             .decrypt()

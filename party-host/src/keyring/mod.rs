@@ -5,6 +5,7 @@
 
 mod envelope;
 mod file;
+#[cfg(feature = "cloud")]
 mod kms;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub use envelope::{EnvelopeError, MAX_KEY_ID, MAX_WRAPPED_KEY, ObjectKind, Place, Sealer};
 pub use file::FileKeyring;
+#[cfg(feature = "cloud")]
 pub use kms::KmsKeyring;
 
 /// A data key: 32 bytes for AES-256-GCM, wiped when dropped. Its `Debug` shows nothing of it.
@@ -67,6 +69,15 @@ pub enum KeyringError {
         key: String,
         /// KMS's message.
         code: String,
+    },
+    /// An object names a KMS key that the configuration does not list.
+    #[error(
+        "an object is wrapped under the KMS key {key}, which is neither `keys.store` nor listed in `keys.store_previous`. If it was this \
+         party's key, list it; if not, somebody else wrote the object"
+    )]
+    KmsKeyNotListed {
+        /// The key that the object names.
+        key: String,
     },
     /// No such wrapping key.
     #[error(

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId, SurveyId, sha256};
-use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, Release};
+use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry, Release};
 use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::survey::SurveyManifest;
 use tercet_protocol::withdrawal::Entered;
@@ -284,7 +284,11 @@ impl Book {
     ///
     /// The entry does not follow from the log below it. The state must not be used any more then.
     pub fn apply(&mut self, committed: &CommittedEntry) -> Result<(), Inconsistent> {
-        let entry = &committed.entry;
+        self.extend(&committed.entry, committed.entry.hash())
+    }
+
+    /// The same by the entry and its hash.
+    pub fn extend(&mut self, entry: &LogEntry, hash: EntryHash) -> Result<(), Inconsistent> {
         debug_assert_eq!(entry.survey, self.survey);
         let height = entry.height;
         let problem = |problem: String| Inconsistent { height, problem };
@@ -312,7 +316,7 @@ impl Book {
             }
             EntryBody::Refresh { .. } | EntryBody::Void { .. } => {}
         }
-        self.heads.push(entry.hash());
+        self.heads.push(hash);
         Ok(())
     }
 

@@ -56,7 +56,7 @@ fn asked(
     let Some(ticket) = ticket else { return Ok(Question::listed(survey.descriptor().manifest())) };
     // The leader has judged the expiry a moment ago.
     let then = node.clock.now().saturating_sub(CLOCK_SKEW);
-    let valid = ticket.verify(&node.federation.coordinator.ticket_keys(), then).is_ok();
+    let valid = ticket.verify(&node.federation().coordinator.ticket_keys(), then).is_ok();
     if !valid || ticket.survey != survey.id() || ticket.release != release {
         let what = "proposes a query without the coordinator's ticket for it".into();
         return Err(SessionError::Disagreement { party: 0, what });

@@ -1,19 +1,21 @@
-//! Who starts sessions and who joins them: party 0's loop over its uploads, and the others' answers.
+//! Who starts sessions: party 0's loop over its uploads, and the others' requests to finish what was left.
 
-use std::sync::{Arc, PoisonError};
+mod follow;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tercet_protocol::api::{Problem, ProblemKind, QueryState};
 use tercet_protocol::keys::random;
 use tercet_protocol::query_ticket::QueryTicket;
-use tokio::sync::oneshot;
 
+pub(super) use self::follow::Half;
 use super::jobs::{Done, perform};
 use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
 use super::{Node, SurveyNode, agree, batch, catchup, rebuild, timetable};
 use crate::measures;
-use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
+use crate::peer::{Channel, SessionId};
 use tercet_agreement::Task;
 
 /// A party that knows of nothing that it lacks asks the others every so many seconds.
@@ -22,37 +24,22 @@ const LOOK_EVERY: u64 = 30;
 const ASK_EVERY: u64 = 3;
 /// Longest time for which a query lets uploads go first.
 const YIELD: Duration = Duration::from_secs(2);
-/// Longest time for which party 2 keeps one half of a session while it waits for the other.
-const HALF_LIFE: Duration = Duration::from_secs(10);
 
-/// One of the two channels of a session at party 2.
-pub(super) struct Half {
-    deliver: oneshot::Sender<(u8, Hello, Channel)>,
-}
-
-/// Starts the loops: one per survey that this party leads, one that answers peers, one that keeps in step.
-pub(super) fn spawn(node: &Arc<Node>) {
-    let mut tasks = node.leading.try_lock().ok();
-    for survey in node.surveys.values() {
-        let batches = lead_batches(node.clone(), survey.clone());
-        let timetable = timetable::run(node.clone(), survey.clone());
-        match &mut tasks {
-            Some(tasks) => {
-                tasks.spawn(batches);
-                tasks.spawn(timetable);
-            }
-            None => {
-                tokio::spawn(batches);
-                tokio::spawn(timetable);
-            }
-        }
-    }
+/// Starts the loop that answers peers.
+pub(super) fn answer_peers(node: &Arc<Node>) {
     let answering = node.clone();
     tokio::spawn(async move {
         while let Some(incoming) = answering.links.accept().await {
-            tokio::spawn(join(answering.clone(), incoming));
+            tokio::spawn(follow::join(answering.clone(), incoming));
         }
     });
+}
+
+/// Starts a survey's loops: one leads what this party leads, and keeps in step where others lead; one looks at the clock.
+pub(super) async fn run_loops(node: &Arc<Node>, survey: Arc<SurveyNode>) {
+    let mut tasks = node.leading.lock().await;
+    tasks.spawn(lead_batches(node.clone(), survey.clone()));
+    tasks.spawn(timetable::run(node.clone(), survey));
 }
 
 async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
@@ -178,11 +165,11 @@ async fn lead_nothing(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), 
 /// Tells party 0 that this party is locked or behind.
 async fn ask_to_finish(node: &Node, survey: &SurveyNode) {
     let asking = async {
-        let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+        let keys = node.link_keys(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
         let opening = serde_json::to_vec(&Opening::Unfinished { survey: survey.id() })
             .map_err(|e| SessionError::Internal(e.to_string()))?;
         let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
-        let opened = node.links.open(peers[0].peer_key, id, Bytes::from(opening)).await;
+        let opened = node.links.open(keys[0], id, Bytes::from(opening)).await;
         opened.map_err(|source| SessionError::Peer { party: 0, source })
     };
     if let Err(e) = asking.await {
@@ -265,8 +252,8 @@ async fn finish<T>(
 }
 
 async fn catch_up_from(node: &Node, survey: &SurveyNode, party: u8) {
-    let Ok(peers) = node.peers(survey) else { return };
-    let key = peers[usize::from(party % 3)].peer_key;
+    let Ok(keys) = node.link_keys(survey) else { return };
+    let key = keys[usize::from(party % 3)];
     match catchup::catch_up(survey, &node.links, party, key).await {
         Ok(0) => {}
         Ok(added) => tracing::info!(party, added, "caught up"),
@@ -341,154 +328,19 @@ async fn open(
     id: SessionId,
     hello: &Hello,
 ) -> Result<Channel, SessionError> {
-    let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let keys = node.link_keys(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
     let bytes = serde_json::to_vec(&Opening::Session(Box::new(hello.clone())))
         .map_err(|e| SessionError::Internal(e.to_string()))?;
     node.links
-        .open(peers[usize::from(party)].peer_key, id, Bytes::from(bytes))
+        .open(keys[usize::from(party)], id, Bytes::from(bytes))
         .await
         .map_err(|source| SessionError::Peer { party, source })
-}
-
-/// Answers what a peer opened.
-async fn join(node: Arc<Node>, incoming: IncomingSession) {
-    let IncomingSession { peer, session, hello, channel } = incoming;
-    let refuse = |channel: Channel, what: &str| channel.abort(AbortReason::new("refused", what));
-    match session::parse_opening(&hello) {
-        None => refuse(channel, "the opening message cannot be read"),
-        Some(Opening::CatchUp { survey, height }) => match node.surveys.get(&survey) {
-            None => refuse(channel, "unknown survey"),
-            Some(survey) => match node.index_of(survey, &peer) {
-                None => refuse(channel, "not a party of this survey"),
-                Some(party) => {
-                    if let Err(e) = catchup::serve(survey, party, channel, height).await {
-                        tracing::warn!(error = %e, "could not serve a peer that is behind");
-                    }
-                }
-            },
-        },
-        Some(Opening::Supply { survey, heights }) => match node.surveys.get(&survey) {
-            None => refuse(channel, "unknown survey"),
-            Some(survey) => match node.index_of(survey, &peer) {
-                None => refuse(channel, "not a party of this survey"),
-                Some(party) => {
-                    if let Err(e) = rebuild::serve(survey, party, channel, &heights).await {
-                        tracing::warn!(error = %e, "could not send a peer the rows that it lacks");
-                    }
-                }
-            },
-        },
-        Some(Opening::Unfinished { survey }) => {
-            // Any party may ask; party 0's loop decides when. The channel is not needed.
-            if let Some(survey) = node.surveys.get(&survey)
-                && node.index_of(survey, &peer).is_some()
-            {
-                survey.unfinished.notify_one();
-            }
-        }
-        Some(Opening::Session(hello)) => {
-            let Some(survey) = node.surveys.get(&hello.survey).cloned() else {
-                return refuse(channel, "unknown survey");
-            };
-            let from = node.index_of(&survey, &peer);
-            if from != Some(hello.from) || hello.from >= survey.me() {
-                return refuse(channel, "this party does not open this channel");
-            }
-            let outcome = follow(&node, &survey, session, *hello, channel).await;
-            if let Err(e) = outcome
-                && !matches!(e, SessionError::Finished { .. })
-            {
-                tracing::warn!(error = %e, code = e.code(), "session stopped");
-            }
-        }
-    }
-}
-
-/// Joins a session as party 1 or 2.
-async fn follow(
-    node: &Arc<Node>,
-    survey: &Arc<SurveyNode>,
-    id: SessionId,
-    hello: Hello,
-    channel: Channel,
-) -> Result<(), SessionError> {
-    let (lead_hello, lead_channel, other) = if survey.me() == 1 {
-        (hello, channel, None)
-    } else {
-        match halves(node, id, hello.from, hello, channel).await? {
-            None => return Ok(()),
-            Some([(lead_hello, lead_channel), (hello, channel)]) => {
-                (lead_hello, lead_channel, Some((hello, channel)))
-            }
-        }
-    };
-    let Some(job) = lead_hello.job.clone() else {
-        return Err(SessionError::Disagreement { party: 0, what: "named no job".into() });
-    };
-    let _turn = turn(survey).await?;
-    let intro = introduction(survey).await?;
-    let ours = intro.hello(&job, false)?;
-    let (joined, heard, opened) = match other {
-        // Party 1: next is party 2, previous is party 0.
-        None => {
-            let next = open(node, survey, 2, id, &ours).await?;
-            (wire(survey, next, lead_channel).await, [None, Some(lead_hello)], [true, false])
-        }
-        // Party 2: next is party 0, previous is party 1.
-        Some((hello, channel)) => {
-            (wire(survey, lead_channel, channel).await, [Some(lead_hello), Some(hello)], [false, false])
-        }
-    };
-    let session =
-        agreed(node, survey, session::establish(survey, &intro, joined, ours, heard, opened).await).await?;
-    let outcome = perform(node, survey, session, &job).await.map(|_| ());
-    finish(node, survey, outcome).await
-}
-
-type Joined = [(Hello, Channel); 2];
-
-/// Brings the channels of parties 0 and 1 together at party 2. The first to come waits; the second hands over
-/// and is done (none).
-async fn halves(
-    node: &Node,
-    id: SessionId,
-    from: u8,
-    hello: Hello,
-    channel: Channel,
-) -> Result<Option<Joined>, SessionError> {
-    let (deliver, delivered) = oneshot::channel();
-    let waiting = {
-        let mut halves = node.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        match halves.remove(&id) {
-            Some(half) => Some(half),
-            None => {
-                halves.insert(id, Half { deliver });
-                None
-            }
-        }
-    };
-    if let Some(half) = waiting {
-        // The waiter may have given up: then the channel is dropped, and its peer hears of it.
-        let _late = half.deliver.send((from, hello, channel));
-        return Ok(None);
-    }
-    let other = tokio::time::timeout(HALF_LIFE, delivered).await;
-    node.halves.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    match other {
-        Ok(Ok((other_from, other_hello, other_channel))) if other_from != from => Ok(Some(if from == 0 {
-            [(hello, channel), (other_hello, other_channel)]
-        } else {
-            [(other_hello, other_channel), (hello, channel)]
-        })),
-        Ok(Ok(_)) => Err(SessionError::Disagreement { party: from, what: "opened one session twice".into() }),
-        Ok(Err(_)) | Err(_) => Err(SessionError::Late { party: 1 - from.min(1) }),
-    }
 }
 
 impl Node {
     /// Brings this party's log and rows up to the others', for an operator who waits for it. `tell` hears of the progress.
     pub async fn rebuild(&self, tell: impl Fn(String)) {
-        for survey in self.surveys.values() {
+        for survey in &self.running() {
             loop {
                 {
                     let _turn = survey.session.lock().await;
@@ -505,11 +357,5 @@ impl Node {
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
-    }
-
-    /// A peer's index in a survey, by its link key.
-    fn index_of(&self, survey: &SurveyNode, peer: &tercet_protocol::ids::PublicKey) -> Option<u8> {
-        let peers = self.peers(survey).ok()?;
-        (0u8..3).zip(peers).find_map(|(i, m)| (m.peer_key == *peer).then_some(i))
     }
 }

@@ -16,6 +16,7 @@ mod pool;
 mod query;
 mod rebuild;
 mod release;
+mod roster;
 mod secret;
 mod session;
 mod stored;
@@ -25,7 +26,7 @@ mod timetable;
 mod units;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +36,7 @@ use tercet_protocol::api::{
 };
 use tercet_protocol::ids::{QueryId, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
-use tercet_protocol::operator::{Federation, FederationError, OperatorManifest};
+use tercet_protocol::operator::Federation;
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::submission::{Receipt, ShareUpload};
@@ -47,6 +48,8 @@ use crate::clock::Clock;
 use crate::measures;
 use crate::peer::{PeerLinks, SessionId};
 use pool::Outcome;
+pub use roster::RedeployError;
+use roster::Roster;
 pub use session::MAX_HELLO;
 #[cfg(feature = "fault-injection")]
 pub use session::{Fault, Step};
@@ -59,9 +62,8 @@ const MAX_QUERIES: usize = 1024;
 pub struct Node {
     identity: Arc<SigningKey>,
     sealing: Vec<OpeningKey>,
-    manifest: OperatorManifest,
-    federation: Federation,
-    surveys: HashMap<SurveyId, Arc<SurveyNode>>,
+    federation: RwLock<Arc<Federation>>,
+    roster: Roster,
     links: PeerLinks,
     clock: Arc<dyn Clock>,
     queries: Mutex<HashMap<QueryId, watch::Sender<QueryState>>>,
@@ -81,8 +83,6 @@ pub struct NodeParts {
     pub sealing: Vec<OpeningKey>,
     /// The deployment.
     pub federation: Federation,
-    /// Surveys, loaded.
-    pub surveys: Vec<SurveyNode>,
     /// Links to the other parties.
     pub links: PeerLinks,
     /// The clock.
@@ -90,25 +90,14 @@ pub struct NodeParts {
 }
 
 impl Node {
-    /// Starts answering peers and leading sessions.
-    pub fn start(parts: NodeParts) -> Result<Arc<Self>, FederationError> {
-        let NodeParts { identity, sealing, federation, surveys, links, clock } = parts;
-        let key = identity.public();
-        let manifest = federation
-            .operators
-            .iter()
-            .find(|m| m.identity == key)
-            .cloned()
-            .ok_or(FederationError::Missing(key))?;
-        for s in &surveys {
-            federation.in_order(s.parties())?;
-        }
+    /// Starts answering peers. The party runs no survey yet: see [`Self::adopt`].
+    pub fn start(parts: NodeParts) -> Arc<Self> {
+        let NodeParts { identity, sealing, federation, links, clock } = parts;
         let node = Arc::new(Self {
             identity,
             sealing,
-            manifest,
-            federation,
-            surveys: surveys.into_iter().map(|s| (s.id(), Arc::new(s))).collect(),
+            federation: RwLock::new(Arc::new(federation)),
+            roster: Roster::default(),
             links,
             clock,
             queries: Mutex::default(),
@@ -117,8 +106,8 @@ impl Node {
             ended: CancellationToken::new(),
             leading: tokio::sync::Mutex::default(),
         });
-        lead::spawn(&node);
-        Ok(node)
+        lead::answer_peers(&node);
+        node
     }
 
     /// Takes no more uploads and leads no more sessions; running ones get until `patience` to end. Then uploads that
@@ -133,7 +122,7 @@ impl Node {
                 "sessions still run at the end of the stop time; what has no receipt can be sent again"
             );
         }
-        for s in self.surveys.values() {
+        for s in self.running() {
             // A session led by another party ends here too before the process does.
             let _ended = tokio::time::timeout_at(deadline, s.session.lock()).await;
         }
@@ -145,39 +134,11 @@ impl Node {
         self.links.shutdown();
     }
 
-    /// The operator's signed manifest.
-    pub fn manifest(&self) -> &OperatorManifest {
-        &self.manifest
-    }
-
-    /// Checks that the party can work; the text says what is missing.
-    pub fn ready(&self) -> Result<(), String> {
-        match *self.stop.borrow() {
-            true => Err("the party is shutting down".into()),
-            false => Ok(()),
-        }
-    }
-
-    /// The operator's index-ordered manifests for a survey.
-    fn peers(&self, survey: &SurveyNode) -> Result<[&OperatorManifest; 3], FederationError> {
-        self.federation.in_order(survey.parties())
-    }
-
-    /// A survey as it runs here.
-    pub fn survey(&self, id: SurveyId) -> Result<&Arc<SurveyNode>, Problem> {
-        self.surveys.get(&id).ok_or_else(|| {
-            Problem::new(
-                ProblemKind::NotFound,
-                "this party does not run this survey: its operator has not approved it",
-            )
-        })
-    }
-
     /// Checks the ticket at the start of an upload, before the rest of it is read.
     pub fn admits(&self, id: SubmissionId, head: &[u8]) -> Result<(), Problem> {
         let ticket = ShareUpload::ticket(head)
             .map_err(|e| Problem::new(ProblemKind::Malformed, format!("the upload's ticket: {e}")))?;
-        intake::admitted(id, &ticket, &self.federation.coordinator.ticket_keys(), self.clock.now())
+        intake::admitted(id, &ticket, &self.federation().coordinator.ticket_keys(), self.clock.now())
     }
 
     /// Takes an upload and waits for its decision, at most `patience`. The same upload again gets the same answer.
@@ -188,8 +149,8 @@ impl Node {
         patience: Duration,
     ) -> Result<SubmissionStatus, Problem> {
         let ticketed =
-            intake::ticketed(id, &body, &self.federation.coordinator.ticket_keys(), self.clock.now())?;
-        let survey = self.survey(ticketed.public().survey)?.clone();
+            intake::ticketed(id, &body, &self.federation().coordinator.ticket_keys(), self.clock.now())?;
+        let survey = self.survey(ticketed.public().survey)?;
         if erase::receipt(&survey, id).is_some() {
             let detail = "this submission was withdrawn: it cannot be sent again";
             return Err(Problem::new(ProblemKind::Withdrawn, detail));
@@ -271,7 +232,7 @@ impl Node {
 
     /// Where a submission stands here.
     pub fn submission(&self, id: SubmissionId) -> Option<SubmissionStatus> {
-        self.surveys.values().find_map(|survey| {
+        self.running().iter().find_map(|survey| {
             if let Some(receipt) = erase::receipt(survey, id) {
                 let state = SubmissionState::Withdrawn { receipts: vec![receipt] };
                 return Some(SubmissionStatus { submission: id, survey: survey.id(), state });
@@ -295,7 +256,7 @@ impl Node {
         wish: Withdrawal,
         patience: Duration,
     ) -> Result<SubmissionStatus, Problem> {
-        let survey = self.survey(wish.survey)?;
+        let survey = &self.survey(wish.survey)?;
         if wish.submission != id {
             let detail = "the withdrawal is of another submission than the address names";
             return Err(Problem::new(ProblemKind::Malformed, detail));
@@ -327,7 +288,7 @@ impl Node {
 
     /// The listed statistics of a release point.
     pub async fn statistics(&self, survey: SurveyId, point: u64) -> Result<SignedResult, Problem> {
-        let survey = self.survey(survey)?;
+        let survey = &self.survey(survey)?;
         if let Some(answer) = survey.listed(point).await.map_err(|e| e.problem())? {
             return Ok(answer);
         }
@@ -349,13 +310,13 @@ impl Node {
 
     /// A release point now, although none is due: parties that run for development do this.
     pub async fn release_now(self: &Arc<Self>, survey: SurveyId) -> Result<ReleaseNow, Problem> {
-        let survey = self.survey(survey)?.clone();
+        let survey = self.survey(survey)?;
         timetable::now(self, &survey).await
     }
 
     /// The state of a survey's log.
     pub fn survey_status(&self, id: SurveyId) -> Option<PartySurveyStatus> {
-        let survey = self.surveys.get(&id)?;
+        let survey = self.survey(id).ok()?;
         let book = survey.book();
         let (height, head) = book.head();
         // Not how many wait: that would tell when somebody came.
@@ -380,7 +341,7 @@ impl Node {
     /// Starts the query that a ticket admits, or says where it stands if it is known. Party 0 leads. What the rules refuse is
     /// refused here, before any other party hears of it.
     pub fn start_query(self: &Arc<Self>, id: QueryId, ticket: QueryTicket) -> Result<QueryStatus, Problem> {
-        let survey = self.survey(ticket.survey)?.clone();
+        let survey = self.survey(ticket.survey)?;
         if survey.me() != 0 {
             return Err(Problem::new(
                 ProblemKind::Malformed,
@@ -388,7 +349,7 @@ impl Node {
             ));
         }
         ticket
-            .verify(&self.federation.coordinator.ticket_keys(), self.clock.now())
+            .verify(&self.federation().coordinator.ticket_keys(), self.clock.now())
             .map_err(|e| Problem::new(ProblemKind::TicketInvalid, e.to_string()))?;
         if ticket.query() != id {
             let detail = "the ticket is for another question than the address names";

@@ -273,7 +273,7 @@ impl Planner<'_> {
         let mut request = OrderRequest::default();
         let mut below = Vec::new();
         let mut sum = 0;
-        for (limit, size) in statistic.measure.limits(section.places()).into_iter().zip(&sizes) {
+        for (limit, size) in statistic.measure.limits(section.scale).into_iter().zip(&sizes) {
             sum += size;
             if let Limit::At(edge) = limit {
                 request.edges.push(edge);

@@ -242,7 +242,7 @@ async fn sort(
     let (rows, count) = rows(survey, &units, &lanes).await?;
     let values = present.unwrap_or(count);
     let mut request = OrderRequest::default();
-    sorting.measures.iter().for_each(|m| request.merge(&m.order(values, section.places())));
+    sorting.measures.iter().for_each(|m| request.merge(&m.order(values, section.scale)));
     if request.is_empty() {
         return Ok(None);
     }

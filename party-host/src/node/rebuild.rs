@@ -30,9 +30,9 @@ pub async fn fill(node: &Node, survey: &SurveyNode) -> Result<usize, SessionErro
     if lacking.is_empty() {
         return Ok(0);
     }
-    let peers = node.peers(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
+    let keys = node.link_keys(survey).map_err(|e| SessionError::Internal(e.to_string()))?;
     let (before, after) = ((survey.me() + 2) % 3, (survey.me() + 1) % 3);
-    let key = |party: u8| peers[usize::from(party)].peer_key;
+    let key = |party: u8| keys[usize::from(party)];
     let mut done = 0;
     for heights in lacking.chunks(CHUNK) {
         let (previous, next) = tokio::try_join!(
@@ -135,7 +135,7 @@ pub async fn tidy(
 ) -> Result<BTreeSet<u64>, StoreError> {
     let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
     let head = book.head().0;
-    for (height, name) in store.list_segments(survey).await?.into_iter().filter(|(h, _)| *h <= head) {
+    for (height, name) in store.list_segments(survey, head).await?.into_iter().filter(|(h, _)| *h <= head) {
         stored.entry(height).or_default().push(name);
     }
     let mut lacking = BTreeSet::new();

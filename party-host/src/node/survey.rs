@@ -12,7 +12,7 @@ use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::log::CommittedEntry;
+use tercet_protocol::log::{CommittedEntry, LogEntry};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyDescriptor;
@@ -26,7 +26,7 @@ use super::session::SessionError;
 use super::{rebuild, supply};
 use crate::measures;
 use crate::sandbox::Sandbox;
-use crate::store::{Store, StoreError};
+use crate::store::{Draft, Progress, Span, Store, StoreError};
 
 /// Answers kept in memory.
 const ANSWERS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -43,6 +43,8 @@ pub struct SurveyNode {
     agreement: StdMutex<Agreement>,
     /// Heights of entries whose rows are not in the bucket.
     lacking: StdMutex<BTreeSet<u64>>,
+    /// The entries that no checkpoint holds yet.
+    draft: StdMutex<Draft>,
     /// Verifies evidence.
     pub verifier: SurveyVerifier,
     /// Uploads that wait.
@@ -137,9 +139,49 @@ pub enum SurveyStartError {
     Inconsistent(#[from] super::book::Inconsistent),
 }
 
+impl SurveyStartError {
+    /// True if the content that was read is wrong; false if reading it failed.
+    fn is_of_content(&self) -> bool {
+        matches!(self, Self::Inconsistent(_) | Self::Store(StoreError::Corrupt { .. }))
+    }
+}
+
+/// The state that the log amounts to.
+struct Replayed {
+    book: Book,
+    /// The heights of entries that bring rows.
+    with_rows: Vec<u64>,
+    draft: Draft,
+}
+
+impl Replayed {
+    async fn read(
+        store: &Store,
+        descriptor: &SurveyDescriptor,
+        checkpoints: &[Span],
+        progress: &Progress,
+    ) -> Result<Self, SurveyStartError> {
+        let id = descriptor.id();
+        let (mut book, mut with_rows) = (Book::new(id, descriptor.manifest()), Vec::new());
+        let apply = |entry: LogEntry, hash| {
+            book.extend(&entry, hash)?;
+            if supply::has_rows(&entry) {
+                with_rows.push(entry.height);
+            }
+            Ok::<_, SurveyStartError>(())
+        };
+        let draft = store.replay(id, descriptor.parties(), checkpoints, progress, apply).await?;
+        Ok(Self { book, with_rows, draft })
+    }
+}
+
 impl SurveyNode {
-    /// Loads the log and checks it, and deletes what a crash left of erased rows.
-    pub async fn load(descriptor: SurveyDescriptor, parts: Parts) -> Result<Self, SurveyStartError> {
+    /// Loads the log and checks it, and deletes what a crash left of erased rows. `progress` tells how far that is.
+    pub async fn load(
+        descriptor: SurveyDescriptor,
+        parts: Parts,
+        progress: &Progress,
+    ) -> Result<Self, SurveyStartError> {
         let Parts { identity, store, sandbox, pending, patience, gather, max_batch, linger, releases_any } =
             parts;
         let key = identity.public();
@@ -151,14 +193,19 @@ impl SurveyNode {
             return Err(SurveyStartError::Engine { pinned: descriptor.engine(), running: sandbox.digest() });
         }
         let id = descriptor.id();
-        let mut book = Book::new(id, descriptor.manifest());
-        let mut with_rows = Vec::new();
-        for committed in store.load_log(id, descriptor.parties()).await? {
-            book.apply(&committed)?;
-            if supply::has_rows(&committed.entry) {
-                with_rows.push(committed.entry.height);
+        let checkpoints = store.checkpoints(id).await?;
+        let read = match Replayed::read(&store, &descriptor, &checkpoints, progress).await {
+            // What does not hold together with checkpoints may do so without: the entries are the judges.
+            Err(e) if !checkpoints.is_empty() && e.is_of_content() => {
+                tracing::warn!(error = %e, "the log does not hold together with its checkpoints: it is read without them");
+                for span in checkpoints {
+                    store.delete_checkpoint(id, span).await?;
+                }
+                Replayed::read(&store, &descriptor, &[], progress).await
             }
-        }
+            read => read,
+        };
+        let Replayed { book, with_rows, draft } = read?;
         let agreement = Agreement::load(&store, id, me, book.head()).await?;
         let lacking = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
         if !lacking.is_empty() {
@@ -176,6 +223,7 @@ impl SurveyNode {
             book: RwLock::new(book),
             agreement: StdMutex::new(agreement),
             lacking: StdMutex::new(lacking),
+            draft: StdMutex::new(draft),
             unfinished: Notify::new(),
             pool: Pool::new(pending),
             store,
@@ -289,8 +337,12 @@ impl SurveyNode {
         let mut machine = self.agreement().machine.clone();
         machine.commit(&self.keys(), entry.previous, hash, &committed.votes)?;
         self.certain(self.store.commit(self.id(), committed).await)?;
-        let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).apply(committed);
+        let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).extend(entry, hash);
         applied.map_err(|e| SessionError::Internal(e.to_string()))?;
+        let full = self.draft.lock().unwrap_or_else(PoisonError::into_inner).add(entry, hash);
+        if let Some(full) = full {
+            self.store.checkpoint_later(self.id(), full);
+        }
         let obsolete = {
             let mut agreement = self.agreement();
             agreement.machine = machine;

@@ -21,7 +21,7 @@ mod tls;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -183,7 +183,9 @@ pub struct LinkStatus {
 
 /// The running links. Dropping them closes every connection; their sessions end with [`PeerError::Lost`].
 pub struct PeerLinks {
-    peers: HashMap<PublicKey, Arc<Peer>>,
+    key: Arc<SigningKey>,
+    peers: RwLock<HashMap<PublicKey, Dialed>>,
+    server: Arc<server::Server>,
     incoming: Mutex<mpsc::Receiver<IncomingSession>>,
     limits: Limits,
     delay: Option<Duration>,
@@ -192,32 +194,44 @@ pub struct PeerLinks {
     _stop_on_drop: DropGuard,
 }
 
+/// A peer that is dialed until it is stopped.
+#[derive(Clone)]
+struct Dialed {
+    known: KnownPeer,
+    peer: Arc<Peer>,
+    stop: CancellationToken,
+}
+
+/// Whom the accepting side lets in: these, and nobody else.
+fn admitted(key: &Arc<SigningKey>, peers: &[Dialed]) -> Result<server::Admitted, StartError> {
+    let mut seen = HashSet::from([key.public()]);
+    // From the key that a peer presents to the one by which it is named.
+    let mut names = HashMap::new();
+    for Dialed { known, .. } in peers {
+        for presented in known.keys() {
+            if !seen.insert(presented) {
+                return Err(StartError::DuplicateKey(presented));
+            }
+            names.insert(presented, known.key);
+        }
+    }
+    let acceptor = TlsAcceptor::from(tls::server(key, names.keys().copied().collect())?);
+    let peers = peers.iter().map(|p| (p.known.key, p.peer.metrics.clone())).collect();
+    Ok(server::Admitted { acceptor, names, peers })
+}
+
 impl PeerLinks {
     /// Serves `listener` and dials every peer in the background. Needs a tokio runtime; does not wait for peers.
     pub fn start(listener: TcpListener, config: PeerConfig) -> Result<Self, StartError> {
         let PeerConfig { key, peers, limits, rtt } = config;
         limits.check()?;
         measure::describe();
-        let mut seen = HashSet::from([key.public()]);
-        // From the key that a peer presents to the one by which it is named.
-        let names: HashMap<_, _> =
-            peers.iter().flat_map(|p| p.keys().into_iter().map(|k| (k, p.key))).collect();
-        if let Some(twice) = peers.iter().flat_map(KnownPeer::keys).find(|k| !seen.insert(*k)) {
-            return Err(StartError::DuplicateKey(twice));
-        }
-        let acceptor = TlsAcceptor::from(tls::server(&key, names.keys().copied().collect())?);
-        let clients =
-            peers.iter().map(|peer| tls::client(&key, peer.keys())).collect::<Result<Vec<_>, _>>()?;
         let address = listener.local_addr()?;
-
         let stop = CancellationToken::new();
         let delay = rtt.map(|rtt| rtt / 2);
         let (tx, rx) = mpsc::channel(limits.accept_queue);
-        let peers: Vec<_> = peers.into_iter().map(|p| Peer::new(p.key, p.address, &limits)).collect();
         let server = Arc::new(server::Server {
-            acceptor,
-            names,
-            peers: peers.iter().map(|p| (p.key, p.metrics.clone())).collect(),
+            admitted: RwLock::new(Arc::new(admitted(&key, &[])?)),
             limits: limits.clone(),
             delay,
             incoming: tx,
@@ -225,24 +239,69 @@ impl PeerLinks {
             connections: Default::default(),
             stop: stop.clone(),
         });
-        let serving = stop.clone();
-        tokio::spawn(async move { serving.run_until_cancelled(server::serve(listener, server)).await });
-        for (peer, tls) in peers.iter().zip(clients) {
-            let (peer, limits, stop) = (peer.clone(), limits.clone(), stop.clone());
-            let inner = stop.clone();
-            tokio::spawn(
-                async move { stop.run_until_cancelled(peer.keep_connected(tls, limits, inner)).await },
-            );
-        }
-        Ok(Self {
-            peers: peers.into_iter().map(|p| (p.key, p)).collect(),
+        let links = Self {
+            key,
+            peers: RwLock::default(),
+            server: server.clone(),
             incoming: Mutex::new(rx),
             limits,
             delay,
             address,
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
-        })
+        };
+        links.replace(peers)?;
+        let serving = links.stop.clone();
+        tokio::spawn(async move { serving.run_until_cancelled(server::serve(listener, server)).await });
+        Ok(links)
+    }
+
+    /// Talks to these peers from here on, and to no others. Connections to those that stay as they were stay up; sessions with
+    /// the others end with [`PeerError::Lost`].
+    ///
+    /// # Errors
+    ///
+    /// Two peers have one key, or TLS refuses one. Nothing has changed then.
+    pub fn replace(&self, known: Vec<KnownPeer>) -> Result<(), StartError> {
+        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Vec::with_capacity(known.len());
+        let mut fresh = Vec::new();
+        for known in known {
+            if let Some(dialed) = peers.get(&known.key).filter(|dialed| dialed.known == known) {
+                next.push(dialed.clone());
+                continue;
+            }
+            let tls = tls::client(&self.key, known.keys())?;
+            let peer = Peer::new(known.key, known.address.clone(), &self.limits);
+            let dialed = Dialed { known, peer, stop: self.stop.child_token() };
+            fresh.push((dialed.clone(), tls));
+            next.push(dialed);
+        }
+        let admitted = admitted(&self.key, &next)?;
+        let next: HashMap<_, _> = next.into_iter().map(|dialed| (dialed.known.key, dialed)).collect();
+        let stays =
+            |old: &Dialed| next.get(&old.known.key).is_some_and(|new| Arc::ptr_eq(&new.peer, &old.peer));
+        let gone: Vec<PublicKey> =
+            peers.values().filter(|old| !stays(old)).map(|old| old.known.key).collect();
+        for key in &gone {
+            if let Some(old) = peers.get(key) {
+                old.stop.cancel();
+            }
+        }
+        self.server.admit(admitted, &gone);
+        for (Dialed { peer, stop, .. }, tls) in fresh {
+            let (limits, inner) = (self.limits.clone(), stop.clone());
+            tokio::spawn(
+                async move { stop.run_until_cancelled(peer.keep_connected(tls, limits, inner)).await },
+            );
+        }
+        *peers = next;
+        Ok(())
+    }
+
+    fn peer(&self, key: &PublicKey) -> Option<Arc<Peer>> {
+        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(key).map(|dialed| dialed.peer.clone())
     }
 
     /// Where the listener listens.
@@ -262,7 +321,7 @@ impl PeerLinks {
         if hello.len() > limits.max_hello {
             return Err(PeerError::HelloTooLarge { len: hello.len(), max: limits.max_hello });
         }
-        let peer = self.peers.get(&peer).ok_or(PeerError::UnknownPeer(peer))?;
+        let peer = self.peer(&peer).ok_or(PeerError::UnknownPeer(peer))?;
         let slot = peer.slots.clone().try_acquire_owned();
         let slot = slot.map_err(|_| PeerError::TooManySessions(limits.max_sessions as usize))?;
         let connection = peer.connected(limits.open_timeout).await?;
@@ -287,11 +346,11 @@ impl PeerLinks {
 
     /// The state of this party's own connections, in no particular order.
     pub fn status(&self) -> Vec<LinkStatus> {
-        let status = |p: &Arc<Peer>| {
-            let down = p.down();
-            LinkStatus { peer: p.key, connected: down.is_none(), fault: down.flatten() }
+        let status = |dialed: &Dialed| {
+            let down = dialed.peer.down();
+            LinkStatus { peer: dialed.known.key, connected: down.is_none(), fault: down.flatten() }
         };
-        self.peers.values().map(status).collect()
+        self.peers.read().unwrap_or_else(PoisonError::into_inner).values().map(status).collect()
     }
 
     /// Closes the listener and every connection.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
@@ -57,12 +57,17 @@ where
     }
 }
 
-/// The parts of the accepting side.
-pub(super) struct Server {
+/// The peers that are let in.
+pub(super) struct Admitted {
     pub acceptor: TlsAcceptor,
     /// From a key that may be presented to the key by which its peer is named.
     pub names: HashMap<PublicKey, PublicKey>,
     pub peers: HashMap<PublicKey, PeerMetrics>,
+}
+
+/// The parts of the accepting side.
+pub(super) struct Server {
+    pub admitted: RwLock<Arc<Admitted>>,
     pub limits: Limits,
     pub delay: Option<Duration>,
     pub incoming: mpsc::Sender<IncomingSession>,
@@ -137,14 +142,15 @@ async fn connection(server: Arc<Server>, tcp: TcpStream, from: SocketAddr, slot:
 /// The peer's stream and name, its key being proven, or why there is none.
 async fn handshake(server: &Server, tcp: TcpStream) -> io::Result<(TlsStream<TcpStream>, PublicKey)> {
     tcp.set_nodelay(true)?;
-    let tls = server.acceptor.accept(tcp).await?;
+    let admitted = server.admitted();
+    let tls = admitted.acceptor.accept(tcp).await?;
     let (_, session) = tls.get_ref();
     if session.alpn_protocol() != Some(tls::ALPN) {
         return Err(io::Error::other("does not speak h2"));
     }
     let peer = session.peer_certificates().and_then(|keys| tls::key_of(keys.first()?));
     // The verifier admitted this key, so it is one of ours; asked again because everything rests on it.
-    let peer = peer.and_then(|key| server.names.get(&key).copied());
+    let peer = peer.and_then(|key| admitted.names.get(&key).copied());
     let peer = peer.ok_or_else(|| io::Error::other("unknown key"))?;
     Ok((tls, peer))
 }
@@ -157,6 +163,19 @@ fn refuse(status: StatusCode, code: &str, detail: &str) -> Response<Outgoing> {
 }
 
 impl Server {
+    fn admitted(&self) -> Arc<Admitted> {
+        self.admitted.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets in others from here on. The connections of `gone`, by the keys that name them, are closed.
+    pub(super) fn admit(&self, admitted: Admitted, gone: &[PublicKey]) {
+        *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(admitted);
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        for stop in gone.iter().filter_map(|key| connections.remove(key)).flatten() {
+            stop.cancel();
+        }
+    }
+
     /// Registers a connection of the peer; the oldest is closed when there are too many.
     fn enter(&self, peer: PublicKey) -> CancellationToken {
         let stop = self.stop.child_token();
@@ -195,7 +214,7 @@ impl Server {
         if request.method() != Method::POST {
             return refuse(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "expected POST");
         }
-        let Some(metrics) = self.peers.get(&peer).cloned() else {
+        let Some(metrics) = self.admitted().peers.get(&peer).cloned() else {
             return refuse(StatusCode::FORBIDDEN, "unknown-peer", "");
         };
         let Some(live) = self.live.claim(peer, id) else {

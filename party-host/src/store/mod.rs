@@ -6,6 +6,7 @@
 //! | `lease/{number}` | the lease of the one process that runs |
 //! | `surveys/{id}/segments/{height}-{name}` | shares of one batch, or of the sums of units; staged before the vote. The name is the entry's hash, or tells which erasure the rows were rewritten for |
 //! | `surveys/{id}/log/{height}` | committed entries; what is staged counts from here on |
+//! | `surveys/{id}/checkpoints/{first}-{last}` | the entries from one height to another once more, as one object: a start reads it instead of them |
 //! | `surveys/{id}/prepares/{height}-{number}`, `.../locks/{height}-{number}` | what this party has signed and locked above its log |
 //! | `surveys/{id}/answers/{release point}` | the published statistics |
 //!
@@ -16,9 +17,12 @@
 //! Never reads a clock and never logs content.
 
 mod cache;
+mod checkpoint;
 mod entry;
 mod error;
 mod lease;
+mod listing;
+mod log;
 mod objects;
 mod pending;
 mod s3;
@@ -29,14 +33,15 @@ use std::sync::Arc;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use tercet_protocol::ids::{EntryHash, PublicKey, SurveyId};
-use tercet_protocol::log::CommittedEntry;
+use futures::{Stream, StreamExt as _, stream};
+use tercet_protocol::ids::{EntryHash, SurveyId};
 use zeroize::Zeroizing;
 
 pub use cache::SegmentCache;
+pub use checkpoint::{Draft, Span};
 pub use error::StoreError;
 pub use lease::Lease;
+pub use log::Progress;
 pub use objects::{Created, MAX_OBJECT, Objects};
 pub use pending::Pending;
 pub(crate) use s3::chain;
@@ -49,7 +54,7 @@ use crate::keyring::{ObjectKind, Place, Sealer};
 pub const DEFAULT_CACHE_MIB: usize = 128;
 /// Most bytes of one answer.
 pub const MAX_RECORD: usize = 16 * 1024 * 1024;
-/// Reads under way at once: enough to hide the latency of many small objects, few enough that large ones do not
+/// Segments that are read at once: enough to hide the latency of many small objects, few enough that large ones do not
 /// fill the memory.
 const CONCURRENT_READS: usize = 32;
 
@@ -152,14 +157,19 @@ impl Store {
         self.inner.objects.delete(&segment_key(survey, height, entry)).await
     }
 
-    /// All segments, staged and committed, in order of height.
-    pub async fn list_segments(&self, survey: SurveyId) -> Result<Vec<(u64, EntryHash)>, StoreError> {
+    /// All segments, staged and committed, in order of height. `newest`: about how high the log is; the answer does not depend
+    /// on it, only how long it takes.
+    pub async fn list_segments(
+        &self,
+        survey: SurveyId,
+        newest: u64,
+    ) -> Result<Vec<(u64, EntryHash)>, StoreError> {
         let prefix = segment_prefix(survey);
         let parse = |key: &str| {
             let (height, entry) = key.strip_prefix(&prefix)?.split_once('-')?;
             Some((number(height)?, entry.parse().ok()?))
         };
-        let keys = self.inner.objects.list(&prefix).await?;
+        let keys = self.list_numbered(&prefix, newest).await?;
         keys.iter().map(|key| parse(key).ok_or_else(|| foreign(key))).collect()
     }
 
@@ -220,67 +230,14 @@ impl Store {
         &self.inner.cache
     }
 
-    /// Commits an entry at its height: the moment from which its batch counts. Repeating it succeeds; if another
-    /// entry is there it is [`StoreError::Diverged`].
-    pub async fn commit(&self, survey: SurveyId, committed: &CommittedEntry) -> Result<(), StoreError> {
-        let height = committed.entry.height;
-        if committed.entry.survey != survey || height == 0 {
-            return Err(StoreError::Config(format!(
-                "entry {height} of survey {} is not {survey}'s",
-                committed.entry.survey
-            )));
-        }
-        let key = log_key(survey, height);
-        let plain = entry::encode(committed);
-        match self.write(&place(survey, Record::Log, height), &key, &plain).await? {
-            Written::Ours => Ok(()),
-            Written::Earlier(found) => {
-                let found = decode_entry(survey, height, &found)?;
-                // Votes may differ: a signer can make several valid signatures of one entry.
-                let (stored, offered) = (found.entry.hash(), committed.entry.hash());
-                if stored == offered { Ok(()) } else { Err(StoreError::Diverged { height, stored, offered }) }
-            }
-        }
-    }
-
-    /// The entry at a height, if committed. Its votes are not checked again.
-    pub async fn get_entry(
-        &self,
-        survey: SurveyId,
-        height: u64,
-    ) -> Result<Option<CommittedEntry>, StoreError> {
-        let plain = self.read(&place(survey, Record::Log, height), &log_key(survey, height)).await?;
-        plain.map(|p| decode_entry(survey, height, &p)).transpose()
-    }
-
-    /// The whole log from height 1, with every vote and link of the chain checked against the three parties' keys.
-    pub async fn load_log(
-        &self,
-        survey: SurveyId,
-        parties: &[PublicKey; 3],
-    ) -> Result<Vec<CommittedEntry>, StoreError> {
-        let records = self.records(survey, Record::Log, 1).await?;
-        let mut log: Vec<CommittedEntry> = Vec::with_capacity(records.len());
-        let mut head = (0, EntryHash([0; 32]));
-        for (height, plain) in records {
-            let committed = decode_entry(survey, height, &plain)?;
-            committed
-                .verify(survey, parties, head)
-                .map_err(|e| StoreError::corrupt(&log_key(survey, height), e))?;
-            head = (height, committed.entry.hash());
-            log.push(committed);
-        }
-        Ok(log)
-    }
-
     /// Keeps the answer to the survey's own question at a release point, for ever. Repeating it with the same answer succeeds;
     /// another one is a [`StoreError::Conflict`].
     pub async fn put_answer(&self, survey: SurveyId, point: u64, bytes: &[u8]) -> Result<(), StoreError> {
         if bytes.len() > MAX_RECORD {
             return Err(StoreError::TooLarge { what: "the answer", len: bytes.len(), max: MAX_RECORD });
         }
-        let key = record_key(survey, Record::Answer, point);
-        match self.write(&place(survey, Record::Answer, point), &key, bytes).await? {
+        let key = answer_key(survey, point);
+        match self.write(&answer_place(survey, point), &key, bytes).await? {
             Written::Earlier(found) if *found != bytes => Err(StoreError::Conflict { key }),
             Written::Earlier(_) | Written::Ours => Ok(()),
         }
@@ -292,54 +249,7 @@ impl Store {
         survey: SurveyId,
         point: u64,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = record_key(survey, Record::Answer, point);
-        self.read(&place(survey, Record::Answer, point), &key).await
-    }
-
-    /// The numbers in use, which are contiguous from `first`: one that is missing was lost.
-    async fn numbers(
-        &self,
-        survey: SurveyId,
-        kind: Record,
-        first: u64,
-    ) -> Result<std::ops::Range<u64>, StoreError> {
-        let prefix = record_prefix(survey, kind);
-        let mut next = first;
-        for key in self.inner.objects.list(&prefix).await? {
-            let n = key
-                .strip_prefix(&prefix)
-                .and_then(number)
-                .filter(|n| *n >= first)
-                .ok_or_else(|| foreign(&key))?;
-            if n != next {
-                return Err(StoreError::Missing { key: record_key(survey, kind, next) });
-            }
-            next = n.checked_add(1).ok_or_else(|| foreign(&key))?;
-        }
-        Ok(first..next)
-    }
-
-    async fn records(
-        &self,
-        survey: SurveyId,
-        kind: Record,
-        first: u64,
-    ) -> Result<Vec<(u64, Zeroizing<Vec<u8>>)>, StoreError> {
-        let numbers = self.numbers(survey, kind, first).await?;
-        stream::iter(numbers)
-            .map(|n| {
-                let store = self.clone();
-                async move {
-                    let key = record_key(survey, kind, n);
-                    match store.read(&place(survey, kind, n), &key).await? {
-                        Some(plain) => Ok((n, plain)),
-                        None => Err(StoreError::Missing { key }),
-                    }
-                }
-            })
-            .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await
+        self.read(&answer_place(survey, point), &answer_key(survey, point)).await
     }
 
     async fn seal(&self, place: &Place, key: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
@@ -380,35 +290,12 @@ impl fmt::Debug for Store {
     }
 }
 
-/// The numbered kinds of objects.
-#[derive(Debug, Clone, Copy)]
-enum Record {
-    Log,
-    Answer,
+fn answer_place(survey: SurveyId, point: u64) -> Place {
+    Place { survey, kind: ObjectKind::Answer, height: point }
 }
 
-fn place(survey: SurveyId, kind: Record, height: u64) -> Place {
-    let kind = match kind {
-        Record::Log => ObjectKind::LogEntry,
-        Record::Answer => ObjectKind::Answer,
-    };
-    Place { survey, kind, height }
-}
-
-fn record_prefix(survey: SurveyId, kind: Record) -> String {
-    let folder = match kind {
-        Record::Log => "log",
-        Record::Answer => "answers",
-    };
-    format!("surveys/{survey}/{folder}/")
-}
-
-fn record_key(survey: SurveyId, kind: Record, n: u64) -> String {
-    format!("{}{n:020}", record_prefix(survey, kind))
-}
-
-fn log_key(survey: SurveyId, height: u64) -> String {
-    record_key(survey, Record::Log, height)
+fn answer_key(survey: SurveyId, point: u64) -> String {
+    format!("surveys/{survey}/answers/{point:020}")
 }
 
 fn segment_prefix(survey: SurveyId) -> String {
@@ -426,13 +313,4 @@ fn number(text: &str) -> Option<u64> {
 
 fn foreign(key: &str) -> StoreError {
     StoreError::corrupt(key, "it has no name that this store gives, so something else wrote it")
-}
-
-fn decode_entry(survey: SurveyId, height: u64, plain: &[u8]) -> Result<CommittedEntry, StoreError> {
-    let key = log_key(survey, height);
-    let committed = entry::decode(plain).map_err(|e| StoreError::corrupt(&key, e))?;
-    if committed.entry.survey != survey || committed.entry.height != height {
-        return Err(StoreError::corrupt(&key, "it holds the entry of another survey or height"));
-    }
-    Ok(committed)
 }

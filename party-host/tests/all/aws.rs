@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use party_host::config::{ConfigError, KeyPlaces, Keys};
 use party_host::keyring::{DataKey, KeyWrapper, KeyringError, KmsKeyring, WrappedKey};
-use party_host::secrets::{SeedPlace, WrappingPlace};
+use party_host::secrets::{EarlierKmsKeys, SeedPlace, WrappingPlace};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -94,7 +94,7 @@ fn config(endpoint: &str) -> SdkConfig {
 #[tokio::test]
 async fn data_keys_are_wrapped_by_kms_and_bound_to_key_and_place() {
     let (services, aws) = world().await;
-    let ring = KmsKeyring::new(&aws, KEY);
+    let ring = KmsKeyring::new(&aws, KEY, vec![OTHER.into()]);
     let key = DataKey(Zeroizing::new([7; 32]));
     let wrapped = ring.wrap(&key, b"place").await.unwrap();
     assert_eq!(wrapped.key_id, KEY);
@@ -105,7 +105,7 @@ async fn data_keys_are_wrapped_by_kms_and_bound_to_key_and_place() {
     let altered = WrappedKey { bytes: b"no".to_vec(), ..wrapped.clone() };
     assert!(matches!(ring.unwrap(&altered, b"place").await, Err(KeyringError::Refused)));
     // After a change of the wrapping key, objects name the old one and still open.
-    let newer = KmsKeyring::new(&aws, OTHER);
+    let newer = KmsKeyring::new(&aws, OTHER, vec![KEY.into()]);
     assert_eq!(newer.unwrap(&wrapped, b"place").await.unwrap(), key);
     assert_eq!(newer.wrap(&key, b"place").await.unwrap().key_id, OTHER);
 
@@ -119,11 +119,27 @@ async fn data_keys_are_wrapped_by_kms_and_bound_to_key_and_place() {
 }
 
 #[tokio::test]
+async fn only_listed_kms_keys_unwrap() {
+    let (services, aws) = world().await;
+    // Whoever can write into the bucket can wrap a data key under a KMS key of theirs, for the right place.
+    let theirs = KmsKeyring::new(&aws, OTHER, vec![]);
+    let planted = theirs.wrap(&DataKey(Zeroizing::new([7; 32])), b"place").await.unwrap();
+    let ours = KmsKeyring::new(&aws, KEY, vec![]);
+    let error = ours.unwrap(&planted, b"place").await.unwrap_err();
+    assert!(matches!(&error, KeyringError::KmsKeyNotListed { key } if key == OTHER), "{error}");
+    assert!(error.to_string().contains("keys.store_previous"), "{error}");
+    // KMS would have opened it.
+    let listed = KmsKeyring::new(&aws, KEY, vec![OTHER.into()]);
+    assert!(listed.unwrap(&planted, b"place").await.is_ok());
+    drop(services);
+}
+
+#[tokio::test]
 async fn a_service_that_does_not_answer_is_unavailable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let ring = KmsKeyring::new(&config(&endpoint), KEY);
+    let ring = KmsKeyring::new(&config(&endpoint), KEY, vec![]);
     let error = ring.wrap(&DataKey(Zeroizing::new([7; 32])), b"place").await.unwrap_err();
     assert!(matches!(error, KeyringError::Unavailable { .. }), "{error}");
 }
@@ -144,6 +160,7 @@ async fn keys_come_from_secrets_and_a_rotation_brings_two_sealing_keys() {
         sealing_previous: Some(place("old")),
         peer: place("peer"),
         store: WrappingPlace::Kms(KEY.into()),
+        store_previous: EarlierKmsKeys::default(),
     };
     let error = Keys::load(&places, &aws).await.unwrap_err();
     assert!(matches!(&error, ConfigError::Secret { arn, .. } if arn.ends_with("peer")), "{error}");

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use party_host::api::{App, Bodies, Bounds, HELD_BACK, router, serve};
+use party_host::api::{App, Bodies, Bounds, HELD_BACK, Host, metrics_router, router, serve};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::Nonce;
 use tercet_protocol::keys::SigningKey;
@@ -18,10 +18,10 @@ use crate::parties::world::{World, cohort, manifest};
 
 /// Serves a party's API as the program does.
 async fn api(world: &World, party: usize, bounds: Bounds) -> SocketAddr {
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = App { node: world.party(party).clone(), metrics, bodies: Bodies::default() };
+    let host = Arc::new(Host::from(world.party(party).clone()));
+    let app = App { host, bodies: Bodies::default() };
     tokio::spawn(serve(listener, router(app), bounds, CancellationToken::new()));
     address
 }
@@ -61,6 +61,27 @@ fn alone(test: &str) -> bool {
     let status = own.args(["--exact", test, "--nocapture"]).env(ALONE, "1").status().unwrap();
     assert!(status.success(), "{test} failed in its own process");
     false
+}
+
+/// Asks for a page without a body and reads the answer's status.
+fn get(address: SocketAddr, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: party\r\n\r\n").as_bytes()).unwrap();
+    status(&mut stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_not_at_the_public_address() {
+    let world = World::start(manifest(), Duration::from_secs(20)).await;
+    let public = api(&world, 0, Bounds::default()).await;
+    assert_eq!((get(public, "/healthz"), get(public, "/metrics")), (200, 404));
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, metrics_router(metrics), Bounds::default(), CancellationToken::new()));
+    assert_eq!(get(own, "/metrics"), 200);
+    assert_eq!((get(own, "/healthz"), get(own, "/v1/operator")), (404, 404), "and nothing else is there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

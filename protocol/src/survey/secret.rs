@@ -264,7 +264,7 @@ impl SurveyManifest {
                     Limit::BelowAll => Linear::default(),
                     Limit::At(_) | Limit::AboveAll => everybody.clone(),
                 };
-                let limits: Vec<Linear> = measure.limits(section.places()).into_iter().map(below).collect();
+                let limits: Vec<Linear> = measure.limits(section.scale).into_iter().map(below).collect();
                 let until = limits.iter().cloned().chain([everybody.clone()]);
                 let from = std::iter::once(Linear::default()).chain(limits.iter().cloned());
                 let block = |(label, (until, from)): (String, (Linear, Linear))| SecretBlock {

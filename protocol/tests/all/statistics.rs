@@ -41,8 +41,7 @@ fn opened(survey: &SurveyManifest, names: &[&str], rows: &[[i64; 2]]) -> Opened 
         let statistic = permitted(survey, name).unwrap();
         for target in targets(survey, statistic.family(), &statistic.columns) {
             if let Target::One(c) = target {
-                let request =
-                    statistic.measure.order(this.submissions, survey.columns[usize::from(c)].places());
+                let request = statistic.measure.order(this.submissions, survey.columns[usize::from(c)].scale);
                 let values: Vec<i64> = rows.iter().map(|r| r[usize::from(c)]).collect();
                 let answer = request.answer(&values);
                 this.orders.push(Ordered { column: c, values: values.len() as u64, request, answer });

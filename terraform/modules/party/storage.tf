@@ -108,7 +108,7 @@ resource "aws_s3_object" "config" {
   depends_on             = [aws_s3_bucket_policy.store, aws_s3_bucket_versioning.store]
 }
 
-# The federation and the approved surveys, if the operator keeps them in a folder.
+# The federation, and the surveys with their approvals, if the operator keeps them in a folder.
 resource "aws_s3_object" "document" {
   #checkov:skip=CKV_AWS_186:The documents are public.
   for_each               = local.documents
@@ -124,7 +124,7 @@ resource "aws_s3_object" "document" {
 locals {
   # Name and SHA-256 of each document.
   documents = var.documents == null ? {} : {
-    for name in setunion(fileset(var.documents, "federation.json"), fileset(var.documents, "surveys/*.json")) :
+    for name in setunion(fileset(var.documents, "federation.json"), fileset(var.documents, "surveys/*.{json,approval}")) :
     name => filesha256("${var.documents}/${name}")
   }
 

@@ -147,7 +147,7 @@ variable "started" {
 }
 
 variable "documents" {
-  description = "Folder with federation.json and surveys/*.json, which are copied into the bucket; null: the operator copies them. A changed document restarts the party."
+  description = "Folder with federation.json, surveys/*.json and their approvals, which are copied into the bucket; null: the operator copies them. A changed document restarts the party."
   type        = string
   default     = null
   validation {

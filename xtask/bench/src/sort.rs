@@ -219,7 +219,7 @@ fn give_memory(config: &Path, rows: usize) -> Result<()> {
 
 /// The expected result, from the values in clear text.
 fn expected(manifest: &SurveyManifest, values: &[u128]) -> Result<Vec<StatisticValue>> {
-    let scale = manifest.columns.first().context("a survey without columns")?.places();
+    let scale = manifest.columns.first().context("a survey without columns")?.scale;
     let rows = values.len() as u64;
     let statistics = manifest.statistics();
     let mut request = OrderRequest::default();
@@ -313,7 +313,7 @@ struct Counters {
 }
 
 async fn counters(http: &Http, stack: &Stack) -> Result<Counters> {
-    let body = http.get(&format!("{}/metrics", stack.party(0))).await?;
+    let body = http.get(&stack.metrics(0)).await?;
     let text = String::from_utf8_lossy(&body);
     let sum = |name: &str| -> f64 {
         text.lines()

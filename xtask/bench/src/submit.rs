@@ -181,7 +181,7 @@ async fn until_level(http: &Http, stack: &Stack) -> Result<tercet_protocol::api:
 
 /// Batches so far at party 0, and the seconds that they took.
 async fn batches(http: &Http, stack: &Stack) -> Result<(f64, f64)> {
-    let text = http.get(&format!("{}/metrics", stack.party(0))).await?;
+    let text = http.get(&stack.metrics(0)).await?;
     let text = String::from_utf8_lossy(&text);
     let value = |name: &str| {
         text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or_default()

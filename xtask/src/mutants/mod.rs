@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::check::{MEMBERS, Report};
-use crate::command::{self, cargo, root};
+use crate::command::{self, MEMBERS, cargo, root};
+use crate::report::Report;
 use list::{LIB, LIES, MUTANTS, Mutant, Tests};
 
 /// The mutants to run.

@@ -26,7 +26,7 @@ async fn whole(world: &World, party: usize) {
 async fn rows(world: &World, party: usize) -> Vec<(u64, Vec<u8>)> {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     let mut all = Vec::new();
-    for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {
+    for (height, name) in survey.store.list_segments(survey.id(), 0).await.unwrap() {
         let segment = survey.store.segment(survey.id(), height, name).await.unwrap();
         all.push((height, segment.encode(&name).to_vec()));
     }
@@ -68,7 +68,7 @@ async fn pieces_that_are_gone_are_found_and_taken_from_the_others() {
     }
     let before = rows(&world, 1).await;
     let survey = world.party(1).survey(world.survey_id()).unwrap().clone();
-    let names = survey.store.list_segments(survey.id()).await.unwrap();
+    let names = survey.store.list_segments(survey.id(), 0).await.unwrap();
     for (height, name) in [names[0], names[2], names[3]] {
         survey.store.delete_segment(survey.id(), height, name).await.unwrap();
     }
@@ -124,7 +124,7 @@ async fn a_locked_entry_is_finished_with_a_party_that_lost_it() {
 /// True if any of a party's stored rows is this submission's.
 async fn holds(world: &World, party: usize, id: tercet_protocol::ids::SubmissionId) -> bool {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
-    for (height, name) in survey.store.list_segments(survey.id()).await.unwrap() {
+    for (height, name) in survey.store.list_segments(survey.id(), 0).await.unwrap() {
         let segment = survey.store.segment(survey.id(), height, name).await.unwrap();
         if segment.submissions().contains(&id) {
             return true;

@@ -86,7 +86,7 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     let integers: Vec<i64> = values.iter().map(|v| i64::try_from(*v).unwrap()).collect();
     let count = values.len() as u64;
     let mut request = OrderRequest::default();
-    statistics.iter().for_each(|s| request.merge(&s.measure.order(count, manifest.columns[0].places())));
+    statistics.iter().for_each(|s| request.merge(&s.measure.order(count, manifest.columns[0].scale)));
     let answer = request.answer(&integers);
     let lanes = manifest.lanes();
     let sum = |lane: &Lane| match lane.output {

@@ -12,7 +12,7 @@ use party_host::keyring::{FileKeyring, Sealer};
 use party_host::node::{Node, NodeParts, Parts, SurveyNode};
 use party_host::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks};
 use party_host::sandbox::{Limits, Sandbox};
-use party_host::store::{S3Objects, Store, StoreConfig};
+use party_host::store::{Progress, S3Objects, Store, StoreConfig};
 use tempfile::TempDir;
 use tercet_embedded::s3::{self, Key, Keys};
 use tercet_evidence::{Kind, Secrets, SurveyVerifier};
@@ -209,7 +209,7 @@ impl World {
             linger: Duration::from_millis(20),
             releases_any: true,
         };
-        let survey = SurveyNode::load(self.survey.clone(), parts).await.unwrap();
+        let survey = SurveyNode::load(self.survey.clone(), parts, &Progress::default()).await.unwrap();
         let address: std::net::SocketAddr = self.federation.operators[i].peer_address.parse().unwrap();
         // While the party was down, another test's connection may have been given its port for a moment.
         let listener = loop {
@@ -236,11 +236,10 @@ impl World {
             identity,
             sealing: vec![OpeningKey::from_seed(&seed(SEALING, i))],
             federation: self.federation.clone(),
-            surveys: vec![survey],
             links,
             clock: self.clock.clone() as Arc<dyn Clock>,
-        })
-        .unwrap();
+        });
+        node.adopt(survey).await.unwrap();
         self.parties[i] = Some(node);
     }
 
@@ -482,7 +481,7 @@ impl World {
     pub async fn holds(&self, party: usize, prepared: &Prepared) -> bool {
         let survey = self.party(party).survey(self.survey_id()).unwrap().clone();
         let mut found = false;
-        for (height, name) in survey.store.list_segments(self.survey_id()).await.unwrap() {
+        for (height, name) in survey.store.list_segments(self.survey_id(), 0).await.unwrap() {
             let segment = survey.store.segment(self.survey_id(), height, name).await.unwrap();
             found |= segment.submissions().contains(&prepared.id());
         }

@@ -32,11 +32,11 @@ fn answer(n: u64) -> Vec<u8> {
 /// Reads everything there is, as a start does.
 async fn read_all(store: &Store) -> Result<(), StoreError> {
     store.ensure_bucket().await?;
-    let log = store.load_log(SURVEY, &public()).await?;
+    let log = read_log(store, SURVEY).await?;
     for e in &log {
-        store.segment(SURVEY, e.entry.height, e.entry.hash()).await?;
+        store.segment(SURVEY, e.height, e.hash()).await?;
     }
-    store.list_segments(SURVEY).await?;
+    store.list_segments(SURVEY, 0).await?;
     for n in 0..2 {
         store.answer(SURVEY, n).await?;
     }
@@ -176,10 +176,10 @@ async fn keys_rotate_and_old_objects_still_open() {
     store_batch(&w.store().await, &chain[1]).await.unwrap();
     let store = w.store().await;
     read_all(&store).await.unwrap();
-    assert_eq!(store.load_log(SURVEY, &public()).await.unwrap().len(), 2);
+    assert_eq!(read_log(&store, SURVEY).await.unwrap().len(), 2);
     // With the old file only what was written since does not open, and the error says which key is wanted.
     std::fs::write(w.key_file(), old).unwrap();
-    let e = w.store().await.load_log(SURVEY, &public()).await.unwrap_err();
+    let e = read_log(&w.store().await, SURVEY).await.unwrap_err();
     let StoreError::Keyring { key, source: KeyringError::UnknownKey { id } } = &e else { panic!("{e}") };
     assert!(key.ends_with("00002"), "{e}");
     assert_eq!(id, rotated.current());

@@ -83,9 +83,9 @@ fn answer(n: u64) -> Vec<u8> {
 async fn live(store: &Store, done: &mut Acknowledged) -> Result<(), StoreError> {
     store.ensure_bucket().await?;
     let chain = chain(HEIGHTS);
-    let log = store.load_log(SURVEY, &public()).await?;
+    let log = read_log(store, SURVEY).await?;
     let height = log.len() as u64;
-    let segments = store.list_segments(SURVEY).await?;
+    let segments = store.list_segments(SURVEY, 0).await?;
     for (h, entry) in segments.iter().filter(|(h, _)| *h > height) {
         store.delete_segment(SURVEY, *h, *entry).await?;
     }
@@ -108,11 +108,11 @@ async fn live(store: &Store, done: &mut Acknowledged) -> Result<(), StoreError> 
 /// Checks the invariants that hold at any moment, whoever died when.
 async fn check(store: &Store, done: Acknowledged, context: &str) {
     let chain = chain(HEIGHTS);
-    let log = store.load_log(SURVEY, &public()).await.unwrap();
+    let log = read_log(store, SURVEY).await.unwrap();
     assert!(log.len() as u64 >= done.height, "{context}: a committed entry is lost");
-    for (i, committed) in log.iter().enumerate() {
-        assert_eq!(*committed, chain[i].0, "{context}");
-        let segment = store.segment(SURVEY, committed.entry.height, committed.entry.hash()).await.unwrap();
+    for (i, entry) in log.iter().enumerate() {
+        assert_eq!(*entry, chain[i].0.entry, "{context}");
+        let segment = store.segment(SURVEY, entry.height, entry.hash()).await.unwrap();
         assert_eq!(segment, chain[i].1, "{context}");
     }
     for point in 0..done.answers {

@@ -70,7 +70,7 @@ async fn one_segment_staged_sixteen_times_is_one_segment() {
     for r in join_all(stores.iter().map(|s| s.put_segment(SURVEY, 1, hash, segment.clone()))).await {
         r.unwrap();
     }
-    assert_eq!(stores[0].list_segments(SURVEY).await.unwrap(), [(1, hash)]);
+    assert_eq!(stores[0].list_segments(SURVEY, 0).await.unwrap(), [(1, hash)]);
     // Other shares under the same name: refused, and the first stay.
     let (_, other) = batch(1, EntryHash([0; 32]), 1);
     let e = stores[1].put_segment(SURVEY, 1, hash, other).await.unwrap_err();

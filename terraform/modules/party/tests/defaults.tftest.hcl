@@ -188,7 +188,7 @@ run "a_changed_document_restarts_the_party" {
     restart   = "2026-11-27"
   }
   assert {
-    condition     = toset(keys(aws_s3_object.document)) == toset(["federation.json", "surveys/a.json"]) && alltrue([for o in aws_s3_object.document : o.server_side_encryption == "AES256"])
+    condition     = toset(keys(aws_s3_object.document)) == toset(["federation.json", "surveys/a.json", "surveys/a.approval"]) && alltrue([for o in aws_s3_object.document : o.server_side_encryption == "AES256"])
     error_message = "the documents are copied, under the key that their readers may use"
   }
   assert {

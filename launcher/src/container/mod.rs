@@ -15,28 +15,10 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use tercet_protocol::ids::sha256;
-
-use crate::command::{root, run, target_dir};
-use crate::engine;
-use crate::package::Arch;
-use crate::reproducible::{self, Another};
-
-/// The image to build.
-#[derive(clap::Args)]
-pub struct Options {
-    /// The processor; by default this machine's.
-    #[arg(long, value_enum)]
-    arch: Option<Arch>,
-    /// Where to put the archive; by default `containers` in the target folder.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Build the committed program a second time, from another folder into another target folder, and compare.
-    #[arg(long)]
-    check: bool,
-    /// Run three parties from the image, as a container engine would, with bubblewrap.
-    #[arg(long = "try")]
-    trial: bool,
-}
+use xtask::command::{root, run, target_dir};
+use xtask::engine;
+use xtask::launched::{Arch, Container};
+use xtask::reproducible::{self, Another};
 
 /// A file of the image: name, mode, content.
 type File = (&'static str, u32, Vec<u8>);
@@ -46,10 +28,10 @@ const ENGINE: &str = "usr/share/tercet/party_wasm.wasm";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Builds everything and writes the archive.
-pub fn run_task(options: &Options) -> Result<()> {
+pub fn run_task(options: &Container) -> Result<()> {
     let arch = options.arch.map_or_else(Arch::here, Ok)?;
     let another = options.check.then(Another::of_the_commit).transpose()?;
-    let engine = engine::build()?;
+    let engine = engine::built()?;
     let program = program(arch, &root(), &target_dir())?;
     if let Some(another) = another {
         let again = self::program(arch, &another.source(), &another.target())?;

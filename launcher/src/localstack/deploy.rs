@@ -7,11 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 use tercet_protocol::survey::SurveyDescriptor;
 use tercet_stack::Process;
+use xtask::command::{free_port, root};
+use xtask::launched::Arch;
 
 use super::REGION;
 use super::terraform::{Root, common};
-use crate::command::root;
-use crate::package::{self, Arch};
+use crate::package;
 
 /// The accounts: twelve digits each, which LocalStack takes for accounts.
 const COORDINATOR_ACCOUNT: &str = "900000000000";
@@ -56,7 +57,7 @@ impl Deployment {
     /// secrets, and starting the parties.
     pub fn make(m: &Materials<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
         let tercet = |args: &[&str]| run(&m.programs.join("tercet"), m.folder, args, &[]);
-        let ports: Vec<u16> = (0..6).map(|_| super::host::free_port()).collect::<Result<_>>()?;
+        let ports: Vec<u16> = (0..6).map(|_| free_port()).collect::<Result<_>>()?;
         let url = format!("{}/_aws/execute-api/{REST_API}/live", m.endpoint);
         let engine = m.engine.display().to_string();
 
@@ -311,7 +312,7 @@ pub fn vectors() -> PathBuf {
 
 /// Runs a program; its standard output.
 fn run(program: &Path, folder: &Path, args: &[&str], env: &[(&str, String)]) -> Result<String> {
-    let out = crate::command::program(program)
+    let out = xtask::command::program(program)
         .args(args)
         .envs(env.iter().map(|(k, v)| (k, v)))
         .current_dir(folder)

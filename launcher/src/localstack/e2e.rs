@@ -17,21 +17,14 @@ use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::submission::PublicPart;
+use xtask::command::{free_port, programs, root, run};
+use xtask::engine;
+use xtask::launched::E2e;
 
 use super::deploy::{Deployment, Materials, vectors};
 use super::host::{self, LocalStack};
 use super::terraform::Root;
-use crate::check::MEMBERS;
-use crate::command::{cargo, exists, root, run, target_dir};
-use crate::{engine, oracle, package, python, terraform};
-
-/// The run's settings.
-#[derive(Default, clap::Args)]
-pub struct Options {
-    /// Keeps LocalStack, its data and the logs in this folder, for a look at a failure.
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
-}
+use crate::{oracle, package};
 
 /// Providers that submit at the same time.
 const CONCURRENCY: usize = 3;
@@ -45,12 +38,7 @@ const STATUS_BURST: u32 = 100;
 const STATUS_PER_SECOND: f64 = 0.2;
 
 /// Runs it.
-pub fn run_task(options: &Options) -> Result<()> {
-    // TLS has one provider; the first to ask installs it.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    if let Some(missing) = missing() {
-        bail!("{missing} is needed");
-    }
+pub fn run_task(options: &E2e) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let folder = options.keep.clone().unwrap_or_else(|| scratch.path().to_path_buf());
     std::fs::create_dir_all(&folder)?;
@@ -58,18 +46,16 @@ pub fn run_task(options: &Options) -> Result<()> {
     let start = Instant::now();
     let say = |what: &str| eprintln!("[{:>4} s] {what}", start.elapsed().as_secs());
 
-    say("programs, engine, LocalStack");
-    let mut build = cargo();
-    run(build.args(["build", "--quiet", "--bins"]).args(MEMBERS))?;
-    let programs = tercet_stack::programs(&target_dir(), "dev");
+    say("LocalStack");
+    let programs = programs("dev");
     let engine = match std::env::var_os("TERCET_ENGINE") {
         Some(engine) => PathBuf::from(engine),
-        None => engine::build()?.path,
+        None => engine::built()?.path,
     };
     let python = host::install()?;
     host::test_executor(&python)?;
     let embedded = programs.join("tercet-embedded");
-    let port = host::free_port()?;
+    let port = free_port()?;
     let cloud = folder.join("localstack");
     let localstack = LocalStack::start(
         &python,
@@ -105,17 +91,6 @@ fn settings() -> Map<String, Value> {
     values.as_object().cloned().unwrap_or_default()
 }
 
-/// The program that is missing; `None` if all are there.
-pub fn missing() -> Option<&'static str> {
-    if !terraform::available() {
-        return Some(terraform::MISSING);
-    }
-    if !exists("node") || !exists("npm") {
-        return Some("Node.js with npm (it evaluates policies)");
-    }
-    python::find().is_err().then_some(python::MISSING)
-}
-
 fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Result<()> {
     let mut deployment = Deployment::make(materials, say)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -126,7 +101,7 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
     std::fs::write(&facts, serde_json::to_vec_pretty(&deployment.facts()?)?)?;
     let check = |what: &str| {
         let script = root().join("localstack/checks/check.py");
-        run(crate::command::program(python.join("python3")).arg("-B").arg(script).arg(what).arg(&facts))
+        run(xtask::command::program(python.join("python3")).arg("-B").arg(script).arg(what).arg(&facts))
     };
     check("deployed")?;
     check("times")?;
@@ -144,8 +119,8 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
 fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> Result<()> {
     let policies = root().join("terraform/policies");
     let quiet = ["ci", "--no-audit", "--no-fund", "--silent"];
-    run(crate::command::program("npm").args(quiet).current_dir(&policies))?;
-    let mut collect = crate::command::program(python.join("python3"));
+    run(xtask::command::program("npm").args(quiet).current_dir(&policies))?;
+    let mut collect = xtask::command::program(python.join("python3"));
     collect.arg("-B").arg(policies.join("collect.py"));
     collect.args(["--region", super::REGION, "--endpoint", deployment.endpoint()]);
     for account in super::deploy::accounts() {
@@ -155,7 +130,7 @@ fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> R
     ensure!(out.status.success(), "the deployed policies could not be collected");
     let documents = folder.join("policies.json");
     std::fs::write(&documents, out.stdout)?;
-    run(crate::command::program("node").arg(policies.join("check.mjs")).arg(&documents))
+    run(xtask::command::program("node").arg(policies.join("check.mjs")).arg(&documents))
 }
 
 async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) -> Result<()> {
@@ -243,7 +218,7 @@ fn kill_functions(folder: &Path) -> Result<()> {
         let Ok(program) = std::fs::read_link(path.join("exe")) else { continue };
         if program.starts_with(folder) && program.file_name().is_some_and(|n| n == "bootstrap") {
             let pid = path.file_name().unwrap_or_default();
-            run(crate::command::program("kill").arg("-KILL").arg(pid).stdin(Stdio::null()))?;
+            run(xtask::command::program("kill").arg("-KILL").arg(pid).stdin(Stdio::null()))?;
             killed += 1;
         }
     }

@@ -12,6 +12,7 @@ use tercet_client::http::{HttpOptions, Request, Url};
 use tercet_client::query;
 use tercet_protocol::api::PartySurveyStatus;
 use tercet_stack::Stack;
+use xtask::launched::{Drill, Loss};
 
 use crate::forwarded::Forwarded;
 use crate::{oracle, up};
@@ -23,24 +24,6 @@ const VICTIM: usize = 2;
 /// Longest wait for a party to be back.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The accident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Kind {
-    /// A party's bucket is gone.
-    Lost,
-    /// A party's bucket is set back to an older state.
-    Old,
-    /// Each party in turn is killed while people take part.
-    Crash,
-}
-
-/// The accident to rehearse.
-#[derive(clap::Args)]
-pub struct Options {
-    /// The accident.
-    kind: Kind,
-}
-
 #[derive(Deserialize)]
 struct Account {
     api_key: String,
@@ -48,7 +31,7 @@ struct Account {
     eth_free: String,
 }
 
-struct Drill {
+struct Rehearsal {
     stack: Stack,
     coordinator: Coordinator,
     deployment: Deployment,
@@ -58,22 +41,20 @@ struct Drill {
 }
 
 /// Runs it.
-pub fn run(options: &Options) -> Result<()> {
-    // TLS has one provider; the first to ask installs it.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
+pub fn run(options: &Drill) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let system = up::build(folder.path().to_path_buf(), None, 4 * PEOPLE as u32, 0, "dev")?;
+    let system = up::system(folder.path().to_path_buf(), None, 4 * PEOPLE as u32, 0)?;
     let stack = Stack::start(system, &mut |name| eprintln!("starting {name}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let mut drill = Drill::new(stack).await?;
-        let outcome = drill.rehearse(options.kind).await;
-        drill.stack.stop();
+        let mut rehearsal = Rehearsal::new(stack).await?;
+        let outcome = rehearsal.rehearse(options.kind).await;
+        rehearsal.stack.stop();
         outcome
     })
 }
 
-impl Drill {
+impl Rehearsal {
     async fn new(stack: Stack) -> Result<Self> {
         let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
         let deployment = coordinator.deployment(coordinator.survey(stack.survey()).await?).await?;
@@ -88,18 +69,18 @@ impl Drill {
         })
     }
 
-    async fn rehearse(&mut self, kind: Kind) -> Result<()> {
+    async fn rehearse(&mut self, kind: Loss) -> Result<()> {
         self.take_part(PEOPLE).await?;
         self.release().await?;
         match kind {
-            Kind::Lost => self.replace_bucket("after-the-loss/", "its bucket is empty").await?,
-            Kind::Old => {
+            Loss::Lost => self.replace_bucket("after-the-loss/", "its bucket is empty").await?,
+            Loss::Old => {
                 self.replace_bucket("meanwhile/", "it works with another bucket for a while").await?;
                 self.take_part(PEOPLE).await?;
                 self.release().await?;
                 self.replace_bucket("", "its first bucket is put back, which is older").await?;
             }
-            Kind::Crash => {
+            Loss::Crash => {
                 for party in 0..3 {
                     self.take_part(PEOPLE / 5).await?;
                     self.kill(party)?;

@@ -10,9 +10,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-
-use crate::command::{program, root, run, target_dir};
-use crate::python;
+use xtask::command::{program, root, run};
+use xtask::python;
 
 const REQUIREMENTS: &str = "localstack/requirements.txt";
 const EXECUTOR: &str = "localstack/executor";
@@ -226,14 +225,4 @@ fn install_dynamodb(fs: &Path, embedded: &Path) -> Result<()> {
     std::fs::write(&java, script)?;
     std::fs::set_permissions(&java, std::fs::Permissions::from_mode(0o755))?;
     Ok(())
-}
-
-/// The default folder of `up`.
-pub fn default_folder() -> PathBuf {
-    target_dir().join("localstack")
-}
-
-/// A port on loopback that nothing listens on now.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

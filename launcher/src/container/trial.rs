@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use tercet_client::http::{Http, HttpOptions, Request, Url};
 use tercet_stack::{Options, Stack};
+use xtask::command::{self, exists, program, run};
 
 use super::{File, PROGRAM, environment};
-use crate::command::{exists, program, run, target_dir};
 use crate::up;
 
 /// Runs a system natively, stops it, and runs it again with the image's parties on the same data.
@@ -17,7 +17,7 @@ pub fn run_task(files: &[File]) -> Result<()> {
     ensure!(exists("bwrap"), "--try needs bubblewrap (`bwrap`)");
     let scratch = tempfile::tempdir()?;
     let (data, image) = (scratch.path().join("data"), scratch.path().join("image"));
-    let native = up::build(data.clone(), None, 1, 0, "dev")?;
+    let native = up::system(data.clone(), None, 1, 0)?;
     // What an operator makes before a party starts: keys, documents, configuration.
     Stack::start(native.clone(), &mut |_| ())?.stop();
 
@@ -50,7 +50,7 @@ fn programs(scratch: &Path, image: &Path, data: &Path) -> Result<std::path::Path
     let folder = scratch.join("programs");
     std::fs::create_dir_all(&folder)?;
     for name in ["coordinator", "tercet-embedded"] {
-        let built = std::path::absolute(tercet_stack::programs(&target_dir(), "dev").join(name))?;
+        let built = std::path::absolute(command::programs("dev").join(name))?;
         std::os::unix::fs::symlink(built, folder.join(name))?;
     }
     let settings: String = environment()

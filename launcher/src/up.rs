@@ -1,6 +1,5 @@
 //! `cargo xtask up`: the whole system, left running.
 
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,59 +8,21 @@ use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
 use tercet_protocol::ids::{SurveyId, sha256};
 use tercet_stack::Stack;
+use xtask::command::{programs, root};
+use xtask::engine;
+use xtask::launched::Up;
 
-use crate::command::{cargo, root, run as run_command, target_dir};
-use crate::engine;
-
-/// The system to run.
-#[derive(clap::Args)]
-pub struct Options {
-    /// The survey's file; without it, a survey about the sample exchange.
-    #[arg(long, value_name = "FILE")]
-    manifest: Option<PathBuf>,
-    /// Where everything is kept; the same folder continues where it stopped. By default a folder of its own for
-    /// each survey file, under `.tercet`.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Accounts at the sample exchange.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    accounts: u32,
-    /// Milliseconds of round-trip time to pretend between the parties.
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    rtt_ms: u64,
-    /// A server of your own: the notary that forwards sessions connects to this loopback address when a survey's server
-    /// has this name. May be given several times.
-    #[arg(long, value_name = "NAME=ADDRESS:PORT")]
-    resolve: Vec<String>,
-    /// Make a release point every so many seconds, if anybody enters. Without it, when the survey's schedule says so, and
-    /// when `tercet release` asks for one.
-    #[arg(long, value_name = "SECONDS")]
-    release_every: Option<NonZeroU64>,
-}
-
-/// The programs that a system is made of.
-pub const PACKAGES: [&str; 5] =
-    ["party-host", "coordinator-lambda", "tercet-client", "tercet-embedded", "tercet-notary"];
-
-/// Builds programs and engine, and says how to run them with this data folder.
-pub fn build(
+/// The options of a system of the built programs and engine, with this data folder.
+pub fn system(
     data_dir: PathBuf,
     survey: Option<PathBuf>,
     accounts: u32,
     rtt_ms: u64,
-    profile: &str,
 ) -> Result<tercet_stack::Options> {
-    eprintln!("building the engine and the programs (the first time takes minutes)");
-    let engine = engine::build()?.path;
-    let mut build = cargo();
-    build.args(["build", "--quiet", "--bins", "--profile", profile]);
-    for package in PACKAGES {
-        build.args(["-p", package]);
-    }
-    run_command(&mut build)?;
+    let engine = engine::built()?.path;
     let survey =
         survey.map(|s| std::path::absolute(&s).with_context(|| s.display().to_string())).transpose()?;
-    let programs = tercet_stack::programs(&target_dir(), profile);
+    let programs = programs("dev");
     Ok(tercet_stack::Options { data_dir, programs, engine, survey, accounts, rtt_ms, resolve: Vec::new() })
 }
 
@@ -91,13 +52,13 @@ async fn release_every(url: String, survey: SurveyId, every: Duration) {
 }
 
 /// Runs until Ctrl-C.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Up) -> Result<()> {
     let manifest = options.manifest.clone();
     let data_dir = match &options.data_dir {
         Some(dir) => dir.clone(),
         None => default_data_dir(options.manifest.as_deref())?,
     };
-    let mut stack = build(data_dir, manifest, options.accounts, options.rtt_ms, "dev")?;
+    let mut stack = system(data_dir, manifest, options.accounts, options.rtt_ms)?;
     stack.resolve.clone_from(&options.resolve);
     let programs = stack.programs.clone();
     let mut stack = Stack::start(stack, &mut |name| eprintln!("starting {name}"))?;

@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
-
-use crate::terraform;
+use xtask::terraform;
 
 /// One operator's root, variables and state.
 pub struct Root {

@@ -1,29 +1,17 @@
 //! `cargo xtask localstack`: the cloud on this machine, without Docker.
 
 mod deploy;
-pub mod e2e;
+mod e2e;
 mod host;
 mod terraform;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use xtask::command::programs;
+use xtask::launched::{Localstack, Place};
 
-use crate::command::{cargo, run as run_command, target_dir};
 use host::LocalStack;
-pub use host::free_port;
-
-/// The task.
-#[derive(clap::Subcommand)]
-pub enum Task {
-    /// Starts LocalStack in the background.
-    Up(Place),
-    /// Stops it.
-    Down(Place),
-    /// Deploys everything with Terraform, uses it, checks it and destroys it, on a LocalStack of its own.
-    E2e(e2e::Options),
-}
 
 /// Longest time until LocalStack stops.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,33 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The region of everything on this machine.
 const REGION: &str = "us-east-1";
 
-/// Which one.
-#[derive(clap::Args)]
-pub struct Place {
-    /// Port on loopback.
-    #[arg(long, default_value_t = 4566)]
-    port: u16,
-    /// Where it keeps its state; by default `localstack` in the target folder.
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
-}
-
-impl Place {
-    fn folder(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(host::default_folder)
-    }
-
-    fn pid_file(&self) -> PathBuf {
-        self.folder().join(format!("{}.pid", self.port))
-    }
-}
-
 /// Does it.
-pub fn run(task: &Task) -> Result<()> {
+pub fn run(task: &Localstack) -> Result<()> {
     match task {
-        Task::Up(place) => up(place),
-        Task::Down(place) => down(place),
-        Task::E2e(options) => e2e::run_task(options),
+        Localstack::Up(place) => up(place),
+        Localstack::Down(place) => down(place),
+        Localstack::E2e(options) => e2e::run_task(options),
     }
 }
 
@@ -67,7 +34,7 @@ fn up(place: &Place) -> Result<()> {
         return Ok(());
     }
     let bin = host::install()?;
-    let embedded = embedded()?;
+    let embedded = programs("dev").join("tercet-embedded");
     let folder = place.folder();
     let options = host::Options { folder: &folder, port: place.port, embedded: &embedded, stays: true };
     let localstack = LocalStack::start(&bin, &options)?;
@@ -107,10 +74,4 @@ fn down(place: &Place) -> Result<()> {
     std::fs::remove_file(&file)?;
     println!("stopped");
     Ok(())
-}
-
-/// Builds `tercet-embedded`.
-fn embedded() -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--quiet", "-p", "tercet-embedded", "--bins"]))?;
-    Ok(tercet_stack::programs(&target_dir(), "dev").join("tercet-embedded"))
 }

@@ -13,68 +13,11 @@ use serde::Serialize;
 use tercet_protocol::ids::sha256;
 use tercet_protocol::operator::Federation;
 use tercet_protocol::survey::SurveyDescriptor;
+use xtask::command::{root, run, target_dir};
+use xtask::launched::{Arch, Package as Options};
+use xtask::reproducible::{self, Another};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
-
-use crate::command::{root, run, target_dir};
-use crate::reproducible::{self, Another};
-
-/// The package to build.
-#[derive(clap::Args)]
-pub struct Options {
-    /// The processors that Lambda runs it on, a zip for each: may be given twice.
-    #[arg(long, value_enum, default_values_t = [Arch::Arm64])]
-    arch: Vec<Arch>,
-    /// Folder with `federation.json` and `surveys/*.json`, to be packed with the program.
-    #[arg(long, value_name = "DIR")]
-    deployment: Option<PathBuf>,
-    /// Where to put the zips, each with a JSON file about it; by default `lambda-packages` in the target folder.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Build the commit a second time, from another folder into another target folder, and compare.
-    #[arg(long, conflicts_with = "deployment")]
-    check: bool,
-    /// Print one JSON object for each.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Processors that Lambda has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Arch {
-    /// Graviton: cheaper for the same work.
-    #[value(name = "arm64")]
-    Arm64,
-    /// Intel and AMD.
-    #[value(name = "x86_64")]
-    X86_64,
-}
-
-impl Arch {
-    /// This machine's.
-    pub fn here() -> Result<Self> {
-        match std::env::consts::ARCH {
-            "x86_64" => Ok(Self::X86_64),
-            "aarch64" => Ok(Self::Arm64),
-            other => bail!("Lambda has no processor like this machine's ({other})"),
-        }
-    }
-
-    /// Lambda's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Arm64 => "arm64",
-            Self::X86_64 => "x86_64",
-        }
-    }
-
-    fn target(self) -> &'static str {
-        match self {
-            Self::Arm64 => "aarch64-unknown-linux-gnu",
-            Self::X86_64 => "x86_64-unknown-linux-gnu",
-        }
-    }
-}
 
 /// The functions that the zip serves.
 pub const FUNCTIONS: [&str; 3] = ["api", "refresh", "reap"];
@@ -150,7 +93,7 @@ pub fn stripped(built: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let stripped = folder.join("bootstrap");
     // Any C toolchain has `strip`, and Rust needs one to link.
-    run(crate::command::program("strip").arg("-o").arg(&stripped).arg(built))?;
+    run(xtask::command::program("strip").arg("-o").arg(&stripped).arg(built))?;
     Ok(stripped)
 }
 

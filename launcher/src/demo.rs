@@ -28,6 +28,7 @@ use tercet_protocol::submission::PublicPart;
 use tercet_stack::Stack;
 use tercet_tls_session::Evidence;
 use tlsn_verifier::WireVersion;
+use xtask::launched::Demo;
 use zeroize::Zeroizing;
 
 use crate::forwarded::{Forwarded, restated, tampered};
@@ -35,17 +36,6 @@ use crate::{oracle, up};
 
 /// Providers that work at the same time.
 const CONCURRENCY: usize = 4;
-
-/// The demonstration's settings.
-#[derive(clap::Args)]
-pub struct Options {
-    /// Honest providers, 10 or more: nobody enters in a smaller group.
-    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(10..=5000))]
-    providers: u32,
-    /// Print the outcome as one JSON object, as the last line.
-    #[arg(long)]
-    json: bool,
-}
 
 /// An account of the sample exchange.
 #[derive(Deserialize)]
@@ -103,14 +93,14 @@ fn lap(since: &mut Instant) -> f64 {
 }
 
 /// Runs it.
-pub fn run(options: &Options) -> Result<()> {
-    // TLS has one provider; the first to ask installs it.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
+pub fn run(options: &Demo) -> Result<()> {
     let mut seconds = Seconds::default();
     let mut clock = Instant::now();
     let folder = tempfile::tempdir()?;
-    let stack = up::build(folder.path().to_path_buf(), None, options.providers + 2, 0, "dev")?;
-    seconds.build = lap(&mut clock);
+    let stack = up::system(folder.path().to_path_buf(), None, options.providers + 2, 0)?;
+    // Of `cargo xtask`, which built the programs before it became this one.
+    let built = std::env::var("TERCET_BUILD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    seconds.build = built.unwrap_or_default();
     let stack = Stack::start(stack, &mut |name| eprintln!("starting {name}"))?;
     seconds.start = lap(&mut clock);
 
@@ -146,12 +136,7 @@ struct Row {
     oracle: String,
 }
 
-async fn flow(
-    options: &Options,
-    stack: &Stack,
-    seconds: &mut Seconds,
-    clock: &mut Instant,
-) -> Result<Outcome> {
+async fn flow(options: &Demo, stack: &Stack, seconds: &mut Seconds, clock: &mut Instant) -> Result<Outcome> {
     let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
     let survey = coordinator.survey(stack.survey()).await?;
     let deployment = coordinator.deployment(survey).await?;
@@ -447,7 +432,7 @@ fn refusal(attack: &'static str, outcome: Result<(), Error>) -> Result<Refusal> 
     }
 }
 
-fn report(options: &Options, outcome: &Outcome, seconds: &Seconds) -> Result<()> {
+fn report(options: &Demo, outcome: &Outcome, seconds: &Seconds) -> Result<()> {
     let all = || outcome.rows.iter().chain(&outcome.filtered_rows);
     let differs = all().filter(|r| r.released != r.oracle).count();
     let ok = differs == 0 && outcome.accepted == options.providers as usize && outcome.refusals.len() >= 6;
