@@ -35,6 +35,7 @@ pub mod order;
 mod party;
 pub mod proof;
 pub mod prss;
+pub mod refresh;
 pub mod rows;
 pub mod sharing;
 pub mod statement;

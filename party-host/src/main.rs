@@ -54,6 +54,9 @@ enum Command {
     /// Takes everything that this party's bucket lacks from the two other parties, and ends. A party does the same by
     /// itself when it starts.
     Rebuild,
+    /// Gives all stored rows new shares together with the two other parties, and ends. An old copy of a bucket is worth
+    /// nothing beside another party's new one.
+    Refresh,
 }
 
 fn main() -> ExitCode {
@@ -126,6 +129,10 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     println!("listening http://{}", running.address);
     if matches!(cli.command, Some(Command::Rebuild)) {
         node.rebuild(|line| println!("{line}")).await;
+        return Ok(running.stop(patience).await?);
+    }
+    if matches!(cli.command, Some(Command::Refresh)) {
+        node.refresh(|line| println!("{line}")).await;
         return Ok(running.stop(patience).await?);
     }
     loop {

@@ -13,6 +13,8 @@ pub const MAX_BATCH: usize = 1024;
 pub const MAX_UNITS: usize = 1 << 14;
 /// Most groups whose members nobody knows, the rests of their partitions included.
 pub const MAX_SECRET: usize = 1 << 11;
+/// Most rows that one entry gives new shares. A refresh of more rows takes several entries.
+pub const MAX_REFRESHED: usize = 1 << 14;
 
 /// One accepted submission in an entry. Its row is its position among the survey's accepted submissions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +100,16 @@ pub struct Release {
     pub secret: Vec<u64>,
 }
 
+/// New shares of the rows that an earlier entry brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refreshed {
+    /// The earlier entry's height.
+    pub height: u64,
+    /// For each of its rows that is not erased, in order: commitments to the three new shares.
+    pub rows: Vec<[Commitment; 3]>,
+}
+
 /// The change that an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -116,10 +128,13 @@ pub enum EntryBody {
         /// The person's request, signed with the submission's withdrawal key.
         request: Signature,
     },
-    /// All stored shares are re-randomised.
+    /// Stored shares are re-randomised: those of one epoch by one entry or by several that follow each other in the order of
+    /// heights.
     Refresh {
         /// The epoch that the new shares belong to; the first one is 1.
         epoch: u64,
+        /// Which rows, in the order of heights.
+        rows: Vec<Refreshed>,
     },
     /// An entry that two parties lost the rows of is given up, by the three operators' hands.
     Void {
@@ -160,8 +175,14 @@ impl EntryBody {
             Self::Erase { submission, request } => {
                 w.u8(2).array(submission.as_ref()).array(request.as_ref());
             }
-            Self::Refresh { epoch } => {
+            Self::Refresh { epoch, rows } => {
                 w.u8(3).u64(*epoch);
+                count(w, rows.len());
+                for refreshed in rows {
+                    w.u64(refreshed.height);
+                    count(w, refreshed.rows.len());
+                    refreshed.rows.iter().for_each(|row| commitments(w, row));
+                }
             }
             Self::Void { entry } => {
                 w.u8(4).array(entry.as_ref());
@@ -191,7 +212,19 @@ impl EntryBody {
                 Self::Release(Release { point, due, entering, units, secret })
             }
             2 => Self::Erase { submission: SubmissionId(r.array()?), request: Signature(r.array()?) },
-            3 => Self::Refresh { epoch: r.u64()? },
+            3 => {
+                let epoch = r.u64()?;
+                let mut rows = Vec::new();
+                for _ in 0..r.count("refreshed entries", MAX_REFRESHED)? {
+                    let height = r.u64()?;
+                    let mut new = Vec::new();
+                    for _ in 0..r.count("refreshed rows", MAX_REFRESHED)? {
+                        new.push(read_commitments(r)?);
+                    }
+                    rows.push(Refreshed { height, rows: new });
+                }
+                Self::Refresh { epoch, rows }
+            }
             4 => Self::Void { entry: EntryHash(r.array()?) },
             _ => return Err(CodecError::Unknown("the kind of a log entry")),
         })
@@ -203,6 +236,10 @@ impl EntryBody {
             Self::Batch { accepted } if accepted.len() > MAX_BATCH => Err(LogError::Size(accepted.len())),
             Self::Release(p) if p.units.len() > MAX_UNITS => Err(LogError::Size(p.units.len())),
             Self::Release(p) if p.secret.len() > MAX_SECRET => Err(LogError::Size(p.secret.len())),
+            Self::Refresh { rows, .. } => {
+                let all = rows.len().max(rows.iter().map(|r| r.rows.len()).sum());
+                if all > MAX_REFRESHED { Err(LogError::Size(all)) } else { Ok(()) }
+            }
             _ => Ok(()),
         }
     }
@@ -377,7 +414,10 @@ mod tests {
                 secret: vec![0, 11],
             }),
             EntryBody::Erase { submission: SubmissionId([5; 32]), request: Signature([6; 64]) },
-            EntryBody::Refresh { epoch: 2 },
+            EntryBody::Refresh {
+                epoch: 2,
+                rows: vec![Refreshed { height: 1, rows: vec![[3, 4, 5].map(|n| Commitment([n; 32])); 2] }],
+            },
             EntryBody::Void { entry: EntryHash([7; 32]) },
         ]
     }

@@ -31,11 +31,27 @@ test('a bucket that lets another account in, whose role wants to', async () => {
   const documents = copy()
   const [own, other] = documents.buckets
   const role = documents.roles.find((r) => r.arn.includes(`:${other.account}:`) && r.arn.endsWith('-task'))
-  own.policy.Statement = own.policy.Statement.filter((s) => s.Sid !== 'OnlyThePartyTouchesShares')
+  own.policy.Statement = own.policy.Statement.filter((s) => s.Sid !== 'OnlyThePartyAndBackupsReadShares')
   own.policy.Statement.push(allow('s3:GetObject', `${own.arn}/*`, { Principal: { AWS: role.arn } }))
   grant(role, allow('s3:GetObject', `${own.arn}/*`))
   await finds(documents, { buckets: [own] }, new RegExp(`-task \\(${other.account}\\) can s3:GetObject`))
 })
+
+for (const [sid, finding] of [
+  ['OnlyThePartyAndBackupsReadShares', /administrator of \d+ can s3:GetObject /],
+  ['OnlyThePartyWritesAndDeletesShares', /administrator of \d+ can s3:DeleteObject .* nobody but the party/],
+  ['NobodyDeletesForGood', /administrator of \d+ can s3:DeleteObjectVersion .* can be had back/],
+  ['NothingIsOverwritten', /-task .* can s3:PutObject .* no object is overwritten/],
+]) {
+  test(`a bucket whose policy lacks ${sid}`, async () => {
+    const documents = copy()
+    const [bucket] = documents.buckets
+    const had = bucket.policy.Statement.length
+    bucket.policy.Statement = bucket.policy.Statement.filter((s) => s.Sid !== sid)
+    assert.equal(bucket.policy.Statement.length, had - 1)
+    await finds(documents, { buckets: [bucket] }, finding)
+  })
+}
 
 test('a public bucket', async () => {
   const documents = copy()

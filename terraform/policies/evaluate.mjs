@@ -14,17 +14,20 @@ const nameOf = (arn) => arn.split(/[/:]/).at(-1)
 /** Whether `who` may do `action` to `resource`; what the evaluator cannot decide is an error, never a "no". */
 async function permitted(who, action, resource, context = {}) {
   const { arn, policy, account } = resource
+  const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
   const simulation = {
     request: {
       principal: who.anonymous ? anonymousPrincipal : who.arn,
       action,
       resource: { resource: arn, accountId: account },
-      contextVariables: {
+      contextVariables: given({
         'aws:SecureTransport': 'true',
         ...(action.startsWith('s3:') ? { 's3:TlsVersion': '1.3' } : {}),
+        // As the party writes: each object once.
+        ...(action === 's3:PutObject' ? { 's3:if-none-match': '*' } : {}),
         ...(who.anonymous ? {} : { 'aws:PrincipalArn': who.arn, 'aws:PrincipalAccount': accountOf(who.arn) }),
         ...context,
-      },
+      }),
     },
     identityPolicies: who.anonymous ? [] : who.policies,
     serviceControlPolicies: [],
@@ -106,13 +109,20 @@ class Run {
       await this.expect(false, who, 's3:PutBucketPolicy', bucket, {}, 'the party must not change who may read')
     }
     for (const who of rest) {
-      for (const action of ['s3:GetObject', 's3:PutObject']) {
+      for (const action of ['s3:GetObject', 's3:GetObjectVersion', 's3:PutObject']) {
         await this.expect(false, who, action, object, {}, 'shares are the party’s alone')
       }
       if (who.anonymous || accountOf(who.arn) !== bucket.account) {
         await this.expect(false, who, 's3:ListBucket', bucket, {}, 'the bucket is the operator’s alone')
-        await this.expect(false, who, 's3:DeleteObject', object, {}, 'the bucket is the operator’s alone')
       }
+    }
+    for (const who of [...own, ...rest]) {
+      if (!party.includes(who)) {
+        await this.expect(false, who, 's3:DeleteObject', object, {}, 'nobody but the party deletes shares')
+      }
+      await this.expect(false, who, 's3:DeleteObjectVersion', object, {}, 'what was deleted can be had back')
+      const over = { 's3:if-none-match': undefined }
+      await this.expect(false, who, 's3:PutObject', object, over, 'no object is overwritten')
     }
     for (const who of [...own, ...rest]) {
       for (const [action, target] of [['s3:GetObject', object], ['s3:PutObject', object], ['s3:ListBucket', bucket]]) {

@@ -23,7 +23,7 @@ const ACCOUNTS: [&str; 4] = ["900000000000", "100000000001", "100000000002", "10
 const REST: [&str; 2] = ["-var=entry=rest", "-var=waf={enabled=true}"];
 /// Resources that hold data or the means to read it: `destroy` leaves them while there is any.
 const KEPT: [&str; 5] = [
-    "module.party.aws_s3_bucket.store",
+    "module.party.module.bucket.aws_s3_bucket.this",
     "module.party.aws_kms_key.shares",
     "module.party.aws_kms_key.storage",
     "module.party.aws_secretsmanager_secret.key[\"identity\"]",
@@ -100,7 +100,7 @@ fn party(operator: &Operator, start: Instant) -> Result<()> {
         }
         // As terraform/README.md says.
         let meant = ["-var=destroy_data=true"];
-        operator.apply(&[&meant[..], &["-target=module.party.aws_s3_bucket.store"]].concat())?;
+        operator.apply(&[&meant[..], &["-target=module.party.module.bucket.aws_s3_bucket.this"]].concat())?;
         operator.destroy(&meant)?;
         say("kept its data, then destroyed");
     } else {

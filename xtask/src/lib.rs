@@ -26,6 +26,8 @@ pub mod reproducible;
 mod sbom;
 mod simulate;
 pub mod terraform;
+#[cfg(test)]
+mod tidy;
 mod workflows;
 
 use std::process::ExitCode;

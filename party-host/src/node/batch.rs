@@ -91,7 +91,7 @@ pub async fn run(
             }
         }
     }
-    let outcomes = survey.book().admit(valid.iter().map(|(u, ..)| u.candidate()));
+    let outcomes = survey.book().admit(at, valid.iter().map(|(u, ..)| u.candidate()));
     let mut accepted = Vec::new();
     // Sized at once: growing would leave copies of shares behind.
     let mut shares = Zeroizing::new(Vec::with_capacity(valid.iter().map(|(_, row, _)| row.len()).sum()));

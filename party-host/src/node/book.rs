@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use tercet_mutants::mutant;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EntryHash, Nullifier, SubmissionId, SurveyId, sha256};
@@ -15,13 +16,26 @@ use tercet_protocol::withdrawal::Entered;
 use tercet_releases::{Entering, Ledger, Refused, Row, Standing, UnitId};
 
 use super::anew::Orders;
+use super::epochs::Epochs;
 use super::secret::Groups;
 
-/// The name under which an entry's rows are stored after a later entry, at this height, has taken some of them away.
-pub fn rewritten(entry: EntryHash, height: u64) -> EntryHash {
-    let mut w = Writer::tagged("tercet rewritten rows v1");
-    w.array(entry.as_ref()).u64(height);
+/// The name under which an entry's rows are stored after a later entry has taken some of them away, or has given them new
+/// shares.
+pub fn rewritten(entry: EntryHash, by: EntryHash) -> EntryHash {
+    let mut w = Writer::tagged("tercet rewritten rows v2");
+    w.array(entry.as_ref()).array(by.as_ref());
     EntryHash(sha256(&[&w.finish()]))
+}
+
+/// Rows of an earlier entry that are stored anew, and so get another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// The earlier entry's height.
+    pub height: u64,
+    /// The name under which its rows are stored now.
+    pub old: EntryHash,
+    /// Their name from the later entry on.
+    pub new: EntryHash,
 }
 
 /// Where an accepted submission stands in the log.
@@ -79,12 +93,11 @@ pub struct Book {
     numbers: HashMap<SubmissionId, Row>,
     /// Names of rewritten rows, by the height of their batch.
     names: BTreeMap<u64, EntryHash>,
-    /// Names that rewritten rows had before.
-    superseded: BTreeSet<(u64, EntryHash)>,
     erased: HashMap<Row, Erased>,
     points: Vec<Point>,
     groups: Groups,
     orders: Orders,
+    epochs: Epochs,
 }
 
 impl Book {
@@ -97,11 +110,11 @@ impl Book {
             submitted: Vec::new(),
             numbers: HashMap::new(),
             names: BTreeMap::new(),
-            superseded: BTreeSet::new(),
             erased: HashMap::new(),
             points: Vec::new(),
             groups: Groups::new(manifest),
             orders: Orders::new(manifest),
+            epochs: Epochs::default(),
         }
     }
 
@@ -120,14 +133,15 @@ impl Book {
         self.names.get(&height).copied().or_else(|| self.hash_at(height))
     }
 
-    /// Names of rewritten rows, by the height of their batch.
-    pub fn names(&self) -> &BTreeMap<u64, EntryHash> {
-        &self.names
+    /// The rows of the entry at a height, as the entry `by` stores them anew. None if the log has no such height.
+    pub fn moved(&self, height: u64, by: EntryHash) -> Option<Moved> {
+        let new = rewritten(self.hash_at(height)?, by);
+        Some(Moved { height, old: self.rows_at(height)?, new })
     }
 
-    /// Heights and names of rows that a committed erasure has replaced: if they are still stored, a crash left them.
-    pub fn superseded(&self) -> &BTreeSet<(u64, EntryHash)> {
-        &self.superseded
+    /// Which rows were given new shares, and when.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     /// The state of the release rules.
@@ -230,10 +244,22 @@ impl Book {
         (entering, units)
     }
 
-    /// Decides who of a checked batch gets in, in the given order. All parties come to the same answer: it
+    /// Checks that submissions may still come in at this time: the survey's last release point is not due yet, whether or not
+    /// it has been made.
+    pub fn open(&self, at: u64) -> Result<(), Problem> {
+        if at <= self.ledger.rules().schedule.last() || mutant!("submission-after-the-end") {
+            return Ok(());
+        }
+        let detail =
+            "the survey is over: its last release point was due, and who comes later would never be counted";
+        Err(Problem::new(ProblemKind::PolicyViolated, detail).rule("survey-over"))
+    }
+
+    /// Decides who of a checked batch, whose entry is of the time `at`, gets in, in the given order. All parties come to the same answer: it
     /// depends on the agreed log and order only.
     pub fn admit(
         &self,
+        at: u64,
         batch: impl IntoIterator<Item = Accepted>,
     ) -> Vec<Result<Accepted, (SubmissionId, Problem)>> {
         let mut in_batch = HashSet::new();
@@ -242,6 +268,7 @@ impl Book {
             .into_iter()
             .map(|candidate| {
                 let Accepted { submission, nullifier, .. } = candidate;
+                self.open(at).map_err(|problem| (submission, problem))?;
                 if self.erased(&submission).is_some() {
                     let detail = "this submission was withdrawn: it cannot be sent again";
                     return Err((submission, Problem::new(ProblemKind::Withdrawn, detail)));
@@ -302,19 +329,29 @@ impl Book {
                     self.numbers.insert(a.submission, row);
                     self.submitted.push(Submitted { id: a.submission, nullifier: a.nullifier, height });
                 }
+                self.epochs.came(height, accepted.len());
             }
-            EntryBody::Release(release) => self.release(height, entry.at, release).map_err(problem)?,
+            EntryBody::Release(release) => {
+                self.release(height, entry.at, release).map_err(problem)?;
+                self.epochs.came(height, release.units.len());
+            }
             EntryBody::Erase { submission, .. } => {
                 let row =
                     *self.numbers.get(submission).ok_or_else(|| problem("no such submission".into()))?;
                 self.ledger.leave(row).map_err(|e| problem(e.to_string()))?;
                 self.erased.insert(row, Erased { height, at: entry.at });
                 let batch = self.submitted.get(row as usize).map_or(0, |s| s.height);
-                let hash = self.hash_at(batch).ok_or_else(|| problem("a row without a batch".into()))?;
-                let old = self.names.insert(batch, rewritten(hash, height)).unwrap_or(hash);
-                self.superseded.insert((batch, old));
+                let moved = self.moved(batch, hash).ok_or_else(|| problem("a row without a batch".into()))?;
+                self.names.insert(batch, moved.new);
+                self.epochs.left(batch);
             }
-            EntryBody::Refresh { .. } | EntryBody::Void { .. } => {}
+            EntryBody::Refresh { epoch, rows } => {
+                self.epochs.refresh(height, entry.at, *epoch, rows).map_err(problem)?;
+                for moved in rows.iter().filter_map(|r| self.moved(r.height, hash)).collect::<Vec<_>>() {
+                    self.names.insert(moved.height, moved.new);
+                }
+            }
+            EntryBody::Void { .. } => {}
         }
         self.heads.push(hash);
         Ok(())

@@ -11,11 +11,10 @@ use tercet_protocol::log::{CommittedEntry, EntryBody};
 use tokio::time::Instant;
 
 use super::agree::Staged;
-use super::erase;
 use super::pool::Outcome;
 use super::session::{Opening, SessionError, Step};
-use super::supply;
 use super::survey::SurveyNode;
+use super::{erase, refresh, supply};
 use crate::peer::{Channel, PeerLinks, SessionId};
 
 /// Most entries in one answer.
@@ -53,10 +52,11 @@ pub async fn catch_up(
             committed.verify(survey.id(), survey.parties(), head).map_err(|e| {
                 SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") }
             })?;
-            let (obsolete, lacks) = prepare(survey, &committed).await?;
+            let Changes { obsolete, lacks, here } = prepare(survey, &committed).await?;
             survey.commit(&committed).await?;
             lacks.into_iter().for_each(|height| survey.lack(height));
-            if let Some((height, old)) = obsolete {
+            here.into_iter().for_each(|height| survey.supplied(height));
+            for (height, old) in obsolete {
                 survey.store.delete_segment(survey.id(), height, old).await?;
             }
             added += 1;
@@ -69,32 +69,53 @@ pub async fn catch_up(
     }
 }
 
-/// Looks for what belongs to an entry. Gives what is to be deleted after the commit, and the height of rows that are not here.
-async fn prepare(
-    survey: &SurveyNode,
-    committed: &CommittedEntry,
-) -> Result<(Option<(u64, EntryHash)>, Option<u64>), SessionError> {
+/// The changes in the bucket with an entry that is taken from a peer.
+#[derive(Default)]
+struct Changes {
+    /// Rows that are to be deleted after the commit.
+    obsolete: Vec<(u64, EntryHash)>,
+    /// Heights of rows that are not here.
+    lacks: Vec<u64>,
+    /// Heights of rows that are here, whatever was lacking before.
+    here: Vec<u64>,
+}
+
+/// Looks for what belongs to an entry.
+async fn prepare(survey: &SurveyNode, committed: &CommittedEntry) -> Result<Changes, SessionError> {
     let entry = &committed.entry;
+    let mut changes = Changes::default();
     match &entry.body {
         EntryBody::Batch { .. } | EntryBody::Release(_) => {
             let here = !supply::has_rows(entry)
                 || survey.store.has_segment(survey.id(), entry.height, entry.hash()).await?;
-            return Ok((None, (!here).then_some(entry.height)));
+            if !here {
+                changes.lacks.push(entry.height);
+            }
         }
         EntryBody::Erase { submission, .. } => {
             // Rows that are lacking are taken without the erased one.
             let batch = survey.book().place(submission).map_or(0, |p| p.height);
             if !survey.lacks(batch)
-                && let Staged::Rewritten { height, old, new, rows } =
-                    erase::rewrite(survey, *submission, entry.height).await?
+                && let Staged::Rewritten(all) = erase::rewrite(survey, *submission, entry.hash()).await?
             {
-                survey.store.put_segment(survey.id(), height, new, rows).await?;
-                return Ok((Some((height, old)), None));
+                for (moved, rows) in all {
+                    survey.store.put_segment(survey.id(), moved.height, moved.new, rows).await?;
+                    changes.obsolete.push((moved.height, moved.old));
+                }
             }
         }
-        EntryBody::Refresh { .. } | EntryBody::Void { .. } => {}
+        EntryBody::Refresh { rows, .. } => {
+            // New shares that were not staged here are taken from the others, as if they were lost.
+            for moved in refresh::moved(survey, rows, entry.hash())? {
+                let here = survey.store.has_segment(survey.id(), moved.height, moved.new).await?;
+                let heights = if here { &mut changes.here } else { &mut changes.lacks };
+                heights.push(moved.height);
+                changes.obsolete.push((moved.height, moved.old));
+            }
+        }
+        EntryBody::Void { .. } => {}
     }
-    Ok((None, None))
+    Ok(changes)
 }
 
 /// Answers a peer that is behind.

@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{Signature, SubmissionId};
+use tercet_protocol::ids::{EntryHash, Signature, SubmissionId};
 use tercet_protocol::log::{EntryBody, LogEntry};
 use tercet_protocol::withdrawal::{ErasureReceipt, Withdrawal};
 
 use super::agree::{self, Staged};
-use super::book::rewritten;
 use super::session::{Established, SessionError};
 use super::survey::SurveyNode;
 
@@ -56,26 +55,23 @@ pub async fn run(
     let id = withdrawal.submission;
     let (head, previous) = survey.book().head();
     let height = head + 1;
-    let staged = rewrite(survey, id, height).await?;
     let body = EntryBody::Erase { submission: id, request: withdrawal.signature };
     let entry = LogEntry { survey: survey.id(), height, previous, at, body };
+    let staged = rewrite(survey, id, entry.hash()).await?;
     agree::commit(survey, session.wire, entry, staged).await?;
     tracing::info!(submission = %id, height, "erased");
     Ok(())
 }
 
-/// The rows of a submission's batch without the submission's, to be stored for an entry at this height.
-pub async fn rewrite(survey: &SurveyNode, id: SubmissionId, height: u64) -> Result<Staged, SessionError> {
-    let (batch, old, hash) = {
+/// The rows of a submission's batch without the submission's, to be stored for the entry `by`.
+pub async fn rewrite(survey: &SurveyNode, id: SubmissionId, by: EntryHash) -> Result<Staged, SessionError> {
+    let moved = {
         let book = survey.book();
-        let batch = book.place(&id).map_or(0, |p| p.height);
-        (batch, book.rows_at(batch), book.hash_at(batch))
+        book.place(&id).and_then(|place| book.moved(place.height, by))
     };
-    let (Some(old), Some(hash)) = (old, hash) else {
-        return Err(SessionError::Internal("a submission without a batch".into()));
-    };
-    let rows = Arc::new(survey.store.segment(survey.id(), batch, old).await?.without(&id));
-    Ok(Staged::Rewritten { height: batch, old, new: rewritten(hash, height), rows })
+    let moved = moved.ok_or_else(|| SessionError::Internal("a submission without a batch".into()))?;
+    let rows = survey.store.segment(survey.id(), moved.height, moved.old).await?.without(&id);
+    Ok(Staged::Rewritten(vec![(moved, Arc::new(rows))]))
 }
 
 /// This party's word that a submission's shares are deleted here; none while they are not.

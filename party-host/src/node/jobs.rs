@@ -4,7 +4,7 @@ use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
 
 use super::session::{CLOCK_SKEW, Established, Job, SessionError};
-use super::{Node, SurveyNode, batch, erase, query, release};
+use super::{Node, SurveyNode, batch, erase, query, refresh, release};
 
 /// The outcome of a session.
 pub(super) enum Done {
@@ -36,6 +36,10 @@ pub(super) async fn perform(
         Job::Erase { withdrawal, at } => {
             Job::dated(*at, now)?;
             erase::run(survey, session, withdrawal, *at).await.map(|()| Done::Nothing)
+        }
+        Job::Refresh { at } => {
+            Job::dated(*at, now)?;
+            refresh::run(survey, session, *at).await.map(|()| Done::Nothing)
         }
         Job::Finish => Ok(Done::Nothing),
         Job::Query { release, ticket } => {

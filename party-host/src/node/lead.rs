@@ -235,6 +235,7 @@ async fn finish<T>(
             f.last = e.to_string();
         });
         match e {
+            SessionError::Store(e) => rebuild::mend(survey, e).await,
             SessionError::Behind { party, theirs, .. } => {
                 survey.behind(*theirs);
                 catch_up_from(node, survey, *party).await;
@@ -295,7 +296,8 @@ async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError>
         return Err(SessionError::Lacking { party: survey.me() });
     }
     let standing = agree::begin(survey).await?;
-    Ok(Introduction { survey: survey.id(), me: survey.me(), engine: survey.sandbox.digest(), standing })
+    let (engine, holdings) = (survey.sandbox.digest(), survey.holdings());
+    Ok(Introduction { survey: survey.id(), me: survey.me(), engine, standing, holdings })
 }
 
 async fn agreed(
@@ -357,5 +359,21 @@ impl Node {
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Node {
+    /// Opens the session of a query as a leader does that judges nothing itself, and says no more in it. True if all three
+    /// agreed on the session: then it is for the others to refuse what it is for.
+    pub async fn propose_query(
+        self: &Arc<Self>,
+        survey: &Arc<SurveyNode>,
+        release: u64,
+        ticket: Option<QueryTicket>,
+    ) -> bool {
+        let Ok(_turn) = turn(survey).await else { return false };
+        let job = Job::Query { release, ticket: ticket.map(Box::new) };
+        lead(self, survey, &job).await.is_ok()
     }
 }

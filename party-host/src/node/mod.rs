@@ -6,6 +6,7 @@ mod batch;
 mod book;
 mod catchup;
 mod engine;
+mod epochs;
 mod erase;
 mod intake;
 mod jobs;
@@ -15,10 +16,12 @@ mod plan;
 mod pool;
 mod query;
 mod rebuild;
+mod refresh;
 mod release;
 mod roster;
 mod secret;
 mod session;
+mod shelf;
 mod stored;
 mod supply;
 mod survey;
@@ -158,6 +161,7 @@ impl Node {
         if let Some(receipt) = self.receipt(&survey, id) {
             return Ok(accepted(&survey, id, receipt));
         }
+        survey.book().open(self.clock.now())?;
         if *self.stop.borrow() {
             return Err(handed_back());
         }

@@ -168,6 +168,7 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
         let detail = format!("fewer than {least} rows are in the groups that this filter selects");
         return Err(Problem::new(ProblemKind::CohortTooSmall, detail));
     }
+    told(book, manifest, question)?;
     let not_told_apart = selection.not_told_apart.values().copied().max().unwrap_or_default();
     let mut planner = Planner {
         book,
@@ -202,6 +203,23 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
     }
     plan.statistics = statistics;
     Ok(plan)
+}
+
+/// A filter names only values that some unit has. Others change no answer: with them, one question could be asked under any
+/// number of names, each with an answer of its own to be kept.
+fn told(book: &Book, manifest: &SurveyManifest, question: &Question) -> Result<(), Problem> {
+    for (name, values) in &question.filter.0 {
+        let Some(field) = manifest.field(name) else { continue };
+        let told: BTreeSet<&String> =
+            book.ledger().units().iter().filter_map(|unit| unit.label.get(field)).collect();
+        let stranger = values.iter().find(|value| !told.contains(value));
+        if let Some(value) = stranger.filter(|_| !mutant!("filter-on-values-of-nobody")) {
+            let detail =
+                format!("no group of this release point has the value {value:?} of {name}: leave it out");
+            return Err(not_permitted(detail).rule("no-such-value"));
+        }
+    }
+    Ok(())
 }
 
 struct Planner<'a> {

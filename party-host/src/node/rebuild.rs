@@ -4,16 +4,18 @@
 //! The log comes first ([`super::catchup`]); which rows belong to it follows from it. Rows that were erased are not among
 //! them. A rebuild that is interrupted goes on where it stopped, because what is there already is not asked for again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
-use tercet_protocol::ids::{EntryHash, PublicKey, SurveyId};
+use tercet_protocol::ids::{Commitment, EntryHash, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::keys::random;
+use tercet_protocol::log::EntryBody;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::book::Book;
 use super::session::{Opening, SessionError, Step};
+use super::shelf::Shelf;
 use super::supply::{self, Part};
 use super::survey::SurveyNode;
 use super::{Node, units};
@@ -35,11 +37,15 @@ pub async fn fill(node: &Node, survey: &SurveyNode) -> Result<usize, SessionErro
     let key = |party: u8| keys[usize::from(party)];
     let mut done = 0;
     for heights in lacking.chunks(CHUNK) {
+        let rows: Vec<(u64, EntryHash)> = {
+            let book = survey.book();
+            heights.iter().filter_map(|height| Some((*height, book.rows_at(*height)?))).collect()
+        };
         let (previous, next) = tokio::try_join!(
-            ask(node, survey, before, key(before), heights),
-            ask(node, survey, after, key(after), heights)
+            ask(node, survey, before, key(before), &rows),
+            ask(node, survey, after, key(after), &rows)
         )?;
-        for ((height, previous), next) in heights.iter().zip(previous).zip(next) {
+        for (((height, _), previous), next) in rows.iter().zip(previous).zip(next) {
             let previous = previous.ok_or(SessionError::Lacking { party: before })?;
             let next = next.ok_or(SessionError::Lacking { party: after })?;
             take(survey, *height, &previous, &next).await?;
@@ -54,33 +60,48 @@ pub async fn fill(node: &Node, survey: &SurveyNode) -> Result<usize, SessionErro
 /// Puts the rows of one entry together, and stores them.
 async fn take(survey: &SurveyNode, height: u64, previous: &Part, next: &Part) -> Result<(), SessionError> {
     let missing = || SessionError::Internal(format!("the log entry at height {height} cannot be found"));
-    let committed = survey.store.get_entry(survey.id(), height).await?.ok_or_else(missing)?;
-    let (name, wanted) = {
-        let book = survey.book();
-        let name = book.rows_at(height).ok_or_else(missing)?;
-        let unit = |point, index| units::unit_id(survey.id(), point, index);
-        (name, supply::wanted(&committed.entry, |id| book.erased(id).is_some(), unit))
-    };
+    let name = survey.book().rows_at(height).ok_or_else(missing)?;
+    let wanted = wanted(survey, height).await?.ok_or_else(missing)?;
     let segment = supply::join(survey.me(), survey.lanes().len(), &wanted, previous, next)?;
     Ok(survey.store.put_segment(survey.id(), height, name, segment).await?)
 }
 
-/// Asks one party for the share that it holds in common with this one, of the rows at some heights.
+/// The rows that the entry at a height brought and that are not erased, each with the commitments to its shares of now.
+async fn wanted(
+    survey: &SurveyNode,
+    height: u64,
+) -> Result<Option<Vec<(SubmissionId, [Commitment; 3])>>, SessionError> {
+    let at = survey.book().epochs().refreshed_at(height);
+    let Some(brought) = survey.store.get_entry(survey.id(), height).await? else { return Ok(None) };
+    let unit = |point, index| units::unit_id(survey.id(), point, index);
+    let Some(at) = at else {
+        let book = survey.book();
+        return Ok(Some(supply::wanted(&brought.entry, |id| book.erased(id).is_some(), unit)));
+    };
+    let Some(refresh) = survey.store.get_entry(survey.id(), at).await? else { return Ok(None) };
+    let EntryBody::Refresh { rows, .. } = &refresh.entry.body else { return Ok(None) };
+    let Some(new) = rows.iter().find(|r| r.height == height) else { return Ok(None) };
+    let book = survey.book();
+    let then = supply::wanted(&brought.entry, |id| book.erased(id).is_some_and(|e| e.height < at), unit);
+    Ok(supply::renewed(then, &new.rows, |id| book.erased(id).is_some()))
+}
+
+/// Asks one party for the share that it holds in common with this one, of the rows at some heights, by their names.
 async fn ask(
     node: &Node,
     survey: &SurveyNode,
     party: u8,
     peer: PublicKey,
-    heights: &[u64],
+    rows: &[(u64, EntryHash)],
 ) -> Result<Vec<Option<Part>>, SessionError> {
     let peer_error = |source| SessionError::Peer { party, source };
     let internal = |e: String| SessionError::Internal(e);
-    let opening = Opening::Supply { survey: survey.id(), heights: heights.to_vec() };
+    let opening = Opening::Supply { survey: survey.id(), rows: rows.to_vec() };
     let hello = serde_json::to_vec(&opening).map_err(|e| internal(e.to_string()))?;
     let session = SessionId(random().map_err(|e| internal(e.to_string()))?);
     let mut channel = node.links.open(peer, session, Bytes::from(hello)).await.map_err(peer_error)?;
-    let mut parts = Vec::with_capacity(heights.len());
-    for _ in heights {
+    let mut parts = Vec::with_capacity(rows.len());
+    for _ in rows {
         let deadline = Instant::now() + survey.patience;
         let frame = channel.recv(Step::Supply as u32, deadline).await.map_err(peer_error)?;
         let malformed = || SessionError::Disagreement { party, what: "sent rows that cannot be read".into() };
@@ -93,20 +114,25 @@ async fn ask(
     Ok(parts)
 }
 
-/// Sends a party that lacks rows the share that this one holds in common with it.
+/// Sends a party that lacks rows the share that this one holds in common with it. What has another name here is of an earlier or
+/// a later entry of the log than the other party knows: it is not sent.
 pub async fn serve(
     survey: &SurveyNode,
     party: u8,
     mut channel: Channel,
-    heights: &[u64],
+    rows: &[(u64, EntryHash)],
 ) -> Result<(), SessionError> {
-    for height in heights.iter().take(CHUNK) {
-        let name = survey.book().rows_at(*height);
+    for (height, name) in rows.iter().take(CHUNK) {
+        let current = survey.book().rows_at(*height).filter(|current| current == name);
         let lacks = survey.lacks(*height);
-        let frame = match name.filter(|_| !lacks) {
+        let frame = match current.filter(|_| !lacks) {
             None => Zeroizing::new(vec![0]),
             Some(name) => {
-                let segment = survey.store.segment(survey.id(), *height, name).await?;
+                let segment = survey.store.segment(survey.id(), *height, name).await;
+                if let Err(e) = &segment {
+                    mend(survey, e).await;
+                }
+                let segment = segment?;
                 let part = supply::part(&segment, survey.me(), party);
                 let mut frame = Zeroizing::new(Vec::with_capacity(part.len() + 1));
                 frame.push(1);
@@ -123,43 +149,42 @@ pub async fn serve(
     Ok(())
 }
 
-/// Puts the bucket's rows in order at a start, and gives the heights of entries whose rows are not there. `with_rows`: the
-/// heights of all entries that bring rows. What an erasure has replaced goes, and what a session staged that never came to
-/// an end; what is staged for the height above the log is the agreement's.
+/// Rows were to be read that are not there or do not open: from here on this party lacks them, and takes them from the two
+/// others. An object that does not open is deleted, because what is taken goes to its place; the bucket keeps its old versions.
+pub async fn mend(survey: &SurveyNode, error: &StoreError) {
+    let (StoreError::Missing { key } | StoreError::Corrupt { key, .. }) = error else { return };
+    let Some((height, name)) = Store::segment_of(survey.id(), key) else { return };
+    if !survey.holds(height, &name) {
+        return;
+    }
+    tracing::error!(height, %name, error = %error, "stored rows are lost: they are taken from the two other parties");
+    if let Err(e) = survey.store.delete_segment(survey.id(), height, name).await {
+        tracing::warn!(error = %e, "damaged rows cannot be deleted");
+    }
+    survey.lack(height);
+    survey.unfinished.notify_one();
+}
+
+/// Puts the bucket's rows in order at a start, and says which rows are there. `with_rows`: the
+/// heights of all entries that bring rows. What an erasure or a refresh has replaced goes, and what a session staged that never
+/// came to an end; what is staged for the height above the log is the agreement's.
 pub async fn tidy(
     store: &Store,
     survey: SurveyId,
     book: &Book,
     with_rows: &[u64],
     staged: &HashSet<(u64, EntryHash)>,
-) -> Result<BTreeSet<u64>, StoreError> {
+) -> Result<Shelf, StoreError> {
     let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
     let head = book.head().0;
     for (height, name) in store.list_segments(survey, head).await?.into_iter().filter(|(h, _)| *h <= head) {
         stored.entry(height).or_default().push(name);
     }
-    let mut lacking = BTreeSet::new();
+    let mut shelf = Shelf::default();
     for height in with_rows {
         let Some(name) = book.rows_at(*height) else { continue };
         let here = stored.get(height).map(Vec::as_slice).unwrap_or_default();
-        if here.contains(&name) {
-            continue;
-        }
-        // The party stopped between an erasure's commit and the rewriting.
-        match here.iter().find(|name| !staged.contains(&(*height, **name))) {
-            Some(old) if book.names().contains_key(height) => {
-                let mut left = (*store.segment(survey, *height, *old).await?).clone();
-                for id in left.submissions().to_vec() {
-                    if book.erased(&id).is_some() {
-                        left = left.without(&id);
-                    }
-                }
-                store.put_segment(survey, *height, name, left.into()).await?;
-            }
-            _ => {
-                lacking.insert(*height);
-            }
-        }
+        if here.contains(&name) { shelf.put(*height, name) } else { shelf.lack(*height) }
     }
     for (height, names) in stored {
         let current = book.rows_at(height).filter(|_| with_rows.binary_search(&height).is_ok());
@@ -168,5 +193,5 @@ pub async fn tidy(
             store.delete_segment(survey, height, name).await?;
         }
     }
-    Ok(lacking)
+    Ok(shelf)
 }

@@ -113,6 +113,11 @@ pub enum Job {
         /// Unix seconds, chosen by the leader: the entry's time.
         at: u64,
     },
+    /// Give stored rows new shares: those that are next by the log.
+    Refresh {
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
+    },
     /// Answer a question about the newest release point.
     Query {
         /// The release point's number.
@@ -139,17 +144,25 @@ impl Job {
     }
 }
 
-/// An agreed session.
-#[derive(Debug)]
+/// An agreed session. Its `Debug` does not show the nonces.
 pub struct Established {
     /// Binds every frame of the engine.
     pub id: [u8; 32],
-    /// The parties' nonces, in party order.
+    /// The parties' nonces, in party order. Nobody but the three knows them: new shares are derived from them.
     pub nonces: [[u8; 32]; 3],
     /// The task of the session.
     pub task: Task<Names>,
     /// The channels.
     pub wire: Wire,
+}
+
+impl std::fmt::Debug for Established {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Established")
+            .field("task", &self.task)
+            .field("wire", &self.wire)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Says hello on both channels and agrees. `opened` says on which channels our hello went out as the opening.
@@ -192,6 +205,8 @@ pub async fn establish(
         let standing = [first.standing(), second.standing()];
         let others = [(*a, &standing[0]), (*b, &standing[1])];
         let task = survey.agreement().machine.bind(&survey.keys(), id, others)?;
+        first.holds_as(&ours, *a)?;
+        second.holds_as(&ours, *b)?;
         Ok((id, nonces, task))
     }
     .await;

@@ -112,6 +112,18 @@ pub fn wanted(
     }
 }
 
+/// The same of rows that a later entry gave new shares, whose commitments are `new`. `then`: [`wanted`] with the rows that were
+/// not erased at that entry; `erased`: rows that must not come back now. None if the entry is about another number of rows.
+pub fn renewed(
+    then: Vec<(SubmissionId, [Commitment; 3])>,
+    new: &[[Commitment; 3]],
+    erased: impl Fn(&SubmissionId) -> bool,
+) -> Option<Vec<(SubmissionId, [Commitment; 3])>> {
+    let same = then.len() == new.len();
+    let rows = then.into_iter().zip(new).map(|((id, _), new)| (id, *new));
+    same.then(|| rows.filter(|(id, _)| !erased(id)).collect())
+}
+
 /// Puts party `me`'s rows together from what the previous and the next party sent.
 pub fn join(
     me: u8,

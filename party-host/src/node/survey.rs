@@ -1,8 +1,8 @@
 //! One survey as this party runs it: its rules, its log, its uploads, and the session lock.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use lru::LruCache;
 use tercet_evidence::SurveyVerifier;
 use tercet_mpc::statement::Lane;
 use tercet_protocol::api::{Problem, ProblemKind};
-use tercet_protocol::ids::{PublicKey, QueryId, SubmissionId, SurveyId};
+use tercet_protocol::ids::{EntryHash, PublicKey, QueryId, SubmissionId, SurveyId};
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::log::{CommittedEntry, LogEntry};
+use tercet_protocol::log::{CommittedEntry, EntryBody, LogEntry};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::SurveyDescriptor;
@@ -23,6 +23,7 @@ use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
 use super::session::SessionError;
+use super::shelf::{Holdings, Shelf};
 use super::{rebuild, supply};
 use crate::measures;
 use crate::sandbox::Sandbox;
@@ -41,8 +42,8 @@ pub struct SurveyNode {
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
     agreement: StdMutex<Agreement>,
-    /// Heights of entries whose rows are not in the bucket.
-    lacking: StdMutex<BTreeSet<u64>>,
+    /// Which rows are in the bucket.
+    shelf: StdMutex<Shelf>,
     /// The entries that no checkpoint holds yet.
     draft: StdMutex<Draft>,
     /// Verifies evidence.
@@ -67,6 +68,8 @@ pub struct SurveyNode {
     pub releases_any: bool,
     /// Something was asked for that party 0 starts by itself.
     pub asked: Notify,
+    /// An operator wants new shares of all rows. Party 0 acts on it.
+    refresh: AtomicBool,
     /// Wishes to leave, in the order in which they came.
     leaving: StdMutex<VecDeque<Withdrawal>>,
     /// Answers that were given lately, by the question's id.
@@ -207,10 +210,10 @@ impl SurveyNode {
         };
         let Replayed { book, with_rows, draft } = read?;
         let agreement = Agreement::load(&store, id, me, book.head()).await?;
-        let lacking = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
-        if !lacking.is_empty() {
+        let shelf = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
+        if !shelf.lacking().is_empty() {
             tracing::warn!(
-                entries = lacking.len(),
+                entries = shelf.lacking().len(),
                 "rows of these entries are not in the bucket: they are taken from the two other parties"
             );
         }
@@ -222,7 +225,7 @@ impl SurveyNode {
             identity,
             book: RwLock::new(book),
             agreement: StdMutex::new(agreement),
-            lacking: StdMutex::new(lacking),
+            shelf: StdMutex::new(shelf),
             draft: StdMutex::new(draft),
             unfinished: Notify::new(),
             pool: Pool::new(pending),
@@ -235,6 +238,7 @@ impl SurveyNode {
             linger,
             releases_any,
             asked: Notify::new(),
+            refresh: AtomicBool::new(false),
             leaving: StdMutex::default(),
             answers: StdMutex::new(LruCache::new(ANSWERS)),
             shown: AtomicU64::new(0),
@@ -305,29 +309,66 @@ impl SurveyNode {
         agreement.locked().is_some() || agreement.unsure
     }
 
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Heights of entries whose rows this party lacks.
     pub fn lacking(&self) -> Vec<u64> {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.shelf().lacking().iter().copied().collect()
     }
 
     /// True if this party lacks the rows of the entry at a height.
     pub fn lacks(&self, height: u64) -> bool {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(&height)
+        self.shelf().lacking().contains(&height)
     }
 
     /// True if this party lacks any rows: it takes part in no session until it has them.
     pub fn lacks_rows(&self) -> bool {
-        !self.lacking.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.shelf().lacking().is_empty()
+    }
+
+    /// True if the log demands rows of this name, and they were there when they were last looked for.
+    pub fn holds(&self, height: u64, name: &EntryHash) -> bool {
+        self.shelf().holds(height, name)
     }
 
     /// The rows of the entry at a height are not in the bucket.
     pub fn lack(&self, height: u64) {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(height);
+        self.shelf().lack(height);
     }
 
     /// They are now.
     pub fn supplied(&self, height: u64) {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(&height);
+        let name = self.book().rows_at(height);
+        if let Some(name) = name {
+            self.shelf().put(height, name);
+        }
+    }
+
+    /// This party's account of the rows beside its log.
+    pub fn holdings(&self) -> Holdings {
+        let epoch = self.book().epochs().epoch();
+        self.shelf().holdings(epoch)
+    }
+
+    /// An entry that brings rows, or changes where they lie, is in the log. Rows that were lacking still are.
+    fn shelve(&self, entry: &LogEntry) {
+        let book = self.book();
+        let heights = match &entry.body {
+            EntryBody::Batch { .. } | EntryBody::Release(_) if supply::has_rows(entry) => vec![entry.height],
+            EntryBody::Erase { submission, .. } => {
+                book.place(submission).map(|p| p.height).into_iter().collect()
+            }
+            EntryBody::Refresh { rows, .. } => rows.iter().map(|r| r.height).collect(),
+            EntryBody::Batch { .. } | EntryBody::Release(_) | EntryBody::Void { .. } => Vec::new(),
+        };
+        let mut shelf = self.shelf();
+        for height in heights {
+            if let Some(name) = book.rows_at(height).filter(|_| !shelf.lacking().contains(&height)) {
+                shelf.put(height, name);
+            }
+        }
     }
 
     /// Makes an entry durable that follows the head and has three votes, and part of the state. The caller holds the
@@ -339,6 +380,7 @@ impl SurveyNode {
         self.certain(self.store.commit(self.id(), committed).await)?;
         let applied = self.book.write().unwrap_or_else(PoisonError::into_inner).extend(entry, hash);
         applied.map_err(|e| SessionError::Internal(e.to_string()))?;
+        self.shelve(entry);
         let full = self.draft.lock().unwrap_or_else(PoisonError::into_inner).add(entry, hash);
         if let Some(full) = full {
             self.store.checkpoint_later(self.id(), full);
@@ -408,6 +450,22 @@ impl SurveyNode {
     /// A wish to leave has been dealt with.
     pub fn withdrawn(&self, id: &SubmissionId) {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).retain(|w| w.submission != *id);
+    }
+
+    /// An operator wants new shares of all rows.
+    pub fn ask_for_refresh(&self) {
+        self.refresh.store(true, Ordering::Relaxed);
+        self.asked.notify_one();
+    }
+
+    /// True if an operator wants new shares of all rows, and they are not being made yet.
+    pub fn asked_for_refresh(&self) -> bool {
+        self.refresh.load(Ordering::Relaxed)
+    }
+
+    /// The wish for new shares has been dealt with.
+    pub fn refresh_begun(&self) {
+        self.refresh.store(false, Ordering::Relaxed);
     }
 
     /// An answer that was given lately.

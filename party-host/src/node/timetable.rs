@@ -1,5 +1,5 @@
-//! Everything that party 0 starts by itself: erasures that were asked for, release points that are due, and their
-//! listed statistics.
+//! Everything that party 0 starts by itself: erasures and new shares that were asked for, release points that are due, and
+//! their listed statistics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,7 @@ async fn step(
         survey.withdrawn(&withdrawal.submission);
     }
     publish(node, survey).await?;
+    refresh(node, survey).await?;
     let clock = node.clock.now();
     let state = (survey.book().head().0, survey.book().ledger().due(clock).unwrap_or(0));
     if state.1 == 0 || *idle == Some(state) {
@@ -85,6 +86,24 @@ async fn erase(
 async fn lead_release(node: &Arc<Node>, survey: &Arc<SurveyNode>, due: u64) -> Result<(), SessionError> {
     let job = Job::Release { due, at: node.clock.now() };
     lead::run(node, survey, &job).await.map(|_| ())
+}
+
+/// Goes on with the newest epoch of shares, or begins another one if an operator asked for it.
+async fn refresh(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), SessionError> {
+    loop {
+        let at = node.clock.now();
+        let due = survey.book().epochs().due(at);
+        let goes_on = due.as_ref().is_some_and(|part| part.goes_on);
+        if !goes_on && !survey.asked_for_refresh() {
+            return Ok(());
+        }
+        if due.is_some() {
+            lead::run(node, survey, &Job::Refresh { at }).await?;
+        }
+        if !goes_on {
+            survey.refresh_begun();
+        }
+    }
 }
 
 /// Computes the listed statistics of the newest release point, unless that has been done.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use tercet_mpc::sharing::Ring;
 use tercet_mpc::{RingShare, rows};
+use tercet_mutants::mutant;
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{Commitment, SubmissionId, SurveyId, sha256};
 use zeroize::Zeroizing;
@@ -118,7 +119,6 @@ impl Sums {
         secrets: &PairSecrets,
         point: u64,
     ) -> Result<(Vec<[Commitment; 3]>, Zeroizing<Vec<u8>>), SessionError> {
-        let me = usize::from(survey.me());
         let mut keys = Zeroizing::new(Vec::with_capacity(self.units() * KEY_BYTES));
         let mut ours = Vec::with_capacity(self.units());
         for unit in 0..self.units() {
@@ -135,37 +135,66 @@ impl Sums {
             keys.extend_from_slice(&*own);
             keys.extend_from_slice(&*next);
         }
-        let frame: Vec<u8> = ours.iter().flatten().flatten().copied().collect();
-        let [(next, of_next), (previous, of_previous)] = wire.exchange(Step::Units, frame).await?;
-        let differs = |party| SessionError::Disagreement {
-            party,
-            what: "commits to other sums of a unit than this party".into(),
-        };
-        let of_next = pairs(&of_next, self.units()).ok_or_else(|| differs(next))?;
-        let of_previous = pairs(&of_previous, self.units()).ok_or_else(|| differs(previous))?;
-        let mut all = Vec::with_capacity(self.units());
-        for ((own, a), b) in ours.iter().zip(of_next).zip(of_previous) {
-            // Of shares i, i + 1 and i + 2: this party holds the first two, the next one the last two.
-            if a[0] != own[1] {
-                return Err(differs(next));
-            }
-            if b[1] != own[0] || b[0] != a[1] {
-                return Err(differs(previous));
-            }
-            let mut three = [Commitment([0; 32]); 3];
-            three[me] = Commitment(own[0]);
-            three[(me + 1) % 3] = Commitment(own[1]);
-            three[(me + 2) % 3] = Commitment(a[1]);
-            all.push(three);
-        }
+        let all =
+            compare(survey.me(), wire, &ours, "commits to other sums of a unit than this party").await?;
         Ok((all, keys))
     }
 }
 
-/// Two commitments for each unit.
-fn pairs(frame: &Bytes, units: usize) -> Option<Vec<[[u8; 32]; 2]>> {
+/// Shows the peers this party's commitments to its two shares of each row, and compares with theirs: each share has two
+/// holders. Gives the three commitments of each row. `otherwise`: what a party did whose commitments differ.
+pub async fn compare(
+    me: u8,
+    wire: &mut Wire,
+    ours: &[[[u8; 32]; 2]],
+    otherwise: &str,
+) -> Result<Vec<[Commitment; 3]>, SessionError> {
+    let frame: Vec<u8> = ours.iter().flatten().flatten().copied().collect();
+    let [(_, next), (_, previous)] = wire.exchange(Step::Units, frame).await?;
+    let between =
+        format!("and party {} commit to two values of a share: one of them misbehaves", (me + 2) % 3);
+    agreed(me, ours, &next, &previous).map_err(|differs| match differs {
+        Some(party) => SessionError::Disagreement { party, what: otherwise.into() },
+        None => SessionError::Disagreement { party: (me + 1) % 3, what: between },
+    })
+}
+
+/// The three commitments of each row, from this party's and from what the next and the previous one sent; or who sent others: none
+/// where the two others differ, one of whom lies.
+fn agreed(
+    me: u8,
+    ours: &[[[u8; 32]; 2]],
+    of_next: &Bytes,
+    of_previous: &Bytes,
+) -> Result<Vec<[Commitment; 3]>, Option<u8>> {
+    let (index, next, previous) = (usize::from(me), (me + 1) % 3, (me + 2) % 3);
+    let of_next = pairs(of_next, ours.len()).ok_or(Some(next))?;
+    let of_previous = pairs(of_previous, ours.len()).ok_or(Some(previous))?;
+    let mut all = Vec::with_capacity(ours.len());
+    for ((own, a), b) in ours.iter().zip(of_next).zip(of_previous) {
+        // Of shares i, i + 1 and i + 2: this party holds the first two, the next one the last two.
+        if a[0] != own[1] && !mutant!("commitments-of-next-not-compared") {
+            return Err(Some(next));
+        }
+        if b[1] != own[0] && !mutant!("commitments-of-previous-not-compared") {
+            return Err(Some(previous));
+        }
+        if b[0] != a[1] && !mutant!("third-commitments-not-compared") {
+            return Err(None);
+        }
+        let mut three = [Commitment([0; 32]); 3];
+        three[index] = Commitment(own[0]);
+        three[(index + 1) % 3] = Commitment(own[1]);
+        three[(index + 2) % 3] = Commitment(a[1]);
+        all.push(three);
+    }
+    Ok(all)
+}
+
+/// Two commitments for each row.
+fn pairs(frame: &Bytes, rows: usize) -> Option<Vec<[[u8; 32]; 2]>> {
     let (hashes, rest) = frame.as_chunks::<32>();
-    if !rest.is_empty() || hashes.len() != 2 * units {
+    if !rest.is_empty() || hashes.len() != 2 * rows {
         return None;
     }
     Some(hashes.as_chunks::<2>().0.to_vec())
@@ -175,4 +204,54 @@ fn pairs(frame: &Bytes, units: usize) -> Option<Vec<[[u8; 32]; 2]>> {
 pub fn public(value: u64, party: u8) -> RingShare {
     let party = tercet_mpc::PartyId::from_index(party.into()).unwrap_or(tercet_mpc::PartyId::P0);
     RingShare::constant(party, Ring(value.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The frame of party `p` about two rows whose shares have these commitments.
+    fn sent(p: u8, shares: &[[u8; 3]; 2]) -> Vec<[[u8; 32]; 2]> {
+        let of = |row: &[u8; 3], i: u8| [row[usize::from(i % 3)]; 32];
+        shares.iter().map(|row| [of(row, p), of(row, p + 1)]).collect()
+    }
+
+    fn frame(sent: &[[[u8; 32]; 2]]) -> Bytes {
+        sent.iter().flatten().flatten().copied().collect::<Vec<u8>>().into()
+    }
+
+    #[test]
+    fn all_three_get_the_same_commitments() {
+        let shares = [[1, 2, 3], [4, 5, 6]];
+        let all: Vec<_> = (0..3u8).map(|p| sent(p, &shares)).collect();
+        for me in 0..3u8 {
+            let of = |p: u8| frame(&all[usize::from(p % 3)]);
+            let got = agreed(me, &all[usize::from(me)], &of(me + 1), &of(me + 2)).unwrap();
+            assert_eq!(got, shares.map(|row| row.map(|n| Commitment([n; 32]))));
+        }
+    }
+
+    /// A party that commits to another share than its other holder, and computes with it as if it were so: the other holder
+    /// names it, and the third party goes no further either.
+    #[test]
+    fn a_party_that_commits_to_another_share_is_caught_by_both_others() {
+        let shares = [[1, 2, 3], [4, 5, 6]];
+        for liar in 0..3u8 {
+            for (row, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let mut all: Vec<_> = (0..3u8).map(|p| sent(p, &shares)).collect();
+                all[usize::from(liar)][row][half] = [99; 32];
+                // Share `liar` is held by the party before it as well, share `liar + 1` by the one after it.
+                let holder = if half == 0 { (liar + 2) % 3 } else { (liar + 1) % 3 };
+                for me in (0..3u8).filter(|p| *p != liar) {
+                    let of = |p: u8| frame(&all[usize::from(p % 3)]);
+                    let named = agreed(me, &all[usize::from(me)], &of(me + 1), &of(me + 2)).unwrap_err();
+                    assert!(me != holder || named == Some(liar), "party {me} names {named:?}, not {liar}");
+                }
+            }
+        }
+        let good = sent(0, &shares);
+        let cut = frame(&sent(1, &shares)).slice(1..);
+        assert_eq!(agreed(0, &good, &cut, &frame(&sent(2, &shares))), Err(Some(1)));
+        assert_eq!(agreed(0, &good, &frame(&sent(1, &shares)), &cut), Err(Some(2)));
+    }
 }

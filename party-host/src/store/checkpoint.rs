@@ -215,7 +215,7 @@ mod tests {
         let mut previous = EntryHash([9; 32]);
         (first..first + n)
             .map(|height| {
-                let body = EntryBody::Refresh { epoch: height };
+                let body = EntryBody::Refresh { epoch: height, rows: vec![] };
                 let entry = LogEntry { survey: SURVEY, height, previous, at: 7, body };
                 previous = entry.hash();
                 (entry, previous)

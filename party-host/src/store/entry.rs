@@ -35,7 +35,7 @@ mod tests {
     use proptest::prelude::*;
 
     use tercet_protocol::ids::{Commitment, EntryHash, Nullifier, PublicKey, SubmissionId, SurveyId};
-    use tercet_protocol::log::{Accepted, EntryBody, Release};
+    use tercet_protocol::log::{Accepted, EntryBody, Refreshed, Release};
 
     use super::*;
 
@@ -66,7 +66,13 @@ mod tests {
         let erased = any::<[u8; 32]>()
             .prop_map(|s| EntryBody::Erase { submission: SubmissionId(s), request: Signature([s[0]; 64]) });
         let others = prop_oneof![
-            any::<u64>().prop_map(|epoch| EntryBody::Refresh { epoch }),
+            (any::<u64>(), vec((any::<u64>(), vec(any::<[[u8; 32]; 3]>(), 0..3)), 0..3)).prop_map(
+                |(epoch, rows)| {
+                    let of = |rows: Vec<[[u8; 32]; 3]>| rows.into_iter().map(|r| r.map(Commitment)).collect();
+                    let refreshed = |(height, rows)| Refreshed { height, rows: of(rows) };
+                    EntryBody::Refresh { epoch, rows: rows.into_iter().map(refreshed).collect() }
+                }
+            ),
             any::<[u8; 32]>().prop_map(|e| EntryBody::Void { entry: EntryHash(e) }),
         ];
         let body = prop_oneof![batches(), releases(), erased, others];

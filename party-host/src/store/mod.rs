@@ -157,6 +157,12 @@ impl Store {
         self.inner.objects.delete(&segment_key(survey, height, entry)).await
     }
 
+    /// Height and name of the segment of a survey that has this key, if one has.
+    pub fn segment_of(survey: SurveyId, key: &str) -> Option<(u64, EntryHash)> {
+        let (height, entry) = key.strip_prefix(&segment_prefix(survey))?.split_once('-')?;
+        Some((number(height)?, entry.parse().ok()?))
+    }
+
     /// All segments, staged and committed, in order of height. `newest`: about how high the log is; the answer does not depend
     /// on it, only how long it takes.
     pub async fn list_segments(
@@ -164,13 +170,8 @@ impl Store {
         survey: SurveyId,
         newest: u64,
     ) -> Result<Vec<(u64, EntryHash)>, StoreError> {
-        let prefix = segment_prefix(survey);
-        let parse = |key: &str| {
-            let (height, entry) = key.strip_prefix(&prefix)?.split_once('-')?;
-            Some((number(height)?, entry.parse().ok()?))
-        };
-        let keys = self.list_numbered(&prefix, newest).await?;
-        keys.iter().map(|key| parse(key).ok_or_else(|| foreign(key))).collect()
+        let keys = self.list_numbered(&segment_prefix(survey), newest).await?;
+        keys.iter().map(|key| Self::segment_of(survey, key).ok_or_else(|| foreign(key))).collect()
     }
 
     /// One segment, from memory or the bucket.

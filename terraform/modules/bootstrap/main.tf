@@ -13,70 +13,13 @@ locals {
   topic_arn = "arn:${local.partition}:sns:${local.region}:${local.account}:${local.name}-alarms"
 }
 
-# Terraform's state. It holds no secret: the keys are put into Secrets Manager by `tercet operator store`.
-resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_144:The state can be imported again from what exists; a copy elsewhere is not worth a second bucket.
-  #checkov:skip=CKV_AWS_18:CloudTrail records who changes it.
-  #checkov:skip=CKV_AWS_145:The state holds no secret; S3's own key has no policy that could lock the operator out.
-  #checkov:skip=CKV2_AWS_62:Nothing waits for events of this bucket.
-  # Without force_destroy: a bucket that holds a state stays.
-  bucket = coalesce(var.state_bucket, "${local.name}-state-${local.account}")
-}
-
-resource "aws_s3_bucket_versioning" "state" {
-  bucket = aws_s3_bucket.state.id
-  versioning_configuration {
-    status = "Enabled"
-  }
-}
-
-resource "aws_s3_bucket_public_access_block" "state" {
-  bucket                  = aws_s3_bucket.state.id
-  block_public_acls       = true
-  block_public_policy     = true
-  ignore_public_acls      = true
-  restrict_public_buckets = true
-}
-
-resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
-  bucket = aws_s3_bucket.state.id
-  rule {
-    apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256"
-    }
-  }
-}
-
-resource "aws_s3_bucket_lifecycle_configuration" "state" {
-  bucket = aws_s3_bucket.state.id
-  rule {
-    id     = "old-versions"
-    status = "Enabled"
-    filter {}
-    noncurrent_version_expiration {
-      noncurrent_days = 365
-    }
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 1
-    }
-  }
-  depends_on = [aws_s3_bucket_versioning.state]
-}
-
-resource "aws_s3_bucket_policy" "state" {
-  bucket = aws_s3_bucket.state.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "OnlyOverTls"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-  depends_on = [aws_s3_bucket_public_access_block.state]
+# Terraform's state. It holds no secret: the keys are put into Secrets Manager by `tercet operator store`. A bucket that holds a state stays
+# when everything else is destroyed.
+module "state" {
+  source          = "../bucket"
+  name            = coalesce(var.state_bucket, "${local.name}-state-${local.account}")
+  force_destroy   = false
+  noncurrent_days = 365
 }
 
 # Where alarms go. Not encrypted with a key of the account: CloudWatch and EventBridge could not use it without a grant, and an

@@ -1,6 +1,6 @@
 output "backend" {
   description = "For the other roots' backend.hcl."
-  value       = { bucket = aws_s3_bucket.state.id, region = local.region, use_lockfile = true }
+  value       = { bucket = module.state.id, region = local.region, use_lockfile = true }
 }
 
 output "topic_arn" {

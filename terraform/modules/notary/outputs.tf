@@ -10,12 +10,12 @@ output "secret_arn" {
 
 output "surveys" {
   description = "Where approved surveys go: aws s3 cp SURVEY.json …"
-  value       = "s3://${aws_s3_bucket.surveys.id}/${local.surveys_prefix}"
+  value       = "s3://${module.bucket.id}/${local.surveys_prefix}"
 }
 
 output "bucket" {
   description = "The bucket of the surveys."
-  value       = aws_s3_bucket.surveys.id
+  value       = module.bucket.id
 }
 
 output "task_role_arn" {
@@ -25,15 +25,15 @@ output "task_role_arn" {
 
 output "task_definition" {
   description = "The task definition that runs; null without compute."
-  value       = one(aws_ecs_task_definition.notary[*].arn)
+  value       = one(module.service[*].task_definition.arn)
 }
 
 output "repository_url" {
   description = "Where to push the image; null without compute."
-  value       = one(aws_ecr_repository.notary[*].repository_url)
+  value       = one(module.service[*].repository.repository_url)
 }
 
 output "domain_target" {
   description = "Where the domain's record must point when zone_id is not given; null without compute."
-  value       = one(aws_lb.notary[*].dns_name)
+  value       = one(module.service[*].balancer.dns_name)
 }

@@ -32,7 +32,7 @@ resource "aws_iam_role_policy" "backup" {
           "s3:GetBucketVersioning", "s3:GetInventoryConfiguration", "s3:ListBucket", "s3:ListBucketVersions",
           "s3:PutBucketNotification", "s3:PutInventoryConfiguration",
         ]
-        Resource = aws_s3_bucket.store.arn
+        Resource = module.bucket.arn
       },
       {
         Sid    = "Objects"
@@ -41,7 +41,7 @@ resource "aws_iam_role_policy" "backup" {
           "s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionAcl",
           "s3:GetObjectVersionTagging",
         ]
-        Resource = "${aws_s3_bucket.store.arn}/*"
+        Resource = "${module.bucket.arn}/*"
       },
       {
         Sid       = "AtRest"
@@ -112,5 +112,5 @@ resource "aws_backup_selection" "party" {
   name         = "store"
   plan_id      = aws_backup_plan.party[0].id
   iam_role_arn = aws_iam_role.backup[0].arn
-  resources    = [aws_s3_bucket.store.arn]
+  resources    = [module.bucket.arn]
 }

@@ -1,8 +1,7 @@
-# Alarms on calls that could give somebody the party's powers, and on deployments that fail. An administrator of the account can
+# Alarms on calls that could give somebody the party's powers, and on shares that are deleted for good. An administrator of the account can
 # always change a policy or start another program under the party's role; no policy in the account prevents that. These
 # rules make it seen, also by the other two operators if they subscribe to the topics.
-# Sources: docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_service_deployment_events.html and
-# docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html (a CloudTrail trail of management events must exist).
+# Source: docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html (a CloudTrail trail of management events must exist).
 
 locals {
   # Encoded here, since the patterns have different shapes.
@@ -16,9 +15,25 @@ locals {
         detail = { "$or" = [
           { eventName = ["PutKeyPolicy", "ScheduleKeyDeletion", "DisableKey", "CreateGrant"], resources = { ARN = [aws_kms_key.shares.arn, aws_kms_key.storage.arn] } },
           { eventName = ["PutResourcePolicy", "DeleteResourcePolicy", "DeleteSecret"], requestParameters = { secretId = flatten([for s in aws_secretsmanager_secret.key : [s.arn, s.name]]) } },
-          { eventName = ["PutBucketPolicy", "DeleteBucketPolicy", "PutBucketVersioning", "PutBucketLifecycle"], requestParameters = { bucketName = [aws_s3_bucket.store.id] } },
+          { eventName = ["PutBucketPolicy", "DeleteBucketPolicy", "PutBucketVersioning", "PutBucketLifecycle", "PutBucketNotification"], requestParameters = { bucketName = [local.bucket] } },
           { eventName = ["UpdateAssumeRolePolicy", "PutRolePolicy", "AttachRolePolicy"], requestParameters = { roleName = [aws_iam_role.task.name] } },
         ] }
+      })
+    }
+    deletions = {
+      # The party deletes by adding a marker, and old versions end by the lifecycle. Nobody is allowed anything else: an event means that the
+      # bucket's policy was changed. docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+      always = true
+      text   = "Somebody deleted stored shares for good"
+      pattern = jsonencode({
+        source        = ["aws.s3"]
+        "detail-type" = ["Object Deleted"]
+        detail = {
+          bucket          = { name = [local.bucket] }
+          object          = { key = [{ prefix = local.store_prefix }] }
+          reason          = ["DeleteObject"]
+          "deletion-type" = ["Permanently Deleted"]
+        }
       })
     }
     programs = {
@@ -31,16 +46,6 @@ locals {
           { eventName = ["RunTask", "StartTask", "UpdateService", "CreateService"] },
           { eventName = ["RegisterTaskDefinition"], requestParameters = { taskRoleArn = [aws_iam_role.task.arn] } },
         ] }
-      })
-    }
-    deployment = {
-      always = false
-      text   = "A deployment of the party failed: the party does not run"
-      pattern = jsonencode({
-        source        = ["aws.ecs"]
-        "detail-type" = ["ECS Deployment State Change"]
-        resources     = aws_ecs_service.party[*].id
-        detail        = { eventName = ["SERVICE_DEPLOYMENT_FAILED"] }
       })
     }
   }

@@ -1,21 +1,3 @@
-locals {
-  # Looking after a key without being able to use it. No grants: a grant would hand the use on.
-  key_administration = [
-    "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
-    "kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
-    "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListKeyRotations", "kms:ListResourceTags", "kms:PutKeyPolicy",
-    "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias",
-    "kms:UpdateKeyDescription",
-  ]
-  administration = {
-    Sid       = "TheAccountLooksAfterTheKeyButCannotUseIt"
-    Effect    = "Allow"
-    Principal = { AWS = local.root }
-    Action    = local.key_administration
-    Resource  = "*"
-  }
-}
-
 # Wraps the data keys of the share store. Only the party's role can use it, and administrators cannot. An administrator who
 # changes this policy, or who starts another program under the party's role, could still read shares: guard.tf raises an
 # alarm for each of those calls.
@@ -62,29 +44,8 @@ resource "aws_kms_key" "storage" {
           "s3.${local.region}.amazonaws.com", "secretsmanager.${local.region}.amazonaws.com",
         ] } }
       },
-      {
-        # Who may write secrets is the account's decision; who may read them is the secrets' own policy.
-        Sid       = "OperatorsFillTheSecrets"
-        Effect    = "Allow"
-        Principal = { AWS = local.root }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource  = "*"
-        Condition = {
-          StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" }
-          StringLike   = { "kms:EncryptionContext:SecretARN" = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${local.name}/*" }
-        }
-      },
-      {
-        Sid       = "LogsOfThisParty"
-        Effect    = "Allow"
-        Principal = { Service = "logs.${local.region}.amazonaws.com" }
-        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
-        Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
-          "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/tercet/${local.name}*",
-          "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${local.insights_log}",
-        ] } }
-      },
+      local.operators_fill_secrets,
+      local.own_logs,
       ], var.backup.enabled ? [
       {
         # Copies hold the share store as it lies in the bucket: ciphertext under the other key.
@@ -118,15 +79,5 @@ resource "aws_secretsmanager_secret_policy" "key" {
   for_each            = local.secrets
   secret_arn          = aws_secretsmanager_secret.key[each.key].arn
   block_public_policy = true
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "OnlyThePartyReads"
-      Effect    = "Deny"
-      Principal = { AWS = "*" }
-      Action    = "secretsmanager:GetSecretValue"
-      Resource  = "*"
-      Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.task.arn } }
-    }]
-  })
+  policy              = local.only_the_task_reads
 }

@@ -1,6 +1,6 @@
 output "bucket" {
   description = "The party's bucket."
-  value       = aws_s3_bucket.store.id
+  value       = module.bucket.id
 }
 
 output "kms_key_arn" {
@@ -35,27 +35,27 @@ output "peer_address" {
 
 output "egress_cidrs" {
   description = "Where the party's own connections come from: the other operators' peer_cidrs."
-  value       = [for eip in aws_eip.nat : "${eip.public_ip}/32"]
+  value       = flatten(module.service[*].egress_cidrs)
 }
 
 output "task_definition" {
   description = "The task definition that runs; null without compute."
-  value       = one(aws_ecs_task_definition.party[*].arn)
+  value       = one(module.service[*].task_definition.arn)
 }
 
 output "repository_url" {
   description = "Where to push the image; null without compute."
-  value       = one(aws_ecr_repository.party[*].repository_url)
+  value       = one(module.service[*].repository.repository_url)
 }
 
 output "domain_target" {
   description = "Where the domain's record must point when zone_id is not given; null without compute."
-  value       = one(aws_lb.party[*].dns_name)
+  value       = one(module.service[*].balancer.dns_name)
 }
 
 output "container_definitions" {
   description = "What the task runs, as JSON; null without compute."
-  value       = one(aws_ecs_task_definition.party[*].container_definitions)
+  value       = one(module.service[*].task_definition.container_definitions)
 }
 
 output "account" {

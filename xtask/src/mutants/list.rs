@@ -56,6 +56,40 @@ pub const MUTANTS: &[Mutant] = &[
         MPC,
         "circuit::session::tests::escapes_are_followed_through_all_short_texts_and_pieces",
     ),
+    // New shares of stored rows.
+    mutant(
+        "refresh-keeps-a-share",
+        MPC,
+        "refresh::tests::refreshed_shares_are_of_the_same_values_and_all_are_new",
+    ),
+    mutant("refresh-same-for-all-rows", MPC, "refresh::tests::corrections_are_of_one_row_and_one_seed"),
+    // What a party takes and answers.
+    mutant(
+        "submission-after-the-end",
+        PARTY,
+        "node::book::tests::nobody_comes_in_once_the_last_release_point_was_due",
+    ),
+    mutant(
+        "filter-on-values-of-nobody",
+        PARTY,
+        "node::book::tests::a_filter_names_values_that_some_unit_has",
+    ),
+    // Commitments to unit sums and to new shares.
+    mutant(
+        "commitments-of-next-not-compared",
+        PARTY,
+        "node::units::tests::a_party_that_commits_to_another_share_is_caught_by_both_others",
+    ),
+    mutant(
+        "commitments-of-previous-not-compared",
+        PARTY,
+        "node::units::tests::a_party_that_commits_to_another_share_is_caught_by_both_others",
+    ),
+    mutant(
+        "third-commitments-not-compared",
+        PARTY,
+        "node::units::tests::a_party_that_commits_to_another_share_is_caught_by_both_others",
+    ),
     // Gates among the parties, and the proofs about them.
     mutant("verdict-claim-not-checked", MPC, "compute::tests::liars::a_wrong_product_is_caught"),
     mutant("verdict-digests-not-compared", MPC, "compute::tests::liars::verifiers_compare_what_they_saw"),

@@ -1,4 +1,4 @@
-//! The inputs of challenges; openings and `Debug` show no secret.
+//! The dependence of challenges on everything, and what openings and `Debug` show.
 
 use super::*;
 

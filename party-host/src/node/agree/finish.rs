@@ -13,7 +13,7 @@ use crate::node::pool::Outcome;
 use crate::node::session::{SessionError, Step, Wire};
 use crate::node::supply::{self, Part};
 use crate::node::survey::SurveyNode;
-use crate::node::{erase, units};
+use crate::node::{erase, refresh, units};
 use crate::store::Segment;
 
 /// Most bytes of an entry that is sent to a party which lacks it.
@@ -38,7 +38,7 @@ pub async fn finish(
     }
     let lost = (0u8..3).filter(|p| lacking[usize::from(*p)]).collect::<Vec<_>>();
     let (entry, rows_at, rows) = match (&lost[..], record) {
-        ([], Some(record)) => (record.entry.clone(), record.rows, None),
+        ([], Some(record)) => (record.entry.clone(), record.rows.clone(), Vec::new()),
         ([party], record) => supplied(survey, &mut wire, certificate, *party, record.as_deref()).await?,
         // Two parties lost it: only the operators' hands help.
         (lost, _) => {
@@ -53,7 +53,7 @@ pub async fn finish(
     Ok(committed)
 }
 
-type Supplied = (LogEntry, RowsAt, Option<Arc<Segment>>);
+type Supplied = (LogEntry, RowsAt, Vec<Arc<Segment>>);
 
 /// One party lacks the entry or its rows: the two others send it what they hold in common with it.
 async fn supplied(
@@ -71,7 +71,7 @@ async fn supplied(
     }
     let [(next, of_next), (previous, of_previous)] = wire.exchange_each(Step::Supply, frames).await?;
     if let Some(record) = record {
-        return Ok((record.entry.clone(), record.rows, None));
+        return Ok((record.entry.clone(), record.rows.clone(), Vec::new()));
     }
     let (entry, after) = receive(&of_next, next)?;
     let (other, before) = receive(&of_previous, previous)?;
@@ -83,20 +83,31 @@ async fn supplied(
             return Err(SessionError::Disagreement { party, what });
         }
     }
-    if let EntryBody::Erase { submission, .. } = &entry.body {
-        let (at, rows) = erase::rewrite(survey, *submission, entry.height).await?.split();
-        return Ok((entry, at, rows));
-    }
-    if !supply::has_rows(&entry) {
-        return Ok((entry, RowsAt::Nowhere, None));
-    }
-    let unit = |point, index| units::unit_id(survey.id(), point, index);
-    let wanted = supply::wanted(&entry, |_| false, unit);
-    let (Some(before), Some(after)) = (before, after) else {
-        return Err(malformed(previous, "supply of rows"));
+    let wanted = match &entry.body {
+        EntryBody::Erase { submission, .. } => {
+            let (at, rows) = erase::rewrite(survey, *submission, entry.hash()).await?.split();
+            return Ok((entry, at, rows));
+        }
+        EntryBody::Refresh { rows, .. } => refresh::wanted(survey, rows).await?,
+        _ if !supply::has_rows(&entry) => Vec::new(),
+        _ => {
+            let unit = |point, index| units::unit_id(survey.id(), point, index);
+            vec![supply::wanted(&entry, |_| false, unit)]
+        }
     };
-    let rows = supply::join(me, survey.lanes().len(), &wanted, &before, &after)?;
-    Ok((entry, RowsAt::Own, Some(rows)))
+    if before.len() != wanted.len() || after.len() != wanted.len() {
+        return Err(malformed(if before.len() == wanted.len() { next } else { previous }, "supply of rows"));
+    }
+    let mut rows = Vec::with_capacity(wanted.len());
+    for (wanted, (before, after)) in wanted.iter().zip(before.iter().zip(&after)) {
+        rows.push(supply::join(me, survey.lanes().len(), wanted, before, after)?);
+    }
+    let at = match &entry.body {
+        EntryBody::Refresh { rows, .. } => RowsAt::Instead(refresh::moved(survey, rows, entry.hash())?),
+        _ if rows.is_empty() => RowsAt::Nowhere,
+        _ => RowsAt::Own,
+    };
+    Ok((entry, at, rows))
 }
 
 async fn send(survey: &SurveyNode, record: &Record, to: u8) -> Result<Bytes, SessionError> {
@@ -104,21 +115,25 @@ async fn send(survey: &SurveyNode, record: &Record, to: u8) -> Result<Bytes, Ses
     record.entry.write(&mut entry);
     let mut w = Writer::default();
     w.bytes(&entry.finish());
-    if record.rows == RowsAt::Own {
-        let (height, name) = (record.entry.height, record.prepare.entry);
-        let segment = survey.store.segment(survey.id(), height, name).await?;
-        w.array(&supply::part(&segment, survey.me(), to));
+    // What an erasure leaves of its batch, whoever has the batch's rows knows.
+    if !matches!(record.entry.body, EntryBody::Erase { .. }) {
+        for (height, name) in record.rows.places(&record.entry) {
+            let segment = survey.store.segment(survey.id(), height, name).await?;
+            w.bytes(&supply::part(&segment, survey.me(), to));
+        }
     }
     Ok(w.finish().into())
 }
 
-fn receive(frame: &[u8], party: u8) -> Result<(LogEntry, Option<Part>), SessionError> {
+fn receive(frame: &[u8], party: u8) -> Result<(LogEntry, Vec<Part>), SessionError> {
     let bad = |_| malformed(party, "supply of rows");
     let mut r = Reader::new(frame);
     let mut inner = Reader::new(r.bytes("entry", MAX_ENTRY).map_err(bad)?);
     let entry = LogEntry::read(&mut inner).map_err(bad)?;
     inner.finish().map_err(bad)?;
-    let rest = r.rest();
-    let part = if rest.is_empty() { None } else { Some(Part::decode(rest).map_err(bad)?) };
-    Ok((entry, part))
+    let mut parts = Vec::new();
+    while !r.is_empty() {
+        parts.push(Part::decode(r.bytes("rows", frame.len()).map_err(bad)?).map_err(bad)?);
+    }
+    Ok((entry, parts))
 }

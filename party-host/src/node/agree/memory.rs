@@ -9,6 +9,9 @@ use tercet_protocol::ids::{EntryHash, SurveyId};
 use super::scheme::{Names, Record, RowsAt, decode_certificate};
 use crate::store::{Pending, Store, StoreError};
 
+/// Deletions of rows under way at once.
+const DELETED_AT_ONCE: usize = 32;
+
 /// A party's side of the agreement: the state machine, and the records behind it.
 #[derive(Debug)]
 pub struct Agreement {
@@ -33,8 +36,12 @@ impl Obsolete {
     /// Deletes the rows now: an entry that is proposed once more may be staged under the same name. Records go while the
     /// session goes on. What is left after a failure is deleted at the next start.
     pub async fn delete(self, store: &Store, survey: SurveyId) {
-        for (height, name) in self.rows {
-            if let Err(e) = store.delete_segment(survey, height, name).await {
+        for rows in self.rows.chunks(DELETED_AT_ONCE) {
+            let mut deleting = Vec::with_capacity(rows.len());
+            for (height, name) in rows {
+                deleting.push(store.delete_segment(survey, *height, *name));
+            }
+            for e in futures::future::join_all(deleting).await.into_iter().filter_map(Result::err) {
                 tracing::warn!(error = %e, "rows that are not needed any more stay until the next start");
             }
         }
@@ -113,15 +120,15 @@ impl Agreement {
 
     /// Where rows of entries lie that are not committed yet: nobody else may delete them.
     pub fn staged(&self) -> HashSet<(u64, EntryHash)> {
-        self.records.iter().filter_map(|r| r.rows.place(&r.entry)).collect()
+        self.records.iter().flat_map(|r| r.rows.places(&r.entry)).collect()
     }
 
     /// The height is committed with this entry, which the machine knows already: nothing that was pending is needed.
     pub fn committed(&mut self, entry: EntryHash) -> Obsolete {
         let record = self.record(&entry).cloned();
         let mut obsolete = self.drop_records(|_| false, |e| *e == entry);
-        if let Some(RowsAt::Instead { height, old, .. }) = record.map(|r| r.rows) {
-            obsolete.rows.push((height, old));
+        if let Some(RowsAt::Instead(moved)) = record.as_ref().map(|r| &r.rows) {
+            obsolete.rows.extend(moved.iter().map(|m| (m.height, m.old)));
         }
         // The lock's record is the last to go: without it, a lock that is left says nothing.
         let height = self.machine.head().0;
@@ -143,7 +150,7 @@ impl Agreement {
             let (height, number) = (r.entry.height, r.prepare.number);
             obsolete.pending.push(Pending { lock: false, height, number });
             if !needs_rows(&r.prepare.entry) {
-                obsolete.rows.extend(r.rows.place(&r.entry));
+                obsolete.rows.extend(r.rows.places(&r.entry));
             }
             false
         });
@@ -189,12 +196,13 @@ impl Found {
                     return Err(damaged("it is a record of another place"));
                 }
                 // Both were being written when the party stopped: nobody has heard of this prepare.
-                if let Some((at, rows)) = record.rows.place(&record.entry)
-                    && !store.has_segment(survey, at, rows).await?
-                {
-                    continue;
+                let mut whole = true;
+                for (at, rows) in record.rows.places(&record.entry) {
+                    whole = whole && store.has_segment(survey, at, rows).await?;
                 }
-                found.records.push(Arc::new(record));
+                if whole {
+                    found.records.push(Arc::new(record));
+                }
             }
         }
         // The newest lock counts, with the record of its own prepare.

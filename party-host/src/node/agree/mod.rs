@@ -12,42 +12,41 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tercet_agreement::{Hello, Refusal};
-use tercet_protocol::ids::{EntryHash, Signature};
+use tercet_protocol::ids::{EntryHash, Signature, SurveyId};
 use tercet_protocol::log::{CommittedEntry, LogEntry};
 
 pub use finish::finish;
 pub use memory::{Agreement, Found};
 pub use scheme::{Keys, Names, decode_certificate, decode_prepare, encode_certificate, encode_prepare};
 
+use super::book::Moved;
 use super::session::{SessionError, Step, Wire};
 use super::survey::SurveyNode;
-use crate::store::{Pending, Segment};
+use crate::store::{Pending, Segment, Store, StoreError};
 use scheme::{Record, RowsAt};
+
+/// Segments that are written at the same time.
+const WRITTEN_AT_ONCE: usize = 16;
 
 /// The data that has to be on durable storage before a party prepares an entry.
 #[derive(Debug, Clone)]
 pub enum Staged {
     /// The rows that the entry brings: of a batch its submissions', of a release point the sums of its units.
     Rows(Arc<Segment>),
-    /// The rows of an earlier entry without those that are erased. They take the place of the earlier ones.
-    Rewritten {
-        /// The earlier entry's height.
-        height: u64,
-        /// The name under which its rows are stored now; deleted after the commit.
-        old: EntryHash,
-        /// Their name from this entry on ([`super::book::rewritten`]).
-        new: EntryHash,
-        /// The rows that are left.
-        rows: Arc<Segment>,
-    },
+    /// The rows of earlier entries, without those that are erased or with new shares. They take the place of the earlier ones,
+    /// which are deleted after the commit.
+    Rewritten(Vec<(Moved, Arc<Segment>)>),
 }
 
 impl Staged {
     /// Where the rows lie, and what they are.
-    fn split(self) -> (RowsAt, Option<Arc<Segment>>) {
+    fn split(self) -> (RowsAt, Vec<Arc<Segment>>) {
         match self {
-            Self::Rows(rows) => (RowsAt::Own, Some(rows)),
-            Self::Rewritten { height, old, new, rows } => (RowsAt::Instead { height, old, new }, Some(rows)),
+            Self::Rows(rows) => (RowsAt::Own, vec![rows]),
+            Self::Rewritten(all) => {
+                let (moved, rows) = all.into_iter().unzip();
+                (RowsAt::Instead(moved), rows)
+            }
         }
     }
 }
@@ -104,13 +103,31 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Prepare, lock, vote, commit. `rows`: what is to be staged first; none if it is staged already.
+/// Makes rows durable under their names.
+async fn stage(
+    store: &Store,
+    survey: SurveyId,
+    places: &[(u64, EntryHash)],
+    rows: &[Arc<Segment>],
+) -> Result<(), StoreError> {
+    let all: Vec<_> = places.iter().zip(rows).collect();
+    for some in all.chunks(WRITTEN_AT_ONCE) {
+        let mut writing = Vec::with_capacity(some.len());
+        for ((height, name), rows) in some {
+            writing.push(store.put_segment(survey, *height, *name, Arc::clone(rows)));
+        }
+        futures::future::try_join_all(writing).await?;
+    }
+    Ok(())
+}
+
+/// Prepare, lock, vote, commit. `rows`: what is to be staged first, in the order of its places; nothing if it is staged already.
 async fn settle(
     survey: &SurveyNode,
     mut wire: Wire,
     entry: LogEntry,
     rows_at: RowsAt,
-    rows: Option<Arc<Segment>>,
+    rows: Vec<Arc<Segment>>,
 ) -> Result<(CommittedEntry, Wire), SessionError> {
     let (id, hash) = (survey.id(), entry.hash());
     if !wire.exchanged() {
@@ -121,15 +138,11 @@ async fn settle(
         wire.heard().into_iter().for_each(|party| agreement.machine.heard(party));
         agreement.machine.prepare(&survey.keys(), hash, milliseconds())?
     };
+    let places = rows_at.places(&entry);
     let record = Record { prepare: prepare.clone(), rows: rows_at, entry: entry.clone() };
     let name = Pending { lock: false, height: entry.height, number: prepare.number };
     // Both are durable before anybody hears of the prepare; one without the other says nothing.
-    let staging = async {
-        match (rows, rows_at.place(&entry)) {
-            (Some(rows), Some((height, name))) => survey.store.put_segment(id, height, name, rows).await,
-            _ => Ok(()),
-        }
-    };
+    let staging = stage(&survey.store, id, &places, &rows);
     let bytes = record.encode();
     survey.certain(tokio::try_join!(staging, survey.store.put_pending(id, name, &bytes)))?;
     let obsolete = survey.agreement().prepared(record);

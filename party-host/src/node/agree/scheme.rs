@@ -4,7 +4,9 @@ use tercet_agreement::{Certificate, Crypto, Kinds, Prepare, Statement};
 use tercet_protocol::codec::{CodecError, Reader, Writer};
 use tercet_protocol::ids::{EntryHash, PublicKey, Signature, SurveyId};
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::log::LogEntry;
+use tercet_protocol::log::{LogEntry, MAX_REFRESHED};
+
+use crate::node::book::Moved;
 
 /// The agreement's types in a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,30 +103,23 @@ pub fn decode_certificate(bytes: &[u8]) -> Result<Certificate<Names>, CodecError
 }
 
 /// Where the rows of an entry lie that is not committed yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowsAt {
     /// It brings none.
     Nowhere,
     /// Under the entry's height and hash.
     Own,
-    /// Under another height: they take the place of the rows `old` there.
-    Instead {
-        /// The height.
-        height: u64,
-        /// The name that loses its rows at the commit.
-        old: EntryHash,
-        /// Their name.
-        new: EntryHash,
-    },
+    /// Under heights of earlier entries: they take the place of the rows there, which go at the commit.
+    Instead(Vec<Moved>),
 }
 
 impl RowsAt {
-    /// Height and name of the rows.
-    pub fn place(&self, entry: &LogEntry) -> Option<(u64, EntryHash)> {
+    /// Heights and names of the rows.
+    pub fn places(&self, entry: &LogEntry) -> Vec<(u64, EntryHash)> {
         match self {
-            Self::Nowhere => None,
-            Self::Own => Some((entry.height, entry.hash())),
-            Self::Instead { height, new, .. } => Some((*height, *new)),
+            Self::Nowhere => Vec::new(),
+            Self::Own => vec![(entry.height, entry.hash())],
+            Self::Instead(moved) => moved.iter().map(|m| (m.height, m.new)).collect(),
         }
     }
 }
@@ -140,7 +135,7 @@ pub struct Record {
     pub entry: LogEntry,
 }
 
-const RECORD: &[u8] = b"tercet prepared entry v1";
+const RECORD: &[u8] = b"tercet prepared entry v2";
 
 impl Record {
     /// A tag, the prepare, where the rows are, the entry.
@@ -149,12 +144,19 @@ impl Record {
         w.bytes(RECORD);
         write_prepare(&mut w, &self.prepare);
         match &self.rows {
-            RowsAt::Nowhere => w.u8(0),
-            RowsAt::Own => w.u8(1),
-            RowsAt::Instead { height, old, new } => {
-                w.u8(2).u64(*height).array(old.as_ref()).array(new.as_ref())
+            RowsAt::Nowhere => {
+                w.u8(0);
             }
-        };
+            RowsAt::Own => {
+                w.u8(1);
+            }
+            RowsAt::Instead(moved) => {
+                w.u8(2).u32(u32::try_from(moved.len()).unwrap_or(u32::MAX));
+                for m in moved {
+                    w.u64(m.height).array(m.old.as_ref()).array(m.new.as_ref());
+                }
+            }
+        }
         self.entry.write(&mut w);
         w.finish()
     }
@@ -169,7 +171,14 @@ impl Record {
         let rows = match r.u8()? {
             0 => RowsAt::Nowhere,
             1 => RowsAt::Own,
-            2 => RowsAt::Instead { height: r.u64()?, old: EntryHash(r.array()?), new: EntryHash(r.array()?) },
+            2 => {
+                let mut moved = Vec::new();
+                for _ in 0..r.count("rows that are stored anew", MAX_REFRESHED)? {
+                    let (height, old) = (r.u64()?, EntryHash(r.array()?));
+                    moved.push(Moved { height, old, new: EntryHash(r.array()?) });
+                }
+                RowsAt::Instead(moved)
+            }
             _ => return Err(CodecError::Unknown("the place of the rows")),
         };
         let entry = LogEntry::read(&mut r)?;
@@ -188,7 +197,7 @@ mod tests {
     use super::*;
 
     fn record(rows: RowsAt) -> Record {
-        let body = EntryBody::Refresh { epoch: 3 };
+        let body = EntryBody::Refresh { epoch: 3, rows: vec![] };
         let entry =
             LogEntry { survey: SurveyId([1; 32]), height: 4, previous: EntryHash([2; 32]), at: 5, body };
         let prepare =
@@ -198,9 +207,10 @@ mod tests {
 
     #[test]
     fn records_come_back_and_nothing_else_does() {
-        let instead = RowsAt::Instead { height: 2, old: EntryHash([3; 32]), new: EntryHash([4; 32]) };
+        let moved = |height| Moved { height, old: EntryHash([3; 32]), new: EntryHash([4; 32]) };
+        let instead = RowsAt::Instead(vec![moved(1), moved(2)]);
         for rows in [RowsAt::Nowhere, RowsAt::Own, instead] {
-            let bytes = record(rows).encode();
+            let bytes = record(rows.clone()).encode();
             assert_eq!(Record::decode(&bytes), Ok(record(rows)));
             assert!(Record::decode(&bytes[..bytes.len() - 1]).is_err());
             assert!(Record::decode(&[&bytes[..], &[0]].concat()).is_err());

@@ -71,7 +71,8 @@ impl Log {
                 }
             })
             .collect();
-        let accepted: Vec<_> = self.book.admit(candidates).into_iter().filter_map(Result::ok).collect();
+        let accepted: Vec<_> =
+            self.book.admit(self.now, candidates).into_iter().filter_map(Result::ok).collect();
         let ids = accepted.iter().map(|a| a.submission).collect();
         self.commit(EntryBody::Batch { accepted });
         ids
@@ -337,4 +338,40 @@ fn who_comes_late_waits_for_the_next_release_point() {
     log.join(&[(9, ["DE", "pro"])]);
     assert!(log.book.entering(due).1.is_empty());
     assert_eq!(log.book.entering(log.now).1.len(), 1);
+}
+
+/// Whoever came in later would wait for a release point that never comes. That holds whether or not the last one was made.
+#[test]
+fn nobody_comes_in_once_the_last_release_point_was_due() {
+    let mut log = Log::new(manifest("\"sum\""));
+    let last = log.book.ledger.rules().schedule.last();
+    log.now = last;
+    assert_eq!(log.join(&[(1, ["DE", "pro"])]).len(), 1);
+    log.now = last + 1;
+    assert!(log.join(&[(2, ["DE", "pro"])]).is_empty());
+    let problem = log.book.open(last + 1).unwrap_err();
+    assert_eq!(problem.rule.as_deref(), Some("survey-over"));
+}
+
+/// A value that no unit has would make another question of the same answer, and as many of them as there are values.
+#[test]
+fn a_filter_names_values_that_some_unit_has() {
+    let mut log = Log::new(manifest("\"sum\""));
+    for person in 0..2 * MIN_NEW as u8 {
+        let country = if person % 2 == 0 { "DE" } else { "FR" };
+        log.join(&[(person, [country, "pro"])]);
+    }
+    assert!(log.release());
+    let ask = |countries: &[&str]| {
+        let filter =
+            countries.iter().fold(tercet_protocol::filter::Filter::default(), |f, v| f.or("country", v));
+        let question = Question { statistics: ["sum".to_owned()].into(), filter };
+        plan(&log.book, &log.manifest, &question).map(|p| p.rows)
+    };
+    assert_eq!(ask(&["DE"]).unwrap(), MIN_NEW);
+    assert_eq!(ask(&["DE", "FR"]).unwrap(), 2 * MIN_NEW);
+    for countries in [&["DE", "IT"][..], &["FR", "nowhere"], &["DE", "FR", "IT"]] {
+        let problem = ask(countries).unwrap_err();
+        assert_eq!(problem.rule.as_deref(), Some("no-such-value"), "{countries:?}: {problem}");
+    }
 }

@@ -37,12 +37,12 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 }
             },
         },
-        Some(Opening::Supply { survey, heights }) => match node.served(&survey) {
+        Some(Opening::Supply { survey, rows }) => match node.served(&survey) {
             Err(why) => unserved(channel, &why),
             Ok(survey) => match node.index_of(&survey, &peer) {
                 None => refuse(channel, "not a party of this survey"),
                 Some(party) => {
-                    if let Err(e) = rebuild::serve(&survey, party, channel, &heights).await {
+                    if let Err(e) = rebuild::serve(&survey, party, channel, &rows).await {
                         tracing::warn!(error = %e, "could not send a peer the rows that it lacks");
                     }
                 }
@@ -54,6 +54,13 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 && node.index_of(&survey, &peer).is_some()
             {
                 survey.unfinished.notify_one();
+            }
+        }
+        Some(Opening::Refresh { survey }) => {
+            if let Ok(survey) = node.served(&survey)
+                && node.index_of(&survey, &peer).is_some()
+            {
+                survey.ask_for_refresh();
             }
         }
         Some(Opening::Session(hello)) => {

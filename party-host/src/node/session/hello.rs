@@ -9,6 +9,7 @@ use tercet_protocol::survey::PROTOCOL_VERSION;
 
 use super::{Job, SessionError};
 use crate::node::agree::{self, Names};
+use crate::node::shelf::Holdings;
 
 /// Largest opening message.
 pub const MAX_HELLO: usize = 128 * 1024;
@@ -30,18 +31,23 @@ pub enum Opening {
     Supply {
         /// The survey.
         survey: SurveyId,
-        /// The entries' heights.
-        heights: Vec<u64>,
+        /// Heights and names of the rows.
+        rows: Vec<(u64, EntryHash)>,
     },
     /// The opener is locked or behind, and asks party 0 for a session.
     Unfinished {
         /// The survey.
         survey: SurveyId,
     },
+    /// The opener's operator wants new shares of all rows; party 0 leads that.
+    Refresh {
+        /// The survey.
+        survey: SurveyId,
+    },
 }
 
-/// A party's introduction in a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A party's introduction in a session. Its `Debug` does not show the nonce.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     protocol: u32,
@@ -52,8 +58,11 @@ pub struct Hello {
     height: u64,
     head: EntryHash,
     engine: EngineDigest,
+    /// Fresh, and known to the three parties alone: it names the session, and new shares are derived from it.
     nonce: [u8; 32],
     job_digest: [u8; 32],
+    /// The rows that it holds beside the log.
+    holdings: Holdings,
     /// The speaker's lock above its head, as [`agree::encode_certificate`] writes it, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lock: Option<String>,
@@ -63,6 +72,14 @@ pub struct Hello {
     /// The job itself, from the leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
+}
+
+impl std::fmt::Debug for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Hello");
+        shown.field("survey", &self.survey).field("from", &self.from).field("height", &self.height);
+        shown.field("job", &self.job).finish_non_exhaustive()
+    }
 }
 
 /// This party's account of itself at the start of a session.
@@ -76,6 +93,8 @@ pub struct Introduction {
     pub engine: EngineDigest,
     /// Where it stands in the log, and what it is locked on.
     pub standing: Standing<Names>,
+    /// The rows that it holds beside the log.
+    pub holdings: Holdings,
 }
 
 impl Introduction {
@@ -91,6 +110,7 @@ impl Introduction {
             engine: self.engine,
             nonce: random().map_err(|e| SessionError::Internal(e.to_string()))?,
             job_digest: job.digest()?,
+            holdings: self.holdings,
             lock: lock.as_ref().map(|l| hex::encode(agree::encode_certificate(l))),
             latest: latest.as_ref().map(|p| hex::encode(agree::encode_prepare(p))),
             job: with_job.then(|| job.clone()),
@@ -139,9 +159,20 @@ impl Introduction {
 }
 
 impl Hello {
+    /// Checks that the speaker, who is at the same height of the same log, holds the same rows beside it as this party.
+    pub(super) fn holds_as(&self, ours: &Self, party: u8) -> Result<(), SessionError> {
+        if self.holdings == ours.holdings {
+            return Ok(());
+        }
+        let what = "holds other rows than this party beside the same log, or shares of another epoch: start it again, \
+                    so that it looks which ones it has";
+        Err(SessionError::Disagreement { party, what: what.into() })
+    }
+
     /// Writes what one party alone says: the session's name covers it, so that all three have seen the same.
     fn write(&self, w: &mut Writer) {
         w.array(&self.nonce).u64(self.height).array(self.head.as_ref());
+        self.holdings.write(w);
         for shown in [&self.lock, &self.latest] {
             w.bytes(shown.as_deref().unwrap_or_default().as_bytes());
         }
@@ -176,6 +207,7 @@ mod tests {
             me,
             engine: EngineDigest([3; 32]),
             standing: Standing { height: 4, head: EntryHash([2; 32]), lock: None, latest: None },
+            holdings: Holdings { epoch: 1, entries: 3, digest: [5; 32] },
         }
     }
 
@@ -249,7 +281,10 @@ mod tests {
     fn the_name_covers_what_each_party_says() {
         let first = hellos();
         let id = agree(0, &first).unwrap();
-        let changes: [fn(&mut Hello); 4] = [
+        let changes: [fn(&mut Hello); 7] = [
+            |h| h.holdings.epoch += 1,
+            |h| h.holdings.entries += 1,
+            |h| h.holdings.digest[0] ^= 1,
             |h| h.height += 1,
             |h| h.head = EntryHash([7; 32]),
             |h| h.lock = Some(String::new() + "00"),
@@ -259,6 +294,18 @@ mod tests {
             let mut h = first.clone();
             change(&mut h[2]);
             assert_ne!(agree(0, &h).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn whoever_holds_other_rows_is_named() {
+        let [ours, _, theirs] = hellos();
+        assert!(theirs.holds_as(&ours, 2).is_ok());
+        let changes: [fn(&mut Holdings); 3] = [|h| h.epoch -= 1, |h| h.entries -= 1, |h| h.digest[31] ^= 1];
+        for change in changes {
+            let mut other = theirs.clone();
+            change(&mut other.holdings);
+            assert!(matches!(other.holds_as(&ours, 2), Err(SessionError::Disagreement { party: 2, .. })));
         }
     }
 

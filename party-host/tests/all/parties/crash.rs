@@ -15,9 +15,9 @@ use super::world::{World, cohort, manifest};
 
 /// Where a party stops: at the first write of an object whose key has this part, before it or after it.
 #[derive(Debug, Clone, Copy)]
-struct Point {
-    part: &'static str,
-    after: bool,
+pub struct Point {
+    pub part: &'static str,
+    pub after: bool,
 }
 
 /// A bucket whose process can stop at a named point: from there on nothing is written or read any more.
@@ -41,11 +41,11 @@ impl Dying {
         if self.dead.load(Ordering::Relaxed) { Err(stopped()) } else { Ok(()) }
     }
 
-    fn arm(&self, point: Point) {
+    pub fn arm(&self, point: Point) {
         *self.point.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
 
-    fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 }

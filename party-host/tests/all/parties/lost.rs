@@ -7,11 +7,11 @@ use super::world::{World, cohort, manifest};
 /// Long, since nothing here is withheld.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn stop(world: &mut World, party: usize) {
+pub fn stop(world: &mut World, party: usize) {
     world.parties[party].take().unwrap().disconnect();
 }
 
-async fn whole(world: &World, party: usize) {
+pub async fn whole(world: &World, party: usize) {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     for _ in 0..2000 {
         if !survey.lacks_rows() && survey.lag() == 0 {
@@ -23,7 +23,7 @@ async fn whole(world: &World, party: usize) {
 }
 
 /// All rows of a party as they lie in its bucket, by height.
-async fn rows(world: &World, party: usize) -> Vec<(u64, Vec<u8>)> {
+pub async fn rows(world: &World, party: usize) -> Vec<(u64, Vec<u8>)> {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     let mut all = Vec::new();
     for (height, name) in survey.store.list_segments(survey.id(), 0).await.unwrap() {
@@ -78,6 +78,57 @@ async fn pieces_that_are_gone_are_found_and_taken_from_the_others() {
     whole(&world, 1).await;
     assert!(rows(&world, 1).await == before);
     world.accept(&world.prepare(&cohort()[4])).await;
+}
+
+/// Objects that are lost, exchanged or damaged while the party runs: who comes upon one lacks those rows from then on, takes them
+/// from the others, and the answers are right.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_do_not_open_any_more_are_found_when_they_are_read_and_taken_from_the_others() {
+    use party_host::store::Objects as _;
+    use tercet_protocol::api::QueryState;
+
+    let world = World::start(manifest(), PATIENCE).await;
+    let prepared: Vec<_> = cohort().iter().take(12).map(|n| world.prepare(n)).collect();
+    for (height, p) in (1..).zip(&prepared) {
+        world.accept(p).await;
+        world.until_height(height).await;
+    }
+    let before = rows(&world, 1).await;
+    let survey = world.party(1).survey(world.survey_id()).unwrap().clone();
+    let names = survey.store.list_segments(survey.id(), 0).await.unwrap();
+    let objects = world.dying[1].clone().unwrap();
+    let key = |(height, name): (u64, tercet_protocol::ids::EntryHash)| {
+        format!("surveys/{}/segments/{height:020}-{name}", world.survey_id())
+    };
+    // The first one is damaged, one has another one's content, and the newest is gone.
+    let other = objects.get(&key(names[5])).await.unwrap().unwrap();
+    for (place, content) in
+        [(names[0], Some(b"damaged".to_vec())), (names[3], Some(other)), (names[11], None)]
+    {
+        survey.store.delete_segment(survey.id(), place.0, place.1).await.unwrap();
+        if let Some(content) = content {
+            objects.create(&key(place), content.into()).await.unwrap();
+        }
+    }
+    // Each try comes upon one of them.
+    let mut point = 0;
+    for _ in 0..40 {
+        if let Ok(made) = world.party(0).release_now(world.survey_id()).await {
+            point = made.release;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(point, 1, "{:?}", survey.failures.borrow().last);
+    let QueryState::Done { result } = world.query(&["count", "sum"]).await else { panic!("no answer") };
+    assert_eq!(result.result.submissions, 12);
+    let listed = world.published(1).await.unwrap();
+    let sum = |of: &tercet_protocol::result::SignedResult| {
+        of.result.statistics.iter().find(|s| s.statistic == "sum").unwrap().value.clone()
+    };
+    assert_eq!(sum(&result), sum(&listed));
+    let after = rows(&world, 1).await;
+    assert!(before.iter().all(|row| after.contains(row)), "party 1 has other rows than before");
 }
 
 /// An entry that all are locked on, and one of them has lost its bucket with the entry and its rows: the two others supply

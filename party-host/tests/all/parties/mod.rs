@@ -9,6 +9,7 @@ mod lost;
 mod noise;
 mod notarized;
 mod providers;
+mod refresh;
 mod releases;
 mod sessions;
 mod statistics;

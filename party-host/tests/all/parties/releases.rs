@@ -91,6 +91,83 @@ async fn no_question_changes_the_answer_to_another() {
     assert!((5..30).contains(&refused), "{refused} of {} were refused", seen[0][0].len());
 }
 
+/// A leader that proposes queries which the coordinator admitted to nobody, or about what it may not be asked: the others refuse
+/// each of them, say why, and open nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_refuse_a_query_that_the_coordinators_ticket_does_not_admit() {
+    let world = World::start(manifest(), Duration::from_millis(800)).await;
+    let prepared: Vec<Prepared> = cohort().iter().take(12).map(|n| world.prepare(n)).collect();
+    world.count(&prepared).await.unwrap();
+    let survey = |p: usize| world.party(p).survey(world.survey_id()).unwrap().clone();
+    let failures = |p: usize| survey(p).failures.borrow().clone();
+    let leader = survey(0);
+    let good = world.ticket(1, question(&["sum"], Filter::default()));
+    let mut forged = good.clone();
+    forged.signature.0[0] ^= 1;
+    let mut other_question = good.clone();
+    other_question.question = question(&["mean"], Filter::default());
+    let mut other_survey = good.clone();
+    other_survey.survey.0[0] ^= 1;
+    let mut other_point = good.clone();
+    other_point.release = 2;
+    let stale = world.ticket(2, question(&["sum"], Filter::default()));
+    let unlisted = world.ticket(1, question(&["quantile:0.123"], Filter::default()));
+    let cases = [
+        ("a forged signature", 1, Some(forged), "ticket"),
+        ("another question", 1, Some(other_question), "ticket"),
+        ("another survey", 1, Some(other_survey), "ticket"),
+        ("another release point than the session's", 1, Some(stale.clone()), "ticket"),
+        ("another release point than was signed", 2, Some(other_point), "ticket"),
+        ("a release point that there is not", 2, Some(stale), "release point"),
+        ("what the survey does not release", 1, Some(unlisted), "rules refuse"),
+        ("the listed question at another release point", 2, None, "release point"),
+    ];
+    for (what, release, ticket, word) in cases {
+        let before = [1, 2].map(|p| failures(p).count);
+        assert!(world.party(0).propose_query(&leader, release, ticket).await, "{what}: no session");
+        for (p, before) in [1, 2].into_iter().zip(before) {
+            let mut seen = failures(p);
+            for _ in 0..1000 {
+                if seen.count > before {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                seen = failures(p);
+            }
+            assert!(seen.count > before && seen.last.contains(word), "{what}: party {p}: {}", seen.last);
+        }
+    }
+    // An expired one, by the followers' clock.
+    let then = world.clock_now();
+    world.clock.set(then + 1000);
+    assert!(world.party(0).propose_query(&leader, 1, Some(good)).await);
+    for _ in 0..1000 {
+        if failures(1).last.contains("ticket") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(failures(1).last.contains("ticket"), "{}", failures(1).last);
+}
+
+/// After the survey's last due time a party takes nothing more, although no last release point was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_comes_in_after_the_end_of_a_survey() {
+    let manifest = manifest();
+    let last = manifest.rules().schedule.last();
+    let world = World::start(manifest, PATIENCE).await;
+    let [early, late] = [0, 1].map(|i| world.prepare(&cohort()[i]));
+    world.clock.set(last);
+    world.accept(&early).await;
+    world.clock.set(last + 1);
+    for answer in world.submit(&late, Duration::from_secs(1)).await {
+        let problem = answer.unwrap_err();
+        assert_eq!(problem.rule.as_deref(), Some("survey-over"), "{problem}");
+    }
+    // Who is in keeps the receipt.
+    world.accept(&early).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_started_without_the_coordinators_ticket_for_it() {
     let world = World::start(manifest(), PATIENCE).await;

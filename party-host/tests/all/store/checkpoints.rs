@@ -128,7 +128,7 @@ fn log(n: u64, variant: u64) -> Vec<LogEntry> {
     let mut previous = EntryHash([0; 32]);
     (1..=n)
         .map(|height| {
-            let body = EntryBody::Refresh { epoch: height };
+            let body = EntryBody::Refresh { epoch: height, rows: vec![] };
             let entry = LogEntry { survey: SURVEY, height, previous, at: variant, body };
             previous = entry.hash();
             entry

@@ -1,38 +1,8 @@
-variable "operator" {
-  description = "Short name of the operator; part of every name."
-  type        = string
-}
+# Beside these there are the variables of program.tf.
 
 variable "coordinator_keys" {
   description = "Keys that the coordinator signs tickets with."
   type        = list(string)
-}
-
-variable "destroy_data" {
-  description = "Lets `destroy` delete the bucket with the surveys in it. Apply it first, then destroy."
-  type        = bool
-  default     = false
-}
-
-variable "image" {
-  description = "The notary's image, by digest."
-  type        = string
-}
-
-variable "domain_name" {
-  description = "The notary's domain."
-  type        = string
-}
-
-variable "certificate_arn" {
-  description = "ACM certificate of the domain, in the same region."
-  type        = string
-}
-
-variable "zone_id" {
-  description = "Route 53 zone of the domain; null: you make the record."
-  type        = string
-  default     = null
 }
 
 variable "resolvers" {
@@ -44,6 +14,12 @@ variable "resolvers" {
 variable "sessions" {
   description = "Bounds of sessions, see the module."
   type        = object({ at_a_time = optional(number, 256), by_address = optional(number, 4), seconds = optional(number, 60) })
+  default     = {}
+}
+
+variable "task" {
+  description = "Size of the task, see the module."
+  type        = object({ cpu = optional(number, 256), memory = optional(number, 512), architecture = optional(string, "X86_64") })
   default     = {}
 }
 
@@ -65,6 +41,15 @@ module "notary" {
   sessions         = var.sessions
   alarm_topic_arns = var.alarm_topic_arns
   destroy_data     = var.destroy_data
+
+  started              = var.started
+  restart              = var.restart
+  task                 = var.task
+  bucket_name          = var.bucket_name
+  vpc_cidr             = var.vpc_cidr
+  noncurrent_days      = var.noncurrent_days
+  log_retention_days   = var.log_retention_days
+  secret_recovery_days = var.secret_recovery_days
 }
 
 output "url" {

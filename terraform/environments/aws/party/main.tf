@@ -1,17 +1,8 @@
-variable "operator" {
-  description = "Short name of the operator; part of every name."
-  type        = string
-}
+# Beside these there are the variables of program.tf.
 
 variable "index" {
   description = "The party's place in the federation: 0, 1 or 2."
   type        = number
-}
-
-variable "image" {
-  description = "The party's image, by digest; null at the first apply, which makes the repository that it is pushed to."
-  type        = string
-  default     = null
 }
 
 variable "engine_digest" {
@@ -20,74 +11,16 @@ variable "engine_digest" {
   default     = null
 }
 
-variable "started" {
-  description = "Whether the party runs: false at the first apply, true when image, keys and documents are there."
-  type        = bool
-  default     = false
-}
-
 variable "documents" {
   description = "Folder with federation.json and surveys/*.json; null at the first apply."
   type        = string
   default     = null
 }
 
-variable "restart" {
-  description = "Any text; changing it restarts the party, for example after a secret was replaced."
-  type        = string
-  default     = ""
-}
-
 variable "backup" {
   description = "Continuous copies of the bucket, see the module."
   type        = object({ enabled = optional(bool, true), days = optional(number, 35), locked = optional(bool, true), copy_to = optional(string) })
   default     = {}
-}
-
-variable "bucket_name" {
-  description = "Name of the bucket; null: made of operator, index and account."
-  type        = string
-  default     = null
-}
-
-variable "vpc_cidr" {
-  description = "Address range of the party's own network."
-  type        = string
-  default     = "10.64.0.0/20"
-}
-
-variable "noncurrent_days" {
-  description = "Days that replaced and deleted objects can be had back."
-  type        = number
-  default     = 90
-}
-
-variable "log_retention_days" {
-  description = "Days that logs are kept."
-  type        = number
-  default     = 365
-}
-
-variable "secret_recovery_days" {
-  description = "Days that deleted secrets can be had back."
-  type        = number
-  default     = 30
-}
-
-variable "domain_name" {
-  description = "The party's domain."
-  type        = string
-}
-
-variable "certificate_arn" {
-  description = "ACM certificate of the domain, in the same region."
-  type        = string
-}
-
-variable "zone_id" {
-  description = "Route 53 zone of the domain; null: you make the record."
-  type        = string
-  default     = null
 }
 
 variable "peer_cidrs" {
@@ -115,12 +48,6 @@ variable "alarms" {
 
 variable "sealing_rotation" {
   description = "On while the sealing key is being rotated."
-  type        = bool
-  default     = false
-}
-
-variable "destroy_data" {
-  description = "Lets `destroy` delete the bucket with everything in it. Apply it first, then destroy."
   type        = bool
   default     = false
 }

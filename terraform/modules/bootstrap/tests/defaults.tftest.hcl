@@ -25,7 +25,7 @@ variables {
 run "defaults" {
   command = apply
   assert {
-    condition     = aws_s3_bucket.state.bucket == "tercet-example-org-state-111111111111" && aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" && aws_s3_bucket_public_access_block.state.restrict_public_buckets
+    condition     = module.state.settings.bucket.bucket == "tercet-example-org-state-111111111111" && module.state.settings.versioning == "Enabled" && module.state.settings.public_access.restrict_public_buckets
     error_message = "the state has a bucket of its own that keeps versions and is not public"
   }
   assert {

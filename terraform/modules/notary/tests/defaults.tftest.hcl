@@ -10,6 +10,7 @@ variables {
   domain_name      = "notary.example.org"
   certificate_arn  = "arn:aws:acm:eu-central-1:111111111111:certificate/1"
   coordinator_keys = ["0000000000000000000000000000000000000000000000000000000000000000"]
+  started          = true
 }
 
 run "key" {
@@ -33,23 +34,35 @@ run "service" {
   command = apply
 
   assert {
-    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.notary[0].container_definitions) : c.readonlyRootFilesystem && !c.privileged && c.linuxParameters.capabilities.drop == ["ALL"]])
+    condition     = alltrue([for c in jsondecode(module.service[0].task_definition.container_definitions) : c.readonlyRootFilesystem && !c.privileged && c.linuxParameters.capabilities.drop == ["ALL"]])
     error_message = "every container: read-only root, no privileges"
   }
   assert {
-    condition     = [for c in jsondecode(aws_ecs_task_definition.notary[0].container_definitions) : [c.user, c.command[0]] if c.name == "notary"] == [["65532:65532", "run"]]
-    error_message = "the notary is not root"
+    condition     = [for c in jsondecode(module.service[0].task_definition.container_definitions) : [c.name, c.user, c.command[0]]] == [["notary", "65532:65532", "run"]]
+    error_message = "the task has one container, and the notary is not root"
   }
   assert {
-    condition     = aws_ecs_service.notary[0].desired_count == 1 && aws_ecs_service.notary[0].deployment_maximum_percent == 100 && one(aws_ecs_service.notary[0].network_configuration).assign_public_ip == false && aws_ecs_service.notary[0].enable_execute_command == false
-    error_message = "never two at once, which would take a ticket twice; no public address, no shell"
+    condition     = module.service[0].service.desired_count == 1 && module.service[0].task_definition.skip_destroy && module.service[0].service.wait_for_steady_state && !one(module.service[0].service.deployment_circuit_breaker).rollback && module.service[0].service.deployment_maximum_percent == 100 && one(module.service[0].service.network_configuration).assign_public_ip == false && module.service[0].service.enable_execute_command == false
+    error_message = "never two at once, which would take a ticket twice; a failed deployment fails the apply; no public address, no shell"
   }
   assert {
-    condition     = alltrue([for e in [for c in jsondecode(aws_ecs_task_definition.notary[0].container_definitions) : c.environment if c.name == "notary"][0] : e.name != "TERCET_NOTARY_RESOLVE"])
+    condition     = alltrue([for e in [for c in jsondecode(module.service[0].task_definition.container_definitions) : c.environment if c.name == "notary"][0] : e.name != "TERCET_NOTARY_RESOLVE"])
     error_message = "no name is mapped in use"
   }
   assert {
-    condition     = aws_lb_target_group.notary["api"].preserve_client_ip == "true" && aws_lb_listener.api[0].protocol == "TLS"
+    condition     = module.service[0].targets["api"].preserve_client_ip == "true" && module.service[0].listeners.api.protocol == "TLS"
     error_message = "sessions are limited by the provider's address, and TLS stands in front"
+  }
+}
+
+run "first_apply" {
+  command = apply
+  variables {
+    image   = null
+    started = false
+  }
+  assert {
+    condition     = module.service[0].service.desired_count == 0 && module.service[0].service.wait_for_steady_state == false
+    error_message = "before image and key exist, the service is there and stopped"
   }
 }

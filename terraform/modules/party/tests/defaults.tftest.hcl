@@ -19,35 +19,35 @@ run "store" {
   command = apply
 
   assert {
-    condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.store.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms" && one(one(aws_s3_bucket_server_side_encryption_configuration.store.rule).apply_server_side_encryption_by_default).kms_master_key_id == aws_kms_key.storage.arn
+    condition     = module.bucket.settings.encryption.sse_algorithm == "aws:kms" && module.bucket.settings.encryption.kms_master_key_id == aws_kms_key.storage.arn
     error_message = "the bucket is encrypted with its own key"
   }
   assert {
-    condition     = one(aws_s3_bucket_versioning.store.versioning_configuration).status == "Enabled"
+    condition     = module.bucket.settings.versioning == "Enabled"
     error_message = "the bucket keeps versions"
   }
   assert {
-    condition     = alltrue([aws_s3_bucket_public_access_block.store.block_public_acls, aws_s3_bucket_public_access_block.store.block_public_policy, aws_s3_bucket_public_access_block.store.ignore_public_acls, aws_s3_bucket_public_access_block.store.restrict_public_buckets]) && one(aws_s3_bucket_ownership_controls.store.rule).object_ownership == "BucketOwnerEnforced"
+    condition     = alltrue([module.bucket.settings.public_access.block_public_acls, module.bucket.settings.public_access.block_public_policy, module.bucket.settings.public_access.ignore_public_acls, module.bucket.settings.public_access.restrict_public_buckets]) && module.bucket.settings.ownership == "BucketOwnerEnforced"
     error_message = "no public access, no ACLs"
   }
   assert {
-    condition     = anytrue([for s in jsondecode(aws_s3_bucket_policy.store.policy).Statement : s.Effect == "Deny" && s.Principal == "*" && s.Action == "s3:*" && length(s.Resource) == 2 && try(s.Condition.Bool["aws:SecureTransport"], "") == "false"])
+    condition     = anytrue([for s in module.bucket.settings.policy.Statement : s.Effect == "Deny" && s.Principal == "*" && s.Action == "s3:*" && length(s.Resource) == 2 && try(s.Condition.Bool["aws:SecureTransport"], "") == "false"])
     error_message = "TLS only"
   }
   assert {
-    condition     = alltrue([for s in jsondecode(aws_s3_bucket_policy.store.policy).Statement : s.Effect == "Deny"])
+    condition     = alltrue([for s in module.bucket.settings.policy.Statement : s.Effect == "Deny"])
     error_message = "the bucket's policy lets nobody in; it only keeps out"
   }
   assert {
-    condition     = aws_s3_bucket.store.force_destroy == false && aws_backup_vault.party[0].force_destroy == false
+    condition     = module.bucket.settings.bucket.force_destroy == false && aws_backup_vault.party[0].force_destroy == false
     error_message = "data is kept on destroy unless told otherwise"
   }
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.store.rule[0].noncurrent_version_expiration[0].noncurrent_days == 90 && aws_s3_bucket_lifecycle_configuration.store.rule[0].abort_incomplete_multipart_upload[0].days_after_initiation == 1
+    condition     = module.bucket.settings.lifecycle.noncurrent_version_expiration[0].noncurrent_days == 30 && module.bucket.settings.lifecycle.abort_incomplete_multipart_upload[0].days_after_initiation == 1
     error_message = "old versions end, not too soon"
   }
   assert {
-    condition     = one(aws_backup_plan.party[0].rule).enable_continuous_backup && one(one(aws_backup_plan.party[0].rule).lifecycle).delete_after == 35 && aws_backup_selection.party[0].resources == toset([aws_s3_bucket.store.arn]) && aws_backup_vault_lock_configuration.party[0].min_retention_days == 35
+    condition     = one(aws_backup_plan.party[0].rule).enable_continuous_backup && one(one(aws_backup_plan.party[0].rule).lifecycle).delete_after == 35 && aws_backup_selection.party[0].resources == toset([module.bucket.arn]) && aws_backup_vault_lock_configuration.party[0].min_retention_days == 35
     error_message = "the bucket is copied continuously, and no copy can be deleted before its time"
   }
 }
@@ -85,59 +85,59 @@ run "service" {
   command = apply
 
   assert {
-    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : c.readonlyRootFilesystem && !c.privileged && c.linuxParameters.capabilities.drop == ["ALL"]])
+    condition     = alltrue([for c in jsondecode(module.service[0].task_definition.container_definitions) : c.readonlyRootFilesystem && !c.privileged && c.linuxParameters.capabilities.drop == ["ALL"]])
     error_message = "every container: read-only root, no privileges"
   }
   assert {
-    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : !can(c.secrets) && alltrue([for e in c.environment : !can(regex("^[0-9a-fA-F]{64}$", e.value))])])
+    condition     = alltrue([for c in jsondecode(module.service[0].task_definition.container_definitions) : !can(c.secrets) && alltrue([for e in c.environment : !can(regex("^[0-9a-fA-F]{64}$", e.value))])])
     error_message = "no secret in an environment"
   }
   assert {
-    condition     = [for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : [c.name, c.user, c.stopTimeout, c.healthCheck.command[1]]] == [["party", "65532:65532", 120, "/usr/bin/party-host"]]
+    condition     = [for c in jsondecode(module.service[0].task_definition.container_definitions) : [c.name, c.user, c.stopTimeout, c.healthCheck.command[1]]] == [["party", "65532:65532", 120, "/usr/bin/party-host"]]
     error_message = "the task has one container; the party is not root, is asked whether it lives, and has time to stop"
   }
   assert {
-    condition     = aws_ecs_task_definition.party[0].skip_destroy && aws_ecs_service.party[0].wait_for_steady_state && !one(aws_ecs_service.party[0].deployment_circuit_breaker).rollback && aws_ecs_service.party[0].health_check_grace_period_seconds == 3600
+    condition     = module.service[0].task_definition.skip_destroy && module.service[0].service.wait_for_steady_state && !one(module.service[0].service.deployment_circuit_breaker).rollback && module.service[0].service.health_check_grace_period_seconds == 3600
     error_message = "a failed deployment fails the apply, and a slow start is none"
   }
   assert {
-    condition     = length(setintersection(flatten([for s in jsondecode(aws_iam_role_policy.execution[0].policy).Statement : s.Action]), flatten([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Action]))) == 0
+    condition     = length(setintersection(flatten([for s in jsondecode(module.service[0].execution_policy).Statement : s.Action]), flatten([for s in jsondecode(aws_iam_role_policy.task.policy).Statement : s.Action]))) == 0
     error_message = "what starts the container can read nothing that the party can"
   }
   assert {
-    condition     = length([for c in jsondecode(aws_ecs_task_definition.party[0].container_definitions) : c.environment if contains([for e in c.environment : e.value], "s3://${aws_s3_bucket.store.id}/deployment/party.toml")]) == 1
+    condition     = length([for c in jsondecode(module.service[0].task_definition.container_definitions) : c.environment if contains([for e in c.environment : e.value], "s3://${module.bucket.id}/deployment/party.toml")]) == 1
     error_message = "the party reads its documents from the bucket itself"
   }
   assert {
-    condition     = aws_ecs_service.party[0].desired_count == 1 && aws_ecs_service.party[0].deployment_maximum_percent == 100 && one(aws_ecs_service.party[0].network_configuration).assign_public_ip == false && aws_ecs_service.party[0].enable_execute_command == false
+    condition     = module.service[0].service.desired_count == 1 && module.service[0].service.deployment_maximum_percent == 100 && one(module.service[0].service.network_configuration).assign_public_ip == false && module.service[0].service.enable_execute_command == false
     error_message = "never two at once, no public address, no shell"
   }
   assert {
-    condition     = toset([for r in aws_vpc_security_group_ingress_rule.peers : r.cidr_ipv4]) == toset(["203.0.113.9/32", "192.0.2.4/32"]) && alltrue([for r in aws_vpc_security_group_ingress_rule.task : r.cidr_ipv4 == null])
-    error_message = "peers alone reach the peer link, and nobody the task directly"
+    condition     = module.service[0].peer_cidrs == toset(["203.0.113.9/32", "192.0.2.4/32"]) && length(module.service[0].task_cidrs) == 0 && module.service[0].open_ports == [443]
+    error_message = "peers alone reach the peer link, everybody HTTPS, and nobody the task directly"
   }
   assert {
-    condition     = aws_lb_listener.api[0].protocol == "TLS" && aws_lb_listener.api[0].ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06" && aws_lb_listener.peer[0].protocol == "TCP"
+    condition     = module.service[0].listeners.api.protocol == "TLS" && module.service[0].listeners.api.ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06" && module.service[0].listeners.peer.protocol == "TCP"
     error_message = "HTTPS ends at the load balancer, the peer link at the party"
   }
   assert {
-    condition     = aws_ecr_repository.party[0].image_tag_mutability == "IMMUTABLE"
+    condition     = module.service[0].repository.image_tag_mutability == "IMMUTABLE"
     error_message = "images do not change under their names"
   }
   assert {
-    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy"] : contains(keys(aws_cloudwatch_metric_alarm.service), a)]) && length(aws_cloudwatch_metric_alarm.disk) == 1 && contains(keys(aws_cloudwatch_metric_alarm.log), "aborts")
+    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy", "disk"] : contains(keys(module.service[0].alarms), a)]) && contains(keys(module.log.alarms), "aborts")
     error_message = "aborts, lag, expiry, disk and memory raise alarms"
   }
   assert {
-    condition     = strcontains(local.config, "namespace = \"${aws_cloudwatch_metric_alarm.service["height-lag"].namespace}\"") && strcontains(local.config, "party = \"${aws_cloudwatch_metric_alarm.service["height-lag"].dimensions.party}\"")
+    condition     = strcontains(local.config, "namespace = \"${module.service[0].alarms["height-lag"].namespace}\"") && strcontains(local.config, "party = \"${module.service[0].alarms["height-lag"].dimensions.party}\"")
     error_message = "the party writes its metrics where the alarms look"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.service["certificate"].threshold == 30
+    condition     = module.service[0].alarms["certificate"].threshold == 30
     error_message = "expiry is told 30 days before"
   }
   assert {
-    condition     = aws_cloudwatch_log_group.party.retention_in_days == 365 && aws_cloudwatch_log_group.party.kms_key_id == aws_kms_key.storage.arn
+    condition     = module.log.group.retention_in_days == 365 && module.log.group.kms_key_id == aws_kms_key.storage.arn
     error_message = "logs are encrypted and end"
   }
   assert {
@@ -159,7 +159,7 @@ run "no_compute" {
     backup           = { enabled = false }
   }
   assert {
-    condition     = length(aws_ecs_service.party) + length(aws_lb.party) + length(aws_vpc.party) + length(aws_ecr_repository.party) + length(aws_backup_plan.party) == 0 && output.url == null
+    condition     = length(module.service) + length(aws_backup_plan.party) == 0 && output.url == null
     error_message = "nothing that LocalStack lacks"
   }
   assert {
@@ -176,7 +176,7 @@ run "first_apply" {
     started       = false
   }
   assert {
-    condition     = aws_ecs_service.party[0].desired_count == 0 && aws_ecs_service.party[0].wait_for_steady_state == false
+    condition     = module.service[0].service.desired_count == 0 && module.service[0].service.wait_for_steady_state == false
     error_message = "before image, keys and documents exist, the service is there and stopped"
   }
 }
@@ -192,7 +192,7 @@ run "a_changed_document_restarts_the_party" {
     error_message = "the documents are copied, under the key that their readers may use"
   }
   assert {
-    condition     = aws_ecs_task_definition.party[0].container_definitions != run.service.container_definitions
+    condition     = module.service[0].task_definition.container_definitions != run.service.container_definitions
     error_message = "other documents are another task definition"
   }
 }
@@ -203,7 +203,15 @@ run "guarded" {
     alarms = { topic_arns = ["arn:aws:sns:eu-central-1:111111111111:alarms", "arn:aws:sns:eu-central-1:222222222222:alarms"] }
   }
   assert {
-    condition     = length(aws_cloudwatch_event_rule.guard) == 3 && length(aws_cloudwatch_event_target.guard) == 6
-    error_message = "changes of policies, other programs and failed deployments are told to every topic"
+    condition     = keys(aws_cloudwatch_event_rule.guard) == ["deletions", "policies", "programs"] && length(aws_cloudwatch_event_target.guard) == 6 && length(module.service[0].deployment_targets) == 2
+    error_message = "deletions for good, changes of policies, other programs and failed deployments are told to every topic"
+  }
+  assert {
+    condition     = module.bucket.settings.events
+    error_message = "EventBridge is told what happens to objects where somebody listens"
+  }
+  assert {
+    condition     = alltrue([for name in ["PutBucketPolicy", "DeleteBucketPolicy", "PutBucketLifecycle", "PutBucketVersioning", "PutKeyPolicy", "UpdateAssumeRolePolicy"] : strcontains(aws_cloudwatch_event_rule.guard["policies"].event_pattern, name)])
+    error_message = "each call that could give somebody the party's powers is watched"
   }
 }

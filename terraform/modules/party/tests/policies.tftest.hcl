@@ -29,7 +29,7 @@ run "party_0" {
     values = { arn = "arn:aws:iam::111111111111:role/tercet-org-0-p0-task", id = "tercet-org-0-p0-task" }
   }
   override_resource {
-    target = aws_iam_role.execution
+    target = module.service[0].aws_iam_role.execution
     values = { arn = "arn:aws:iam::111111111111:role/tercet-org-0-p0-start", id = "tercet-org-0-p0-start" }
   }
   override_resource {
@@ -45,7 +45,7 @@ run "party_0" {
     values = { arn = "arn:aws:kms:eu-central-1:111111111111:key/00000000-0000-0000-0000-000000000002" }
   }
   override_resource {
-    target = aws_s3_bucket.store
+    target = module.bucket.aws_s3_bucket.this
     values = { arn = "arn:aws:s3:::tercet-org-0-p0-111111111111", id = "tercet-org-0-p0-111111111111" }
   }
   override_resource {
@@ -53,7 +53,7 @@ run "party_0" {
     values = { arn = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:tercet-org-0-p0/key-AbCdEf" }
   }
   override_resource {
-    target = aws_ecr_repository.party
+    target = module.service[0].aws_ecr_repository.this
     values = { arn = "arn:aws:ecr:eu-central-1:111111111111:repository/tercet-org-0-p0" }
   }
 }
@@ -75,7 +75,7 @@ run "party_1" {
     values = { arn = "arn:aws:iam::222222222222:role/tercet-org-1-p1-task", id = "tercet-org-1-p1-task" }
   }
   override_resource {
-    target = aws_iam_role.execution
+    target = module.service[0].aws_iam_role.execution
     values = { arn = "arn:aws:iam::222222222222:role/tercet-org-1-p1-start", id = "tercet-org-1-p1-start" }
   }
   override_resource {
@@ -91,7 +91,7 @@ run "party_1" {
     values = { arn = "arn:aws:kms:eu-central-1:222222222222:key/00000000-0000-0000-0000-000000000002" }
   }
   override_resource {
-    target = aws_s3_bucket.store
+    target = module.bucket.aws_s3_bucket.this
     values = { arn = "arn:aws:s3:::tercet-org-1-p1-222222222222", id = "tercet-org-1-p1-222222222222" }
   }
   override_resource {
@@ -99,7 +99,7 @@ run "party_1" {
     values = { arn = "arn:aws:secretsmanager:eu-central-1:222222222222:secret:tercet-org-1-p1/key-AbCdEf" }
   }
   override_resource {
-    target = aws_ecr_repository.party
+    target = module.service[0].aws_ecr_repository.this
     values = { arn = "arn:aws:ecr:eu-central-1:222222222222:repository/tercet-org-1-p1" }
   }
 }
@@ -121,7 +121,7 @@ run "party_2" {
     values = { arn = "arn:aws:iam::333333333333:role/tercet-org-2-p2-task", id = "tercet-org-2-p2-task" }
   }
   override_resource {
-    target = aws_iam_role.execution
+    target = module.service[0].aws_iam_role.execution
     values = { arn = "arn:aws:iam::333333333333:role/tercet-org-2-p2-start", id = "tercet-org-2-p2-start" }
   }
   override_resource {
@@ -137,7 +137,7 @@ run "party_2" {
     values = { arn = "arn:aws:kms:eu-central-1:333333333333:key/00000000-0000-0000-0000-000000000002" }
   }
   override_resource {
-    target = aws_s3_bucket.store
+    target = module.bucket.aws_s3_bucket.this
     values = { arn = "arn:aws:s3:::tercet-org-2-p2-333333333333", id = "tercet-org-2-p2-333333333333" }
   }
   override_resource {
@@ -145,7 +145,7 @@ run "party_2" {
     values = { arn = "arn:aws:secretsmanager:eu-central-1:333333333333:secret:tercet-org-2-p2/key-AbCdEf" }
   }
   override_resource {
-    target = aws_ecr_repository.party
+    target = module.service[0].aws_ecr_repository.this
     values = { arn = "arn:aws:ecr:eu-central-1:333333333333:repository/tercet-org-2-p2" }
   }
 }

@@ -99,3 +99,11 @@ run "nothing_to_start" {
   }
   expect_failures = [var.started]
 }
+
+run "what_was_erased_is_not_kept_for_long" {
+  command = plan
+  variables {
+    noncurrent_days = 365
+  }
+  expect_failures = [var.noncurrent_days]
+}
