@@ -1,4 +1,4 @@
-//! Exact evaluation from what was opened.
+//! Exact evaluation from the opened numbers.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -53,7 +53,7 @@ pub struct Facts<'a> {
     pub lanes: &'a [Lane],
     /// Their sums, in the same order.
     pub sums: &'a [u128],
-    /// For each column that was sorted, what was read off it.
+    /// For each column that was sorted, the answers.
     pub orders: &'a [Ordered],
 }
 
@@ -168,7 +168,7 @@ const NEAR: u32 = 7;
 /// Binary places of its powers of two.
 const PLACES: u32 = 96;
 
-/// 2 to the power of `logs / (count 2^24)`, as a fraction. None if no values have it. `count` is not 0.
+/// 2 to the power of `logs / (count 2^24)`, as a fraction. `None` if no values have it. `count` is not 0.
 fn exp2(logs: &BigInt, count: u64) -> Option<(BigUint, BigUint)> {
     let one = BigInt::from(count) << fixed::FRACTION;
     // Rounded down, also below zero (noise).

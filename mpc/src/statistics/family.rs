@@ -108,7 +108,7 @@ impl Family {
         matches!(self, Self::Lorenz | Self::Histogram | Self::Regression)
     }
 
-    /// True if it is of so many named columns.
+    /// True if it takes this many named columns.
     pub(super) fn takes(self, columns: usize) -> bool {
         columns == self.arity() || self == Self::Count && columns == 1
     }
