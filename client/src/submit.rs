@@ -112,7 +112,7 @@ pub struct Submitted {
     pub withdrawal: Option<WithdrawalKey>,
 }
 
-/// Evidence that fits a survey, with what opens its columns. `Debug` shows no secret.
+/// Evidence that fits a survey, with the secrets that open its columns. `Debug` shows no secret.
 pub struct Opened {
     kind: Kind,
     statement: Statement,
@@ -139,8 +139,8 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Checks everything that coordinator and parties will check of the evidence, and that the secrets open it
-/// to values that the survey takes: what would be refused is refused here, before anything leaves the machine.
+/// Checks everything that coordinator and parties will check of the evidence, and that the secrets open it to values
+/// that the survey takes: evidence that would be refused is refused here, before anything leaves the machine.
 pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
     if evidence.len() > MAX_EVIDENCE {
         return Err(Error::Value(format!(
@@ -203,8 +203,8 @@ pub fn prepare(
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
 }
 
-/// Everything random in a submission comes from here: HKDF-SHA256 of what [`Witness::randomness`] gives, which is uniform,
-/// known to the provider alone and fresh for each notarization. So the same files give the same submission on every run.
+/// Everything random in a submission comes from here: HKDF-SHA256 of [`Witness::randomness`], which is uniform, known to
+/// the provider alone and fresh for each notarization. So the same files give the same submission on every run.
 struct ProviderSecrets {
     key: Prk,
     survey: SurveyId,

@@ -356,7 +356,7 @@ fn shape(text: &str) -> (usize, bool) {
     (if exponent { 8 } else { fraction.min(18) }, exponent)
 }
 
-/// A value's text as a remark: short, and without what ends a line.
+/// A value's text as a remark: short, and without characters that end a line.
 fn sample(text: &str) -> String {
     let short: String = text.chars().take(24).collect();
     printable(&short).replace('\n', " ")

@@ -1,8 +1,8 @@
 //! Admission: `POST /v1/surveys/{id}/submissions`.
 //!
-//! Cheap checks come first, then the rates, then the presentation (the expensive part, and only bytes that are
-//! new are verified), then one conditional write on the identity. The ticket that comes of it only keeps floods
-//! away from the parties: they check everything that matters for themselves.
+//! Cheap checks come first, then the rates, then the presentation (the expensive part, and only bytes that are new
+//! are verified), then one conditional write on the identity. The resulting ticket only keeps floods away from the
+//! parties: they check everything that matters for themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +118,7 @@ impl Coordinator {
         self.enter(&survey, id, nullifier, withdrawal_key).await
     }
 
-    /// The answer to a submission that is in the table; none if it is not, or may be tried again.
+    /// The answer to a submission that is in the table; `None` if it is not, or may be tried again.
     async fn seen_before(&self, id: SubmissionId) -> Result<Option<Outcome>, Error> {
         let Some(record) = self.store.submission(id).await? else { return Ok(None) };
         // An expired ticket: the parties may have decided without anybody asking here since.

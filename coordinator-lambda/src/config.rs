@@ -154,8 +154,8 @@ pub struct Limits {
     pub survey: Rate,
     /// Admissions of one identity.
     pub identity: Rate,
-    /// Questions of one address about one survey that were not asked before at its newest release point: nobody uses up
-    /// what is there for everybody.
+    /// Questions of one address about one survey that were not asked before at its newest release point: so nobody uses
+    /// up everybody's share.
     pub asker: Rate,
     /// Questions about one survey that were not asked before at its newest release point, from everybody: each is
     /// computed by the parties and kept for a day.
@@ -181,7 +181,7 @@ impl Default for Limits {
     }
 }
 
-/// `[limits]` as written: what is missing keeps its default, each number for itself.
+/// `[limits]` as written: a missing number keeps its default.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct LimitsSection {
@@ -261,8 +261,8 @@ pub(crate) fn invalid(key: &str, problem: impl fmt::Display) -> ConfigError {
 }
 
 impl Config {
-    /// Reads `file` (none: the environment alone) and applies the `TERCET_*` variables in `env`. Relative paths
-    /// in the file are relative to it.
+    /// Reads `file` (`None`: the environment alone) and applies the `TERCET_*` variables in `env`. Relative paths in
+    /// the file are relative to it.
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,

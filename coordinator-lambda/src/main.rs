@@ -90,7 +90,7 @@ async fn lambda(_: Function, _: Arc<Coordinator>) -> anyhow::Result<()> {
     anyhow::bail!("this coordinator was built without the feature `cloud`, which Lambda needs")
 }
 
-/// Runs a scheduled function once and tells what it did.
+/// Runs a scheduled function once and reports the outcome.
 async fn once(function: Function, coordinator: &Coordinator) -> anyhow::Result<serde_json::Value> {
     match function {
         Function::Api => anyhow::bail!("the API is not a scheduled function"),

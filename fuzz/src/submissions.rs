@@ -58,7 +58,7 @@ pub fn share_upload_seeds() -> Vec<Vec<u8>> {
 static KEY: LazyLock<OpeningKey> = LazyLock::new(|| OpeningKey::from_seed(&[11; 32]));
 const PRIVATE: &[u8] = b"private part";
 
-/// Nothing opens but what was sealed for this place.
+/// Only parts that were sealed for this place open.
 pub fn sealed_share(data: &[u8]) {
     for party in 0..3 {
         if let Ok(opened) = open_private(&KEY, SUBMISSION, party, data) {

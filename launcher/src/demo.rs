@@ -54,7 +54,7 @@ impl Account {
     }
 }
 
-/// An attack and what became of it.
+/// An attack and its outcome.
 #[derive(Serialize)]
 struct Refusal {
     attack: &'static str,
@@ -125,7 +125,7 @@ struct Outcome {
     /// The answer about one group.
     filtered: ResultFile,
     filtered_rows: Vec<Row>,
-    /// Who left: one that was waiting and one that was counted.
+    /// The two who left: one was waiting and one was counted.
     left: [Erased; 2],
 }
 

@@ -1,4 +1,4 @@
-//! The demonstration's providers whose sessions a notary forwards, and what dishonest ones among them try.
+//! The demonstration's providers whose sessions a notary forwards, and the attempts of dishonest ones among them.
 
 use anyhow::Result;
 use tercet_client::Error;

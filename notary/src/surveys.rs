@@ -23,7 +23,7 @@ pub enum SurveysPlace {
     Bucket {
         /// The bucket's name.
         bucket: String,
-        /// What the objects' keys begin with, without the slash behind it.
+        /// The beginning of the objects' keys, without the slash behind it.
         prefix: String,
     },
 }

@@ -33,9 +33,9 @@ pub struct Opened {
 /// Which rows something was opened about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
-    /// The field or category, and its value; none: all rows that were asked for.
+    /// The field or category, and its value; `None`: all rows that were asked for.
     pub group: Option<(String, String)>,
-    /// Number of the partition into secret groups whose units these are; none: units whose members are known.
+    /// Number of the partition into secret groups whose units these are; `None`: units whose members are known.
     pub partition: Option<usize>,
 }
 
@@ -63,8 +63,9 @@ pub fn targets(manifest: &SurveyManifest, family: Family, columns: &[String]) ->
     }
 }
 
-/// The asked statistics in their order, each of its columns. `partition` tells which partition's units a statistic is over, and
-/// `opened` holds what was opened about each set of rows; what was not opened has no value.
+/// The statistics in the order of the question, each for every one of its targets. `partition` gives the partition over whose units
+/// a statistic is, and `opened` the numbers that were opened about each set of rows; a statistic whose numbers were not opened
+/// has no value.
 pub fn release(
     manifest: &SurveyManifest,
     statistics: &[Statistic],
@@ -241,7 +242,7 @@ fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Ope
     .collect()
 }
 
-/// Of the sum of so many independent terms: the root of their number times one term's.
+/// Standard deviation of a sum of `units` independent terms: the root of their number times that of one term.
 fn deviation(laplace: &Laplace, scale: i32, units: u64) -> String {
     let one = laplace.deviation_at(scale);
     let all = Exact::signed_root(

@@ -1,5 +1,5 @@
-//! A submission: one public part, three sealed private parts, and what the coordinator and the parties sign
-//! about it.
+//! A submission: one public part, three sealed private parts, and the messages about it that the coordinator and the
+//! parties sign.
 
 use serde::{Deserialize, Serialize};
 use tercet_mutants::mutant;
@@ -10,10 +10,10 @@ use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, Submiss
 use crate::keys::{KeyError, OpeningKey, SigningKey, verify_of};
 use crate::kind::Kind;
 
-/// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
+/// Largest evidence accepted, in bytes. It carries the transcript(its shown part) and certificates.
 pub const MAX_EVIDENCE: usize = 256 * 1024;
 /// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
-/// session of 2 KB, 2.3 MB for the longest). What a statement really needs is known before a party keeps it.
+/// session of 2 KB, 2.3 MB for the longest). A party knows the size for a statement before it keeps a part.
 pub const MAX_SEALED: usize = tercet_mpc::proof::PRIVATE_MAX_BYTES + 1024;
 /// Largest body of a share upload, in bytes.
 pub const MAX_UPLOAD: usize = MAX_EVIDENCE + MAX_SEALED + 4096;
@@ -27,7 +27,7 @@ pub struct PublicPart {
     pub survey: SurveyId,
     /// The kind of evidence that it rests on.
     pub kind: Kind,
-    /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
+    /// The holder of the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
     pub withdrawal_key: PublicKey,
     /// The evidence, as its file.
     pub evidence: Vec<u8>,
@@ -100,7 +100,7 @@ pub fn seal_private(
     key.seal(private, SEAL_INFO, &seal_aad(id, party))
 }
 
-/// Opens what [`seal_private`] made.
+/// Opens a part that [`seal_private`] made.
 pub fn open_private(
     key: &OpeningKey,
     id: SubmissionId,

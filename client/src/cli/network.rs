@@ -29,7 +29,7 @@ fn connect(args: &Connect) -> Result<Coordinator, Error> {
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, ..HttpOptions::default() })
 }
 
-/// For what has no one to start it again: enough attempts for a party or coordinator to restart meanwhile.
+/// For commands that nobody starts again: enough attempts for a party or coordinator to restart meanwhile.
 fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
     let retry = RetryPolicy { attempts: 8, ..RetryPolicy::default() };
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, retry })
@@ -118,7 +118,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the receipt. A receipt of the same submission, from an earlier run, is replaced by what is the same.
+/// Writes the receipt. A receipt of the same submission, from an earlier run, is replaced, since both are equal.
 fn keep_receipt(
     path: &std::path::Path,
     args: &Submit,

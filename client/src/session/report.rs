@@ -1,4 +1,4 @@
-//! `tercet inspect` on a session that `tercet notarize` wrote: what it proves, and what of it each reader sees.
+//! `tercet inspect` on a session that `tercet notarize` wrote: its proven facts, and the part that each reader sees.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct Found {
     pub secret: Option<PathBuf>,
 }
 
-/// What a session proves, ready to be shown. Serialises to the output of `--json`.
+/// The facts that a session proves, ready to be shown. Serialises to the output of `--json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct SessionReport {
     /// Always `valid`; refusals are errors.
@@ -39,7 +39,7 @@ pub struct SessionReport {
     pub closed: u64,
     /// The beginning for people (RFC 3339, UTC).
     pub time_utc: String,
-    /// Who signed.
+    /// The signer.
     pub notary: NotaryReport,
     /// The survey for which the notary connected, hexadecimal.
     pub survey: String,
@@ -51,11 +51,11 @@ pub struct SessionReport {
     pub records: Vec<Application>,
     /// The exchange as coordinator and parties would see it; known with the survey and the handshake secret only.
     pub seen: Option<String>,
-    /// What the reader must know before believing or submitting it.
+    /// Warnings that the reader must know before believing or submitting it.
     pub warnings: Vec<String>,
 }
 
-/// The session at a path, which is its folder or its public part; none if the path is a file of another kind.
+/// The session at a path, which is its folder or its public part; `None` if the path is a file of another kind.
 pub fn find(path: &Path) -> Result<Option<Found>, Error> {
     if path.is_dir() {
         let secret = Some(path.join(SECRET)).filter(|p| p.exists());
@@ -132,7 +132,7 @@ pub fn inspect(
     Ok(report)
 }
 
-/// Whether the notary is one that the caller or the survey names. One that they do not name is refused.
+/// True if caller or survey name the notary; an error if they name others.
 fn trusted(stated: &Statement, trust: &Trust, survey: Option<&SurveyDescriptor>) -> Result<bool, Error> {
     let mut keys = Vec::new();
     for text in &trust.notaries {
@@ -155,7 +155,7 @@ fn trusted(stated: &Statement, trust: &Trust, survey: Option<&SurveyDescriptor>)
     }
 }
 
-/// The trust anchors, and the certificates that they are made of; none: Mozilla's.
+/// The trust anchors, and the certificates that they are made of; empty: Mozilla's.
 fn anchors(trust: &Trust, survey: Option<&SurveyDescriptor>) -> Result<(Roots, Vec<Vec<u8>>), Error> {
     match survey {
         Some(survey) if trust.roots.is_empty() => {

@@ -10,7 +10,7 @@ use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use super::{Notarized, Shape, Target};
 use crate::error::Error;
 
-/// Most hidden ranges of a response: what a survey's policy admits.
+/// Most hidden ranges of a response that a survey's policy admits.
 const MAX_HOLES: usize = 64;
 
 impl Target {

@@ -1,4 +1,5 @@
-//! `tercet survey try`: what a survey reads from an exchange that somebody saved, before anything is notarized.
+//! `tercet survey try`: the values that a survey reads from an exchange that somebody saved, before anything is
+//! notarized.
 
 mod exchange;
 
@@ -27,7 +28,7 @@ pub struct Outcome {
     pub rule: Option<String>,
     /// Why, in words.
     pub reason: Option<String>,
-    /// Who the survey takes the person for.
+    /// The identity that the survey takes the person for.
     pub identity: Option<String>,
     /// The revealed fields.
     pub fields: BTreeMap<String, String>,
@@ -47,7 +48,7 @@ pub struct Outcome {
 /// A hidden value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Column {
-    /// Its text, as it stands; none where there is publicly no value.
+    /// Its text, as it is written; `None` where there is publicly no value.
     pub text: Option<String>,
     /// The value that is computed with: a decimal, or a category's text; `None` if it is missing.
     pub value: Option<String>,
@@ -102,8 +103,8 @@ impl Outcome {
     }
 }
 
-/// Tries a survey on an exchange. Where neither file marks anything as hidden, what is hidden is what `tercet notarize`
-/// would hide.
+/// Tries a survey on an exchange. Where neither file marks anything as hidden, the ranges that `tercet notarize` would
+/// hide are hidden.
 pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> Result<Outcome, SurveyError> {
     let policy = Policy::new(SurveyId([0; 32]), manifest)?;
     // Proxied sessions can prove what hidden bytes may be: assumed where the survey takes no presentations.

@@ -1,4 +1,4 @@
-//! Submitting against stub servers: what arrives, what is retried, what is refused.
+//! Submitting against stub servers: arrivals, retries, refusals.
 
 use std::sync::{Arc, Mutex};
 
@@ -26,7 +26,7 @@ async fn run(stub: &Stub, v: &Vector) -> Result<Submitted, Error> {
     submit(&coordinator, &deployment, &v.presentation(), &secrets, submit_options(), &|_| ()).await
 }
 
-/// The parties' own check of what arrived, and the value that their shares add up to.
+/// The parties' own check of the arrived parts, and the value that their shares add up to.
 fn value_held(stub: &Stub, id: SubmissionId) -> u128 {
     let (public, shares, survey) =
         stub.with(|w| (w.admitted[&id].clone(), w.shares.clone().map(|s| s[&id].clone()), w.survey.clone()));

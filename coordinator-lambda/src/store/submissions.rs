@@ -25,19 +25,19 @@ pub struct SubmissionRecord {
     pub survey: SurveyId,
     /// Its identity's nullifier.
     pub nullifier: Nullifier,
-    /// Who holds the private half may have it erased.
+    /// The holder of the private half may have it erased.
     pub withdrawal_key: PublicKey,
     /// Unix seconds at which its newest ticket ends.
     pub expires: u64,
     /// Receipts seen, verified, in party order.
     pub receipts: [Option<Receipt>; 3],
-    /// Where it stands.
+    /// Its state.
     pub state: RecordState,
     /// Which counter of unfinished submissions it is in.
     shard: u16,
 }
 
-/// Where a submission stands.
+/// The state of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordState {
     /// Not decided.

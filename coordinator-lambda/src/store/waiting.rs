@@ -1,5 +1,6 @@
-//! Who waits for a place: submissions that came while as many were under way as may be. The line only tells each
-//! how many wait before it, in the order in which they first came; a place is taken by whoever asks when one is free.
+//! Submissions that wait for a place, because they came while the most that are admitted at a time were under way.
+//! The line only tells each how many wait before it, in the order of their first arrival; the next one that asks
+//! takes a free place.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, Select};
@@ -44,7 +45,7 @@ impl Store {
         Ok(u16::try_from(counted.count()).unwrap_or(u16::MAX))
     }
 
-    /// Since when it waits; none if `stay` and its place has lapsed.
+    /// The time since which it waits; `None` if `stay` and its place has lapsed.
     async fn note_waiting(
         &self,
         key: &Key,

@@ -1,4 +1,4 @@
-//! Questions: their one form, what they cost, what is refused, and that answers are what three parties signed.
+//! Questions: their one form, their costs, refusals, and that answers have three parties' signatures.
 
 use tercet_protocol::api::{Problem, ProblemKind, QueryState, QueryStatus};
 use tercet_protocol::filter::Filter;
@@ -288,7 +288,7 @@ async fn a_filter_goes_with_the_question() {
     world.ask(r#"{"statistics":["quantile"]}"#).await.problem(ProblemKind::StatisticNotPermitted);
 }
 
-/// The parties are one release point further than what is published: the coordinator catches up by itself.
+/// The parties are one release point ahead of the published one: the coordinator catches up by itself.
 #[tokio::test]
 async fn a_question_about_an_old_release_point_is_asked_about_the_new_one() {
     let world = World::new().await;
@@ -338,7 +338,7 @@ async fn a_long_answer_is_not_lost() {
 }
 
 /// Repeated and refused questions leave a bounded number of items, whoever asks them. Each request goes through the whole
-/// router and table; the number of requests is what a test can afford, and nothing below depends on it.
+/// router and table; the number of requests is as large as a test can afford, and nothing below depends on it.
 #[tokio::test]
 async fn repeated_and_refused_questions_do_not_make_the_table_grow() {
     let world = World::new().await;

@@ -30,8 +30,8 @@ use crate::{oracle, package};
 const CONCURRENCY: usize = 3;
 /// Requests from one address, of which `STATUS_BURST` pass.
 const FLOOD: usize = 200;
-/// Of those, under way at the same moment, each in an instance of the function. More would meet the function's reserved
-/// concurrency, which is not the limit that is measured here.
+/// Number of these that are under way at the same moment, each in an instance of the function. More would meet the
+/// function's reserved concurrency, which is not the limit that is measured here.
 const AT_ONCE: usize = 20;
 const STATUS_BURST: u32 = 100;
 /// So slow a refill that it hardly counts in the seconds that the flood lasts.
@@ -115,7 +115,8 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
     check("gone")
 }
 
-/// Collects the deployed policy documents from the services and lets an evaluator of AWS's rules decide who may do what.
+/// Collects the deployed policy documents from the services and lets an evaluator of AWS's rules decide about
+/// permissions.
 fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> Result<()> {
     let policies = root().join("terraform/policies");
     let quiet = ["ci", "--no-audit", "--no-fund", "--silent"];
@@ -209,7 +210,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
     Ok(())
 }
 
-/// Kills the functions' processes, which stand below the folder: the next request starts them anew.
+/// Kills the functions' processes, whose programs are below the folder: the next request starts them anew.
 fn kill_functions(folder: &Path) -> Result<()> {
     let mut killed = 0;
     for entry in std::fs::read_dir("/proc")? {

@@ -8,7 +8,7 @@ use super::transcript::commitments;
 use crate::statement::{Layout, Statement};
 use crate::{PartyId, mutant, rows};
 
-/// Largest private part of any statement within the caps, in bytes: what a decoder may be asked to hold.
+/// Largest private part of any statement within the caps, in bytes: the most that a decoder has to hold.
 pub const PRIVATE_MAX_BYTES: usize = 3 * 1024 * 1024;
 
 const PRIVATE_VERSION: u8 = 2;
@@ -222,11 +222,11 @@ pub(super) struct Explicit {
     pub share: Share,
 }
 
-/// The part of one party: two seeds (party 0), or one seed and the explicit share; and the submission they are of.
+/// The part of one party: two seeds (party 0), or one seed and the explicit share; and the id of its submission.
 pub struct PrivatePart {
     party: PartyId,
-    /// Of everything that the challenges are made from: under another transcript the same shares would be opened a second
-    /// time, and two openings tell the secret.
+    /// The hash of everything that the challenges are made from: under another transcript the same shares would be opened
+    /// a second time, and two openings tell the secret.
     binding: [u8; BINDING_BYTES],
     seeds: Vec<(usize, Zeroizing<[u8; 32]>)>,
     explicit: Option<Explicit>,
@@ -323,8 +323,8 @@ impl PrivatePart {
         })
     }
 
-    /// Checks that the private part is of this submission and that its commitments hold, those to rows included, and gives
-    /// the party's two shares: that of its own index, then the next.
+    /// Checks that the private part belongs to this submission and that its commitments hold, those to rows included, and
+    /// gives the party's two shares: that of its own index, then the next.
     pub fn shares(
         self,
         statement: &Statement,

@@ -1,4 +1,4 @@
-//! Exact evaluation from what was opened.
+//! Exact evaluation from the opened numbers.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -54,7 +54,7 @@ pub struct Facts<'a> {
     pub lanes: &'a [Lane],
     /// Their sums, in the same order.
     pub sums: &'a [u128],
-    /// For each column that was sorted, what was read off it.
+    /// For each column that was sorted, the answers.
     pub orders: &'a [Ordered],
 }
 
@@ -146,7 +146,7 @@ pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<
     }
 }
 
-/// What an integer of a column is multiplied by and divided by to be in the column's unit: powers of ten, one of which is 1.
+/// Factor and divisor that bring an integer of a column into the column's unit: powers of ten, one of which is 1.
 fn unit(scale: i8) -> (BigInt, BigInt) {
     let power = BigInt::from(BigUint::from(10u8).pow(scale.unsigned_abs().into()));
     let one = BigInt::from(1u8);
@@ -163,7 +163,7 @@ const NEAR: u32 = 7;
 /// Binary places of its powers of two.
 const PLACES: u32 = 96;
 
-/// 2 to the power of `logs / (count 2^24)`, as a fraction. None if no values have it. `count` is not 0.
+/// 2 to the power of `logs / (count 2^24)`, as a fraction. `None` if no values have it. `count` is not 0.
 fn exp2(logs: &BigInt, count: u64) -> Option<(BigUint, BigUint)> {
     let one = BigInt::from(count) << fixed::FRACTION;
     // Rounded down, also below zero (noise).

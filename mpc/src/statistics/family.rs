@@ -386,7 +386,7 @@ impl Family {
         matches!(self.spec().value, Evaluate::OneInParts(_) | Evaluate::TwoInParts(_))
     }
 
-    /// True if it is of so many named columns.
+    /// True if it takes this many named columns.
     pub(super) fn takes(self, columns: usize) -> bool {
         columns == self.arity() || self == Self::Count && columns == 1
     }

@@ -1,4 +1,4 @@
-//! Statistics: their names, what each needs opened, and their exact evaluation.
+//! Statistics: their names, the numbers that each needs opened, and their exact evaluation.
 //!
 //! Sum-type statistics are functions of opened sums of lanes, order statistics of those and one
 //! [`OrderAnswer`](crate::order::OrderAnswer), which may be over fewer rows ([`Ordered`]). Everything is exact in integers and fractions. Only the decimal text

@@ -31,7 +31,7 @@ fn optional(columns: &Optional, column: u8) -> bool {
     columns.get(usize::from(column)).copied().unwrap_or(false)
 }
 
-/// The output whose sum is the number of rows that a statistic is over; none: of all rows.
+/// The output whose sum is the number of rows that a statistic is over; `None`: all rows.
 pub fn counted(target: Target, columns: &Optional) -> Option<Output> {
     let of = |c: u8| optional(columns, c).then_some(Output::Present(c));
     match target {
@@ -61,7 +61,7 @@ pub(super) fn interpolation(p: Share, n: u64) -> (u64, u64, u32) {
     (low, if weight == 0 { low } else { low + 1 }, weight)
 }
 
-/// Signed quantiles of n values as one combination of values, and what it is to be divided by. `n` is not 0.
+/// Signed quantiles of n values as one combination of values, and its divisor. `n` is not 0.
 pub(super) fn combined(quantiles: &[(Share, i64)], n: u64) -> (Combination, u32) {
     let billion = i64::from(Share::BILLION);
     let mut factors: BTreeMap<u64, i64> = BTreeMap::new();
@@ -117,13 +117,13 @@ pub(super) fn limits(measure: &Measure, scale: i8) -> Vec<Limit> {
 }
 
 impl Measure {
-    /// Of a histogram: the limits among a column's integers that its bins are divided by, ascending. The values below the first
-    /// are below the first edge; those from the last on are above the last edge.
+    /// The limits between a histogram's bins, as integers of the column, ascending. The values below the first are below the
+    /// first edge; those from the last on are above the last edge.
     pub fn limits(&self, scale: i8) -> Vec<Limit> {
         limits(self, scale)
     }
 
-    /// Of a histogram: what its bins are called, with what lies below and above; one more than there are limits.
+    /// The names of a histogram's bins, with those below and above; one more than there are limits.
     pub fn bins(&self) -> Vec<String> {
         let edges = self.edges();
         let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Vec::new() };
@@ -160,8 +160,8 @@ impl Family {
 }
 
 impl Measure {
-    /// The value as a combination of `values` values in order, and what it is to be divided by; none of any if it is zero.
-    /// None of other statistics.
+    /// The value as a combination of `values` values in order, and its divisor; a combination that is zero is empty.
+    /// `None` for other statistics.
     pub(super) fn combination(&self, values: u64) -> Option<(Combination, u32)> {
         let Reading::Combination(of) = self.family().spec().reading else { return None };
         Some(of(self, values))

@@ -24,7 +24,7 @@ pub struct Engine<'s> {
     survey: &'s SurveyNode,
     id: [u8; 32],
     nonces: [[u8; 32]; 3],
-    /// None while the engine has it, and after the session has failed.
+    /// `None` while the engine has it, and after the session has failed.
     wire: Option<Wire>,
     /// Agreed on when the first computation needs it.
     drawn: Option<(Context, PairSecrets)>,
@@ -132,7 +132,7 @@ impl<'s> Engine<'s> {
         Ok(drawn)
     }
 
-    /// Reads what a request asks for off a column's sorted values.
+    /// Answers a request from a column's sorted values.
     pub async fn read_order(
         &mut self,
         bits: u8,

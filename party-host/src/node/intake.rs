@@ -53,7 +53,7 @@ pub fn ticketed(
     Ok(Ticketed { upload, public, id })
 }
 
-/// Checks a ticket alone, as it stands at the start of an upload.
+/// Checks a ticket alone, at the start of an upload.
 pub fn admitted(
     id: SubmissionId,
     ticket: &Ticket,

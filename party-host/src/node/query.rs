@@ -214,7 +214,7 @@ fn parts(lanes: &[Lane], output: Output) -> Vec<Lane> {
     lanes.iter().filter(|l| Some(l.output) == first).copied().collect()
 }
 
-/// Puts a column of everybody, or of one group, in order and reads off what is listed.
+/// Sorts a column of everybody, or of one group, and reads the listed statistics off it.
 async fn sort(
     survey: &SurveyNode,
     engine: &mut Engine<'_>,
@@ -302,8 +302,8 @@ async fn rows(
     Ok((all, count))
 }
 
-/// The answers to the survey's own question at earlier release points that parts of this one are served from. Whoever lacks one
-/// takes it from a peer: it has three signatures.
+/// The answers to the survey's own question at earlier release points, of which parts of this one are served. A party that
+/// lacks one takes it from a peer: it has three signatures.
 async fn earlier(
     survey: &SurveyNode,
     wire: &mut Wire,
@@ -343,7 +343,7 @@ async fn earlier(
     Ok(known)
 }
 
-/// Fills in what is served as computed before.
+/// Fills in the parts that are served as computed before.
 fn serve(
     statistics: &mut [StatisticValue],
     manifest: &SurveyManifest,

@@ -1,4 +1,4 @@
-//! The engine's imports: its two peers; vectors stand in [`super::field`].
+//! The engine's imports: its two peers; [`super::field`] has the vectors.
 
 use std::time::Instant;
 

@@ -297,8 +297,8 @@ impl Sandbox {
     }
 
     /// Sorts a column (rows of share i and share i + 1, magnitudes below 2^bits) with the peers and opens what the
-    /// request asks for. Of a column that may be missing a row has a second lane, and `present` says how many values
-    /// there are. Blocks: call it on a blocking thread.
+    /// request asks for. For a column that may be missing, a row has a second lane, and `present` is the number of
+    /// values. Blocks: call it on a blocking thread.
     #[expect(clippy::too_many_arguments, reason = "one call of the engine's interface")]
     pub fn read_order(
         &self,

@@ -56,7 +56,7 @@ impl PeerIo for Wires {
     }
 }
 
-/// A column of its own for each computation, and what three parties read off it.
+/// A column for each computation, and the numbers that three parties read off it.
 fn compute(
     sandbox: &Sandbox,
     number: u8,

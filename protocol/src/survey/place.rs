@@ -1,4 +1,4 @@
-//! Where in a survey file something stands: errors about values say line and column, as the parser's do.
+//! The positions of keys in a survey file: errors about values give line and column, as the parser's errors do.
 
 use super::SurveyError;
 
@@ -18,8 +18,8 @@ impl SurveyError {
     }
 }
 
-/// Line and column, from 1, of a key as errors name it (`survey.min_new`). A problem that begins with a quoted text is at that text.
-/// None where several tables could be meant.
+/// Line and column, from 1, of a key as errors name it (`survey.min_new`). A problem that begins with a quoted text is at that
+/// text. `None` if several tables could be meant.
 fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     let (table, name) = key.split_once('.').unwrap_or((key, ""));
     let headers: Vec<usize> =
@@ -54,7 +54,7 @@ fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     Some((line + 1, before.chars().count() + 1))
 }
 
-/// Of several tables the one whose name a problem gives, as in `of "eth_free": ..`.
+/// The table, of several, whose name a problem gives, as in `of "eth_free": ..`.
 fn named(text: &str, headers: &[usize], problem: &str) -> Option<usize> {
     let name = problem.strip_prefix("of \"")?.split('"').next()?;
     let lines: Vec<&str> = text.lines().collect();

@@ -52,7 +52,7 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Of the accounts at the sample exchange.
+    /// The providers of the accounts at the sample exchange.
     pub async fn of(stack: &Stack) -> Result<Self> {
         let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
         let deployment = coordinator.deployment(coordinator.survey(stack.survey()).await?).await?;

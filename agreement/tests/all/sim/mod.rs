@@ -6,12 +6,12 @@
 //! withholds votes or prepares from one peer or both, shows old certificates as its locks or hides its own, says that it has
 //! moved on, votes without having prepared, and sends false shares.
 //!
-//! Deliberately no failures: a party that was restored may stand still together with the others while a second one is
-//! corrupted, if the rows of a locked entry are gone at two of them; an operation may be refused at any time.
+//! Deliberately no failures: a party that was restored may make no progress together with the others while a second
+//! one is corrupted, if the rows of a locked entry are gone at two of them; an operation may be refused at any time.
 //!
 //! Invariants: the logs of honest parties are equal or one is a prefix of the other; a receipt's entry is in both honest logs,
-//! with the shares that the provider made; an identity counts once; what is released is the true sum of its rows, erased ones
-//! as they were counted; and once all behave, every submission is decided.
+//! with the shares that the provider made; an identity counts once; a released sum is the true sum of its rows, erased ones as
+//! they were counted; and once all behave, every submission is decided.
 
 pub mod party;
 pub mod session;

@@ -1,4 +1,4 @@
-//! A world: one table, three stub parties, any number of coordinators, a clock that stands still.
+//! A world: one table, three stub parties, any number of coordinators, and a clock that moves only when it is set.
 
 pub mod parties;
 pub mod reply;

@@ -71,7 +71,7 @@ pub fn withdrawal_key() -> SigningKey {
     SigningKey::from_seed(&[77; 32]).unwrap()
 }
 
-/// A submission as a provider made it: what each party gets, not sealed yet.
+/// A submission as a provider made it: the part of each party, not sealed yet.
 #[derive(Clone)]
 pub struct Prepared {
     pub public: PublicPart,
@@ -389,7 +389,7 @@ impl World {
         found
     }
 
-    /// Everybody stops and starts again on what is stored.
+    /// Everybody stops and starts again from the stored data.
     pub async fn restart(&mut self) {
         for i in 0..3 {
             let node = self.parties[i].take().unwrap();

@@ -1,4 +1,4 @@
-//! Where values stand: the source's rules as they are applied, checked and read once from the survey's tables.
+//! The places of values: the source's rules as they are applied, checked and read once from the survey's tables.
 
 mod advice;
 mod literal;
@@ -32,11 +32,11 @@ pub const DEFAULT_CREDENTIALS: [&str; 9] = [
     "api-key",
 ];
 
-/// Request headers that may stand in every request, shown.
+/// Shown request headers that every request may have.
 pub const ORDINARY_HEADERS: [&str; 6] =
     ["host", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
 
-/// Request headers that change what a request is or who sees it: never admitted.
+/// Request headers that change the meaning of a request or its recipient: never admitted.
 pub const REFUSED_HEADERS: [&str; 22] = [
     "transfer-encoding",
     "te",
@@ -85,7 +85,7 @@ pub struct Rules {
     pub body: Option<Body>,
     /// The reading of the response's body.
     pub format: BodyFormat,
-    /// The response's media type; none: the usual ones of JSON.
+    /// The response's media type; `None`: the usual ones of JSON.
     pub media_type: Option<String>,
     /// The text in front of the JSON.
     pub guard: Option<String>,
@@ -108,7 +108,7 @@ pub struct Body {
     pub json: bool,
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In the parsed body, by its path.
@@ -131,7 +131,7 @@ pub enum Place {
 /// A revealed value: the identity, or a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where it stands.
+    /// The place.
     pub place: Place,
     /// The place that must exist where the value may be absent.
     pub within: Option<Path>,
@@ -146,7 +146,7 @@ pub struct Wanted {
 pub struct Hidden {
     /// Its column's or category's name.
     pub name: String,
-    /// Where it stands.
+    /// The place.
     pub place: Place,
     /// The place that must exist where the value may be absent, and the meaning of its absence.
     pub absent: Option<(Path, Absent)>,
@@ -173,7 +173,7 @@ impl SurveyManifest {
         validate::rules(self)
     }
 
-    /// No two hidden values stand in one place.
+    /// Two hidden values never have one place.
     pub(super) fn validate_places(&self) -> Result<(), SurveyError> {
         validate::distinct(&self.source_rules()?)
     }
