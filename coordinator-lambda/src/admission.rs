@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tercet_mpc::ShareHashes;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Ticket};
@@ -245,10 +244,6 @@ fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
             ProblemKind::Malformed,
             "the submission is made for another survey than the address names",
         );
-    }
-    if ShareHashes::decode(&public.share_hashes).is_none() {
-        let detail = format!("the share hashes must be exactly {} bytes", ShareHashes::BYTES);
-        return refuse(ProblemKind::Malformed, detail);
     }
     Ok(public)
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use tercet_mutants::mutant;
 use zeroize::Zeroizing;
 
+pub use tercet_mpc::ShareHashes;
+
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::{KeyError, OpeningKey, SigningKey, verify_of};
@@ -31,9 +33,8 @@ pub struct PublicPart {
     pub withdrawal_key: PublicKey,
     /// The evidence, as its file.
     pub evidence: Vec<u8>,
-    /// The commitments to the three shares of witness and proof, and to the rows, as `tercet-mpc` encodes them
-    /// (`ShareHashes`).
-    pub share_hashes: Vec<u8>,
+    /// The commitments to the three shares of witness and proof, and to the rows.
+    pub share_hashes: ShareHashes,
 }
 
 impl PublicPart {
@@ -44,7 +45,7 @@ impl PublicPart {
             .u8(self.kind.byte())
             .array(self.withdrawal_key.as_ref())
             .bytes(&self.evidence)
-            .bytes(&self.share_hashes);
+            .bytes(&self.share_hashes.encode());
         w.finish()
     }
 
@@ -59,7 +60,8 @@ impl PublicPart {
             kind: Kind::from_byte(r.u8()?).ok_or(CodecError::Unknown("kind of evidence"))?,
             withdrawal_key: PublicKey(r.array()?),
             evidence: r.bytes("evidence", MAX_EVIDENCE)?.to_vec(),
-            share_hashes: r.bytes("share_hashes", 1024)?.to_vec(),
+            share_hashes: ShareHashes::decode(r.bytes("share_hashes", ShareHashes::BYTES)?)
+                .ok_or(CodecError::Truncated)?,
         };
         r.finish()?;
         Ok(this)
@@ -273,7 +275,7 @@ mod tests {
             kind: Kind::Presentation,
             withdrawal_key: PublicKey([4; 32]),
             evidence: vec![2; 100],
-            share_hashes: vec![3; 192],
+            share_hashes: ShareHashes { witness: [3; 32], ..ShareHashes::default() },
         }
     }
 
@@ -341,7 +343,7 @@ mod tests {
         let other_evidence = PublicPart { evidence: vec![9; 100], ..a.clone() };
         let other_kind = PublicPart { kind: Kind::Session, ..a.clone() };
         let other_survey = PublicPart { survey: SurveyId([9; 32]), ..a.clone() };
-        let other_hashes = PublicPart { share_hashes: vec![9; 192], ..a.clone() };
+        let other_hashes = PublicPart { share_hashes: ShareHashes::default(), ..a.clone() };
         for b in [&other_evidence, &other_kind, &other_survey] {
             assert_ne!(a.id(), b.id());
             assert_ne!(a.proof_context(), b.proof_context());

@@ -16,7 +16,7 @@ use tercet_client::submit::{self, SubmitOptions};
 use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
 use tercet_protocol::ids::PublicKey;
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use xtask::command::{free_port, programs, root, run};
 use xtask::engine;
 use xtask::launched::E2e;
@@ -196,7 +196,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
         kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
         evidence: presentation.clone(),
-        share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
+        share_hashes: ShareHashes { proof: [variant; 32], ..ShareHashes::default() },
     };
     let (one, two) = (public(1), public(2));
     let (one, two) = tokio::join!(coordinator.admit(&one), coordinator.admit(&two));

@@ -147,7 +147,7 @@ async fn check(
         .map(|u| Submission {
             statement: u.statement.clone(),
             context: u.context.to_vec(),
-            share_hashes: u.share_hashes.clone(),
+            share_hashes: u.share_hashes.encode().to_vec(),
             private: u.private.to_vec(),
         })
         .collect();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, Nullifier, PublicKey, SubmissionId};
 use tercet_protocol::log::Accepted;
+use tercet_protocol::submission::ShareHashes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -33,8 +34,8 @@ pub struct Upload {
     pub statement: Vec<u8>,
     /// The context to which the proof is bound.
     pub context: [u8; 32],
-    /// The published hashes of the shares, encoded.
-    pub share_hashes: Vec<u8>,
+    /// The published hashes of the shares.
+    pub share_hashes: ShareHashes,
     /// This party's part, opened.
     pub private: Zeroizing<Vec<u8>>,
     /// Unix seconds at which the ticket runs out.
@@ -239,7 +240,7 @@ mod tests {
             withdrawal_key: PublicKey([0; 32]),
             statement: Vec::new(),
             context: [0; 32],
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
             private: Zeroizing::new(vec![0xab; 8]),
             expires,
         }

@@ -10,7 +10,7 @@ use tercet_client::notarize::{Headers, Notarized, Plan, notarize};
 use tercet_evidence::{Kind, SurveyVerifier};
 use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::random;
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, seal_private};
 use tercet_stack::Stack;
 use tlsn_verifier::{HashAlg, WireVersion};
 use zeroize::Zeroizing;
@@ -139,9 +139,9 @@ fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarize
         kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
         evidence: notarized.presentation,
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let proven = tercet_mpc::prove(&statement, &witness, &public.proof_context(), &random()?, &mut |_| {})?;
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Ok(Proven { public, private: proven.private })
 }

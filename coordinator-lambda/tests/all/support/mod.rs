@@ -26,7 +26,7 @@ use tercet_protocol::keys::SigningKey;
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::submission::{PublicPart, Receipt};
+use tercet_protocol::submission::{PublicPart, Receipt, ShareHashes};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 
 /// The world's time at its start: within the survey's dates and after the fixtures' connection times.
@@ -176,7 +176,7 @@ impl World {
             kind: Kind::Presentation,
             withdrawal_key: withdrawal_key(provider).public(),
             evidence: presentation(provider),
-            share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
+            share_hashes: ShareHashes { proof: [variant; 32], ..ShareHashes::default() },
         }
     }
 

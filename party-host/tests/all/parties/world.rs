@@ -10,9 +10,11 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use party_host::clock::{Clock, ManualClock};
+use party_host::config::{BatchConfig, LimitsConfig, ReleasesConfig};
 use party_host::keyring::{FileKeyring, Sealer};
 use party_host::node::{Node, NodeParts, Parts, SurveyNode};
 use party_host::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks};
+use party_host::reload::{Published, Workshop};
 use party_host::sandbox::{Limits, Sandbox};
 use party_host::store::{Progress, S3Objects, Store, StoreConfig};
 use tempfile::TempDir;
@@ -23,7 +25,7 @@ use tercet_protocol::api::{Problem, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{PublicKey, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tokio::net::TcpListener;
 
@@ -186,6 +188,7 @@ impl World {
             endpoint: Some(url),
             create_bucket: true,
             cache_mib: 16,
+            added_ms: 0,
         };
         let keyring = FileKeyring::open_or_create(&self.dir.path().join(format!("store-{i}.key"))).unwrap();
         let identity = Arc::new(key(IDENTITY, i));
@@ -239,6 +242,35 @@ impl World {
         });
         node.adopt(survey).await.unwrap();
         self.parties[i] = Some(node);
+    }
+
+    /// A party's identity key.
+    pub fn identity(&self, i: usize) -> SigningKey {
+        key(IDENTITY, i)
+    }
+
+    pub fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// The keys of a party that the federation lists.
+    pub fn published_keys(&self, i: usize) -> Published {
+        let OperatorManifest { identity, sealing, peer_key, .. } = self.federation.operators[i];
+        Published { identity, sealing, peer: peer_key }
+    }
+
+    /// The parts that a running party loads further surveys with.
+    pub fn workshop(&self, i: usize) -> Workshop {
+        let running = self.party(i).survey(self.survey_id()).unwrap();
+        let limits = LimitsConfig { peer_seconds: self.patience.as_secs(), ..LimitsConfig::default() };
+        Workshop {
+            identity: Arc::new(self.identity(i)),
+            store: running.store.clone(),
+            sandbox: sandbox(),
+            limits,
+            batch: BatchConfig::default(),
+            releases: ReleasesConfig { any_time: true },
+        }
     }
 
     pub fn party(&self, i: usize) -> &Arc<Node> {
@@ -303,11 +335,11 @@ impl World {
             kind: Kind::Presentation,
             withdrawal_key: withdrawal_key().public(),
             evidence: presentation,
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
         };
         let context = public.proof_context();
         let proven = tercet_mpc::prove(statement, witnesses, &context, &[seed; 32], &mut |_| {}).unwrap();
-        public.share_hashes = proven.public.encode().to_vec();
+        public.share_hashes = proven.public;
         Prepared { public, private: proven.private.map(|p| p.to_vec()) }
     }
 
