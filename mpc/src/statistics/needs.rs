@@ -60,7 +60,7 @@ pub(super) fn interpolation(p: Share, n: u64) -> (u64, u64, u32) {
     (low, if weight == 0 { low } else { low + 1 }, weight)
 }
 
-/// Signed quantiles of n values as one combination of values, and its divisor. `n` is not 0. `n` is not 0.
+/// Signed quantiles of n values as one combination of values, and its divisor. `n` is not 0.
 fn combined(quantiles: &[(Share, i64)], n: u64) -> (Combination, u32) {
     let billion = i64::from(Share::BILLION);
     let mut factors: BTreeMap<u64, i64> = BTreeMap::new();
