@@ -5,8 +5,7 @@
 //! session:
 //!
 //! 1. [`Machine::begin`] leaves any earlier session and gives the hello.
-//! 2. [`Machine::bind`] takes the two others' hellos and gives the session's [`Task`]. [`Machine::bind`] takes the
-//!    two others' hellos and says what the session is for: [`Task`].
+//! 2. [`Machine::bind`] takes the two others' hellos and gives the session's [`Task`].
 //! 3. [`Machine::heard`] notes a frame that is bound to the session's id.
 //! 4. [`Machine::prepare`] gives the signed prepare, which the host makes durable before it sends it.
 //! 5. [`Machine::certify`] takes the two others' prepares and gives the lock, which the host makes durable.

@@ -150,7 +150,7 @@ impl OrderRequest {
     }
 
     /// The answer in clear text. A rank that [`Self::check`] refuses is answered by the nearest one; without rows a
-    /// value is 0. What [`Self::check`] refuses is answered by the nearest rank there is; without rows a value is 0.
+    /// value is 0.
     pub fn answer(&self, values: &[i64]) -> OrderAnswer {
         let mut sorted = values.to_vec();
         sorted.sort_unstable();

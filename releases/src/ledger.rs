@@ -37,7 +37,7 @@ pub enum Standing {
     Withdrawn,
     /// It is in this unit.
     Counted(UnitId),
-    /// It was in this unit when it was erased. The unit's sums do not change. The unit's sums keep what they are.
+    /// It was in this unit when it was erased. The unit's sums do not change.
     Erased(UnitId),
     /// The survey had its last release point without it.
     Never,

@@ -131,8 +131,7 @@ pub struct Forge {
     pub padding: usize,
     /// Records under the application keys, in order.
     pub application: Vec<Application>,
-    /// Changes a handshake message: header and all. An empty one is left out; more than one may replace it. An empty
-    /// one is left out; more than one may stand in its place.
+    /// Changes a handshake message: header and all. An empty one is left out; more than one may replace it.
     pub edit: Edit,
 }
 

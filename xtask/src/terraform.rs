@@ -250,8 +250,7 @@ pub fn policy_tools() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The policy scan. Each exception is beside its resource, with its reason. Exceptions are beside what they except,
-/// each with its reason.
+/// The policy scan. Each exception is beside its resource, with its reason.
 pub fn scan(report: &mut Report) -> Result<()> {
     if python::find().is_err() {
         return report.skip("policy scan", python::MISSING);

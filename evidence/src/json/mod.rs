@@ -112,8 +112,7 @@ impl Document<'_> {
         self.bytes.get(at.clone()).and_then(|b| str::from_utf8(b).ok()).unwrap_or("")
     }
 
-    /// The one form of a shown number or string. The error names the kind of the value instead. The error says what
-    /// the value is instead.
+    /// The one form of a shown number or string. The error names the kind of the value instead.
     pub fn scalar(&self, id: NodeId) -> Result<Scalar, &'static str> {
         match &self.node(id).value {
             Value::Number(at) => Scalar::from_number(self.number(at)),

@@ -30,8 +30,7 @@ const fn planes<const BITS: usize>(slopes: bool) -> [[u64; WORDS]; BITS] {
     out
 }
 
-/// Checks that a number is above zero, as many gates as it has bits, less one. A missing number counts as 1. In place
-/// of a missing one stands 1.
+/// Checks that a number is above zero, as many gates as it has bits, less one. A missing number counts as 1.
 fn positive<B: Backend>(b: &mut B, x: &Number<B::W>) -> B::W {
     b.zero(x.negative, 1);
     let one = b.constant(1);

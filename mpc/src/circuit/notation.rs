@@ -100,7 +100,7 @@ fn some_digit<B: Backend>(b: &mut B, digit: B::W, n: u32) {
 }
 
 /// Checks that separators are in every fourth lane left of the point, in all of them or in none. Bit 0 of the result
-/// tells if there are any. Returns whether there are any, in bit 0.
+/// tells if there are any.
 fn groups<B: Backend>(b: &mut B, c: &Classes<B::W>, n: u32) -> B::W {
     let ones = b.constant(mask(n));
     // The point, or the lane in front of lane 0 where there is none, moved four lanes to the left.

@@ -42,8 +42,7 @@ impl Future for Products {
 }
 
 impl Gates {
-    /// AND, bit by bit. `then` is the step that follows this layer in this circuit. `then`: what follows this layer
-    /// in this circuit.
+    /// AND, bit by bit. `then` is the step that follows this layer in this circuit.
     pub fn and(&self, left: Bits, right: Bits, then: Then) -> Products {
         let layer = Rc::new(Layer { left, right, then, products: Cell::new(None) });
         self.waiting.borrow_mut().push(layer.clone());

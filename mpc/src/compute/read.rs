@@ -217,8 +217,7 @@ impl<H: Host> Compute<'_, H> {
     }
 
     /// Opens ring elements modulo 2^width. Shares are shifted up first, so that the higher bits of their sum, which
-    /// would tell about the shares, are lost. Shares are shifted up first: what the higher bits of their sum would
-    /// say about the shares is lost.
+    /// would tell about the shares, are lost.
     fn open_ring(&mut self, values: &[RingShare], width: u32) -> Result<Vec<u128>, Abort> {
         let shift = 128 - width;
         let up = if mutant!("ring-not-shifted-up") { 0 } else { shift };

@@ -22,8 +22,7 @@ use crate::sharing::RingShare;
 /// Most pairs that are compared at a time: bounds memory to some 50 MB.
 const MAX_PAIRS: usize = 1 << 18;
 
-/// A shared column in ascending order. Only the computation that made it can open it. What it holds can only be
-/// opened by the computation that made it.
+/// A shared column in ascending order. Only the computation that made it can open it.
 pub struct Sorted {
     /// Keys in order: value, then row number in the `index_bits` lowest bits.
     pub(super) rows: Rows,

@@ -29,8 +29,7 @@ fn an_item_hash_depends_on_everything() {
     }
 }
 
-/// Opens twice in one session. `change` alters the first message from party 1 to party 2. `change` is done to what
-/// party 1 sends to party 2 the first time.
+/// Opens twice in one session. `change` alters the first message from party 1 to party 2.
 fn twice(change: fn(&mut Vec<u8>)) -> [[Result<Vec<u128>, Abort>; 2]; 3] {
     let changes = move |e: Envelope, mut frame: Vec<u8>| {
         if (e.from, e.to, e.number) == (PartyId::P1, PartyId::P2, 0) {

@@ -2,8 +2,7 @@
 
 use super::MAX_ROWS_LOG2;
 
-/// A number derived from the columns, shared arithmetically. Zero where one of its columns has no value. Zero where a
-/// column that it is of has no value.
+/// A number derived from the columns, shared arithmetically. Zero where one of its columns has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Output {
     /// The signed integer of a column: one lane.

@@ -32,8 +32,7 @@ struct Queued {
 /// The sending end of the queue.
 pub(super) struct Queue {
     frames: mpsc::UnboundedSender<Queued>,
-    /// One permit for each byte of room: this bounds the queue, since the channel itself is unbounded. What bounds
-    /// the queue, since the channel itself does not.
+    /// One permit for each byte of room: this bounds the queue, since the channel itself is unbounded.
     room: Arc<Semaphore>,
     size: u32,
     delay: Option<Duration>,

@@ -13,8 +13,7 @@ use crate::keyring::{ObjectKind, Place};
 /// Entries and checkpoints that are read at once when a party starts. Each has about a mebibyte at most.
 const CONCURRENT_READS: usize = 64;
 
-/// The progress of reading a log, shared between the reader and those who ask. Shared between the reader and whoever
-/// asks.
+/// The progress of reading a log, shared between the reader and those who ask.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,

@@ -202,7 +202,7 @@ fn texts(label: &[&str]) -> Vec<String> {
 }
 
 /// All systems of up to this many events. Gives the number of attacked systems, and the first attack that found
-/// something. Says how many were attacked, and the first attack that found something.
+/// something.
 fn search(
     system: &System,
     alphabet: &[Event],

@@ -28,8 +28,7 @@ struct Sent {
 }
 
 impl Wires {
-    /// The wires of the three parties. Index 0 is the next party, 1 the previous. Index 0 is the next party, 1 the
-    /// previous.
+    /// The wires of the three parties. Index 0 is the next party, 1 the previous.
     fn three() -> [Self; 3] {
         let (next_out, mut next_in): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();
         let (previous_out, mut previous_in): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();

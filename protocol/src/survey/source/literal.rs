@@ -24,7 +24,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a prefix and a suffix. The error names the fault. The error says what is wrong.
+    /// Reads a prefix and a suffix. The error names the fault.
     pub fn parse(prefix: &str, suffix: &str) -> Result<Self, &'static str> {
         // The value's own quotes belong to the value.
         let Some((mut before, open)) = tokens(prefix) else { return Err(NOT_JSON) };
