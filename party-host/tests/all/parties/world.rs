@@ -3,6 +3,7 @@
 mod asking;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -93,10 +94,24 @@ pub struct World {
     federation: Federation,
     coordinator: SigningKey,
     pub clock: Arc<ManualClock>,
+    /// Each party's own.
+    clocks: [Arc<PartyClock>; 3],
     pub parties: Vec<Option<Arc<Node>>>,
     patience: Duration,
     /// Each party's bucket, which can be made to stop.
     pub dying: [Option<Arc<Dying>>; 3],
+}
+
+/// One party's clock: the world's time, and by how much it is off.
+struct PartyClock {
+    world: Arc<ManualClock>,
+    off: AtomicI64,
+}
+
+impl Clock for PartyClock {
+    fn now(&self) -> u64 {
+        self.world.now().saturating_add_signed(self.off.load(Ordering::Relaxed))
+    }
 }
 
 pub fn manifest() -> SurveyManifest {
@@ -162,6 +177,7 @@ impl World {
             survey,
             federation,
             coordinator,
+            clocks: [0, 1, 2].map(|_| Arc::new(PartyClock { world: clock.clone(), off: AtomicI64::new(0) })),
             clock,
             parties: vec![None, None, None],
             patience,
@@ -238,7 +254,7 @@ impl World {
             sealing: vec![OpeningKey::from_seed(&seed(SEALING, i))],
             federation: self.federation.clone(),
             links,
-            clock: self.clock.clone() as Arc<dyn Clock>,
+            clock: self.clocks[i].clone() as Arc<dyn Clock>,
         });
         node.adopt(survey).await.unwrap();
         self.parties[i] = Some(node);
@@ -271,6 +287,11 @@ impl World {
             batch: BatchConfig::default(),
             releases: ReleasesConfig { any_time: true },
         }
+    }
+
+    /// Puts a party's clock off by so many seconds.
+    pub fn put_off(&self, party: usize, seconds: i64) {
+        self.clocks[party].off.store(seconds, Ordering::Relaxed);
     }
 
     pub fn party(&self, i: usize) -> &Arc<Node> {
