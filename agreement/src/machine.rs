@@ -12,11 +12,21 @@ pub struct Memory<K: Kinds> {
     pub latest: Option<Prepare<K>>,
     /// Its lock. It is not given up before the height is committed; a newer one takes its place.
     pub lock: Option<Certificate<K>>,
+    /// The entry that the three operators gave up, by hand: it is never final at this height.
+    pub abandoned: Option<K::Entry>,
 }
 
 impl<K: Kinds> Default for Memory<K> {
     fn default() -> Self {
-        Self { latest: None, lock: None }
+        Self { latest: None, lock: None, abandoned: None }
+    }
+}
+
+impl<K: Kinds> Memory<K> {
+    /// A lock on an entry that was given up is none.
+    fn settled(mut self) -> Self {
+        self.lock = self.lock.filter(|lock| Some(lock.entry) != self.abandoned);
+        self
     }
 }
 
@@ -54,6 +64,11 @@ pub enum Refusal {
         "the parties show locks on two entries, and neither gives way: a party misbehaves or lost its state"
     )]
     Split,
+    /// The entry was given up by the three operators.
+    #[error(
+        "the three operators gave this entry up: if another party shows it as final, the operators compare their logs"
+    )]
+    Abandoned,
     /// A frame of the session is still missing.
     #[error("party {party} has not confirmed the session yet")]
     NotConfirmed {
@@ -114,7 +129,7 @@ pub struct Machine<K: Kinds> {
 impl<K: Kinds> Machine<K> {
     /// A party of index `me` (0 to 2) whose log ends with `head` at `height`, with its memory of the height above.
     pub fn new(me: u8, height: u64, head: K::Entry, memory: Memory<K>) -> Self {
-        Self { me: me % 3, height, head, memory, step: Step::Idle, rules: Rules::ALL }
+        Self { me: me % 3, height, head, memory: memory.settled(), step: Step::Idle, rules: Rules::ALL }
     }
 
     /// The same by other rules.
@@ -148,8 +163,23 @@ impl<K: Kinds> Machine<K> {
 
     /// Replaces the memory by the store's: after a write whose outcome is not known.
     pub fn reload(&mut self, memory: Memory<K>) {
-        self.memory = memory;
+        self.memory = memory.settled();
         self.step = Step::Idle;
+    }
+
+    /// The three operators gave up an entry of the height that this party works on, and that is durable here: from now on no lock
+    /// on it counts, and it is not committed, whoever shows votes for it. A session that was about it is over.
+    pub fn abandon(&mut self, entry: K::Entry) {
+        self.memory = Memory { abandoned: Some(entry), ..self.memory.clone() }.settled();
+        let about = match &self.step {
+            Step::Prepared(prepare) => Some(prepare.entry),
+            Step::Certified(certified) => Some(*certified),
+            Step::Locked(locked) => Some(*locked),
+            Step::Idle | Step::Greeted | Step::Bound { .. } => None,
+        };
+        if about == Some(entry) {
+            self.step = Step::Idle;
+        }
     }
 
     /// Leaves any session and gives the hello of a new one.
@@ -159,7 +189,7 @@ impl<K: Kinds> Machine<K> {
     }
 
     fn hello(&self) -> Hello<K> {
-        let Memory { latest, lock } = self.memory.clone();
+        let Memory { latest, lock, .. } = self.memory.clone();
         Hello { height: self.height, head: self.head, lock, latest }
     }
 
@@ -195,7 +225,10 @@ impl<K: Kinds> Machine<K> {
             }
             let mut hello = hello.clone();
             // A lock or a prepare that does not hold is none.
-            hello.lock = hello.lock.filter(|lock| lock.holds(crypto, height, self.head));
+            let counts = |lock: &Certificate<K>| {
+                Some(lock.entry) != self.memory.abandoned && lock.holds(crypto, height, self.head)
+            };
+            hello.lock = hello.lock.filter(counts);
             hello.latest = hello
                 .latest
                 .filter(|p| crypto.is_prepare(party, &p.statement(height, self.head), &p.signature));
@@ -239,6 +272,9 @@ impl<K: Kinds> Machine<K> {
         }
         if matches!(task, Task::Finish(certificate) if certificate.entry != entry) {
             return Err(Refusal::OtherEntry);
+        }
+        if self.memory.abandoned == Some(entry) {
+            return Err(Refusal::Abandoned);
         }
         let last = self.memory.latest.as_ref().map_or(0, |p| p.number);
         let number = last.checked_add(1).ok_or(Refusal::OutOfTurn)?.max(now);
@@ -295,6 +331,9 @@ impl<K: Kinds> Machine<K> {
     ) -> Result<(), Refusal> {
         if previous != self.head {
             return Err(Refusal::Chain);
+        }
+        if self.memory.abandoned == Some(entry) {
+            return Err(Refusal::Abandoned);
         }
         if let Some((party, _)) = (0u8..).zip(votes).find(|(p, v)| !crypto.is_vote(*p, &entry, v)) {
             return Err(Refusal::Vote { party });

@@ -1,5 +1,6 @@
 //! A survey in words that need no knowledge of statistics or cryptography: shown before anything is sent.
 
+use tercet_protocol::kind::Kind;
 use tercet_protocol::statistic::Family;
 use tercet_protocol::survey::{Resubmission, SurveyManifest};
 use time::format_description::well_known::Rfc3339;
@@ -11,8 +12,8 @@ const LABEL: usize = 15;
 /// Width of the text behind them.
 const WIDTH: usize = 84;
 
-/// The text that a provider reads before anything is sent.
-pub fn to_text(deployment: &Deployment) -> String {
+/// The text that a provider who has evidence of this kind reads before anything is sent.
+pub fn to_text(deployment: &Deployment, kind: Kind) -> String {
     let manifest = deployment.survey.manifest();
     let mut out = Lines::default();
     identity(deployment, &mut out);
@@ -32,13 +33,20 @@ pub fn to_text(deployment: &Deployment) -> String {
         Some(_) => format!(", your account's identity there{fields}"),
         None => fields,
     };
+    let server = &manifest.source.server_name;
+    let rest = match kind {
+        Kind::Presentation => format!(
+            "whatever else of the page from {server} your presentation shows (tercet inspect prints it)"
+        ),
+        Kind::Session => format!(
+            "whatever else of the answer from {server} your session shows: all that the survey does not hide (tercet \
+             submit --dry-run prints it). The notary saw that you talked to {server}, when, and from which address, but \
+             nothing of what was said"
+        ),
+    };
     out.say(
         "is seen",
-        &format!(
-            "by the coordinator and the three operators: that you take part{who}, and whatever else of the page from {} \
-             your presentation shows (tercet inspect prints it).",
-            manifest.source.server_name
-        ),
+        &format!("by the coordinator and the three operators: that you take part{who}, and {rest}."),
     );
     published(manifest, &mut out);
     leaving(manifest, &mut out);

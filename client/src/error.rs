@@ -24,8 +24,8 @@ pub enum Error {
     /// A folder does not hold a recorded session.
     #[error("{0}")]
     Recording(String),
-    /// The presentation is valid but does not fit the survey.
-    #[error("the presentation does not fit the survey: {0}")]
+    /// The evidence is valid but does not fit the survey.
+    #[error("the evidence does not fit the survey: {0}")]
     Policy(#[from] Refusal),
     /// The survey takes other evidence.
     #[error("this survey takes no evidence of the kind \"{0}\": its notaries are of another kind")]

@@ -18,7 +18,9 @@ use tercet_mpc::statement::{Binding, Statement};
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Receipt, ShareUpload, seal_private};
+use tercet_protocol::submission::{
+    MAX_EVIDENCE, PublicPart, Receipt, ShareHashes, ShareUpload, seal_private,
+};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
 use tokio::time::{Instant, sleep, timeout_at};
 use zeroize::Zeroizing;
@@ -186,7 +188,7 @@ pub fn prepare(
         kind: opened.kind,
         withdrawal_key: withdrawal.signing_key()?.public(),
         evidence: evidence.to_vec(),
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
@@ -199,7 +201,7 @@ pub fn prepare(
         }
     };
     let proven = proven.map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tercet_protocol::ids::{EngineDigest, PublicKey, SurveyId};
+use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::source::Place;
 use tercet_protocol::survey::{
     ExcessDigits, MAX_SURVEY_BYTES, Resubmission, SurveyDescriptor, SurveyManifest,
@@ -78,6 +79,16 @@ impl Checked {
             query.join("&")
         );
         line("request", request);
+        for (i, input) in m.source.inputs.iter().enumerate() {
+            let secret = if input.secret { ", typed unseen" } else { "" };
+            line(if i == 0 { "asks for" } else { "" }, format!("{} ({}{secret})", input.label, input.name));
+        }
+        let templates = [("parameter", &m.source.parameters), ("header", &m.source.request_headers)];
+        for (what, all) in templates {
+            for (i, template) in all.iter().enumerate() {
+                line(if i == 0 { what } else { "" }, format!("{} = {}", template.name, template.value));
+            }
+        }
         line(
             "server roots",
             match self.roots.len() {
@@ -86,7 +97,11 @@ impl Checked {
             },
         );
         for (i, n) in m.notaries.iter().enumerate() {
-            line(if i == 0 { "notaries" } else { "" }, format!("{} ({})", n.name, n.key));
+            let signs = match n.kind {
+                Kind::Presentation => "TLSNotary presentations",
+                Kind::Session => "TLS 1.3 sessions",
+            };
+            line(if i == 0 { "notaries" } else { "" }, format!("{} signs {signs} ({})", n.name, n.key));
         }
         line(
             "identity",

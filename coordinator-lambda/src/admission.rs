@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tercet_mpc::ShareHashes;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Ticket};
@@ -106,16 +105,27 @@ impl Coordinator {
         let survey = self.survey(survey)?;
         let public = decode(&survey, body)?;
         let id = public.id();
-        let limits = &self.config.limits;
-        self.limit("address", address, limits.address, report).await?;
-        self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
-        if let Some(outcome) = self.seen_before(id).await? {
+        if let Some(outcome) = self.before_evidence(&survey, id, address, report).await? {
             return Ok(outcome);
         }
         let withdrawal_key = public.withdrawal_key;
         let nullifier = verify(Arc::clone(&survey), public).await?;
-        self.limit("identity", &format!("{}#{nullifier}", survey.id()), limits.identity, report).await?;
-        self.enter(&survey, id, nullifier, withdrawal_key).await
+        self.enter(&survey, id, nullifier, withdrawal_key, report).await
+    }
+
+    /// What comes before the evidence is looked at: the rates of the address and the survey, and the answer to a submission
+    /// that is known already.
+    pub async fn before_evidence(
+        &self,
+        survey: &Survey,
+        id: SubmissionId,
+        address: &str,
+        report: &mut RateReport,
+    ) -> Result<Option<Outcome>, Error> {
+        let limits = &self.config.limits;
+        self.limit("address", address, limits.address, report).await?;
+        self.limit("survey", &survey.id().to_string(), limits.survey, report).await?;
+        self.seen_before(id).await
     }
 
     /// The answer to a submission that is in the table; `None` if it is not, or may be tried again.
@@ -157,15 +167,17 @@ impl Coordinator {
         Outcome::Admitted(Admission { submission, ticket })
     }
 
-    /// Enters a verified submission under its identity.
+    /// Enters a verified submission under its identity, if the identity's rate allows it.
     pub async fn enter(
         &self,
         survey: &Survey,
         id: SubmissionId,
         nullifier: Nullifier,
         withdrawal_key: PublicKey,
+        report: &mut RateReport,
     ) -> Result<Outcome, Error> {
         let limits = &self.config.limits;
+        self.limit("identity", &format!("{}#{nullifier}", survey.id()), limits.identity, report).await?;
         for _ in 0..ROUNDS {
             let expires = self.clock.seconds() + self.config.ticket_seconds;
             let admit = Admit {
@@ -205,11 +217,12 @@ impl Coordinator {
         // Longer than any answer below tells it to wait, so that who keeps asking keeps its place.
         let until = now.as_secs() + 2 * LONGEST_WAIT;
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        let before = self.store.wait(survey.id(), id, micros, until).await?;
+        let shards = self.config.limits.unfinished_shards;
+        let before = self.store.wait(survey.id(), id, shards, micros, until).await?;
         let wait = (2 + u64::from(before) / 25).min(LONGEST_WAIT);
         let detail = format!(
-            "as many submissions of this survey are under way as may be at a time; {before} wait before this one: \
-             send it again in {wait} s"
+            "as many submissions of this survey are under way as may be at a time; about {before} wait before this \
+             one: send it again in {wait} s"
         );
         let problem = Problem::new(ProblemKind::RateLimited, detail).rule("unfinished");
         Ok(problem.retry_after(wait).position(before.saturating_add(1)))
@@ -245,10 +258,6 @@ fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
             ProblemKind::Malformed,
             "the submission is made for another survey than the address names",
         );
-    }
-    if ShareHashes::decode(&public.share_hashes).is_none() {
-        let detail = format!("the share hashes must be exactly {} bytes", ShareHashes::BYTES);
-        return refuse(ProblemKind::Malformed, detail);
     }
     Ok(public)
 }

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
+
+/// How the SDK tries again by itself: a few times soon. What a busy table needs is done by [`crate::store`].
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25))
+}
 
 /// The configuration of every client of the SDK. `AWS_ENDPOINT_URL` points all services somewhere else (LocalStack).
 pub async fn load(region: Option<&str>) -> SdkConfig {
@@ -17,6 +23,7 @@ pub async fn load(region: Option<&str>) -> SdkConfig {
         .build();
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
+    loader = loader.retry_config(retries());
     if let Some(region) = region {
         loader = loader.region(Region::new(region.to_owned()));
     }

@@ -8,7 +8,7 @@ use tercet_protocol::ids::SurveyId;
 use crate::coordinator::Coordinator;
 use crate::error::Error;
 use crate::releases::Refreshed;
-use crate::store::submissions::RecordState;
+use crate::store::submissions::{LISTS, RecordState};
 use crate::surveys::Survey;
 
 /// Submissions read at once by the reaper.
@@ -90,27 +90,38 @@ fn is_early(survey: &Survey, now: u64) -> bool {
 pub async fn reap_once(c: &Coordinator) -> Result<Reaped, Error> {
     let mut reaped = Reaped::default();
     for survey in c.deployment.surveys() {
-        let mut after = None;
-        loop {
-            let page = c.store.pending(survey.id(), after, PAGE).await?;
-            let Some(last) = page.last().copied() else { break };
-            after = Some(last);
-            let mut ends = futures::stream::iter(page).map(|id| reap_one(c, id)).buffer_unordered(AT_ONCE);
-            while let Some(end) = ends.next().await {
-                reaped.seen += 1;
-                match end {
-                    Ok(Some(RecordState::Accepted | RecordState::Withdrawn { .. })) => reaped.accepted += 1,
-                    Ok(Some(RecordState::Rejected { .. })) => reaped.rejected += 1,
-                    Ok(Some(RecordState::Pending) | None) => {}
-                    Err(e) => {
-                        tracing::error!(error = %e, "a pending submission could not be looked at");
-                        reaped.failed += 1;
-                    }
-                }
-            }
+        for list in 0..LISTS {
+            reap_list(c, survey.id(), list, &mut reaped).await?;
         }
     }
     Ok(reaped)
+}
+
+async fn reap_list(c: &Coordinator, survey: SurveyId, list: u16, reaped: &mut Reaped) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let page = c.store.pending(survey, list, after, PAGE).await?;
+        let Some(last) = page.last().copied() else { return Ok(()) };
+        // A page that is not full is the list's last.
+        let full = i32::try_from(page.len()).is_ok_and(|n| n >= PAGE);
+        after = Some(last);
+        let mut ends = futures::stream::iter(page).map(|id| reap_one(c, id)).buffer_unordered(AT_ONCE);
+        while let Some(end) = ends.next().await {
+            reaped.seen += 1;
+            match end {
+                Ok(Some(RecordState::Accepted | RecordState::Withdrawn { .. })) => reaped.accepted += 1,
+                Ok(Some(RecordState::Rejected { .. })) => reaped.rejected += 1,
+                Ok(Some(RecordState::Pending) | None) => {}
+                Err(e) => {
+                    tracing::error!(error = %e, "a pending submission could not be looked at");
+                    reaped.failed += 1;
+                }
+            }
+        }
+        if !full {
+            return Ok(());
+        }
+    }
 }
 
 async fn reap_one(

@@ -72,6 +72,7 @@ async fn main() -> anyhow::Result<()> {
 /// Serves as a Lambda function until its environment ends.
 #[cfg(feature = "cloud")]
 async fn lambda(function: Function, coordinator: Arc<Coordinator>) -> anyhow::Result<()> {
+    use lambda_http::{LambdaEvent, service_fn};
     use tracing::Instrument as _;
     let ended = |e: lambda_http::Error| anyhow::anyhow!("the Lambda runtime ended: {e}");
     if matches!(function, Function::Api) {

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use serde_json::Value as Json;
-use tercet_evidence::json::{self, Document, Value};
+use tercet_evidence::json::{self, Document, Selection, Value};
 use tercet_evidence::{Bindings, Commitment, Data, Kind, Policy, Transcript, http, plan};
 use tercet_mpc::HashAlg;
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::survey::SurveyManifest;
+use tercet_protocol::survey::source::{Comparison, Path, Place, Rules, Scalar, Segment};
 
 /// Two lengths (`u16`), the survey's file, the request, the response. Zero bytes are hidden.
 pub fn exchange(data: &[u8]) {
@@ -19,7 +20,7 @@ pub fn exchange(data: &[u8]) {
     };
     let Ok(policy) = Policy::new(SurveyId([5; 32]), &manifest) else { return };
     let (sent, received) = (hidden(sent), hidden(received));
-    document(&received);
+    document(policy.rules(), &received);
     let commitments = commitments(&received);
     for bindings in [Bindings::Hashes(commitments), Bindings::Keystream] {
         let transcript = Transcript {
@@ -76,24 +77,84 @@ fn commitments(received: &Data) -> Vec<Commitment> {
     response.holes(&received.hidden).iter().map(one).collect()
 }
 
-/// A document without holes that we read, the other parser reads alike.
-fn document(received: &Data) {
+/// A document without holes that we read, the other parser reads alike, and what the survey's paths select in it is the same.
+fn document(rules: &Rules, received: &Data) {
     let Ok(Some(response)) = http::read_response(received) else { return };
     if !response.holes(&received.hidden).is_empty() {
         return;
     }
     let Ok(ours) = json::parse(&response.body, 0, &[]) else { return };
-    let theirs: Json =
-        serde_json::from_slice(&response.body).expect("the other parser refuses what ours reads");
+    let theirs: Json = match serde_json::from_slice(&response.body) {
+        Ok(theirs) => theirs,
+        // It reads numbers as floating point only.
+        Err(e) if e.to_string().contains("number out of range") => return,
+        Err(e) => panic!("the other parser refuses what ours reads: {e}"),
+    };
     assert!(same(&ours, Document::ROOT, &theirs), "two readings of one document");
+    let places = rules.committed.iter().map(|c| &c.place);
+    for place in places.chain(rules.identity.iter().chain(&rules.fields).map(|w| &w.place)) {
+        let Place::Json(path) = place else { continue };
+        let Some(expected) = selected(path, &theirs) else { continue };
+        let found = json::select(&ours, path).expect("something is unknown where nothing is hidden");
+        match (found, &expected[..]) {
+            (Selection::Nothing, []) => {}
+            (Selection::One(id), [one]) => assert!(same(&ours, id, one), "{path} selects another value"),
+            (Selection::Several(n), several) => assert_eq!(n, several.len(), "{path}"),
+            (found, expected) => panic!("{path} selects {found:?}, not {expected:?}"),
+        }
+    }
+}
+
+/// The reference of path evaluation, by RFC 9535. None where a filter reads what the other parser does not know exactly.
+fn selected<'a>(path: &Path, root: &'a Json) -> Option<Vec<&'a Json>> {
+    let children = |value: &'a Json| -> Vec<&'a Json> {
+        match value {
+            Json::Array(all) => all.iter().collect(),
+            Json::Object(all) => all.values().collect(),
+            _ => Vec::new(),
+        }
+    };
+    let mut nodes = vec![root];
+    for segment in &path.segments {
+        let mut next = Vec::new();
+        for node in nodes {
+            match segment {
+                Segment::Name(name) => next.extend(node.as_object().and_then(|o| o.get(name))),
+                Segment::Index(index) => next.extend(node.as_array().and_then(|a| a.get(*index))),
+                Segment::Wildcard => next.extend(children(node)),
+                Segment::Filter(comparisons) => {
+                    for child in children(node) {
+                        let all: Option<Vec<bool>> = comparisons.iter().map(|c| holds(c, child)).collect();
+                        next.extend(all?.into_iter().all(|holds| holds).then_some(child));
+                    }
+                }
+            }
+        }
+        nodes = next;
+    }
+    Some(nodes)
+}
+
+fn holds(comparison: &Comparison, element: &Json) -> Option<bool> {
+    let member = comparison.names.iter().try_fold(element, |at, name| at.as_object()?.get(name));
+    let value = match member {
+        Some(Json::String(text)) => Scalar::from_text(text),
+        Some(Json::Number(n)) if n.is_f64() => return None,
+        Some(Json::Number(n)) => Scalar::from_number(&n.to_string()),
+        _ => return Some(false),
+    };
+    Some(value.is_ok_and(|value| value == comparison.value))
 }
 
 fn same(d: &Document<'_>, id: usize, other: &Json) -> bool {
     match (&d.node(id).value, other) {
         (Value::Null, Json::Null) => true,
         (Value::Bool(a), Json::Bool(b)) => a == b,
-        // Large ones become floating point there.
-        (Value::Number(at), Json::Number(n)) => d.number(at).parse::<f64>().ok() == n.as_f64(),
+        // Large ones become floating point there, and not always the nearest one.
+        (Value::Number(at), Json::Number(n)) => {
+            let (a, b) = (d.number(at).parse::<f64>().unwrap(), n.as_f64().unwrap());
+            (a - b).abs() <= (a.abs() * 1e-14).max(f64::MIN_POSITIVE)
+        }
         (Value::Text(i), Json::String(text)) => d.string(*i) == text,
         (Value::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(d, *a, b))
@@ -141,18 +202,55 @@ pub fn exchange_seeds() -> Vec<Vec<u8>> {
         ),
         (survey("query={a='1'}", &by_path), plain("application/json", &json.replace('\0', "7"))),
     ];
-    cases
-        .into_iter()
-        .map(|(survey, response)| {
-            let length = |text: &str| u16::try_from(text.len()).unwrap().to_le_bytes();
-            [
-                &length(&survey)[..],
-                &length(request),
-                survey.as_bytes(),
-                request.as_bytes(),
-                response.as_bytes(),
-            ]
-            .concat()
-        })
-        .collect()
+    let own = cases.into_iter().map(|(survey, response)| seed(&survey, request, &response));
+    own.chain(tried()).collect()
+}
+
+fn seed(survey: &str, request: &str, response: &str) -> Vec<u8> {
+    let length = |text: &str| u16::try_from(text.len()).unwrap().to_le_bytes();
+    [&length(survey)[..], &length(request), survey.as_bytes(), request.as_bytes(), response.as_bytes()]
+        .concat()
+}
+
+/// The exchanges of `tests/fixtures/exchanges.json`, whose parts that are not written there are the usual ones.
+fn tried() -> Vec<Vec<u8>> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/exchanges.json");
+    let cases: Vec<Json> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let one = |case: &Json| {
+        let part = |name: &str, usual: &str| case["survey"][name].as_str().unwrap_or(usual).to_owned();
+        let survey = format!(
+            "[survey]\nname='s'\ntitle='s'\nopens='2025-01-01T00:00:00Z'\ncloses='2030-01-01T00:00:00Z'\nmin_cohort=1\nmin_new=1\n\
+             statistics=['count']\n[source]\nserver_name='api.bank.test'\nmethod='{}'\npath='{}'\n{}\n[[notaries]]\nname='n'\n\
+             algorithm='secp256k1'\nkey='035be5e9478209674a96e60f1f037f6176540fd001fa1d64694770c56a7709c42c'\n{}{}{}",
+            part("method", "GET"),
+            part("path", "/v1/account"),
+            part("source", ""),
+            part("identity", "[identity]\nat='$.uid'\n"),
+            part("column", "[[columns]]\nname='balance'\nat='$.balance'\nscale=2\nbits=48\n"),
+            part("extra", ""),
+        );
+        let text = |name: &str, usual: &str| hide(case[name].as_str().unwrap_or(usual));
+        let request = text("request", "GET /v1/account HTTP/1.1\r\nHost: api.bank.test\r\n\r\n");
+        let response = text(
+            "response",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 28\r\n\r\n{\"uid\":77,\"balance\":\"⟦12.50⟧\"}",
+        );
+        seed(&survey, &request, &response)
+    };
+    cases.iter().map(one).collect()
+}
+
+/// Zeros for what stands between marks.
+fn hide(marked: &str) -> String {
+    let mut out = String::new();
+    let mut hidden = false;
+    for c in marked.chars() {
+        match c {
+            '⟦' => hidden = true,
+            '⟧' => hidden = false,
+            c if hidden => out.push_str(&"\0".repeat(c.len_utf8())),
+            c => out.push(c),
+        }
+    }
+    out
 }

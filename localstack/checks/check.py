@@ -151,6 +151,15 @@ def deployed_coordinator(coordinator: Account) -> None:
     check(bool(logs) and all(g.get("retentionInDays") for g in logs), "coordinator: logs are kept for a set time")
 
 
+def deployed_notary(notary: Account) -> None:
+    s3, bucket = notary("s3"), notary.outputs["bucket"]
+    check(s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled", "notary: the bucket is versioned")
+    block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    check(all(block.values()), "notary: public access is blocked")
+    secret = notary("secretsmanager").describe_secret(SecretId=notary.outputs["secret_arn"])
+    check(bool(secret.get("KmsKeyId")), "notary: its key is encrypted with a key of the operator's")
+
+
 def gone(account: Account) -> None:
     name = account.name
     check(not account("s3").list_buckets()["Buckets"], f"{name}: no bucket is left")
@@ -201,8 +210,12 @@ def main() -> int:
         times(accounts[0])
     else:
         deployed_coordinator(accounts[0])
-        for party in accounts[1:]:
-            deployed_party(party, [other.outputs["kms_key_arn"] for other in accounts if other is not party])
+        parties = [account for account in accounts if account.name.startswith("party-")]
+        for party in parties:
+            others = [other.outputs["kms_key_arn"] for other in [accounts[0], *parties] if other is not party]
+            deployed_party(party, others)
+        for notary in (account for account in accounts if account.name == "notary"):
+            deployed_notary(notary)
     for problem in problems:
         print("not as it must be:", problem, file=sys.stderr)
     return 1 if problems else 0

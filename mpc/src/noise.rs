@@ -161,6 +161,7 @@ impl Laplace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
 
     fn laplace(epsilon: &str, sensitivity: u128) -> Result<Laplace, NoiseError> {
         Laplace::new(epsilon.parse().unwrap(), sensitivity)

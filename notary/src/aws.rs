@@ -6,7 +6,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-/// The configuration of every client of the SDK. `AWS_ENDPOINT_URL` points them somewhere else (LocalStack).
+/// The configuration that clients of the SDK are made from. `AWS_ENDPOINT_URL` points them somewhere else (LocalStack).
 pub async fn load() -> SdkConfig {
     let ring = Provider::Rustls(CryptoMode::Ring);
     let http = aws_smithy_http_client::Builder::new().tls_provider(ring).build_https();

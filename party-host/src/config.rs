@@ -127,7 +127,7 @@ pub struct LimitsConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
-            pending: 4096,
+            pending: tercet_protocol::submission::MAX_PENDING,
             engine_memory_mib: 256,
             engine_seconds: 60,
             peer_seconds: 20,

@@ -1,14 +1,19 @@
 //! `party-host`: runs one operator's party.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use party_host::config::Config;
 use party_host::documents::DocumentPlace;
+use party_host::node::Node;
 use party_host::store::StoreError;
 use party_host::{aws, health, serve};
+use tercet_protocol::abandonment::Consent;
+use tercet_protocol::ids::{EntryHash, SurveyId};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -57,6 +62,19 @@ enum Command {
     /// Gives all stored rows new shares together with the two other parties, and ends. An old copy of a bucket is worth
     /// nothing beside another party's new one.
     Refresh,
+    /// Gives up the entry on which a survey stands still because two parties lost its rows. Each operator runs it on their own
+    /// party and sends the others what it prints; then one of them runs it with all three.
+    Abandon {
+        /// The survey.
+        #[arg(long, value_name = "ID")]
+        survey: SurveyId,
+        /// The entry; without it the one that this party is locked on.
+        #[arg(long, value_name = "HASH", conflicts_with = "consents")]
+        entry: Option<EntryHash>,
+        /// The three operators' consents, each a file with what this command printed.
+        #[arg(long, value_name = "FILE", num_args = 3)]
+        consents: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -135,6 +153,11 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         node.refresh(|line| println!("{line}")).await;
         return Ok(running.stop(patience).await?);
     }
+    if let Some(Command::Abandon { survey, entry, consents }) = &cli.command {
+        let outcome = abandon(&node, *survey, *entry, consents).await;
+        running.stop(patience).await?;
+        return outcome.map_err(Into::into);
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -146,4 +169,31 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     tracing::info!("stopping");
     running.stop(patience).await?;
     Ok(())
+}
+
+/// Prints this operator's consent, or acts on those of all three.
+async fn abandon(
+    node: &Arc<Node>,
+    survey: SurveyId,
+    entry: Option<EntryHash>,
+    files: &[PathBuf],
+) -> Result<(), String> {
+    if files.is_empty() {
+        let consent = node.consent(survey, entry)?;
+        let text = serde_json::to_string(&consent).map_err(|e| e.to_string())?;
+        println!("{text}");
+        return Ok(());
+    }
+    let mut consents = Vec::with_capacity(files.len());
+    for file in files {
+        let shown = file.display();
+        let text = std::fs::read(file).map_err(|e| format!("{shown}: {e}"))?;
+        let consent: Consent = serde_json::from_slice(&text)
+            .map_err(|e| format!("{shown}: not what `party-host abandon` printed: {e}"))?;
+        if consent.abandoned.survey != survey {
+            return Err(format!("{shown}: it is about another survey"));
+        }
+        consents.push(consent);
+    }
+    node.abandon(&consents, |line| println!("{line}")).await
 }

@@ -160,42 +160,53 @@ impl Documents {
         Ok(federation)
     }
 
-    /// Looks if a document has changed, and takes the change.
-    pub async fn look(&mut self, node: &Arc<Node>, workshop: &Workshop) {
+    /// Looks if documents have changed, and takes those that have. Gives the changed ones, and whether each was taken.
+    pub async fn look(&mut self, node: &Arc<Node>, workshop: &Workshop) -> Vec<(&'static str, bool)> {
+        let mut judged = Vec::new();
         let version = self.federation.version(&self.aws).await;
-        if self.judges(0, "federation", version) {
-            let taken = match self.deployment().await {
-                Ok(federation) => node.redeploy(federation).map_err(ServeError::from),
+        if let Some(outcome) = self.changed(0, version) {
+            let taken = match outcome {
+                Ok(()) => self.take_deployment(node).await,
                 Err(e) => Err(e),
             };
-            self.judged(0, "federation", taken);
+            judged.push(self.judged(0, "federation", taken));
         }
         let version = self.surveys.folder_version(&self.aws).await;
-        if self.judges(1, "surveys", version) {
-            let taken = self.take_surveys(node, workshop).await;
-            self.judged(1, "surveys", taken);
+        if let Some(outcome) = self.changed(1, version) {
+            let taken = match outcome {
+                Ok(()) => self.take_surveys(node, workshop).await,
+                Err(e) => Err(e),
+            };
+            judged.push(self.judged(1, "surveys", taken));
         }
+        judged
     }
 
-    /// True if a document is another than the one that was judged last. It counts as judged from here on.
-    fn judges(&mut self, which: usize, name: &'static str, version: Result<String, ConfigError>) -> bool {
+    /// None if a document is the one that was judged last. It counts as judged from here on.
+    fn changed(
+        &mut self,
+        which: usize,
+        version: Result<String, ConfigError>,
+    ) -> Option<Result<(), ServeError>> {
         match version {
-            Ok(version) if self.seen[which].as_ref() == Some(&version) => false,
+            Ok(version) if self.seen[which].as_ref() == Some(&version) => None,
             Ok(version) => {
                 self.seen[which] = Some(version);
-                true
+                Some(Ok(()))
             }
-            Err(e) => {
-                self.judged(which, name, Err(e.into()));
-                false
-            }
+            Err(e) => Some(Err(e.into())),
         }
     }
 
-    fn judged(&mut self, which: usize, name: &'static str, taken: Result<(), ServeError>) {
+    fn judged(
+        &mut self,
+        which: usize,
+        name: &'static str,
+        taken: Result<(), ServeError>,
+    ) -> (&'static str, bool) {
         let Err(e) = taken else {
             tracing::info!(document = name, "changed documents are in use");
-            return;
+            return (name, true);
         };
         metrics::counter!(measures::DOCUMENTS_REFUSED, "document" => name).increment(1);
         tracing::error!(document = name, error = %e, "changed documents are not used: all stays as it was");
@@ -203,6 +214,11 @@ impl Documents {
         if e.may_pass() {
             self.seen[which] = None;
         }
+        (name, false)
+    }
+
+    async fn take_deployment(&self, node: &Arc<Node>) -> Result<(), ServeError> {
+        Ok(node.redeploy(self.deployment().await?)?)
     }
 
     async fn take_surveys(&self, node: &Arc<Node>, workshop: &Workshop) -> Result<(), ServeError> {

@@ -14,6 +14,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod abandonment;
 pub mod api;
 pub mod approval;
 pub mod codec;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::abandonment::Abandonment;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{Commitment, EntryHash, Nullifier, PublicKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::SigningKey;
@@ -140,6 +141,8 @@ pub enum EntryBody {
     Void {
         /// The entry that is given up.
         entry: EntryHash,
+        /// The operators' signatures of what [`crate::abandonment::Abandoned`] says, in party order.
+        operators: [Signature; 3],
     },
 }
 
@@ -184,8 +187,11 @@ impl EntryBody {
                     refreshed.rows.iter().for_each(|row| commitments(w, row));
                 }
             }
-            Self::Void { entry } => {
+            Self::Void { entry, operators } => {
                 w.u8(4).array(entry.as_ref());
+                operators.iter().for_each(|signature| {
+                    w.array(signature.as_ref());
+                });
             }
         }
     }
@@ -225,7 +231,11 @@ impl EntryBody {
                 }
                 Self::Refresh { epoch, rows }
             }
-            4 => Self::Void { entry: EntryHash(r.array()?) },
+            4 => {
+                let entry = EntryHash(r.array()?);
+                let operators = [Signature(r.array()?), Signature(r.array()?), Signature(r.array()?)];
+                Self::Void { entry, operators }
+            }
             _ => return Err(CodecError::Unknown("the kind of a log entry")),
         })
     }
@@ -355,6 +365,9 @@ pub enum LogError {
     /// A list in it is longer than it may be.
     #[error("a list of the entry has {0} elements, more than it may have")]
     Size(usize),
+    /// An entry is given up without the word of all three operators.
+    #[error("the entry gives another one up without the signatures of all three operators")]
+    Operators,
 }
 
 impl CommittedEntry {
@@ -378,6 +391,9 @@ impl CommittedEntry {
     /// Checks the votes, at whatever height the entry is, and gives its hash, for which they are.
     pub fn voted(&self, parties: &[PublicKey; 3]) -> Result<EntryHash, LogError> {
         self.entry.body.fits()?;
+        if Abandonment::shown(&self.entry).is_some_and(|a| a.verify(parties).is_err()) {
+            return Err(LogError::Operators);
+        }
         let hash = self.entry.hash();
         let message = LogEntry::vote_message(hash);
         for ((i, key), vote) in (0u8..).zip(parties).zip(&self.votes) {
@@ -418,7 +434,7 @@ mod tests {
                 epoch: 2,
                 rows: vec![Refreshed { height: 1, rows: vec![[3, 4, 5].map(|n| Commitment([n; 32])); 2] }],
             },
-            EntryBody::Void { entry: EntryHash([7; 32]) },
+            EntryBody::Void { entry: EntryHash([7; 32]), operators: [8, 9, 10].map(|n| Signature([n; 64])) },
         ]
     }
 

@@ -7,7 +7,7 @@ use tercet_mpc::statement::Lane;
 pub use tercet_mpc::statistics::{
     Epsilon, Family, Measure, Ordered, Permit, Statistic, StatisticError, Target,
 };
-use tercet_mpc::statistics::{Exact, Facts, Value, evaluate, submissions};
+use tercet_mpc::statistics::{Exact, Facts, Unit, Value, evaluate, submissions};
 use tercet_mpc::{Output, Term, fixed};
 
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
@@ -298,19 +298,10 @@ impl Units {
         let unit = |c: u8| manifest.columns.get(usize::from(c)).map(|c| c.unit.as_str()).unwrap_or_default();
         let squared = |u: &str| if u.is_empty() { String::new() } else { format!("{u}^2") };
         let mut this = Self { whole: String::new(), slope: String::new(), intercept: String::new() };
-        match (family, target) {
-            (
-                Family::Count
-                | Family::Gini
-                | Family::Lorenz
-                | Family::TopShare
-                | Family::Histogram
-                | Family::Correlation,
-                _,
-            ) => {}
-            (Family::Variance | Family::VariancePopulation, Target::One(c)) => this.whole = squared(unit(c)),
-            (_, Target::One(c)) => this.whole = unit(c).into(),
-            (Family::Covariance, Target::Two(a, b)) => {
+        match (family.unit(), target) {
+            (Unit::Column, Target::One(c)) => this.whole = unit(c).into(),
+            (Unit::Squared, Target::One(c)) => this.whole = squared(unit(c)),
+            (Unit::Product, Target::Two(a, b)) => {
                 this.whole = match (unit(a), unit(b)) {
                     (a, b) if a == b => squared(a),
                     (a, "") => a.into(),
@@ -318,7 +309,7 @@ impl Units {
                     (a, b) => format!("{a}*{b}"),
                 }
             }
-            (_, Target::Two(x, y)) => {
+            (Unit::Line, Target::Two(x, y)) => {
                 this.slope = match (unit(x), unit(y)) {
                     (x, y) if x == y => String::new(),
                     ("", y) => y.into(),
@@ -327,7 +318,9 @@ impl Units {
                 };
                 this.intercept = unit(y).into();
             }
-            (_, Target::Rows) => {}
+            (Unit::None, _)
+            | (Unit::Column | Unit::Squared, Target::Rows | Target::Two(..))
+            | (Unit::Product | Unit::Line, Target::Rows | Target::One(_)) => {}
         }
         this
     }

@@ -117,3 +117,28 @@ test('nothing to evaluate is a finding', async () => {
   const nothing = { roles: [], buckets: [], keys: [], secrets: [], tables: [] }
   await finds(nothing, nothing, /nothing to evaluate/)
 })
+
+test('a notary that may approve surveys itself, or read more than surveys', async () => {
+  const documents = copy()
+  const role = roleOf(documents, '-notary-task')
+  const bucket = documents.buckets.find((b) => b.arn.includes('-notary-'))
+  grant(role, allow(['s3:PutObject', 's3:GetObject'], `${bucket.arn}/*`))
+  await finds(documents, { buckets: [bucket] }, /-notary-task .* can s3:PutObject .* approve surveys/, /can s3:GetObject .* nothing else/)
+})
+
+test('a notary that cannot list its surveys', async () => {
+  const documents = copy()
+  const role = roleOf(documents, '-notary-task')
+  const statement = role.policies.flatMap((p) => p.policy.Statement).find((s) => s.Action === 's3:ListBucket')
+  statement.Action = 's3:GetBucketLocation'
+  const bucket = documents.buckets.find((b) => b.arn.includes('-notary-'))
+  await finds(documents, { buckets: [bucket] }, /-notary-task .* cannot s3:ListBucket/)
+})
+
+test('a notary whose key at rest is opened outside Secrets Manager', async () => {
+  const documents = copy()
+  const role = roleOf(documents, '-notary-task')
+  const key = documents.keys.find((k) => k.description?.includes('-notary: '))
+  key.policy.Statement.push(allow('kms:Decrypt', '*', { Principal: { AWS: role.arn } }))
+  await finds(documents, { keys: [key] }, /-notary-task .* can kms:Decrypt .* through its services only/)
+})

@@ -11,8 +11,15 @@ const accountOf = (arn) => arn.split(':')[4]
 const regionOf = (arn) => arn.split(':')[3]
 const nameOf = (arn) => arn.split(/[/:]/).at(-1)
 
+/** An account's administrator: everything is allowed that no resource's own policy refuses. */
+export const administratorOf = (account) => ({
+  arn: `arn:aws:iam::${account}:role/administrator`,
+  policies: ADMINISTRATOR,
+  label: `administrator of ${account}`,
+})
+
 /** Whether `who` may do `action` to `resource`; what the evaluator cannot decide is an error, never a "no". */
-async function permitted(who, action, resource, context = {}) {
+export async function permitted(who, action, resource, context = {}) {
   const { arn, policy, account } = resource
   const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
   const simulation = {
@@ -61,11 +68,7 @@ class Run {
     const accounts = [...documents.buckets.map((b) => b.account), ...documents.tables.map((t) => accountOf(t.arn))]
     this.accounts = [...new Set(accounts)]
     // Beyond the deployed roles: an administrator of each account, of a stranger's, and nobody in particular.
-    this.others = [...this.accounts, '999999999999'].map((account) => ({
-      arn: `arn:aws:iam::${account}:role/administrator`,
-      policies: ADMINISTRATOR,
-      label: `administrator of ${account}`,
-    }))
+    this.others = [...this.accounts, '999999999999'].map(administratorOf)
     this.nobody = { anonymous: true, label: 'anybody' }
   }
 
@@ -93,7 +96,59 @@ class Run {
     return { own, rest }
   }
 
+  /** The running notary of an account, if the account is a notary's. */
+  notaryOf(account) {
+    return this.roles.find((r) => accountOf(r.arn) === account && r.arn.endsWith('-notary-task'))
+  }
+
+  /** Everybody who is no role of this account. */
+  strangersTo(account) {
+    return [...this.roles, ...this.others, this.nobody].filter((w) => w.anonymous || accountOf(w.arn) !== account)
+  }
+
+  /** A notary's bucket: surveys, which are public documents, but nobody else's to put there. */
+  async surveys(bucket, notary) {
+    const survey = { ...bucket, arn: `${bucket.arn}/surveys/0.json` }
+    const other = { ...bucket, arn: `${bucket.arn}/other` }
+    await this.expect(true, notary, 's3:GetObject', survey, {}, 'the notary reads the approved surveys')
+    await this.expect(true, notary, 's3:ListBucket', bucket, {}, 'the notary lists the approved surveys')
+    await this.expect(false, notary, 's3:GetObject', other, {}, 'the notary reads surveys and nothing else')
+    for (const action of ['s3:PutObject', 's3:DeleteObject']) {
+      await this.expect(false, notary, action, survey, {}, 'the notary must not approve surveys itself')
+    }
+    await this.expect(false, notary, 's3:PutBucketPolicy', bucket, {}, 'the notary must not change who may write')
+    for (const who of this.strangersTo(bucket.account)) {
+      for (const action of ['s3:GetObject', 's3:PutObject', 's3:DeleteObject']) {
+        await this.expect(false, who, action, survey, {}, 'approval is the notary’s operator’s alone')
+      }
+    }
+    const everybody = [...this.roles, ...this.others, this.nobody]
+    for (const who of everybody) {
+      for (const action of ['s3:GetObject', 's3:PutObject']) {
+        await this.expect(false, who, action, survey, { 'aws:SecureTransport': 'false' }, 'plain HTTP is refused')
+      }
+      await this.expect(false, who, 's3:GetObject', survey, { 's3:TlsVersion': '1.1' }, 'TLS before 1.2 is refused')
+    }
+  }
+
+  /** A notary's key for data at rest: its secret and its logs. */
+  async notaryKey(resource, notary, via) {
+    await this.expect(true, notary, 'kms:Decrypt', resource, via('secretsmanager'), 'the notary reads its key')
+    for (const action of ['kms:Decrypt', 'kms:GenerateDataKey']) {
+      for (const who of [notary, ...this.strangersTo(resource.account)]) {
+        await this.expect(false, who, action, resource, {}, 'the key is used through its services only')
+        await this.expect(false, who, action, resource, via('s3'), 'the key is for secret and logs')
+      }
+      for (const who of this.strangersTo(resource.account)) {
+        await this.expect(false, who, action, resource, via('secretsmanager'), 'the key is its account’s alone')
+      }
+    }
+    await this.expect(false, notary, 'kms:CreateGrant', resource, {}, 'a grant would hand the key on')
+  }
+
   async bucket(bucket) {
+    const notary = this.notaryOf(bucket.account)
+    if (notary) return this.surveys(bucket, notary)
     const object = { ...bucket, arn: `${bucket.arn}/store/segments/0` }
     const { own, rest } = this.split(bucket.account, ['-task', '-backup'])
     const party = own.filter((r) => r.arn.endsWith('-task'))
@@ -138,6 +193,8 @@ class Run {
     const resource = { ...key, account: accountOf(key.arn) }
     const via = (service) => ({ 'kms:ViaService': `${service}.${regionOf(key.arn)}.amazonaws.com` })
     const uses = ['kms:Decrypt', 'kms:GenerateDataKey']
+    const notary = this.notaryOf(resource.account)
+    if (notary) return this.notaryKey(resource, notary, via)
     if (key.description?.includes('share store')) {
       const { own, rest } = this.split(resource.account, ['-task'])
       for (const action of [...uses, 'kms:Encrypt']) {

@@ -24,8 +24,8 @@ const MIRROR: &str = "TERCET_TERRAFORM_MIRROR";
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 
 /// Modules whose policy documents are rendered and evaluated.
-const POLICED: [&str; 2] = ["modules/coordinator", "modules/party"];
-const MODULES: [&str; 4] = [POLICED[0], POLICED[1], "modules/bootstrap", "modules/notary"];
+const POLICED: [&str; 3] = ["modules/coordinator", "modules/party", "modules/notary"];
+const MODULES: [&str; 4] = [POLICED[0], POLICED[1], POLICED[2], "modules/bootstrap"];
 const ROOTS: [&str; 7] = [
     "environments/aws/bootstrap",
     "environments/aws/coordinator",

@@ -243,7 +243,7 @@ fn a_lock_yields_to_two_later_prepares_of_the_others() {
     let prepares = prepared(&mut all, 8, 5);
     all[2].certify(&Signer(2), others(2, &prepares)).unwrap();
     let lock = all[2].memory().lock.clone();
-    let hidden = Memory { latest: all[2].memory().latest.clone(), lock: None };
+    let hidden = Memory { latest: all[2].memory().latest.clone(), ..Memory::default() };
     all[2] = Machine::new(2, 4, HEAD, hidden);
     let tasks = bound(&mut all, 2);
     assert!(tasks.iter().all(|t| *t == Task::Free));
@@ -253,7 +253,7 @@ fn a_lock_yields_to_two_later_prepares_of_the_others() {
     let honest = |m: &Machine<Plain>| m.memory().clone();
     let (a, b) = (honest(&all[0]), honest(&all[1]));
     let back = |a: &Memory<Plain>, b: &Memory<Plain>| {
-        let c = Memory { latest: latest.clone(), lock: lock.clone() };
+        let c = Memory { latest: latest.clone(), lock: lock.clone(), abandoned: None };
         let mut all = [
             Machine::new(0, 4, HEAD, a.clone()),
             Machine::new(1, 4, HEAD, b.clone()),
@@ -264,4 +264,35 @@ fn a_lock_yields_to_two_later_prepares_of_the_others() {
     assert!(back(&a, &b).iter().all(|t| matches!(t, Task::Finish(c) if c.entry == 8)));
     all[1].prepare(&Signer(1), 9, 6).unwrap();
     assert!(back(&a, &honest(&all[1])).iter().all(|t| *t == Task::Free));
+}
+
+/// Two of three parties lost the rows of an entry that all are locked on. The three operators give it up: another entry gets the
+/// height, and the first one never does, although its votes are complete.
+#[test]
+fn an_entry_that_the_operators_gave_up_is_never_committed() {
+    let mut all = machines();
+    let votes = locked(&mut all, 1, 8, 5);
+    // A party that has not heard of it yet shows its lock: for the others it is none.
+    all[0].abandon(8);
+    all[1].abandon(8);
+    assert!(all[0].memory().lock.is_none() && all[2].memory().lock.is_some());
+    let hellos = all.each_mut().map(Machine::begin);
+    assert_eq!(all[0].bind(&Signer(0), 2, refs(&others(0, &hellos))), Ok(Task::Free));
+    let of_third = all[2].bind(&Signer(2), 2, refs(&others(2, &hellos)));
+    assert!(matches!(of_third, Ok(Task::Finish(c)) if c.entry == 8));
+    // It is durable: a party that reads its memory again still knows.
+    let memory = all[1].memory().clone();
+    all[1].reload(Memory { lock: all[2].memory().lock.clone(), ..memory });
+    assert!(all[1].memory().lock.is_none());
+    all[2].abandon(8);
+    assert!(bound(&mut all, 3).iter().all(|t| *t == Task::Free));
+    assert_eq!(all[0].prepare(&Signer(0), 8, 6), Err(Refusal::Abandoned));
+    for m in &mut all {
+        assert_eq!(m.commit(&Signer(m.me()), HEAD, 8, &votes), Err(Refusal::Abandoned));
+    }
+    let votes = locked(&mut all, 4, 9, 7);
+    for m in &mut all {
+        m.commit(&Signer(m.me()), HEAD, 9, &votes).unwrap();
+        assert_eq!((m.head(), m.memory()), ((5, 9), &Memory::default()));
+    }
 }

@@ -29,13 +29,23 @@ fn connect(args: &Connect) -> Result<Coordinator, Error> {
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, ..HttpOptions::default() })
 }
 
-/// For commands that nobody starts again: enough attempts for a party or coordinator to restart meanwhile.
-fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
+/// For what has no one to start it again: enough attempts for a party or coordinator to restart meanwhile.
+pub(super) fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
     let retry = RetryPolicy { attempts: 8, ..RetryPolicy::default() };
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, retry })
 }
 
 pub async fn submit(args: &Submit) -> Result<(), Error> {
+    let coordinator = connect_patiently(&args.connect)?;
+    submit_at(args, &coordinator, None).await
+}
+
+/// The same at a coordinator that is talked to already, and to a survey that was fetched from it.
+pub(super) async fn submit_at(
+    args: &Submit,
+    coordinator: &Coordinator,
+    survey: Option<SurveyDescriptor>,
+) -> Result<(), Error> {
     // Everything that can be wrong on this machine is found before anything is sent.
     let folder = std::path::Path::new(".");
     match &args.receipt {
@@ -56,8 +66,10 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         (_, _, Some(dir)) => Err(dir),
         _ => return Err(Error::Usage("give --presentation and --secrets, or --evidence".into())),
     };
-    let coordinator = connect_patiently(&args.connect)?;
-    let survey = choose(&coordinator, args.choose.survey).await?;
+    let survey = match survey {
+        Some(survey) => survey,
+        None => choose(coordinator, args.choose.survey).await?,
+    };
     let deployment = coordinator.deployment(survey).await?;
     // What of a session is shown and hidden is for the survey to say.
     let (presentation, secrets) = match given {
@@ -67,7 +79,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         }
     };
     let opened = tercet_client::submit::check(&deployment.survey, &presentation, &secrets)?;
-    output::note(&printable(&consent::to_text(&deployment)));
+    output::note(&printable(&consent::to_text(&deployment, secrets.kind())));
     opened.warnings().iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.dry_run {
         output::note(&format!("What coordinator and parties would see:\n\n{}\n", opened.seen()));
@@ -80,7 +92,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     let progress = Progress::spinner("checking");
     let on_event = |event: Event| {
         progress.message(match event {
-            Event::Checked => "the presentation fits the survey".into(),
+            Event::Checked => "the evidence fits the survey".into(),
             Event::Proving(done) => format!("proving {:.0} %", done * 100.0),
             Event::Uploading(_) => "sealed shares on their way to the three parties".into(),
             Event::Accepted(party) => format!("accepted by {}", deployment.party_name(party)),
@@ -88,7 +100,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
     };
     let options = SubmitOptions { timeout: Duration::from_secs(args.timeout), ..SubmitOptions::default() };
     let done =
-        tercet_client::submit::submit(&coordinator, &deployment, &presentation, &secrets, options, &on_event);
+        tercet_client::submit::submit(coordinator, &deployment, &presentation, &secrets, options, &on_event);
     let done = done.await?;
     drop(progress);
     // Accepted: whatever fails from here on must not look as if it were not.
@@ -96,7 +108,7 @@ pub async fn submit(args: &Submit) -> Result<(), Error> {
         Some(path) => path.clone(),
         None => folder.join(format!("tercet-receipt-{}.json", &done.submission.to_string()[..12])),
     };
-    keep_receipt(&path, args, &coordinator, &done).map_err(|cause| Error::AcceptedBut {
+    keep_receipt(&path, args, coordinator, &done).map_err(|cause| Error::AcceptedBut {
         id: done.submission,
         cause: Box::new(cause),
         what_to_do: "Send the same files again with another --receipt: that changes nothing but the receipt",

@@ -162,8 +162,7 @@ fn check_folder(dir: &Path, force: bool) -> Result<(), Error> {
 /// `tercet take-part`: one session, and its submission.
 pub async fn take_part(args: &TakePart) -> Result<(), Error> {
     check_folder(&args.out, args.force)?;
-    let options = HttpOptions { allow_http: args.connect.allow_http, ..HttpOptions::default() };
-    let coordinator = Coordinator::new(&args.connect.coordinator, options)?;
+    let coordinator = network::connect_patiently(&args.connect)?;
     let survey = choose(&coordinator, args.choose.survey).await?;
     let notarized = run(&coordinator, &survey, &args.notary, &args.given).await?;
     notarized.write(&args.out)?;
@@ -181,7 +180,7 @@ pub async fn take_part(args: &TakePart) -> Result<(), Error> {
         timeout: args.timeout,
         json: args.json,
     };
-    network::submit(&submit).await?;
+    network::submit_at(&submit, &coordinator, Some(survey)).await?;
     output::note(&format!(
         "{} holds what opens your session: delete it when you have the receipt",
         args.out.display()

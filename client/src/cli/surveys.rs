@@ -17,7 +17,7 @@ pub fn attempt(file: &Path, request: Option<&Path>, response: &Path, json: bool)
         Ok(manifest) => {
             let request = match request {
                 Some(path) => survey_try::saved(path)?,
-                None => Saved { bytes: survey_try::request(&manifest), hidden: Vec::new() },
+                None => Saved { bytes: survey_try::request(&manifest), ..Saved::default() },
             };
             survey_try::attempt(&manifest, &request, &response).unwrap_or_else(|e| Outcome::bad_survey(&e))
         }

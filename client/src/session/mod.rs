@@ -4,6 +4,7 @@
 //! The public part of a session (bytes of both directions, handshake traffic secrets, the notary's statement) is the
 //! beginning of a submission. The handshake secret never leaves this machine: it opens everything.
 
+mod curl;
 mod exchange;
 mod keep;
 mod report;
@@ -26,10 +27,11 @@ use crate::error::Error;
 use crate::files::{self, Access};
 use crate::http::{Http, JSON, Request, Url, join};
 
+pub use curl::{FromCurl, from_curl};
 pub use exchange::{Exchange, exchange};
 pub use keep::Group;
 pub use report::{Found, SessionReport, find, inspect};
-pub use request::{Credentials, FromCurl, MadeRequest, Shape, from_curl};
+pub use request::{Credentials, MadeRequest, Shape};
 pub use survey::notaries;
 pub use tunnel::Tunnel;
 
@@ -134,20 +136,35 @@ pub async fn notarize(
     target: &Target,
     request: &[u8],
 ) -> Result<Notarized, Error> {
-    let info: NotaryInfo =
-        http.send(&Request::get(NOTARY, join(notary, &["v1", "notary"]))).await?.json(NOTARY)?;
-    if !notaries.contains(&info.key) {
-        return Err(Error::usage(format!(
-            "the survey does not list the notary with the key {}: use one that it lists",
-            info.key
-        )));
-    }
+    let key = match notaries {
+        // Nothing to be asked: another notary takes no ticket that is made out to this one.
+        [only] => *only,
+        _ => listed(http, notary, notaries).await?,
+    };
+    let session = async |group| attempt(http, coordinator, notary, key, target, request, group).await;
     // A server that has no P-256 asks for a retry. Its session proves nothing; a new one begins with the other group.
-    match attempt(http, coordinator, notary, info.key, target, request, Group::P256).await {
-        Err(Error::Session(Refusal::HelloRetryRequest)) => {
-            attempt(http, coordinator, notary, info.key, target, request, Group::X25519).await
+    match session(Group::P256).await {
+        Err(Error::Session(Refusal::HelloRetryRequest)) => session(Group::X25519).await,
+        // The notary's reason is about tickets; the provider's mistake is the address.
+        Err(Error::Notary { code, .. }) if code == "ticket-notary" => {
+            Err(listed(http, notary, notaries).await.err().unwrap_or_else(|| {
+                Error::bad_answer(NOTARY, "it refuses a ticket that is made out to its own key")
+            }))
         }
         result => result,
+    }
+}
+
+/// The key of the notary at this address, if the survey lists it.
+async fn listed(http: &Http, notary: &Url, notaries: &[PublicKey]) -> Result<PublicKey, Error> {
+    let info: NotaryInfo =
+        http.send(&Request::get(NOTARY, join(notary, &["v1", "notary"]))).await?.json(NOTARY)?;
+    match notaries.contains(&info.key) {
+        true => Ok(info.key),
+        false => Err(Error::usage(format!(
+            "the survey does not list the notary with the key {}: use one that it lists",
+            info.key
+        ))),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Found {
     pub secret: Option<PathBuf>,
 }
 
-/// The facts that a session proves, ready to be shown. Serialises to the output of `--json`.
+/// A session's proven facts, ready to be shown. Serialises to the output of `--json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct SessionReport {
     /// Always `valid`; refusals are errors.
@@ -51,7 +51,7 @@ pub struct SessionReport {
     pub records: Vec<Application>,
     /// The exchange as coordinator and parties would see it; known with the survey and the handshake secret only.
     pub seen: Option<String>,
-    /// Warnings that the reader must know before believing or submitting it.
+    /// Things that the reader must know before believing or submitting it.
     pub warnings: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ pub fn inspect(
     Ok(report)
 }
 
-/// True if caller or survey name the notary; an error if they name others.
+/// True if the notary is one that the caller or the survey names. One that they do not name is refused.
 fn trusted(stated: &Statement, trust: &Trust, survey: Option<&SurveyDescriptor>) -> Result<bool, Error> {
     let mut keys = Vec::new();
     for text in &trust.notaries {

@@ -6,6 +6,7 @@ use std::fmt;
 use tercet_protocol::survey::inputs::{Template, TemplateSection, Values};
 use zeroize::Zeroizing;
 
+use super::FromCurl;
 use crate::error::Error;
 use crate::notarize::Headers;
 
@@ -90,7 +91,7 @@ fn encode(text: &str) -> Zeroizing<String> {
     out
 }
 
-fn text(parts: &[&str]) -> Zeroizing<String> {
+pub(super) fn text(parts: &[&str]) -> Zeroizing<String> {
     // Room for everything from the start: a growing text would leave copies behind.
     let mut out = Zeroizing::new(String::with_capacity(parts.iter().map(|p| p.len()).sum()));
     parts.iter().for_each(|p| out.push_str(p));
@@ -203,119 +204,6 @@ fn evaluate(template: &TemplateSection, values: &Values) -> Result<Zeroizing<Str
         .map_err(|e| Error::usage(format!("the survey's template of {}: {e}", template.name)))
 }
 
-/// The content of a browser's "copy as cURL": the address, and the headers that the survey admits.
-#[derive(Debug)]
-pub struct FromCurl {
-    /// The address.
-    pub url: String,
-    /// Headers whose names `admits` took.
-    pub headers: Headers,
-    /// Names of the headers that it did not take.
-    pub dropped: Vec<String>,
-}
-
-/// Reads a browser's "copy as cURL" (for a POSIX shell). Error texts never repeat it.
-pub fn from_curl(source: &str, command: &str, admits: impl Fn(&str) -> bool) -> Result<FromCurl, Error> {
-    let bad = |what: String| Error::usage(format!("{source}: {what}"));
-    let words = words(command).ok_or_else(|| bad("a quotation in it is not closed".into()))?;
-    let mut words = words.iter().map(|w| w.as_str());
-    if words.next() != Some("curl") {
-        return Err(bad("it does not begin with curl: choose \"copy as cURL (bash)\" in the browser".into()));
-    }
-    let mut found = FromCurl { url: String::new(), headers: Headers::default(), dropped: Vec::new() };
-    let mut header = |line: &str| {
-        let name = line.split_once(':').map_or(line, |(n, _)| n).trim();
-        if admits(name) {
-            found.headers.add(source, line)
-        } else {
-            found.dropped.push(name.to_owned());
-            Ok(())
-        }
-    };
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| bad(format!("the option {word} in it has no value")));
-        match word {
-            "-H" | "--header" => header(value()?)?,
-            "-b" | "--cookie" => header(&text(&["Cookie: ", value()?]))?,
-            "-A" | "--user-agent" => header(&text(&["User-Agent: ", value()?]))?,
-            "-e" | "--referer" => header(&text(&["Referer: ", value()?]))?,
-            // Method and body are the survey's.
-            "-X" | "--request" | "-d" | "--data" | "--data-raw" | "--data-binary" => drop(value()?),
-            "--compressed" | "--http1.1" | "--http2" | "-s" | "--silent" | "-L" | "--location" => {}
-            option if option.starts_with('-') => {
-                return Err(bad(format!("the option {} in it is not known here", option.escape_debug())));
-            }
-            url if found.url.is_empty() => found.url = url.to_owned(),
-            _ => return Err(bad("it names two addresses".into())),
-        }
-    }
-    if found.url.is_empty() {
-        return Err(bad("it names no address".into()));
-    }
-    Ok(found)
-}
-
-/// Splits a command as a POSIX shell would, with `$'…'` as browsers write it; `None` if a quotation is not closed.
-fn words(command: &str) -> Option<Vec<Zeroizing<String>>> {
-    let mut words = Vec::new();
-    let mut chars = command.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        if chars.peek().is_none() {
-            return Some(words);
-        }
-        let mut word = Zeroizing::new(String::with_capacity(command.len()));
-        let mut any = false;
-        while let Some(c) = chars.next_if(|c| !c.is_whitespace()) {
-            any = true;
-            match c {
-                '\\' => match chars.next()? {
-                    '\n' => any = !word.is_empty(),
-                    c => word.push(c),
-                },
-                '\'' => loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        c => word.push(c),
-                    }
-                },
-                '"' => loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => match chars.next()? {
-                            '\n' => {}
-                            c @ ('"' | '\\' | '$' | '`') => word.push(c),
-                            c => word.extend(['\\', c]),
-                        },
-                        c => word.push(c),
-                    }
-                },
-                '$' if chars.next_if_eq(&'\'').is_some() => loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        '\\' => match chars.next()? {
-                            'n' => word.push('\n'),
-                            'r' => word.push('\r'),
-                            't' => word.push('\t'),
-                            'u' => {
-                                let digits: String =
-                                    (0..4).map_while(|_| chars.next_if(char::is_ascii_hexdigit)).collect();
-                                word.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
-                            }
-                            c => word.push(c),
-                        },
-                        c => word.push(c),
-                    }
-                },
-                c => word.push(c),
-            }
-        }
-        if any {
-            words.push(word);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,21 +261,5 @@ mod tests {
         let mut given = Credentials::default();
         given.values.set("key", secret("a\r\nB: c"));
         assert!(injected.make(given, 0).is_err());
-    }
-
-    #[test]
-    fn browsers_commands_are_read() {
-        let command = "curl 'https://api.example.com/v1?a=1' \\\n  -H 'Authorization: Bearer t0ken' \\\n  \
-            -H \"User-Agent: x\" -b $'sid=\\u0041b\\'c' --compressed";
-        let admits = |n: &str| !n.eq_ignore_ascii_case("user-agent");
-        let found = from_curl("f", command, admits).unwrap();
-        assert_eq!(found.url, "https://api.example.com/v1?a=1");
-        let headers: Vec<_> = found.headers.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        assert_eq!(headers, ["Authorization=Bearer t0ken", "Cookie=sid=Ab'c"]);
-        assert_eq!(found.dropped, ["User-Agent"]);
-        for bad in ["", "wget x", "curl", "curl 'x", "curl x y", "curl -k x", "curl x -H"] {
-            let error = from_curl("f", bad, |_| true).unwrap_err();
-            assert_eq!(error.exit_status(), 2, "{bad}");
-        }
     }
 }

@@ -6,12 +6,10 @@ use tercet_evidence::{Data, Secrets, plan};
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::kind::Kind;
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
+use tercet_tls_session::MAX_HOLES;
 
 use super::{Notarized, Shape, Target};
 use crate::error::Error;
-
-/// Most hidden ranges of a response that a survey's policy admits.
-const MAX_HOLES: usize = 64;
 
 impl Target {
     /// Where sessions of a survey lead.
@@ -43,17 +41,15 @@ impl Shape {
     /// The request that a survey asks for.
     pub fn of(survey: &SurveyManifest) -> Self {
         let source = &survey.source;
-        let body = source.body.as_ref().or(source.body_json.as_ref()).map(|body| {
-            let kind = source.content_type.clone().unwrap_or_else(|| "application/json".into());
-            (kind, body.clone())
-        });
+        let kind = || source.body_type().unwrap_or_default().to_owned();
+        let body = source.request_body().map(|body| (kind(), body.to_owned()));
         Self {
             host: source.server_name.clone(),
             method: source.method.clone(),
             path: source.path.clone(),
             query: source.query.clone(),
             parameters: source.parameters.clone(),
-            headers: source.headers.clone(),
+            headers: source.required_headers(),
             request_headers: source.request_headers.clone(),
             body,
         }

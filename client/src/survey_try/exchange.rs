@@ -19,6 +19,8 @@ pub struct Saved {
     pub bytes: Vec<u8>,
     /// The texts between marks.
     pub hidden: Vec<Range<usize>>,
+    /// True if somewhere nothing stands between two marks: nothing can be hidden there.
+    pub empty: bool,
 }
 
 /// Reads a file.
@@ -27,7 +29,8 @@ pub fn saved(path: &Path) -> Result<Saved, Error> {
     parse(&bytes).map_err(|problem| Error::usage(format!("{}: {problem}", path.display())))
 }
 
-fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
+/// Takes the marks out of a file's bytes. The error says which mark is wrong.
+pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
     let mut saved = Saved::default();
     let mut start = None;
     let mut rest = bytes;
@@ -40,7 +43,7 @@ fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
         } else if let Some(tail) = rest.strip_prefix(CLOSE) {
             match start.take() {
                 Some(from) if from < saved.bytes.len() => saved.hidden.push(from..saved.bytes.len()),
-                Some(_) => return Err("nothing stands between ⟦ and ⟧: nothing can be hidden there"),
+                Some(_) => saved.empty = true,
                 None => return Err("a ⟧ stands without ⟦ in front of it"),
             }
             rest = tail;
@@ -65,11 +68,20 @@ fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
 
 /// An editor may have written the head's line ends as line feeds alone: where no line ends in CR LF, they are restored.
 fn line_ends(saved: Saved) -> Saved {
-    let Saved { bytes, hidden } = &saved;
+    let Saved { bytes, hidden, empty } = &saved;
     if bytes.windows(2).any(|w| w == b"\r\n") {
         return saved;
     }
-    let Some(head) = bytes.windows(2).position(|w| w == b"\n\n").map(|at| at + 2) else { return saved };
+    // The end of the last head: interim responses have heads of their own.
+    let mut head = 0;
+    loop {
+        let rest = bytes.get(head..).unwrap_or_default();
+        let Some(end) = rest.windows(2).position(|w| w == b"\n\n") else { break };
+        head += end + 2;
+        if !rest.starts_with(b"HTTP/1.1 1") {
+            break;
+        }
+    }
     let shift = |at: usize| at + bytes.iter().take(at.min(head)).filter(|b| **b == b'\n').count();
     let moved = hidden.iter().map(|r| shift(r.start)..shift(r.end)).collect();
     let mut out = Vec::with_capacity(bytes.len() + 64);
@@ -79,7 +91,7 @@ fn line_ends(saved: Saved) -> Saved {
         }
         out.push(*b);
     }
-    Saved { bytes: out, hidden: moved }
+    Saved { bytes: out, hidden: moved, empty: *empty }
 }
 
 #[cfg(test)]
@@ -91,7 +103,8 @@ mod tests {
         let saved = parse("A\r\n\r\nx⟦12⟧y⟦é⟧".as_bytes()).unwrap();
         assert_eq!((saved.bytes.as_slice(), saved.hidden), ("A\r\n\r\nx12yé".as_bytes(), vec![6..8, 9..11]));
         assert_eq!(parse("⟦a⟧⟦b⟧".as_bytes()).unwrap().hidden, [Range { start: 0, end: 2 }]);
-        for bad in ["⟦", "⟧", "⟦⟧", "⟦a⟦b⟧⟧", "a⟧b⟦c⟧"] {
+        assert!(parse("a⟦⟧b".as_bytes()).unwrap().empty);
+        for bad in ["⟦", "⟧", "⟦a⟦b⟧⟧", "a⟧b⟦c⟧"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }
@@ -102,5 +115,7 @@ mod tests {
         assert_eq!(saved.bytes, b"GET / HTTP/1.1\r\nCookie: abc\r\n\r\n{\n1}");
         let texts: Vec<_> = saved.hidden.iter().map(|r| &saved.bytes[r.clone()]).collect();
         assert_eq!(texts, [&b"abc"[..], b"1"]);
+        let saved = parse(b"HTTP/1.1 103 E\n\nHTTP/1.1 200 OK\nA: b\n\n1\n\n").unwrap();
+        assert_eq!(saved.bytes, b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n1\n\n");
     }
 }

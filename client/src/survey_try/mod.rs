@@ -2,6 +2,7 @@
 //! notarized.
 
 mod exchange;
+mod hint;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,11 +14,11 @@ use tercet_evidence::{
 };
 use tercet_mpc::statement::{Format, HashAlg, Said};
 use tercet_protocol::ids::SurveyId;
-use tercet_protocol::survey::{SurveyError, SurveyManifest};
+use tercet_protocol::survey::{BodyFormat, SurveyError, SurveyManifest};
 
 use crate::seen;
 
-pub use exchange::{MAX_FILE, Saved, saved};
+pub use exchange::{MAX_FILE, Saved, parse, saved};
 
 /// The outcome. Serialises to the output of `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,7 +29,9 @@ pub struct Outcome {
     pub rule: Option<String>,
     /// Why, in words.
     pub reason: Option<String>,
-    /// The identity that the survey takes the person for.
+    /// The kind of evidence that was assumed: of a survey that takes several, the first one that is admitted.
+    pub evidence: Option<String>,
+    /// Who the survey takes the person for.
     pub identity: Option<String>,
     /// The revealed fields.
     pub fields: BTreeMap<String, String>,
@@ -60,6 +63,7 @@ impl Outcome {
             admitted: false,
             rule: Some(rule.into()),
             reason: Some(reason),
+            evidence: None,
             identity: None,
             fields: BTreeMap::new(),
             columns: BTreeMap::new(),
@@ -82,6 +86,9 @@ impl Outcome {
             (Some(rule), Some(reason)) => out.push_str(&format!("refused ({rule}): {reason}\n")),
             _ => out.push_str("admitted\n"),
         }
+        if let Some(kind) = &self.evidence {
+            out.push_str(&format!("evidence  of the kind {kind}\n"));
+        }
         if let Some(identity) = &self.identity {
             out.push_str(&format!("identity  {identity}\n"));
         }
@@ -103,17 +110,37 @@ impl Outcome {
     }
 }
 
-/// Tries a survey on an exchange. Where neither file marks anything as hidden, the ranges that `tercet notarize` would
-/// hide are hidden.
+/// Tries a survey on an exchange, with each kind of evidence that the survey takes. Where the response marks nothing as hidden,
+/// what is hidden is what the client would hide; likewise the request, where neither file marks anything.
 pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> Result<Outcome, SurveyError> {
     let policy = Policy::new(SurveyId([0; 32]), manifest)?;
-    // Proxied sessions can prove what hidden bytes may be: assumed where the survey takes no presentations.
-    let proxied = !manifest.notaries.iter().any(|n| n.kind == Kind::Presentation);
-    let marked = !request.hidden.is_empty() || !response.hidden.is_empty();
+    if request.empty || response.empty {
+        let reason = "nothing stands between ⟦ and ⟧: no hidden place is empty";
+        return Ok(Outcome::refused(tercet_evidence::Rule::Hidden.code(), reason.to_owned()));
+    }
+    let takes = |kind| manifest.notaries.iter().any(|n| n.kind == kind);
+    let first = attempt_with(&policy, manifest, request, response, !takes(Kind::Presentation));
+    if first.admitted || !(takes(Kind::Presentation) && takes(Kind::Session)) {
+        return Ok(first);
+    }
+    let second = attempt_with(&policy, manifest, request, response, true);
+    Ok(if second.admitted { second } else { first })
+}
+
+/// Tries it as a proxied session, which can prove what hidden bytes may be, or as a presentation, which cannot.
+fn attempt_with(
+    policy: &Policy,
+    manifest: &SurveyManifest,
+    request: &Saved,
+    response: &Saved,
+    proxied: bool,
+) -> Outcome {
     let (mut sent, mut received) = (data(request), data(response));
     let mut planned = Ok(());
-    if !marked {
+    if request.hidden.is_empty() && response.hidden.is_empty() {
         sent.hidden = plan::credentials(policy.rules(), &request.bytes);
+    }
+    if response.hidden.is_empty() {
         match plan::locate(policy.rules(), &response.bytes) {
             Ok(located) => received.hidden = pieces(&located),
             Err(refusal) => planned = Err(refusal),
@@ -125,8 +152,9 @@ pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> 
         blank(&mut received);
     }
     let bindings = if proxied { Bindings::Keystream } else { Bindings::Hashes(commitments(&received)) };
+    let kind = if proxied { Kind::Session } else { Kind::Presentation };
     let transcript = Transcript {
-        kind: if proxied { Kind::Session } else { Kind::Presentation },
+        kind,
         server: manifest.source.server_name.clone(),
         time: manifest.survey.opens.unix_timestamp().try_into().unwrap_or(0),
         session: vec![0; 32],
@@ -140,13 +168,14 @@ pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> 
         // The planner knows better why a column was not found than the policy, which then sees nothing hidden.
         Err(refusal) => Outcome::from(first(planned, refusal)),
     };
-    Ok(Outcome {
+    Outcome {
+        evidence: Some(kind.to_string()),
         hidden: ranges(&transcript.received.hidden),
         hidden_sent: ranges(&transcript.sent.hidden),
         warnings: seen::warnings(policy.rules(), &transcript),
         seen: seen::text(&transcript),
         ..outcome
-    })
+    }
 }
 
 /// The request that a survey asks for, without credentials. An open segment of the path stays open.
@@ -155,22 +184,26 @@ pub fn request(manifest: &SurveyManifest) -> Vec<u8> {
     let query: Vec<String> = source.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mark = if query.is_empty() { "" } else { "?" };
     let mut text = format!(
-        "{} {}{mark}{} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: identity\r\nConnection: close\r\n",
+        "{} {}{mark}{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
         source.method,
         source.path,
         query.join("&"),
         source.server_name
     );
-    for (name, value) in &source.headers {
+    let headers = source.required_headers();
+    if !headers.keys().any(|name| name.eq_ignore_ascii_case("accept-encoding")) {
+        text.push_str("Accept-Encoding: identity\r\n");
+    }
+    for (name, value) in &headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    let body = source.body.as_ref().or(source.body_json.as_ref());
+    let body = source.request_body();
     if let Some(body) = body {
-        let content_type = source.content_type.as_deref().unwrap_or("application/json");
+        let content_type = source.body_type().unwrap_or_default();
         text.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
     }
     text.push_str("\r\n");
-    text.push_str(body.map_or("", String::as_str));
+    text.push_str(body.unwrap_or_default());
     text.into_bytes()
 }
 
@@ -244,7 +277,12 @@ fn read(manifest: &SurveyManifest, admitted: &Admitted, response: &[u8]) -> Outc
                     true => {
                         format!("column {name}: its quotes are hidden too: hide only what stands inside them")
                     }
-                    false => format!("column {name}: {problem}"),
+                    false => {
+                        let pages = column.quoted || manifest.source.format == BodyFormat::Text;
+                        let hint = hint::hint(&bytes, &format, pages);
+                        let hint = hint.map(|keys| format!("; {keys} would admit it")).unwrap_or_default();
+                        format!("column {name}: {problem}{hint}")
+                    }
                 });
                 None
             }

@@ -22,7 +22,7 @@ fn tried(case: &str, survey: &str, sent: Option<&str>, response: &str) -> Outcom
     };
     let sent = match sent {
         Some(name) => saved(&file(name)).unwrap(),
-        None => Saved { bytes: request(&manifest), hidden: Vec::new() },
+        None => Saved { bytes: request(&manifest), ..Saved::default() },
     };
     let response = saved(&file(response)).unwrap();
     attempt(&manifest, &sent, &response).unwrap_or_else(|e| Outcome::bad_survey(&e))

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod exchanges;
 mod field_cases;
 mod fixtures;
+mod latency;
 mod leaving;
 mod notarizing;
 mod operators;

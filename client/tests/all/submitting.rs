@@ -8,7 +8,7 @@ use tercet_client::Error;
 use tercet_client::submit::{Event, Submitted, submit};
 use tercet_evidence::{Secrets, SurveyVerifier};
 use tercet_mpc::testing::TestWorld;
-use tercet_mpc::{Item, Session, ShareHashes, Verdict, verify_batch};
+use tercet_mpc::{Item, Session, Verdict, verify_batch};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};
 use tercet_protocol::ids::{EntryHash, SubmissionId};
 use tercet_protocol::submission::Receipt;
@@ -33,7 +33,7 @@ fn value_held(stub: &Stub, id: SubmissionId) -> u128 {
     let verifier = SurveyVerifier::new(&survey).unwrap();
     let (verified, admitted) = verifier.check(public.kind, &public.evidence).unwrap();
     let statement = verified.statement(&admitted, survey.manifest()).unwrap();
-    let hashes = ShareHashes::decode(&public.share_hashes).unwrap();
+    let hashes = public.share_hashes;
     let ctx = public.proof_context();
     let lanes = TestWorld::new(1).run(|party, net| {
         let item = Item {

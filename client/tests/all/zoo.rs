@@ -14,11 +14,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SignatureAlgorithm};
 use tempfile::TempDir;
 use tercet_client::Error;
-use tercet_client::session::{Group, Notarized, Target, Tunnel, exchange, finish};
+use tercet_client::inspect::Trust;
+use tercet_client::session::{self, Credentials, Group, Notarized, Shape, Target, Tunnel, exchange, finish};
 use tercet_notary::{Limits, Notary, Resolver, Running, Served, Surveys, start};
-use tercet_protocol::ids::{Nonce, SurveyId};
+use tercet_protocol::ids::{EngineDigest, Nonce, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::notary::NotaryTicket;
+use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tercet_tls_session::{Direction, Refusal, StatementKey, Suite};
 
 const NAME: &str = "api.exchange.test";
@@ -33,8 +35,8 @@ fn body() -> String {
 }
 
 /// Certificates, keys and pages that servers serve.
-struct Site {
-    dir: TempDir,
+pub struct Site {
+    pub dir: TempDir,
     root: Vec<u8>,
 }
 
@@ -79,8 +81,15 @@ impl Site {
         Self { dir, root }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The root's certificate as a file.
+    pub fn write_root(&self) -> PathBuf {
+        let path = self.dir.path().join("root.der");
+        fs::write(&path, &self.root).unwrap();
+        path
     }
 
     fn write(&self, name: &str, content: &str) -> String {
@@ -90,9 +99,9 @@ impl Site {
 }
 
 /// A server program that runs until it is dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Drop for Server {
@@ -128,7 +137,7 @@ impl Server {
     }
 
     /// OpenSSL's test server: the file `page` holds a whole HTTP response.
-    fn openssl(site: &Site, options: &[&str]) -> Self {
+    pub fn openssl(site: &Site, options: &[&str]) -> Self {
         let body = body();
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -266,38 +275,45 @@ public class Server {
 }
 
 /// A notary that leads to a server.
-struct World {
-    running: Running,
-    coordinator: SigningKey,
+pub struct World {
+    pub running: Running,
+    pub coordinator: SigningKey,
     target: Target,
+    request: Vec<u8>,
+}
+
+pub fn notary_key() -> StatementKey {
+    StatementKey::from_seed(&[2; 32]).unwrap()
 }
 
 impl World {
     async fn new(site: &Site, server: SocketAddr) -> Self {
+        let served = Served { id: SURVEY, server_name: NAME.into(), port: 443, opens: 0, closes: u64::MAX };
+        Self::serving(site, server, served, REQUEST.to_vec()).await
+    }
+
+    /// A notary of this survey, to whose server this request is sent.
+    pub async fn serving(site: &Site, server: SocketAddr, served: Served, request: Vec<u8>) -> Self {
         let coordinator = SigningKey::from_seed(&[1; 32]).unwrap();
-        let surveys = Surveys::new([Served {
-            id: SURVEY,
-            server_name: NAME.into(),
-            port: 443,
-            opens: 0,
-            closes: u64::MAX,
-        }]);
+        let survey = served.id;
+        let surveys = Surveys::new([served]);
         let resolver = Resolver::new(vec![], BTreeMap::from([(NAME.to_owned(), server)]));
-        let key = StatementKey::from_seed(&[2; 32]).unwrap();
+        let key = notary_key();
         let notary = Notary::new(key, vec![coordinator.public()], surveys, resolver, Limits::default());
         let running = start(notary, "127.0.0.1:0".parse().unwrap(), None).await.unwrap();
-        let target = Target { survey: SURVEY, server_name: NAME.into(), roots: vec![site.root.clone()] };
-        Self { running, coordinator, target }
+        let target = Target { survey, server_name: NAME.into(), roots: vec![site.root.clone()] };
+        Self { running, coordinator, target, request }
     }
 
     async fn session(&self, group: Group) -> Result<Notarized, Error> {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let nonce = Nonce([NEXT.fetch_add(1, Ordering::Relaxed); 16]);
         let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 30;
-        let ticket = NotaryTicket::issue(&self.coordinator, SURVEY, self.running.key, nonce, expires);
+        let survey = self.target.survey;
+        let ticket = NotaryTicket::issue(&self.coordinator, survey, self.running.key, nonce, expires);
         let base = format!("http://{}", self.running.address).parse().unwrap();
-        let tunnel = Tunnel::open(&base, SURVEY, ticket).await?;
-        let done = exchange(tunnel, NAME, &self.target.roots, group, REQUEST).await?;
+        let tunnel = Tunnel::open(&base, survey, ticket).await?;
+        let done = exchange(tunnel, NAME, &self.target.roots, group, &self.request).await?;
         finish(done, self.running.key, &self.target)
     }
 }
@@ -329,7 +345,7 @@ async fn refused(site: &Site, server: &Server, group: Group) -> Error {
     World::new(site, server.address).await.session(group).await.unwrap_err()
 }
 
-fn p256() -> Site {
+pub fn p256() -> Site {
     Site::new(&rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
@@ -437,4 +453,100 @@ async fn caddy() {
     let site = p256();
     let server = Server::caddy(&site);
     accepted(&site, &server, Group::P256).await;
+}
+
+/// A survey about the page that all servers serve, by a notary with this key.
+pub fn survey_file(notary: &str) -> String {
+    format!(
+        r#"
+[survey]
+name = "zoo"
+title = "Balances in the zoo"
+opens = "2025-01-01T00:00:00Z"
+closes = "2100-01-01T00:00:00Z"
+min_cohort = 10
+min_new = 10
+resubmission = "reject"
+statistics = ["count", "sum"]
+
+[source]
+server_name = "{NAME}"
+root_certificates = ["root.der"]
+method = "GET"
+path = "/account"
+
+[[notaries]]
+name = "the zoo's notary"
+kind = "proxy"
+algorithm = "ed25519"
+key = "{notary}"
+
+[identity]
+prefix = '"uid":'
+suffix = ','
+
+[[columns]]
+name = "eth"
+unit = "ETH"
+prefix = '{{"asset":"ETH","free":"'
+suffix = '"'
+scale = 8
+bits = 48
+"#
+    )
+}
+
+fn survey(site: &Site, notary: &str) -> SurveyDescriptor {
+    let manifest = SurveyManifest::from_toml(&survey_file(notary)).unwrap();
+    let parties = [11, 12, 13].map(|seed| SigningKey::from_seed(&[seed; 32]).unwrap().public());
+    SurveyDescriptor::assemble(manifest, &[site.root.clone()], parties, EngineDigest([0; 32])).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspect_says_who_sees_what_of_a_session() {
+    let site = p256();
+    let server = Server::openssl(&site, &[]);
+    let survey = survey(&site, &hex::encode(notary_key().public()));
+    let request = Shape::of(survey.manifest()).make(Credentials::default(), 0).unwrap();
+    let world = World::serving(&site, server.address, Served::of(&survey), request.0.to_vec()).await;
+    let dir = site.dir.path().join("session");
+    world.session(Group::P256).await.unwrap().write(&dir).unwrap();
+    let secret = fs::read_to_string(dir.join(session::SECRET)).unwrap();
+
+    let look = |path: &Path, trust: &Trust, survey: Option<&SurveyDescriptor>| {
+        session::inspect(session::find(path).unwrap().unwrap(), trust, survey)
+    };
+    let report = look(&dir, &Trust::default(), Some(&survey)).unwrap();
+    assert!(report.notary.trusted && report.warnings.is_empty(), "{:?}", report.warnings);
+    let seen = report.seen.clone().unwrap();
+    assert!(seen.contains("GET /account") && seen.contains("\"uid\":354937868"), "{seen}");
+    for shown in [report.to_text(), serde_json::to_string(&report).unwrap()] {
+        // The value, what other strings hold, and what opens everything.
+        for hidden in ["12.34567890", "1.00007919", secret.trim()] {
+            assert!(!shown.contains(hidden), "{hidden}: {shown}");
+        }
+    }
+
+    // The public part alone, with nobody to compare with: everything is checked but whose key it is.
+    let trust = Trust { notaries: vec![], roots: vec![site.write_root()] };
+    let report = look(&dir.join(session::SESSION), &trust, None).unwrap();
+    assert!(!report.notary.trusted && report.to_text().contains("NOT CHECKED") && report.seen.is_none());
+    assert!(report.records.iter().all(|r| r.inner_type.is_none()));
+    let code = |trust: &Trust, survey| look(&dir, trust, survey).unwrap_err().code();
+    let other = Trust { notaries: vec!["00".repeat(32)], ..trust.clone() };
+    assert_eq!(code(&other, None), "notary-unknown");
+    assert_eq!(code(&Trust { notaries: vec!["02".repeat(33)], ..trust.clone() }, None), "usage");
+    assert_eq!(code(&Trust { roots: vec![], ..trust.clone() }, None), "chain");
+    let stranger = StatementKey::from_seed(&[3; 32]).unwrap();
+    let elsewhere = self::survey(&site, &hex::encode(stranger.public()));
+    assert_eq!(code(&trust, Some(&elsewhere)), "notary-unknown");
+    let mut bytes = fs::read(dir.join(session::SESSION)).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    bytes[40] ^= 1;
+    fs::write(dir.join(session::SESSION), &bytes).unwrap();
+    assert!(session::find(&dir).and_then(|found| session::inspect(found.unwrap(), &trust, None)).is_err());
+    fs::write(dir.join(session::SESSION), "").unwrap();
+    assert_eq!(session::find(&dir).unwrap_err().code(), "evidence-malformed");
+    // A file of another kind is none.
+    assert!(session::find(&site.dir.path().join("account")).unwrap().is_none());
 }

@@ -6,15 +6,20 @@
 //! `UpdateItem` can do that addition itself under a condition, a bucket costs one or two writes and no read, and
 //! concurrent requests never make one another fail: nothing is lost or counted twice, so the rate is exact. A bucket
 //! also remembers the last requests that it let pass: one that is repeated counts once.
+//!
+//! A high rate is divided into buckets of equal size ([`Rate::parts`]), of which a request takes the one that its token
+//! names: a partition of the table takes 1,000 writes a second. A bucket's arrival time never goes back, so a process that
+//! has seen one need not ask the table again before that time has come: a flood of refused requests writes nothing.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::item::number;
-use super::{ATTEMPTS, Item, Key, Store, StoreError, service};
+use super::{ATTEMPTS, Item, Key, Store, StoreError, patiently, service};
 use crate::api::invocation::RequestToken;
 use crate::config::Rate;
 
@@ -60,6 +65,7 @@ impl Interval {
 }
 
 /// One way of taking a token: an update and the condition under which it may happen.
+#[derive(Clone, Copy)]
 struct Way {
     change: &'static str,
     condition: &'static str,
@@ -90,6 +96,28 @@ const FORGET: Way = Way {
 /// item below the kilobyte that one write unit pays for.
 const REMEMBERED: u32 = 64;
 
+/// Most buckets whose arrival times a process remembers.
+const KNOWN: usize = 4_096;
+
+/// The newest arrival times that this process has seen, by bucket.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrivals(Arc<Mutex<HashMap<String, u64>>>);
+
+impl Arrivals {
+    fn of(&self, bucket: &str) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).copied()
+    }
+
+    fn note(&self, bucket: &str, tat: u64) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN && !known.contains_key(bucket) {
+            known.clear();
+        }
+        let newest = known.entry(bucket.to_owned()).or_default();
+        *newest = tat.max(*newest);
+    }
+}
+
 /// The table's answer to an attempt.
 enum Attempt {
     /// The token is taken; the new arrival time.
@@ -111,10 +139,29 @@ impl Store {
         now: Duration,
         token: RequestToken,
     ) -> Result<Taken, StoreError> {
+        let (parts, part) = (rate.parts(), rate.part());
+        let [a, b, c, d] = [token.0[8], token.0[9], token.0[10], token.0[11]];
+        let index = u32::from_le_bytes([a, b, c, d]) % parts;
+        let bucket = format!("bucket#{scope}#{key}#{index}");
+        let taken = self.take_from(&bucket, Interval::of(part), now, token).await?;
+        // The other parts are about as full.
+        Ok(Taken { remaining: taken.remaining.saturating_mul(parts), ..taken })
+    }
+
+    async fn take_from(
+        &self,
+        bucket: &str,
+        interval: Interval,
+        now: Duration,
+        token: RequestToken,
+    ) -> Result<Taken, StoreError> {
         const NAME: &str = "take token";
-        let interval = Interval::of(rate);
         let now = u64::try_from(now.as_micros()).map_err(|_| StoreError::Build(NAME))?;
-        let at = Key::new(format!("bucket#{scope}#{key}"), "bucket");
+        let known = self.arrivals.of(bucket).filter(|tat| *tat > now);
+        if let Some(refused) = known.and_then(|tat| interval.refused(tat, now)) {
+            return Ok(refused);
+        }
+        let at = Key::new(bucket, "bucket");
         let id = Blob::new(&token.0[..8]);
         let values = HashMap::from([
             (":now", number(now)),
@@ -127,12 +174,19 @@ impl Store {
             (":token", AttributeValue::Bs(vec![id.clone()])),
             (":id", AttributeValue::B(id)),
         ]);
+        // The way that is most likely to be open comes first: each that is not costs a write.
+        let ways = if known.is_some() { [USED, FORGET, IDLE] } else { [IDLE, USED, FORGET] };
         for _ in 0..ATTEMPTS {
-            for way in [IDLE, USED, FORGET] {
+            for way in ways {
                 match self.attempt(&at, way, &values).await? {
-                    Attempt::Taken(tat) | Attempt::Repeated(tat) => return Ok(interval.allowed(tat, now)),
+                    Attempt::Taken(tat) | Attempt::Repeated(tat) => {
+                        self.arrivals.note(bucket, tat);
+                        return Ok(interval.allowed(tat, now));
+                    }
                     Attempt::Failed(tat) => {
-                        if let Some(refused) = tat.and_then(|tat| interval.refused(tat, now)) {
+                        let Some(tat) = tat else { continue };
+                        self.arrivals.note(bucket, tat);
+                        if let Some(refused) = interval.refused(tat, now) {
                             return Ok(refused);
                         }
                     }
@@ -154,7 +208,7 @@ impl Store {
         // The service refuses values that the expressions do not use.
         let values =
             way.values.iter().filter_map(|v| Some(((*v).to_owned(), values.get(v)?.clone()))).collect();
-        let sent = self
+        let update = self
             .db
             .update_item()
             .table_name(&self.table)
@@ -163,10 +217,8 @@ impl Store {
             .condition_expression(way.condition)
             .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::UpdatedNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let error = match sent {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let error = match patiently(|| update.clone().send()).await {
             Ok(done) => {
                 let item = Item::new(key, done.attributes.unwrap_or_default());
                 return Ok(Attempt::Taken(item.number("tat")?));

@@ -6,21 +6,26 @@
 //!
 //! | `pk` | `sk` | What |
 //! |---|---|---|
-//! | `bucket#<scope>#<key>` | `bucket` | A rate: theoretical arrival time in microseconds ([`bucket`]) |
+//! | `bucket#<scope>#<key>#<part>` | `bucket` | A part of a rate: theoretical arrival time in microseconds ([`bucket`]) |
 //! | `identity#<survey>#<nullifier>` | `state` | `pending`, `accepted`: submissions of the identity |
 //! | `submission#<id>` | `state` | A submission ([`submissions`]) |
-//! | `pending#<survey>` | `<submission>` | What the reaper looks at |
-//! | `unfinished#<survey>` | `<shard>` | `undecided`: admitted and undecided submissions |
-//! | `waiting#<survey>` | `<submission>` | Who came when a survey was full, since when ([`waiting`]) |
+//! | `pending#<survey>#<list>` | `<submission>` | What the reaper looks at |
+//! | `unfinished#<survey>#<shard>` | `state` | `undecided`: admitted and undecided submissions |
+//! | `waiting#<survey>#<line>` | `<submission>` | Who came when a survey was full, since when ([`waiting`]) |
 //! | `query#<id>` | `state` | A question that is or was computed ([`queries`]) |
 //! | `release#<survey>` | `<number>` | A published release point ([`releases`]) |
 //! | `result#<hash>` | `<piece>` | The text of a result, in pieces ([`results`]) |
+//!
+//! Whatever everybody writes is spread over *partition* keys, because DynamoDB takes 1,000 writes a second for each of them;
+//! sort keys of one partition share them. How many there are follows from the submissions a second that a survey takes
+//! ([`crate::config::Limits::of`]).
 
 pub mod bucket;
 mod item;
 pub mod queries;
 pub mod releases;
 pub mod results;
+mod retry;
 pub mod submissions;
 mod waiting;
 
@@ -38,9 +43,7 @@ use aws_sdk_dynamodb::types::{
 
 use crate::config::Config;
 pub(crate) use item::{Item, Key};
-
-/// Number of times that a write is tried again that lost a race. Each try reads or learns the newer state first.
-const ATTEMPTS: u32 = 12;
+use retry::{ATTEMPTS, is_passing, patiently, pause};
 
 /// The table failed or holds something this version cannot read.
 #[derive(Debug, thiserror::Error)]
@@ -92,14 +95,16 @@ impl StoreError {
 pub struct Store {
     db: Client,
     table: String,
+    /// Arrival times that this process has seen of busy buckets.
+    arrivals: bucket::Arrivals,
 }
 
-/// Why a write did not happen.
-enum NotWritten {
-    /// A condition did not hold; for a transaction, the positions of the conditions that failed.
-    Condition(Vec<usize>),
-    /// Another transaction was writing the same item: try again.
-    Conflict,
+/// What became of a transaction.
+enum Transacted {
+    /// All of it is written.
+    Written,
+    /// Nothing is: the positions of the conditions that did not hold.
+    Failed(Vec<usize>),
 }
 
 impl Store {
@@ -114,7 +119,7 @@ impl Store {
 
     /// Over an existing client.
     pub fn new(db: Client, table: String) -> Self {
-        Self { db, table }
+        Self { db, table, arrivals: bucket::Arrivals::default() }
     }
 
     /// Makes the table if it is missing and waits until it is usable.
@@ -183,48 +188,46 @@ impl Store {
 
     /// Reads one item.
     async fn get(&self, key: &Key, consistent: bool) -> Result<Option<Item>, StoreError> {
-        let got = self
+        let get = self
             .db
             .get_item()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
-            .consistent_read(consistent)
-            .send()
-            .await
-            .map_err(|e| service("get item", &e))?;
+            .consistent_read(consistent);
+        let got = patiently(|| get.clone().send()).await.map_err(|e| service("get item", &e))?;
         Ok(got.item.map(|attributes| Item::new(key, attributes)))
     }
 
-    /// Writes all of `items` or none.
+    /// Writes all of `items` or none. A transaction that another one was in the way of is tried again.
     async fn transact(
         &self,
         operation: &'static str,
-        items: Vec<TransactWriteItem>,
-    ) -> Result<Result<(), NotWritten>, StoreError> {
-        let sent = self.db.transact_write_items().set_transact_items(Some(items)).send().await;
-        let Err(error) = sent else { return Ok(Ok(())) };
-        if let Some(TransactWriteItemsError::TransactionCanceledException(e)) = error.as_service_error() {
-            let codes: Vec<&str> =
-                e.cancellation_reasons().iter().map(|r| r.code().unwrap_or_default()).collect();
-            let failed: Vec<usize> =
-                (0..codes.len()).filter(|&i| codes[i] == "ConditionalCheckFailed").collect();
-            if !failed.is_empty() {
-                return Ok(Err(NotWritten::Condition(failed)));
+        items: &[TransactWriteItem],
+    ) -> Result<Transacted, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            let sent = self.db.transact_write_items().set_transact_items(Some(items.to_vec())).send().await;
+            let Err(error) = sent else { return Ok(Transacted::Written) };
+            let passing = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(e)) => {
+                    let codes: Vec<&str> =
+                        e.cancellation_reasons().iter().map(|r| r.code().unwrap_or_default()).collect();
+                    let failed: Vec<usize> =
+                        (0..codes.len()).filter(|&i| codes[i] == "ConditionalCheckFailed").collect();
+                    if !failed.is_empty() {
+                        return Ok(Transacted::Failed(failed));
+                    }
+                    codes.iter().any(|code| is_passing(code))
+                }
+                Some(other) => other.code().is_some_and(is_passing),
+                None => false,
+            };
+            if !passing {
+                return Err(service(operation, &error));
             }
-            if codes.iter().any(|c| matches!(*c, "TransactionConflict" | "ThrottlingError")) {
-                return Ok(Err(NotWritten::Conflict));
-            }
+            pause(attempt).await;
         }
-        if let Some(TransactWriteItemsError::TransactionInProgressException(_)) = error.as_service_error() {
-            return Ok(Err(NotWritten::Conflict));
-        }
-        Err(service(operation, &error))
+        Err(StoreError::Contention(operation))
     }
-}
-
-/// Waits a little before a write that met a conflict is tried again: longer each time.
-async fn pause(attempt: u32) {
-    tokio::time::sleep(Duration::from_millis(4 << attempt.min(7))).await;
 }
 
 /// Turns a client error into ours, keeping the service's code and text.
@@ -235,10 +238,7 @@ where
     let (code, transient) = match error {
         SdkError::ServiceError(e) => {
             let code = e.err().code().unwrap_or("unknown").to_owned();
-            let transient = e.raw().status().as_u16() >= 500
-                || ["Throttl", "LimitExceeded", "ThroughputExceeded", "Conflict"]
-                    .iter()
-                    .any(|t| code.contains(t));
+            let transient = e.raw().status().as_u16() >= 500 || is_passing(&code);
             (code, transient)
         }
         SdkError::TimeoutError(_) => ("timeout".to_owned(), true),

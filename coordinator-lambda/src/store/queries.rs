@@ -8,7 +8,7 @@ use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
 
 use super::item::{json, number, text};
-use super::{Key, Store, StoreError, service};
+use super::{Key, Store, StoreError, patiently, service};
 
 /// A question in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Store {
             ("asked_at".to_owned(), number(record.asked_at)),
             ("expires_at".to_owned(), number(expires_at)),
         ]);
-        let sent = self
+        let put = self
             .db
             .put_item()
             .table_name(&self.table)
@@ -67,10 +67,8 @@ impl Store {
             .condition_expression("attribute_not_exists(pk) OR expires_at <= :now OR #state = :refused")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":now", number(now))
-            .expression_attribute_values(":refused", text("refused"))
-            .send()
-            .await;
-        match sent {
+            .expression_attribute_values(":refused", text("refused"));
+        match patiently(|| put.clone().send()).await {
             Ok(_) => Ok(()),
             Err(e) => match e.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
@@ -124,7 +122,7 @@ impl Store {
             }
             QueryOutcome::Refused(problem) => ("refused", "problem", json(NAME, problem)?),
         };
-        let sent = self
+        let update = self
             .db
             .update_item()
             .table_name(&self.table)
@@ -136,10 +134,8 @@ impl Store {
             .expression_attribute_values(":state", text(state))
             .expression_attribute_values(":running", text("running"))
             .expression_attribute_values(":value", value)
-            .expression_attribute_values(":end", number(expires_at))
-            .send()
-            .await;
-        match sent {
+            .expression_attribute_values(":end", number(expires_at));
+        match patiently(|| update.clone().send()).await {
             Ok(_) => Ok(true),
             Err(e) => match e.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),

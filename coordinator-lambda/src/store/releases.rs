@@ -6,7 +6,7 @@ use tercet_protocol::release_point::ReleasePoint;
 use tercet_protocol::result::SignedResult;
 
 use super::item::{json, text};
-use super::{Item, Key, Store, StoreError, service};
+use super::{Item, Key, Store, StoreError, patiently, service};
 
 /// A published release point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,8 @@ impl Store {
         item.insert("point".to_owned(), json(NAME, point)?);
         item.insert("result".to_owned(), text(result));
         let put = self.db.put_item().table_name(&self.table).set_item(Some(item));
-        match put.condition_expression("attribute_not_exists(pk)").send().await {
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        match patiently(|| put.clone().send()).await {
             Ok(_) => Ok(true),
             Err(e) => match e.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
@@ -57,7 +58,7 @@ impl Store {
 
     /// The newest published release points, newest first, at most `limit`.
     pub async fn releases(&self, survey: SurveyId, limit: i32) -> Result<Vec<Published>, StoreError> {
-        let got = self
+        let query = self
             .db
             .query()
             .table_name(&self.table)
@@ -65,10 +66,8 @@ impl Store {
             .scan_index_forward(false)
             .limit(limit)
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(partition(survey)))
-            .send()
-            .await
-            .map_err(|e| service("list release points", &e))?;
+            .expression_attribute_values(":pk", text(partition(survey)));
+        let got = patiently(|| query.clone().send()).await.map_err(|e| service("list release points", &e))?;
         let key = Key::new(partition(survey), "");
         got.items.unwrap_or_default().into_iter().map(|i| read(&Item::new(&key, i))).collect()
     }

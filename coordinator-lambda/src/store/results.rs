@@ -6,10 +6,11 @@ use tercet_protocol::ids::sha256;
 use tercet_protocol::survey::MAX_RESULT;
 
 use super::item::{number, text};
-use super::{Key, Store, StoreError, service};
+use super::{Key, Store, StoreError, patiently, service};
 
 /// Most bytes of text in one item; DynamoDB takes 400 KB with names and keys.
 const CHUNK: usize = 300_000;
+
 fn chunk_key(hash: &str, index: usize) -> Key {
     Key::new(format!("result#{hash}"), format!("{index:04}"))
 }
@@ -47,7 +48,8 @@ impl Store {
                 // What is kept for ever stays so.
                 put = put.condition_expression("attribute_not_exists(pk) OR attribute_exists(expires_at)");
             }
-            match put.set_item(Some(item)).send().await {
+            let put = put.set_item(Some(item));
+            match patiently(|| put.clone().send()).await {
                 Ok(_) => {}
                 Err(e) => match e.as_service_error() {
                     Some(PutItemError::ConditionalCheckFailedException(_)) => {}

@@ -12,8 +12,12 @@ use tercet_protocol::submission::Receipt;
 use tercet_protocol::withdrawal::ErasureReceipt;
 
 use super::item::{json, number, text};
-use super::{ATTEMPTS, Item, Key, NotWritten, Store, StoreError, pause, service};
+use super::{Item, Key, Store, StoreError, Transacted, patiently, service};
 
+/// Lists over which the pending submissions of a survey are spread, for good: the reaper looks at all of them.
+pub(crate) const LISTS: u16 = 16;
+/// How often an admission looks again at an identity that was released meanwhile.
+const ROUNDS: usize = 4;
 const RECEIPTS: [&str; 3] = ["receipt_0", "receipt_1", "receipt_2"];
 
 /// A submission in the table.
@@ -111,16 +115,21 @@ fn identity_key(survey: SurveyId, nullifier: Nullifier) -> Key {
     Key::new(format!("identity#{survey}#{nullifier}"), "state")
 }
 
+fn list(survey: SurveyId, list: u16) -> String {
+    format!("pending#{survey}#{list}")
+}
+
 fn pending_key(survey: SurveyId, id: SubmissionId) -> Key {
-    Key::new(format!("pending#{survey}"), id.to_string())
+    Key::new(list(survey, spread(id, LISTS)), id.to_string())
 }
 
 fn unfinished_key(survey: SurveyId, shard: u16) -> Key {
-    Key::new(format!("unfinished#{survey}"), shard.to_string())
+    Key::new(format!("unfinished#{survey}#{shard}"), "state")
 }
 
-fn shard_of(id: SubmissionId, shards: u16) -> u16 {
-    u16::from_le_bytes([id.0[0], id.0[1]]) % shards.max(1)
+/// One of `parts`, the same for the same submission.
+pub(super) fn spread(id: SubmissionId, parts: u16) -> u16 {
+    u16::from_le_bytes([id.0[0], id.0[1]]) % parts.max(1)
 }
 
 impl Store {
@@ -128,8 +137,8 @@ impl Store {
     pub async fn admit(&self, a: &Admit) -> Result<Admitted, StoreError> {
         const NAME: &str = "admit submission";
         let build = |_| StoreError::Build(NAME);
-        let shard = shard_of(a.submission, a.shards);
-        for attempt in 0..ATTEMPTS {
+        let shard = spread(a.submission, a.shards);
+        for _ in 0..ROUNDS {
             let free = if a.replace {
                 "attribute_not_exists(pending)"
             } else {
@@ -182,10 +191,10 @@ impl Store {
                 TransactWriteItem::builder().update(count).build(),
                 TransactWriteItem::builder().put(listed).build(),
             ];
-            match self.transact(NAME, items).await? {
-                Ok(()) => return Ok(Admitted::New),
-                Err(NotWritten::Condition(failed)) if failed.contains(&1) => return Ok(Admitted::Exists),
-                Err(NotWritten::Condition(failed)) if failed.contains(&0) => {
+            match self.transact(NAME, &items).await? {
+                Transacted::Written => return Ok(Admitted::New),
+                Transacted::Failed(failed) if failed.contains(&1) => return Ok(Admitted::Exists),
+                Transacted::Failed(failed) if failed.contains(&0) => {
                     match self.identity(a.survey, a.nullifier).await? {
                         (Some(id), _) if id == a.submission => return Ok(Admitted::Exists),
                         (Some(id), _) => return Ok(Admitted::IdentityPending(id)),
@@ -194,8 +203,7 @@ impl Store {
                         (None, _) => {}
                     }
                 }
-                Err(NotWritten::Condition(_)) => return Ok(Admitted::Full),
-                Err(NotWritten::Conflict) => pause(attempt).await,
+                Transacted::Failed(_) => return Ok(Admitted::Full),
             }
         }
         Err(StoreError::Contention(NAME))
@@ -281,14 +289,12 @@ impl Store {
         id: SubmissionId,
         update: aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder,
     ) -> Result<bool, StoreError> {
-        let sent = update
+        let update = update
             .table_name(&self.table)
             .set_key(Some(submission_key(id).attributes()))
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":pending", text("pending"))
-            .send()
-            .await;
-        match sent {
+            .expression_attribute_values(":pending", text("pending"));
+        match patiently(|| update.clone().send()).await {
             Ok(_) => Ok(true),
             Err(e) => match e.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
@@ -383,15 +389,12 @@ impl Store {
                 .map_err(build)?;
             items.push(TransactWriteItem::builder().update(identity).build());
         }
-        for attempt in 0..ATTEMPTS {
-            match self.transact(NAME, items.clone()).await? {
-                Ok(()) => return Ok(()),
-                // The identity has moved on to another submission: only this one's state is left to write.
-                Err(NotWritten::Condition(_)) => items.truncate(1),
-                Err(NotWritten::Conflict) => pause(attempt).await,
-            }
+        if let Transacted::Failed(_) = self.transact(NAME, &items).await? {
+            // The identity has moved on to another submission: only this one's state is left to write.
+            items.truncate(1);
+            self.transact(NAME, &items).await?;
         }
-        Err(StoreError::Contention(NAME))
+        Ok(())
     }
 
     /// Ends a pending submission in one transaction: `submission` changes its item (`#state` and `:pending` are
@@ -438,38 +441,34 @@ impl Store {
             TransactWriteItem::builder().update(count).build(),
             TransactWriteItem::builder().delete(listed).build(),
         ];
-        for attempt in 0..ATTEMPTS {
-            match self.transact(operation, items.clone()).await? {
-                Ok(()) => return Ok(true),
-                Err(NotWritten::Condition(_)) => return Ok(false),
-                Err(NotWritten::Conflict) => pause(attempt).await,
-            }
-        }
-        Err(StoreError::Contention(operation))
+        Ok(matches!(self.transact(operation, &items).await?, Transacted::Written))
     }
 
-    /// Up to `limit` pending submissions of a survey, in the order of their ids, after `after`.
+    /// Up to `limit` pending submissions in one of a survey's [`LISTS`], in the order of their ids, after `after`.
     pub async fn pending(
         &self,
         survey: SurveyId,
+        in_list: u16,
         after: Option<SubmissionId>,
         limit: i32,
     ) -> Result<Vec<SubmissionId>, StoreError> {
+        let partition = list(survey, in_list);
         let mut query = self
             .db
             .query()
             .table_name(&self.table)
             .consistent_read(true)
             .limit(limit)
-            .expression_attribute_values(":pk", text(format!("pending#{survey}")));
+            .expression_attribute_values(":pk", text(&partition));
         query = match after {
             None => query.key_condition_expression("pk = :pk"),
             Some(id) => query
                 .key_condition_expression("pk = :pk AND sk > :after")
                 .expression_attribute_values(":after", text(id)),
         };
-        let got = query.send().await.map_err(|e| service("list pending submissions", &e))?;
-        let key = Key::new(format!("pending#{survey}"), "");
+        let got =
+            patiently(|| query.clone().send()).await.map_err(|e| service("list pending submissions", &e))?;
+        let key = Key::new(partition, "");
         got.items.unwrap_or_default().into_iter().map(|i| Item::new(&key, i).parsed("sk")).collect()
     }
 

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admission;
+mod costs;
+mod crash;
 mod functions;
 mod lambda;
 mod limits;
+mod load;
 mod notaries;
 mod openapi;
 mod process;

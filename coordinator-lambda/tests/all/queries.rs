@@ -10,14 +10,15 @@ use tercet_protocol::survey::{FieldSection, SurveyManifest};
 
 use crate::support::parties::{result, sign};
 use crate::support::reply::{Reply, get, post};
+use crate::support::table::Table;
 use crate::support::{Options, SEED, START, World};
 
 impl World {
-    async fn ask(&self, body: &str) -> Reply {
+    pub(crate) async fn ask(&self, body: &str) -> Reply {
         post(format!("/v1/surveys/{}/queries", self.survey_id()), body).send(&self.router).await
     }
 
-    async fn asked(&self, body: &str) -> QueryId {
+    pub(crate) async fn asked(&self, body: &str) -> QueryId {
         let reply = self.ask(body).await;
         assert_eq!(reply.status, 202, "{}", String::from_utf8_lossy(&reply.body));
         let status: QueryStatus = reply.json();
@@ -25,7 +26,7 @@ impl World {
         status.query
     }
 
-    async fn query(&self, id: QueryId) -> QueryState {
+    pub(crate) async fn query(&self, id: QueryId) -> QueryState {
         let reply = get(format!("/v1/queries/{id}")).send(&self.router).await;
         assert_eq!(reply.status, 200);
         let status: QueryStatus = reply.json();
@@ -34,21 +35,21 @@ impl World {
     }
 
     /// The leading party has this result now.
-    fn answered(&self, query: QueryId, result: SignedResult) {
+    pub(crate) fn answered(&self, query: QueryId, result: SignedResult) {
         self.parties[0].set_query(&QueryStatus { query, state: QueryState::Done { result } });
     }
 
-    fn result(&self, release: u64, question: &Question) -> SignedResult {
+    pub(crate) fn result(&self, release: u64, question: &Question) -> SignedResult {
         result(&self.keys(), self.survey_id(), release, question)
     }
 }
 
-fn question(names: &[&str]) -> Question {
+pub(crate) fn question(names: &[&str]) -> Question {
     let statistics = names.iter().map(|n| (*n).to_owned()).collect();
     Question { statistics, filter: Filter::default() }
 }
 
-const MEAN: &str = r#"{"statistics":["mean","count","mean"]}"#;
+pub(crate) const MEAN: &str = r#"{"statistics":["mean","count","mean"]}"#;
 
 #[tokio::test]
 async fn a_question_goes_to_the_leading_party_with_a_ticket_and_is_answered_once() {
@@ -337,41 +338,88 @@ async fn a_long_answer_is_not_lost() {
     assert_eq!(problem.known(), Some(ProblemKind::ResultTooLarge));
 }
 
-/// Repeated and refused questions leave a bounded number of items, whoever asks them. Each request goes through the whole
-/// router and table; the number of requests is as large as a test can afford, and nothing below depends on it.
+/// Questions that were answered, and questions that are refused, a hundred thousand and ten thousand times.
+const REPEATED: usize = 100_000;
+const REFUSED: usize = 10_000;
+
+/// Repeated and refused questions leave a bounded number of items, whoever asks them, and the last costs what the first did:
+/// the same number of requests to the table.
 #[tokio::test]
 async fn repeated_and_refused_questions_do_not_make_the_table_grow() {
-    let world = World::new().await;
+    let table = Table::new();
+    let world = World::with(Options { table: Some(table.clone()), survey: bnb, ..Options::default() }).await;
     world.publish(1).await;
-    let asked = question(&["count", "mean"]);
     let id = world.asked(MEAN).await;
-    world.answered(id, world.result(1, &asked));
+    world.answered(id, world.result(1, &question(&["count", "mean"])));
     world.query(id).await;
     let refusal = serde_json::to_value(Problem::new(ProblemKind::CohortTooSmall, "too few")).unwrap();
     world.parties[0].on_query(move |_, _| (403, refusal.clone()));
-    let questions = [
+    let repeated = [
         (MEAN, 200),
         (r#"{"statistics":["count","mean"]}"#, 200),
         ("{}", 200),
+        (r#"{"statistics":["sum","count","mean","variance","stddev"]}"#, 200),
+    ];
+    let refused = [
         (r#"{"statistics":["sum"]}"#, 403),
-        (r#"{"statistics":["sum","stddev"]}"#, 403),
+        (r#"{"statistics":["sum","stddev"],"where":{"bnb":["1"]}}"#, 403),
         (r#"{"statistics":["median"]}"#, 403),
         (r#"{"where":{"a":["b"]}}"#, 400),
+        (r#"{"where":{"bnb":["nobody has this"]}}"#, 400),
     ];
-    // One round first: rates have their items from then on.
-    let mut after_one = 0;
-    for round in 0..150 {
-        for (body, status) in questions {
-            assert_eq!(world.ask(body).await.status, status, "{body}");
-        }
-        if round == 0 {
-            after_one = world.items().await;
+    for (questions, times) in [(&repeated[..], REPEATED), (&refused[..], REFUSED)] {
+        let mut first = None;
+        for _tenth in 0..10 {
+            for asked in 0..times / 10 {
+                let (body, status) = questions[asked % questions.len()];
+                assert_eq!(world.ask(body).await.status, status, "{body}");
+            }
+            let work = table.take_calls().len();
+            let items = world.items().await;
+            table.take_calls();
+            // The parts of the rates have their items after the first tenth.
+            assert_eq!(
+                (work, items),
+                *first.get_or_insert((work, items)),
+                "requests to the table, and its items"
+            );
         }
     }
-    assert_eq!(world.items().await, after_one);
-    assert_eq!(
-        world.parties[0].puts().len(),
-        1 + 150 * 2,
-        "only what is new or refused costs a party a look"
-    );
+    assert!(world.items().await < 300, "{}", world.items().await);
+    let looks = world.parties[0].puts().len();
+    assert!(looks <= 1 + REFUSED * 2 / 5, "only what is new costs a party a look: {looks}");
+}
+
+fn bnb(m: &mut SurveyManifest) {
+    m.fields.push(FieldSection {
+        name: "bnb".into(),
+        at: Some("$.balances[?@.asset=='BNB'].free".into()),
+        values: vec!["0".into(), "1".into()],
+        ..FieldSection::default()
+    });
+}
+
+/// A filter's values are the survey's: there are finitely many questions at a release point, whatever is written in a
+/// request, and each has one id.
+#[tokio::test]
+async fn filter_values_that_nobody_has_make_no_new_questions() {
+    let table = Table::new();
+    let world = World::with(Options { table: Some(table), survey: bnb, ..Options::default() }).await;
+    world.publish(1).await;
+    let before = world.items().await;
+    for number in 0..500 {
+        let body = format!(r#"{{"statistics":["sum"],"where":{{"bnb":["{number}.5"]}}}}"#);
+        world.ask(&body).await.problem(ProblemKind::Malformed);
+    }
+    assert_eq!(world.items().await, before, "not even a rate");
+    assert!(world.parties[0].puts().is_empty());
+    // Every value, in any order and however often, is one question.
+    let mut ids = std::collections::BTreeSet::new();
+    for body in [
+        r#"{"statistics":["sum"],"where":{"bnb":["1","0"]}}"#,
+        r#"{"statistics":["sum","sum"],"where":{"bnb":["0","1","0"]}}"#,
+    ] {
+        ids.insert(world.asked(body).await);
+    }
+    assert_eq!(ids.len(), 1);
 }

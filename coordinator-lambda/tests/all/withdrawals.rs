@@ -9,11 +9,11 @@ use crate::support::reply::{Reply, post};
 use crate::support::{World, withdrawal_key};
 
 impl World {
-    fn wish(&self, provider: usize, id: SubmissionId) -> Withdrawal {
+    pub(crate) fn wish(&self, provider: usize, id: SubmissionId) -> Withdrawal {
         Withdrawal::sign(&withdrawal_key(provider), self.survey_id(), id)
     }
 
-    async fn withdraw(&self, id: SubmissionId, wish: &Withdrawal) -> Reply {
+    pub(crate) async fn withdraw(&self, id: SubmissionId, wish: &Withdrawal) -> Reply {
         let body = serde_json::to_vec(wish).unwrap();
         post(format!("/v1/submissions/{id}/withdraw"), body).send(&self.router).await
     }
@@ -23,7 +23,7 @@ impl World {
         self.parties[party].on_withdraw(id, says(self.survey_id(), id, state));
     }
 
-    fn all_erase(&self, id: SubmissionId, entered: Option<Entered>) {
+    pub(crate) fn all_erase(&self, id: SubmissionId, entered: Option<Entered>) {
         for party in 0..3 {
             let receipt = self.parties[party].erasure(self.survey_id(), id, entered);
             self.erases(party, id, receipt);
@@ -46,7 +46,7 @@ fn withdrawn(reply: &Reply) -> Vec<ErasureReceipt> {
     }
 }
 
-const ENTERED: Entered = Entered { release: 2, time: 1_795_000_000, unit_rows: 12 };
+pub(crate) const ENTERED: Entered = Entered { release: 2, time: 1_795_000_000, unit_rows: 12 };
 
 #[tokio::test]
 async fn a_counted_submission_is_erased_and_its_identity_stays_used() {

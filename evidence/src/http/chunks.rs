@@ -6,7 +6,7 @@ use super::head::{self, Header};
 
 /// Longest line of a chunk's size and extensions, in bytes.
 const MAX_LINE: usize = 4096;
-/// Largest chunk, in hexadecimal digits.
+/// Largest chunk, in hexadecimal digits behind leading zeros.
 const MAX_DIGITS: usize = 8;
 
 /// A chunked body.
@@ -81,7 +81,8 @@ fn size(bytes: &[u8], start: usize, shown: &dyn Fn(usize) -> bool) -> Result<Opt
         at += 1;
     }
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    if digits == 0 || digits > MAX_DIGITS {
+    let zeros = line.iter().take_while(|b| **b == b'0').count();
+    if digits == 0 || digits - zeros > MAX_DIGITS {
         return Err("a chunk has an unreadable size".into());
     }
     let size =
@@ -155,6 +156,7 @@ mod tests {
         for text in [
             "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
             "3   \r\nabc\r\n002\t\r\nde\r\n000\r\n\r\n",
+            "0000000003\r\nabc\r\n0000000002\r\nde\r\n0000000000\r\n\r\n",
             "3;a\r\nabc\r\n2 ; b = \"x\\\"y;\" ;c=d\r\nde\r\n0;last\r\n\r\n",
             "5\r\nabcde\r\n0\r\nServer-Timing: db;dur=3\r\nX: y\r\n\r\n",
         ] {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tercet_protocol::survey::source::{REFUSED_HEADERS, Rules, query};
+use tercet_protocol::survey::source::{Rules, is_refused_header, query};
 
 use super::head::{self, Head, Header};
 use crate::json;
@@ -30,7 +30,14 @@ pub(crate) fn check(rules: &Rules, sent: &Data) -> Result<Admitted, Refusal> {
     if !sent.is_shown(head.line.clone()) {
         return refuse(Rule::RequestTarget, "the request line must be shown");
     }
-    let line = String::from_utf8_lossy(bytes.get(head.line.clone()).unwrap_or_default()).into_owned();
+    let line = bytes.get(head.line.clone()).unwrap_or_default();
+    if !line.iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
+        return refuse(
+            Rule::Request,
+            "the request line has a character that no address holds: encode it (%C3%A9)",
+        );
+    }
+    let line = String::from_utf8_lossy(line).into_owned();
     let parts: Vec<&str> = line.split(' ').collect();
     let [method, target, "HTTP/1.1"] = parts[..] else {
         return refuse(Rule::Request, "the request must begin with a request line of HTTP/1.1");
@@ -108,7 +115,7 @@ fn check_headers(rules: &Rules, sent: &Data, head: &Head) -> Result<Vec<Range<us
             let rule = if name == "host" { Rule::RequestHost } else { Rule::RequestHeader };
             return refuse(rule, format!("the request has the header {name} twice"));
         }
-        if REFUSED_HEADERS.contains(&name) {
+        if is_refused_header(name) {
             return wrong(format!("the request has the header {name}, which changes what a request means"));
         }
         if !rules.admits_header(name) {

@@ -107,6 +107,10 @@ fn status(line: &str) -> Result<(bool, u16), Refusal> {
     let spaced = rest.starts_with(' ') && rest.get(4..).is_some_and(|r| r.is_empty() || r.starts_with(' '));
     match (version, digits.and_then(|d| d.parse().ok())) {
         ("HTTP/1.1" | "HTTP/1.0", Some(status)) if spaced => Ok((version == "HTTP/1.1", status)),
+        _ if line.starts_with("HTTP/2") || line.starts_with("HTTP/3") => refuse(
+            Rule::Response,
+            "the response is of HTTP/2 or HTTP/3, which evidence is not about: fetch it with HTTP/1.1 (curl --http1.1)",
+        ),
         _ => refuse(Rule::Response, "the response does not begin with a status line of HTTP/1.1 or HTTP/1.0"),
     }
 }

@@ -29,7 +29,7 @@ pub fn parse<'a>(bytes: &'a [u8], start: usize, holes: &[Range<usize>]) -> Resul
         return parser.fail("the document has more than 1 MiB");
     }
     if holes.len() > MAX_HOLES {
-        return parser.fail("more than 64 values are hidden");
+        return parser.fail("more than 512 values are hidden");
     }
     if let Err(e) = str::from_utf8(bytes) {
         return Err(Failure { at: e.valid_up_to(), problem: "the document is not UTF-8", hidden: false });

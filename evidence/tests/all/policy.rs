@@ -116,6 +116,8 @@ fn requests_that_mean_something_else_are_refused() {
         ("Connection: close", "Connection: <close>", Rule::RequestHeader),
         ("Connection: close", "Transfer-Encoding: chunked", Rule::RequestHeader),
         ("Connection: close", "X-HTTP-Method-Override: PUT", Rule::RequestHeader),
+        ("Connection: close", "X_HTTP_Method_Override: PUT", Rule::RequestHeader),
+        ("Connection: close", "X-Forwarded-User: 78", Rule::RequestHeader),
         ("Connection: close", "X-Currency: JPY", Rule::RequestHeader),
         ("Connection: close", "Range: bytes=5-", Rule::RequestHeader),
         ("Connection: close", "Content-Length: 5", Rule::Request),

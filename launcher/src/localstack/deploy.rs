@@ -1,4 +1,4 @@
-//! Four operators on one machine: their documents, their states, their secrets, their processes.
+//! Four operators on one machine, and a fifth who runs a notary: their documents, their states, their secrets, their processes.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,12 +11,16 @@ use xtask::command::{free_port, root};
 use xtask::launched::Arch;
 
 use super::REGION;
+use super::notary::{self, Notary};
 use super::terraform::{Root, common};
 use crate::package;
 
 /// The accounts: twelve digits each, which LocalStack takes for accounts.
 const COORDINATOR_ACCOUNT: &str = "900000000000";
 const PARTY_ACCOUNTS: [&str; 3] = ["100000000001", "100000000002", "100000000003"];
+/// The names of callers, for the policies that are asked about them (`terraform/policies/recorded.mjs`).
+const OPERATOR: &str = "operator";
+const PARTY: &str = "party";
 /// The id that LocalStack's REST API is given, so that its address is known before it exists.
 const REST_API: &str = "tercet";
 
@@ -32,8 +36,10 @@ pub struct Materials<'a> {
     pub engine: PathBuf,
     /// The coordinator's program for Lambda.
     pub bootstrap: PathBuf,
-    /// The survey's file.
-    pub survey: PathBuf,
+    /// The exchange, the notary's key, and the survey's file.
+    pub notary: &'a Notary,
+    /// Folder of the Python that has AWS's own SDK.
+    pub python: PathBuf,
     /// Settings of the coordinator's functions.
     pub settings: Map<String, Value>,
 }
@@ -43,17 +49,19 @@ pub struct Deployment {
     folder: PathBuf,
     endpoint: String,
     programs: PathBuf,
-    /// The coordinator's state, then the parties'.
+    /// The coordinator's state, then the parties', then the notary's.
     pub roots: Vec<Root>,
     /// The survey.
     pub survey: SurveyDescriptor,
     /// The coordinator's address.
     pub url: String,
     parties: Vec<Process>,
+    /// The notary's process.
+    notary: Option<Process>,
 }
 
 impl Deployment {
-    /// Follows docs/operators.md for the four operators: keys, manifests, federation, survey, approval, Terraform,
+    /// Follows docs/operators.md and docs/notary.md for the five operators: keys, manifests, federation, survey, approval, Terraform,
     /// secrets, and starting the parties.
     pub fn make(m: &Materials<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
         let tercet = |args: &[&str]| run(&m.programs.join("tercet"), m.folder, args, &[]);
@@ -99,7 +107,7 @@ impl Deployment {
             ["federation", "assemble", "--coordinator-url", &url, "--coordinator-key", key.trim()];
         tercet(&[&federation, &operators[..], &["--out", "deployment/federation.json"]].concat())?;
         let digest = tercet_client::operator::engine_digest(&m.engine)?.to_string();
-        let survey_file = m.survey.display().to_string();
+        let survey_file = m.notary.survey.display().to_string();
         let assemble = [
             "survey",
             "assemble",
@@ -127,8 +135,9 @@ impl Deployment {
             survey,
             url,
             parties: Vec::new(),
+            notary: None,
         };
-        this.apply(m, progress)?;
+        this.apply(m, key.trim(), progress)?;
         progress("secrets");
         this.store_secrets()?;
         progress("party hosts");
@@ -136,10 +145,15 @@ impl Deployment {
         for i in 0..3 {
             this.start_party(i)?;
         }
+        progress("the notary");
+        let deployed = this.roots.last().context("the notary has a state")?;
+        m.notary.fill(deployed, &m.python, &this.credentials(notary::ACCOUNT, OPERATOR))?;
+        let environment = this.credentials(notary::ACCOUNT, notary::APP);
+        this.notary = Some(m.notary.start(deployed, key.trim(), &environment)?);
         Ok(this)
     }
 
-    fn apply(&mut self, m: &Materials<'_>, progress: &dyn Fn(&str)) -> Result<()> {
+    fn apply(&mut self, m: &Materials<'_>, key: &str, progress: &dyn Fn(&str)) -> Result<()> {
         progress("package");
         let arch = Arch::here()?;
         let out = self.folder.join("package");
@@ -163,9 +177,11 @@ impl Deployment {
             ]);
             self.roots.push(Root::new("party", &format!("party-{i}"), &states, variables)?);
         }
-        progress("terraform apply, four states");
-        self.roots[0].init()?;
-        self.roots[1].init()?;
+        self.roots.push(Notary::root(&self.endpoint, key, &states)?);
+        progress("terraform apply, five states");
+        for of_a_kind in [0, 1, self.roots.len() - 1] {
+            self.roots[of_a_kind].init()?;
+        }
         self.each(Root::apply)?;
         let outputs = self.roots[0].outputs()?;
         let url =
@@ -176,7 +192,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// Does the same with all four states at once, as four operators would.
+    /// Does the same with all states at once, as their operators would.
     pub fn each(&self, act: fn(&Root) -> Result<()>) -> Result<()> {
         std::thread::scope(|scope| {
             let running: Vec<_> = self.roots.iter().map(|root| scope.spawn(move || act(root))).collect();
@@ -200,14 +216,16 @@ impl Deployment {
             )?;
             let arns = arns.display().to_string();
             let args = [command, "store", "--dir", &dir, "--secrets", &arns];
-            run(&self.programs.join("tercet"), &self.folder, &args, &self.credentials(account))?;
+            run(&self.programs.join("tercet"), &self.folder, &args, &self.credentials(account, OPERATOR))?;
         }
         Ok(())
     }
 
-    /// The environment with which the SDK of a process talks to LocalStack as this account.
-    fn credentials(&self, account: &str) -> Vec<(&'static str, String)> {
+    /// The environment with which the SDK of a process talks to LocalStack as this account, and under which name its calls
+    /// are recorded.
+    fn credentials(&self, account: &str, app: &str) -> Vec<(&'static str, String)> {
         vec![
+            ("AWS_SDK_UA_APP_ID", app.to_owned()),
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
             ("AWS_ACCESS_KEY_ID", account.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "localstack".to_owned()),
@@ -221,7 +239,7 @@ impl Deployment {
 
     /// The parties' configuration, as Terraform writes it for the container, with this machine's addresses and paths.
     fn write_configs(&self, ports: &[u16], engine: &Path) -> Result<()> {
-        for (i, root) in self.roots.iter().skip(1).enumerate() {
+        for (i, root) in self.roots.iter().skip(1).take(PARTY_ACCOUNTS.len()).enumerate() {
             let outputs = root.outputs()?;
             let text = |name: &str| {
                 outputs.get(name).and_then(Value::as_str).with_context(|| format!("no `{name}`"))
@@ -257,7 +275,7 @@ impl Deployment {
             &name,
             &self.programs.join("party-host"),
             &["--config".to_owned(), config],
-            &self.credentials(PARTY_ACCOUNTS[index]),
+            &self.credentials(PARTY_ACCOUNTS[index], PARTY),
             &self.folder.join(format!("{name}.log")),
         )?;
         self.parties.push(process);
@@ -272,9 +290,9 @@ impl Deployment {
         Ok(())
     }
 
-    /// Stops the parties in good order.
-    pub fn stop_parties(&mut self) {
-        self.parties.drain(..).for_each(Process::terminate);
+    /// Stops the parties and the notary in good order.
+    pub fn stop_processes(&mut self) {
+        self.parties.drain(..).chain(self.notary.take()).for_each(Process::terminate);
     }
 
     /// Where LocalStack listens.
@@ -300,9 +318,9 @@ impl Deployment {
     }
 }
 
-/// All four accounts, the coordinator's first.
+/// All five accounts, the coordinator's first, the notary's last.
 pub fn accounts() -> impl Iterator<Item = &'static str> {
-    std::iter::once(COORDINATOR_ACCOUNT).chain(PARTY_ACCOUNTS)
+    std::iter::once(COORDINATOR_ACCOUNT).chain(PARTY_ACCOUNTS).chain([notary::ACCOUNT])
 }
 
 /// The folder with the cohort of real presentations.
@@ -311,7 +329,7 @@ pub fn vectors() -> PathBuf {
 }
 
 /// Runs a program; its standard output.
-fn run(program: &Path, folder: &Path, args: &[&str], env: &[(&str, String)]) -> Result<String> {
+pub fn run(program: &Path, folder: &Path, args: &[&str], env: &[(&str, String)]) -> Result<String> {
     let out = xtask::command::program(program)
         .args(args)
         .envs(env.iter().map(|(k, v)| (k, v)))

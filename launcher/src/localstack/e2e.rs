@@ -1,4 +1,4 @@
-//! `cargo xtask localstack e2e`: four operators deploy with Terraform on LocalStack, providers submit and a consumer
+//! `cargo xtask localstack e2e`: five operators deploy with Terraform on LocalStack, providers submit and a consumer
 //! asks through the deployed HTTPS entry, everything is checked from outside, and `destroy` leaves nothing.
 
 use std::path::{Path, PathBuf};
@@ -16,13 +16,14 @@ use tercet_client::submit::{self, SubmitOptions};
 use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
 use tercet_protocol::ids::PublicKey;
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use xtask::command::{free_port, programs, root, run};
 use xtask::engine;
 use xtask::launched::E2e;
 
 use super::deploy::{Deployment, Materials, vectors};
 use super::host::{self, LocalStack};
+use super::notary::Notary;
 use super::terraform::Root;
 use crate::{oracle, package};
 
@@ -61,13 +62,15 @@ pub fn run_task(options: &E2e) -> Result<()> {
         &python,
         &host::Options { folder: &cloud, port, embedded: &embedded, stays: false },
     )?;
+    let notary = Notary::prepare(&folder, &programs)?;
     let materials = Materials {
         folder: &folder,
+        notary: &notary,
+        python: python.clone(),
         endpoint: localstack.endpoint(),
         bootstrap: package::stripped(&programs.join("coordinator"))?,
         programs,
         engine,
-        survey: vectors().join("survey.toml"),
         settings: settings(),
     };
     let outcome = scenario(&materials, &python, &say);
@@ -75,6 +78,7 @@ pub fn run_task(options: &E2e) -> Result<()> {
         eprintln!("the end of LocalStack's log:\n{}", localstack.log_end());
     }
     outcome?;
+    notary.stop();
     localstack.stop()?;
     say("done: deployed, submitted, asked, checked, destroyed");
     Ok(())
@@ -94,7 +98,7 @@ fn settings() -> Map<String, Value> {
 fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Result<()> {
     let mut deployment = Deployment::make(materials, say)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(use_it(&mut deployment, materials.folder, say))?;
+    runtime.block_on(use_it(&mut deployment, materials, say))?;
 
     say("checks from outside");
     let facts = materials.folder.join("facts.json");
@@ -110,13 +114,20 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
     say("a second apply changes nothing");
     deployment.each(Root::unchanged)?;
     say("terraform destroy");
-    deployment.stop_parties();
+    deployment.stop_processes();
     deployment.each(Root::destroy)?;
-    check("gone")
+    check("gone")?;
+    say("the deployed policies are asked about every call that was made, with its real caller");
+    let asked = root().join("terraform/policies/asked.mjs");
+    let (policies, calls) =
+        (materials.folder.join(POLICIES), materials.folder.join("localstack").join(host::RECORD));
+    run(xtask::command::program("node").arg(asked).arg(policies).arg(calls))
 }
 
-/// Collects the deployed policy documents from the services and lets an evaluator of AWS's rules decide about
-/// permissions.
+/// The deployed policy documents, in the test's folder.
+const POLICIES: &str = "policies.json";
+
+/// Collects the deployed policy documents from the services and lets an evaluator of AWS's rules decide who may do what.
 fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> Result<()> {
     let policies = root().join("terraform/policies");
     let quiet = ["ci", "--no-audit", "--no-fund", "--silent"];
@@ -129,12 +140,12 @@ fn evaluate_policies(deployment: &Deployment, folder: &Path, python: &Path) -> R
     }
     let out = collect.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     ensure!(out.status.success(), "the deployed policies could not be collected");
-    let documents = folder.join("policies.json");
+    let documents = folder.join(POLICIES);
     std::fs::write(&documents, out.stdout)?;
     run(xtask::command::program("node").arg(policies.join("check.mjs")).arg(&documents))
 }
 
-async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) -> Result<()> {
+async fn use_it(deployment: &mut Deployment, materials: &Materials<'_>, say: &dyn Fn(&str)) -> Result<()> {
     let coordinator = Coordinator::new(&deployment.url, HttpOptions::default())?;
     say("the deployed entry answers");
     let survey = coordinator.survey(deployment.survey.id()).await?;
@@ -158,9 +169,13 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
 
     say("a party is killed and started again, and so are the functions");
     deployment.kill_party(1)?;
-    kill_functions(folder)?;
+    kill_functions(materials.folder)?;
     deployment.start_party(1)?;
     stream::iter(rest).map(submit).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await?;
+
+    say("a provider takes part through the notary");
+    let survey = known.survey.id().to_string();
+    let by_session = materials.notary.take_part(&deployment.url, &survey)?;
 
     say("an identity that comes twice at once");
     same_identity(&coordinator, deployment, &repeated).await?;
@@ -179,7 +194,8 @@ async fn use_it(deployment: &mut Deployment, folder: &Path, say: &dyn Fn(&str)) 
         let meta: Value = serde_json::from_slice(&std::fs::read(dir.join("meta.json"))?)?;
         oracle::parse(meta["value"].as_str().context("no value in meta.json")?, scale as usize)
     };
-    let values = providers.iter().map(value).collect::<Result<Vec<_>>>()?;
+    let mut values = providers.iter().map(value).collect::<Result<Vec<_>>>()?;
+    values.push(oracle::parse(&by_session, scale as usize)?);
     for statistic in &result.result.statistics {
         let expected = oracle::statistic(&statistic.statistic, &values, scale)?;
         ensure!(statistic.value.as_deref() == Some(&*expected), "{}: not {expected}", statistic.statistic);
@@ -196,7 +212,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
         kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
         evidence: presentation.clone(),
-        share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
+        share_hashes: ShareHashes { proof: [variant; 32], ..ShareHashes::default() },
     };
     let (one, two) = (public(1), public(2));
     let (one, two) = tokio::join!(coordinator.admit(&one), coordinator.admit(&two));

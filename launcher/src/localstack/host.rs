@@ -15,6 +15,8 @@ use xtask::python;
 
 const REQUIREMENTS: &str = "localstack/requirements.txt";
 const EXECUTOR: &str = "localstack/executor";
+/// Every call that it got, one a line, in its folder (`executor/tercet_lambda_executor/recorder.py`).
+pub const RECORD: &str = "calls.jsonl";
 /// Longest time until it answers its health check.
 const START: Duration = Duration::from_secs(120);
 /// Longest time until it stops.
@@ -111,6 +113,7 @@ impl LocalStack {
             .env("DISABLE_EVENTS", "1")
             .env("LAMBDA_RUNTIME_EXECUTOR", "process")
             .env("DYNAMODB_IN_MEMORY", "1")
+            .env("TERCET_RECORD", folder.join(RECORD))
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out);

@@ -3,6 +3,7 @@
 mod deploy;
 mod e2e;
 mod host;
+mod notary;
 mod terraform;
 
 use std::time::{Duration, Instant};

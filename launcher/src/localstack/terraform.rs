@@ -1,4 +1,4 @@
-//! The four roots for LocalStack, each with a state of its own.
+//! The roots for LocalStack, each with a state of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

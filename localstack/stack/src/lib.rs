@@ -137,7 +137,15 @@ impl Stack {
         Ok(())
     }
 
-    /// Starts a process that was killed.
+    /// Stops a process in good order.
+    pub fn terminate(&mut self, name: &str) -> Result<()> {
+        let at = self.processes.iter().position(|p| p.name() == name);
+        let at = at.with_context(|| format!("{name} does not run"))?;
+        self.processes.swap_remove(at).terminate();
+        Ok(())
+    }
+
+    /// Starts a process that was killed or stopped.
     pub fn restart(&mut self, name: &str) -> Result<()> {
         if self.processes.iter().any(|p| p.name() == name) {
             bail!("{name} runs already");

@@ -91,7 +91,7 @@ impl Reject {
 }
 
 /// The commitments to the shares: the public part of a proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShareHashes {
     /// To the seeds of shares 0 and 1, from which their witness and proof follow.
     pub seeds: [[u8; 32]; 2],

@@ -255,11 +255,7 @@ impl Permit {
     /// True if `asked` may be released under this permit. The population form of a permitted sample variance or
     /// deviation says the same and is permitted with it.
     pub fn covers(&self, asked: &Statistic) -> bool {
-        let family = self.family == asked.family()
-            || matches!(
-                (self.family, asked.family()),
-                (Family::Variance, Family::VariancePopulation) | (Family::Stddev, Family::StddevPopulation)
-            );
+        let family = self.family.includes(asked.family());
         let parameters = self
             .measure
             .as_ref()

@@ -121,10 +121,11 @@ async fn json_body<T: DeserializeOwned>(app: &App, request: Request) -> Result<T
 
 /// The ticket comes first: nothing else of an upload is read before a valid ticket.
 async fn ticketed_body(app: &App, id: SubmissionId, request: Request) -> Result<Bytes, Failure> {
+    let node = app.node()?;
     let connection = request.extensions().get::<Connection>().cloned();
     let length = announced(request.body(), MAX_UPLOAD)?;
     let mut reading = app.bodies.begin(request.into_body());
-    app.node()?.admits(id, reading.first(ShareUpload::HEAD).await?)?;
+    node.admits(id, reading.first(ShareUpload::HEAD).await?)?;
     if let Some(connection) = connection {
         connection.known();
     }
@@ -168,8 +169,9 @@ async fn withdraw(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
+    let node = app.node()?;
     let wish: Withdrawal = json_body(&app, request).await?;
-    let status = app.node()?.withdraw(id, wish, LONGEST_WAIT).await?;
+    let status = node.withdraw(id, wish, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Withdrawn { .. } => StatusCode::OK,
         _ => StatusCode::ACCEPTED,
@@ -204,9 +206,9 @@ async fn put_query(
     request: Request,
 ) -> Result<Response, Failure> {
     let asked = async {
-        let id = parse(&id)?;
+        let (id, node) = (parse(&id)?, app.node()?);
         let ticket: QueryTicket = json_body(&app, request).await?;
-        Ok::<_, Failure>(app.node()?.start_query(id, ticket)?)
+        Ok::<_, Failure>(node.start_query(id, ticket)?)
     };
     match asked.await {
         Ok(status) => Ok((StatusCode::ACCEPTED, json(&status)).into_response()),

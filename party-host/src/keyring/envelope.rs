@@ -43,6 +43,8 @@ pub enum ObjectKind {
     Lease = 7,
     /// Log entries that follow each other.
     Checkpoint = 8,
+    /// The operators' word that an entry of a height is given up.
+    Abandonment = 9,
 }
 
 /// Where an object belongs.

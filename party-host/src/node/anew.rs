@@ -3,7 +3,7 @@
 //! The decision is a function of the log: it is taken when a release point is applied, whether or not the computation then
 //! succeeds. Two computations over sets of rows that differ by less would tell about the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_protocol::survey::SurveyManifest;
 use tercet_releases::ranks::{Renewal, Renewals};
@@ -100,9 +100,12 @@ fn rows(ledger: &Ledger, groups: &Groups, list: &List) -> Vec<(Whose, u64, u64)>
 /// some of whose rows were erased are therefore left out as a whole.
 pub fn clean(ledger: &Ledger, groups: &Groups, column: u8) -> Vec<(Range, u64)> {
     let Some(partition) = groups.of_column(column) else { return Vec::new() };
+    let erased: BTreeSet<u32> = ledger.units().iter().filter(|u| u.erased > 0).map(|u| u.point).collect();
     let units = groups.units().iter().filter(|u| u.partition == partition);
     let ranges = units.filter_map(|u| u.ranges.first().map(|range| (*range, u.rows)));
-    ranges.filter(|(range, _)| !ledger.units().iter().any(|u| within(u, range) && u.erased > 0)).collect()
+    ranges
+        .filter(|(range, _)| !erased.iter().any(|point| range.after < *point && *point <= range.until))
+        .collect()
 }
 
 /// True if a unit entered at a release point in this range.

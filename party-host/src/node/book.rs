@@ -176,7 +176,10 @@ impl Book {
 
     /// The heights of all batches.
     pub fn batches(&self) -> BTreeSet<u64> {
-        self.submitted.iter().map(|s| s.height).collect()
+        // Rows are in the order of their entries.
+        let mut heights: Vec<u64> = self.submitted.iter().map(|s| s.height).collect();
+        heights.dedup();
+        heights.into_iter().collect()
     }
 
     /// Rows in units and rows that wait.

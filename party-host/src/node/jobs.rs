@@ -4,7 +4,7 @@ use tercet_protocol::query_ticket::{QueryTicket, Question};
 use tercet_protocol::result::SignedResult;
 
 use super::session::{CLOCK_SKEW, Established, Job, SessionError};
-use super::{Node, SurveyNode, batch, erase, query, refresh, release};
+use super::{Node, SurveyNode, abandon, batch, erase, query, refresh, release};
 
 /// The outcome of a session.
 pub(super) enum Done {
@@ -40,6 +40,10 @@ pub(super) async fn perform(
         Job::Refresh { at } => {
             Job::dated(*at, now)?;
             refresh::run(survey, session, *at).await.map(|()| Done::Nothing)
+        }
+        Job::Abandon { abandonment, at } => {
+            Job::dated(*at, now)?;
+            abandon::run(survey, session, abandonment, *at).await.map(|()| Done::Nothing)
         }
         Job::Finish => Ok(Done::Nothing),
         Job::Query { release, ticket } => {

@@ -13,7 +13,7 @@ use tercet_protocol::query_ticket::QueryTicket;
 pub(super) use self::follow::Half;
 use super::jobs::{Done, perform};
 use super::session::{self, Established, Hello, Introduction, Job, Opening, SessionError, Wire};
-use super::{Node, SurveyNode, agree, batch, catchup, rebuild, timetable};
+use super::{Node, SurveyNode, abandon, agree, batch, catchup, rebuild, timetable};
 use crate::measures;
 use crate::peer::{Channel, SessionId};
 use tercet_agreement::Task;
@@ -281,7 +281,7 @@ async fn keep_up(node: &Node, survey: &SurveyNode) {
 
 /// Opens a session as party 0. The caller holds the session lock.
 async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<Established, SessionError> {
-    let intro = introduction(survey).await?;
+    let intro = introduction(survey, job).await?;
     let id = SessionId(random().map_err(|e| SessionError::Internal(e.to_string()))?);
     let ours = intro.hello(job, true)?;
     let next = open(node, survey, 1, id, &ours).await?;
@@ -292,7 +292,10 @@ async fn lead(node: &Arc<Node>, survey: &Arc<SurveyNode>, job: &Job) -> Result<E
 }
 
 /// This party's introduction at its current height.
-async fn introduction(survey: &SurveyNode) -> Result<Introduction, SessionError> {
+async fn introduction(survey: &SurveyNode, job: &Job) -> Result<Introduction, SessionError> {
+    if let Job::Abandon { abandonment, .. } = job {
+        abandon::take(survey, abandonment).await?;
+    }
     if survey.lacks_rows() {
         return Err(SessionError::Lacking { party: survey.me() });
     }

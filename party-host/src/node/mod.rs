@@ -1,5 +1,6 @@
 //! The party itself: takes uploads, leads or joins sessions, answers questions about both.
 
+mod abandon;
 mod agree;
 mod anew;
 mod batch;
@@ -174,9 +175,14 @@ impl Node {
                 let upload =
                     tokio::task::spawn_blocking(move || intake::verified(&checked, &node.sealing, ticketed))
                         .await
-                        .map_err(|e| {
-                            Problem::new(ProblemKind::Internal, format!("the check ended: {e}"))
-                        })??;
+                        .map_err(|e| Problem::new(ProblemKind::Internal, format!("the check ended: {e}")))?;
+                // A part that was sealed for this submission and is not the one whose hash is public: its provider made it
+                // so. The coordinator hears of it when it asks, and the identity is free again at once.
+                let upload = upload.inspect_err(|problem| {
+                    if problem.known() == Some(ProblemKind::ShareMismatch) {
+                        survey.pool.refuse(id, problem);
+                    }
+                })?;
                 survey.pool.add(upload)?
             }
         };

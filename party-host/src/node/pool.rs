@@ -10,10 +10,13 @@ use std::time::Duration;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, Nullifier, PublicKey, SubmissionId};
 use tercet_protocol::log::Accepted;
+use tercet_protocol::submission::ShareHashes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+/// Memory for waiting uploads per survey, in bytes: the part of one session of 2 KB has 150 KB, the longest 2.3 MB.
+const MAX_BYTES: usize = 256 << 20;
 /// Refusals remembered per survey.
 const REMEMBERED: usize = 20_000;
 
@@ -33,8 +36,8 @@ pub struct Upload {
     pub statement: Vec<u8>,
     /// The context to which the proof is bound.
     pub context: [u8; 32],
-    /// The published hashes of the shares, encoded.
-    pub share_hashes: Vec<u8>,
+    /// The published hashes of the shares.
+    pub share_hashes: ShareHashes,
     /// This party's part, opened.
     pub private: Zeroizing<Vec<u8>>,
     /// Unix seconds at which the ticket runs out.
@@ -42,6 +45,11 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// Bytes that it takes while it waits.
+    fn size(&self) -> usize {
+        self.private.len() + self.statement.len() + self.share_hashes.len()
+    }
+
     /// The log's line if it is accepted and replaces nothing.
     pub fn candidate(&self) -> Accepted {
         let Self { id, nullifier, fields, rows, withdrawal_key, .. } = self;
@@ -79,6 +87,8 @@ struct Waiting {
 #[derive(Default)]
 struct Inner {
     waiting: HashMap<SubmissionId, Waiting>,
+    /// Bytes of all that wait.
+    bytes: usize,
     order: VecDeque<SubmissionId>,
     rejected: HashMap<SubmissionId, Problem>,
     rejected_order: VecDeque<SubmissionId>,
@@ -89,12 +99,13 @@ pub struct Pool {
     inner: Mutex<Inner>,
     arrived: Notify,
     capacity: usize,
+    max_bytes: usize,
 }
 
 impl Pool {
     /// An empty pool for at most `capacity` uploads.
     pub fn new(capacity: usize) -> Self {
-        Self { inner: Mutex::default(), arrived: Notify::new(), capacity }
+        Self { inner: Mutex::default(), arrived: Notify::new(), capacity, max_bytes: MAX_BYTES }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -108,7 +119,10 @@ impl Pool {
         if let Some(w) = inner.waiting.get(&upload.id) {
             return Ok(w.outcome.subscribe());
         }
-        if inner.waiting.len() >= self.capacity {
+        let size = upload.size();
+        // One upload alone always finds room.
+        let full = !inner.waiting.is_empty() && inner.bytes.saturating_add(size) > self.max_bytes;
+        if full || inner.waiting.len() >= self.capacity {
             return Err(
                 Problem::new(ProblemKind::Busy, "too many uploads wait for their decision").retry_after(1)
             );
@@ -118,6 +132,7 @@ impl Pool {
         // Whoever sends a refused submission again wants it decided again.
         inner.rejected.remove(&id);
         inner.order.push_back(id);
+        inner.bytes += size;
         inner.waiting.insert(id, Waiting { upload: Arc::new(upload), outcome });
         drop(inner);
         self.arrived.notify_waiters();
@@ -197,6 +212,13 @@ impl Pool {
         }
     }
 
+    /// Remembers why an upload was refused before it came in here. One that waits under the same id is not touched.
+    pub fn refuse(&self, id: SubmissionId, problem: &Problem) {
+        if self.get(&id).is_none() {
+            self.decide(id, Outcome::Rejected(problem.clone()));
+        }
+    }
+
     /// Decides an upload: it leaves the pool and its waiters hear of it.
     pub fn decide(&self, id: SubmissionId, outcome: Outcome) {
         let mut inner = self.lock();
@@ -210,6 +232,7 @@ impl Pool {
             }
         }
         if let Some(w) = inner.waiting.remove(&id) {
+            inner.bytes = inner.bytes.saturating_sub(w.upload.size());
             drop(inner);
             w.outcome.send_replace(Some(outcome));
         }
@@ -239,7 +262,7 @@ mod tests {
             withdrawal_key: PublicKey([0; 32]),
             statement: Vec::new(),
             context: [0; 32],
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
             private: Zeroizing::new(vec![0xab; 8]),
             expires,
         }
@@ -308,5 +331,36 @@ mod tests {
         let start = Instant::now();
         tokio::join!(pool.until_all(&ids, Duration::from_millis(300)), both);
         assert_eq!(start.elapsed(), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_given_back() {
+        let pool = Pool { max_bytes: 20, ..Pool::new(9) };
+        // Eight bytes each.
+        pool.add(upload(1, 10)).unwrap();
+        pool.add(upload(2, 10)).unwrap();
+        assert_eq!(pool.add(upload(3, 10)).unwrap_err().known(), Some(ProblemKind::Busy));
+        pool.add(upload(1, 10)).unwrap();
+        pool.decide(SubmissionId([1; 32]), Outcome::Accepted);
+        pool.add(upload(3, 10)).unwrap();
+        pool.expire(11);
+        assert_eq!(pool.lock().bytes, 0);
+        // One that is larger than all the room gets in alone.
+        let pool = Pool { max_bytes: 7, ..Pool::new(9) };
+        pool.add(upload(4, 10)).unwrap();
+        assert_eq!(pool.add(upload(5, 10)).unwrap_err().known(), Some(ProblemKind::Busy));
+    }
+
+    #[test]
+    fn a_refusal_at_the_door_is_remembered_but_touches_nothing_that_waits() {
+        let pool = Pool::new(9);
+        let problem = Problem::new(ProblemKind::ShareMismatch, "");
+        pool.add(upload(1, 10)).unwrap();
+        pool.refuse(SubmissionId([1; 32]), &problem);
+        assert!(pool.rejection(&SubmissionId([1; 32])).is_none() && pool.len() == 1);
+        pool.refuse(SubmissionId([2; 32]), &problem);
+        assert_eq!(pool.rejection(&SubmissionId([2; 32])), Some(problem));
+        pool.add(upload(2, 10)).unwrap();
+        assert!(pool.rejection(&SubmissionId([2; 32])).is_none(), "sent again, it is decided again");
     }
 }

@@ -4,14 +4,13 @@
 //! answer, whoever asks and whatever was asked before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_mpc::{Output, RingShare};
 use tercet_protocol::api::Problem;
-use tercet_protocol::ids::Signature;
+use tercet_protocol::ids::{EntryHash, Signature};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::statistic::{Opened, Ordered, Scope, Statistic, Target, release};
@@ -280,14 +279,15 @@ async fn rows(
     units: &BTreeSet<UnitId>,
     lanes: &[usize],
 ) -> Result<(Vec<Vec<u8>>, u64), SessionError> {
-    let wanted: Vec<_> = {
+    let wanted: Vec<(u64, EntryHash)> = {
         let book = survey.book();
         book.batches().into_iter().filter_map(|h| Some((h, book.rows_at(h)?))).collect()
     };
-    let segments: Vec<(u64, Arc<_>)> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
-    let book = survey.book();
-    let (mut all, mut count) = (Vec::with_capacity(segments.len()), 0);
-    for (_, segment) in &segments {
+    let (mut all, mut count) = (Vec::with_capacity(wanted.len()), 0);
+    let mut segments = std::pin::pin!(survey.store.read_segments(survey.id(), wanted));
+    // One after the other: all of them together take many times the memory of the lanes that are kept.
+    while let Some((_, segment)) = segments.try_next().await? {
+        let book = survey.book();
         let mut out = Vec::with_capacity(segment.submissions().len() * lanes.len() * LANE_BYTES);
         for (i, id) in segment.submissions().iter().enumerate() {
             let counted = book.unit_of(id).is_some_and(|unit| units.contains(&unit));

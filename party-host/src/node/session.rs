@@ -11,6 +11,7 @@ mod wire;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tercet_agreement::Task;
+use tercet_protocol::abandonment::Abandonment;
 use tercet_protocol::ids::{SubmissionId, sha256};
 use tercet_protocol::query_ticket::QueryTicket;
 use tercet_protocol::withdrawal::Withdrawal;
@@ -115,6 +116,13 @@ pub enum Job {
     },
     /// Give stored rows new shares: those that are next by the log.
     Refresh {
+        /// Unix seconds, chosen by the leader: the entry's time.
+        at: u64,
+    },
+    /// Give up an entry that two parties lost the rows of, by the three operators' word.
+    Abandon {
+        /// That word.
+        abandonment: Abandonment,
         /// Unix seconds, chosen by the leader: the entry's time.
         at: u64,
     },

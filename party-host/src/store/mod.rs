@@ -8,6 +8,7 @@
 //! | `surveys/{id}/log/{height}` | committed entries; what is staged counts from here on |
 //! | `surveys/{id}/checkpoints/{first}-{last}` | the entries from one height to another once more, as one object: a start reads it instead of them |
 //! | `surveys/{id}/prepares/{height}-{number}`, `.../locks/{height}-{number}` | what this party has signed and locked above its log |
+//! | `surveys/{id}/abandoned/{height}` | the three operators' word that an entry of this height is given up |
 //! | `surveys/{id}/answers/{release point}` | the published statistics |
 //!
 //! Heights and numbers have 20 digits, so keys sort by number. Objects are created once and never overwritten:

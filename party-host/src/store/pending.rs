@@ -90,4 +90,34 @@ impl Store {
     ) -> StoreError {
         StoreError::corrupt(&name.key(survey), why)
     }
+
+    /// Keeps the operators' word that an entry of a height is given up. Repeating it with the same content succeeds.
+    pub async fn put_abandonment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        self.fenced()?;
+        let (key, place) = abandonment(survey, height);
+        match self.write(&place, &key, bytes).await? {
+            Written::Earlier(found) if *found != bytes => Err(StoreError::Conflict { key }),
+            Written::Earlier(_) | Written::Ours => Ok(()),
+        }
+    }
+
+    /// What [`Self::put_abandonment`] kept.
+    pub async fn abandonment(
+        &self,
+        survey: SurveyId,
+        height: u64,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let (key, place) = abandonment(survey, height);
+        self.read(&place, &key).await
+    }
+}
+
+fn abandonment(survey: SurveyId, height: u64) -> (String, Place) {
+    let key = format!("surveys/{survey}/abandoned/{height:020}");
+    (key, Place { survey, kind: ObjectKind::Abandonment, height })
 }

@@ -49,7 +49,19 @@ fn orders(permit: &Permit) -> Option<Vec<Order>> {
         Family::TrimmedMean => each(Order::Trimmed),
         Family::Lorenz => each(Order::Lorenz),
         Family::TopShare => each(Order::TopShare),
-        _ => return None,
+        Family::Count
+        | Family::Sum
+        | Family::Mean
+        | Family::GeometricMean
+        | Family::HarmonicMean
+        | Family::Variance
+        | Family::VariancePopulation
+        | Family::Stddev
+        | Family::StddevPopulation
+        | Family::Histogram
+        | Family::Covariance
+        | Family::Correlation
+        | Family::Regression => return None,
     })
 }
 
@@ -228,13 +240,6 @@ impl SurveyManifest {
 }
 
 /// A name of the family with parameters.
-fn example(family: Family) -> &'static str {
-    match family {
-        Family::Quantile => "quantile:0.9",
-        Family::QuantileNearest => "quantile_nearest:0.9",
-        Family::TrimmedMean => "trimmed_mean:0.1",
-        Family::Lorenz => "lorenz:0.1,0.5,0.9",
-        Family::TopShare => "top_share:0.1",
-        _ => "histogram:0,1,10",
-    }
+fn example(family: Family) -> String {
+    format!("{family}:{}", family.parameters().example())
 }

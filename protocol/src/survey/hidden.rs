@@ -57,7 +57,7 @@ impl SurveyManifest {
                 let plain = missing.len() <= 64 && !missing.chars().any(char::is_control);
                 if !plain || tercet_mpc::decimal::is_decimal(missing.as_bytes(), column.notation()) {
                     let problem = "write the text that stands for a missing value, such as \"null\", or \"\" for an empty one: at most 64 printable bytes, no number";
-                    return Err(invalid("columns.missing", problem));
+                    return Err(invalid("columns.missing", problem).of(&column.name));
                 }
             }
             if !self.noise.is_empty() {
@@ -65,7 +65,7 @@ impl SurveyManifest {
                     "a survey with [[noise]] has no columns that may be missing: the number of values of \"{}\" would be exact",
                     column.name
                 );
-                return Err(invalid("columns.missing", problem));
+                return Err(invalid("columns.missing", problem).of(&column.name));
             }
         }
         self.validate_categories()?;
@@ -117,7 +117,7 @@ impl SurveyManifest {
         let mut seen: BTreeSet<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
         seen.extend(self.fields.iter().map(|f| f.name.as_str()));
         for c in &self.categories {
-            named("categories.name", &c.name)?;
+            named("categories.name", &c.name).map_err(|e| e.of(&c.name))?;
             if !seen.insert(&c.name) {
                 let problem =
                     format!("\"{}\" is the name of a column, a field or another category too", c.name);
@@ -128,7 +128,7 @@ impl SurveyManifest {
             if !(2..=MAX_CATEGORIES).contains(&c.values.len()) || !distinct || !c.values.iter().all(plain) {
                 let problem =
                     format!("list 2 to {MAX_CATEGORIES} different values of 1 to 64 printable bytes");
-                return Err(invalid("categories.values", problem));
+                return Err(invalid("categories.values", problem).of(&c.name));
             }
             if !self.noise.is_empty() {
                 return Err(invalid(

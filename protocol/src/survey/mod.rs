@@ -245,7 +245,7 @@ impl SurveyManifest {
             return Err(invalid("notaries", "list 1 to 64 notaries whose attestations count"));
         }
         for n in &self.notaries {
-            n.validate()?;
+            n.validate().map_err(|e| e.of(&n.name))?;
         }
         self.validate_fields()?;
         if self.columns.is_empty() || self.columns.len() + self.categories.len() > MAX_COLUMNS {
@@ -256,12 +256,12 @@ impl SurveyManifest {
         }
         let mut seen = BTreeSet::new();
         for c in &self.columns {
-            named("columns.name", &c.name)?;
+            named("columns.name", &c.name).map_err(|e| e.of(&c.name))?;
             if !seen.insert(&c.name) {
                 return Err(invalid("columns.name", format!("\"{}\" is used twice", c.name)));
             }
             if c.unit.len() > 32 || c.unit.chars().any(char::is_control) {
-                return Err(invalid("columns.unit", "write at most 32 bytes"));
+                return Err(invalid("columns.unit", "write at most 32 bytes").of(&c.name));
             }
         }
         self.validate_statistics()?;
@@ -279,7 +279,7 @@ impl SurveyManifest {
         }
         let mut seen = BTreeSet::new();
         for f in &self.fields {
-            named("fields.name", &f.name)?;
+            named("fields.name", &f.name).map_err(|e| e.of(&f.name))?;
             if !seen.insert(&f.name) {
                 return Err(invalid("fields.name", format!("\"{}\" is used twice", f.name)));
             }
@@ -290,7 +290,7 @@ impl SurveyManifest {
                 let problem = format!(
                     "list at most {MAX_FIELD_VALUES} different values of 1 to {MAX_FIELD_VALUE} bytes"
                 );
-                return Err(invalid("fields.values", problem));
+                return Err(invalid("fields.values", problem).of(&f.name));
             }
             let in_values = |m: &String| f.values.is_empty() || f.values.contains(m);
             if !f.missing.iter().all(|m| plain(m) && in_values(m)) {

@@ -111,8 +111,10 @@ impl SurveyManifest {
             if !seen.insert(family) {
                 return Err(wrong("it is declared twice".into()));
             }
-            let epsilon: Epsilon =
-                noise.epsilon.parse().map_err(|e| invalid("noise.epsilon", format!("{e}")))?;
+            let epsilon: Epsilon = noise
+                .epsilon
+                .parse()
+                .map_err(|e| invalid("noise.epsilon", format!("{e}")).of(&noise.statistic))?;
             // At most five sums a statistic.
             if epsilon.billionths() < 5 {
                 return Err(invalid(

@@ -3,6 +3,16 @@
 use super::SurveyError;
 
 impl SurveyError {
+    /// The same, of the table of this name: there may be several.
+    pub(super) fn of(self, name: &str) -> Self {
+        match self {
+            Self::Invalid { key, problem } if !problem.starts_with("of \"") => {
+                Self::Invalid { key, problem: format!("of \"{}\": {problem}", name.escape_debug()) }
+            }
+            other => other,
+        }
+    }
+
     /// The same, with the place in this file, if it can be found.
     pub(super) fn placed(self, text: &str) -> Self {
         match self {
@@ -54,17 +64,30 @@ fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     Some((line + 1, before.chars().count() + 1))
 }
 
-/// The table, of several, whose name a problem gives, as in `of "eth_free": ..`.
+/// Of several tables the one whose name a problem gives, as in `of "eth_free": ..`; where a problem begins with a text that is one
+/// of several, as in `"eth_free" is used twice`, the last of that name.
 fn named(text: &str, headers: &[usize], problem: &str) -> Option<usize> {
-    let name = problem.strip_prefix("of \"")?.split('"').next()?;
+    let (rest, last) = match problem.strip_prefix("of \"") {
+        Some(rest) => (rest, false),
+        None => (problem.strip_prefix('"')?, true),
+    };
+    let name = rest.split('"').next()?;
     let lines: Vec<&str> = text.lines().collect();
-    headers.iter().copied().find(|start| {
+    let is_it = |start: &usize| {
         let inside = lines.iter().skip(start + 1).take_while(|line| header(line).is_none());
-        let value = |line: &&str| {
-            Some(line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim().to_owned())
-        };
-        inside.filter_map(value).any(|value| value.trim_start_matches(['"', '\'']).starts_with(name))
-    })
+        inside.filter_map(|line| own_name(line)).any(|value| value == name)
+    };
+    let mut found = headers.iter().copied().filter(is_it);
+    if last { found.next_back() } else { found.next() }
+}
+
+/// The name that a line gives its table: a text under `name`, or under `statistic` where tables have no name.
+fn own_name(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let rest = line.strip_prefix("name").or_else(|| line.strip_prefix("statistic"))?;
+    let value = rest.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    value.get(1..)?.split(quote).next()
 }
 
 /// The name of the table that begins in this line.
@@ -79,6 +102,22 @@ mod tests {
 
     const FILE: &str = "# ä\n[survey]\nmin_new = 1\n  statistics = [\"mean\", 'max',\n    \"mode\"]\n[[columns]]\nbits = 4\n[[fields]]\n\
                         [[fields]]\n[releases]\n";
+
+    #[test]
+    fn one_of_several_tables_is_found_by_its_name() {
+        let file = "[[columns]]\nname = \"a\"\nbits = 1\n[[columns]]\nname = 'ab' # b\nbits = 2\n[[columns]]\nname=\"a\"\nbits = 3\n\
+                    [[noise]]\nstatistic = \"mean\"\nepsilon = \"0\"\n[[noise]]\nstatistic = \"sum\"\nepsilon = \"x\"\n";
+        for (key, problem, expected) in [
+            ("columns.bits", "of \"ab\": too many", Some((6, 1))),
+            ("columns.bits", "of \"a\": too many", Some((3, 1))),
+            ("columns.name", "\"a\" is used twice", Some((8, 6))),
+            ("columns.name", "of \"b\": no", None),
+            ("noise.epsilon", "of \"sum\": no", Some((15, 1))),
+            ("noise.statistic", "\"mean\": no", Some((11, 13))),
+        ] {
+            assert_eq!(place(file, key, problem), expected, "{key} {problem}");
+        }
+    }
 
     #[test]
     fn keys_and_values_are_found() {

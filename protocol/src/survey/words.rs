@@ -74,7 +74,12 @@ fn said(message: &str) -> String {
         };
     }
     if first.starts_with("missing field") {
-        return format!("the key \"{}\" is missing", quoted(first).unwrap_or_default());
+        let name = quoted(first).unwrap_or_default();
+        return match name.as_str() {
+            "survey" | "source" => format!("the table [{name}] is missing"),
+            "notaries" | "columns" => format!("the table [[{name}]] is missing: there is at least one"),
+            _ => format!("the key \"{name}\" is missing"),
+        };
     }
     if first.starts_with("unknown variant") {
         let names: Vec<&str> = first.split('`').skip(1).step_by(2).collect();
@@ -125,6 +130,9 @@ mod tests {
             ("bits = 48", "bit = 48", "did you mean \"bits\"?"),
             ("name = \"exchange-eth-balance\"\n", "", "the key \"name\" is missing"),
             ("algorithm = \"secp256k1\"", "algorithm = \"rsa\"", "\"rsa\" is not one of"),
+            ("[source]", "[sources]", "did you mean \"source\"?"),
+            ("scale = 8", "scale = 8\nscale = 9", "this key stands twice"),
+            ("method = \"GET\"", "method = GET", "line 1"),
             (
                 "statistics = [\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]",
                 "statistics = \"mean\"",

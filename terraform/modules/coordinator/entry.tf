@@ -50,8 +50,8 @@ resource "aws_apigatewayv2_stage" "http" {
   auto_deploy = true
   default_route_settings {
     detailed_metrics_enabled = true
-    throttling_rate_limit    = var.throttle.rate
-    throttling_burst_limit   = var.throttle.burst
+    throttling_rate_limit    = local.gateway_rate
+    throttling_burst_limit   = 2 * local.gateway_rate
   }
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.http[0].arn
@@ -152,8 +152,8 @@ resource "aws_api_gateway_method_settings" "rest" {
     metrics_enabled        = true
     data_trace_enabled     = false
     logging_level          = "OFF"
-    throttling_rate_limit  = var.throttle.rate
-    throttling_burst_limit = var.throttle.burst
+    throttling_rate_limit  = local.gateway_rate
+    throttling_burst_limit = 2 * local.gateway_rate
   }
 }
 

@@ -83,8 +83,9 @@ resource "aws_lambda_function" "function" {
   environment {
     variables = merge(
       {
-        TERCET_FEDERATION = "deployment/federation.json"
-        TERCET_SURVEYS    = "deployment/surveys"
+        TERCET_FEDERATION                     = "deployment/federation.json"
+        TERCET_SURVEYS                        = "deployment/surveys"
+        TERCET_LIMITS__SUBMISSIONS_PER_SECOND = local.submissions_per_second
       },
       local.url == null ? {} : { TERCET_PUBLIC_URL = local.url },
       var.settings,

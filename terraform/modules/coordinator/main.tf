@@ -11,6 +11,12 @@ locals {
   region    = data.aws_region.current.id
   url       = var.domain_name == null ? null : "https://${var.domain_name}"
 
+  # One number decides all limits that have to fit together (coordinator-lambda/src/config/limits.rs).
+  ratios                 = jsondecode(file("${path.module}/limits.json"))
+  submissions_per_second = coalesce(var.submissions_per_second, local.ratios.submissions_per_second)
+  gateway_rate           = ceil(local.submissions_per_second * local.ratios.gateway_requests_per_submission)
+  concurrency_needed     = ceil(local.submissions_per_second * local.ratios.instance_seconds_per_submission)
+
   # By name, as AWS makes it: emulators behind LocalStack give tables ARNs of no account.
   table_name = "${var.name}-registry"
   table_arn  = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table/${local.table_name}"

@@ -44,3 +44,8 @@ output "kms_key_arn" {
   description = "Key of table, secret and logs."
   value       = aws_kms_key.main.arn
 }
+
+output "concurrency_needed" {
+  description = "Lambda instances that the account must be able to run at once for submissions_per_second. A new account has ten: ask AWS for a higher limit (Service Quotas, \"Concurrent executions\")."
+  value       = local.concurrency_needed
+}

@@ -40,8 +40,8 @@ variable "settings" {
     error_message = "settings: names must be RUST_LOG or begin with TERCET_ (see the table of keys in coordinator-lambda/README.md)."
   }
   validation {
-    condition     = !anytrue([for k in keys(var.settings) : contains(["TERCET_FUNCTION", "TERCET_TABLE", "TERCET_SIGNING_KEY_SECRET"], k)])
-    error_message = "settings: TERCET_FUNCTION, TERCET_TABLE and TERCET_SIGNING_KEY_SECRET are set by the module."
+    condition     = !anytrue([for k in keys(var.settings) : contains(["TERCET_FUNCTION", "TERCET_TABLE", "TERCET_SIGNING_KEY_SECRET", "TERCET_LIMITS__SUBMISSIONS_PER_SECOND"], k)])
+    error_message = "settings: TERCET_FUNCTION, TERCET_TABLE and TERCET_SIGNING_KEY_SECRET are set by the module, and TERCET_LIMITS__SUBMISSIONS_PER_SECOND by its variable submissions_per_second."
   }
 }
 
@@ -121,13 +121,13 @@ variable "zone_id" {
   }
 }
 
-variable "throttle" {
-  description = "API Gateway's own limit for everybody together, before any code runs: requests a second, and burst."
-  type        = object({ rate = optional(number, 500), burst = optional(number, 1000) })
-  default     = {}
+variable "submissions_per_second" {
+  description = "Submissions a second that one survey takes. The gateway's limit, the functions' rates and their counters follow from it (limits.json); so does the output concurrency_needed. null: 500."
+  type        = number
+  default     = null
   validation {
-    condition     = var.throttle.rate > 0 && var.throttle.burst > 0
-    error_message = "throttle: rate and burst must be above 0."
+    condition     = var.submissions_per_second == null ? true : var.submissions_per_second >= 1 && floor(var.submissions_per_second) == var.submissions_per_second
+    error_message = "submissions_per_second: a whole number, at least 1."
   }
 }
 

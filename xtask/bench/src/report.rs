@@ -60,6 +60,17 @@ impl Report {
         self.push(name.into(), value, unit, Some(limit));
     }
 
+    /// Takes over another report's figures, with a prefix in front of their names.
+    pub fn include(&mut self, prefix: &str, other: Self) {
+        let named = other.figures.into_iter().map(|f| Figure { name: format!("{prefix}.{}", f.name), ..f });
+        self.figures.extend(named);
+    }
+
+    /// A figure's value, if there is one of this name.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.figures.iter().find(|f| f.name == name).map(|f| f.value)
+    }
+
     fn push(&mut self, name: String, value: f64, unit: &'static str, limit: Option<Limit>) {
         // Four significant digits after the point are more than any of these clocks has.
         let value = (value * 10_000.0).round() / 10_000.0;

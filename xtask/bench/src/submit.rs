@@ -1,6 +1,7 @@
 //! The whole path of submissions through three party processes: upload, presentation, policy, unsealing, proof,
 //! stage, vote, durable commit, signed receipt.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -8,11 +9,12 @@ use futures::future::try_join3;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{Method, StatusCode};
 use tercet_client::coordinator::Deployment;
+use tercet_evidence::Kind;
 use tercet_protocol::api::{SubmissionState, SubmissionStatus};
 use tercet_protocol::submission::Receipt;
 use tercet_stack::{Process, Stack};
 
-use crate::providers::{Providers, Ready};
+use crate::providers::{Providers, Ready, evidence_cpu};
 use crate::report::{Limit, Report, percentile};
 use crate::system::{self, Http};
 use crate::{Cli, proc};
@@ -22,13 +24,44 @@ const CONCURRENCY: usize = 192;
 /// Number of times that an upload that is not decided yet is asked for again.
 const ATTEMPTS: usize = 20;
 
-/// Measures it.
+/// Measures it with presentations.
 pub fn run(cli: &Cli) -> Result<Report> {
     let (sustained, single) = if cli.quick { (300, 30) } else { (3000, 100) };
+    run_with(cli, Kind::Presentation, sustained, single, None)
+}
+
+/// Measures it with sessions of about 2 KB, in which everything is shown or inert.
+pub fn sessions(cli: &Cli) -> Result<Report> {
+    let (sustained, single) = if cli.quick { (100, 10) } else { (800, 50) };
     let folder = tempfile::tempdir()?;
-    let mut stack = system::start(cli, folder.path(), (sustained + single) as u32)?;
+    let survey = folder.path().join("survey.toml");
+    let root = folder.path().join("data/exchange/root.der");
+    // The sample survey with the zero balances of other assets, by the notary that forwards alone.
+    let sample = include_str!("../../../localstack/stack/src/survey.toml")
+        .replace("omitZeroBalances = \"true\"", "omitZeroBalances = \"false\"")
+        .replace("\"root.der\"", &format!("{:?}", root.display().to_string()));
+    let mut notaries = sample.splitn(3, "[[notaries]]");
+    let (before, after) = (notaries.next().unwrap_or_default(), notaries.nth(1).unwrap_or_default());
+    std::fs::write(&survey, format!("{before}[[notaries]]{after}"))?;
+    run_with(cli, Kind::Session, sustained, single, Some((folder.path().join("data"), survey)))
+}
+
+/// Measures it with evidence of one kind; in a folder and with a survey of its own, if they are given.
+fn run_with(
+    cli: &Cli,
+    kind: Kind,
+    sustained: usize,
+    single: usize,
+    own: Option<(PathBuf, PathBuf)>,
+) -> Result<Report> {
+    let folder = tempfile::tempdir()?;
+    let accounts = (sustained + single) as u32;
+    let mut stack = match own {
+        None => system::start(cli, folder.path(), accounts)?,
+        Some((data, survey)) => system::start_with(cli, &data, accounts, Some(survey), 0)?,
+    };
     let s3 = system::durable_s3(cli, &mut stack)?;
-    let report = system::runtime()?.block_on(measure(&stack, &s3, sustained, single))?;
+    let report = system::runtime()?.block_on(measure(&stack, &s3, sustained, single, kind))?;
     stack.stop();
     s3.terminate();
     Ok(report)
@@ -43,10 +76,12 @@ struct Answered {
     undecided: usize,
 }
 
-async fn measure(stack: &Stack, s3: &Process, sustained: usize, single: usize) -> Result<Report> {
+async fn measure(stack: &Stack, s3: &Process, sustained: usize, single: usize, kind: Kind) -> Result<Report> {
     let providers = Providers::of(stack).await?;
     let clock = Instant::now();
-    let proven = providers.prove(sustained + single).await?;
+    let proven = providers.prove(sustained + single, kind).await?;
+    let first = proven.first().context("nothing was proven")?;
+    let evidence = evidence_cpu(&providers.deployment.survey, &first.public)?;
     let preparing = clock.elapsed().as_secs_f64();
     let clock = Instant::now();
     eprintln!("asking for {} tickets", proven.len());
@@ -88,15 +123,20 @@ async fn measure(stack: &Stack, s3: &Process, sustained: usize, single: usize) -
 
     let times = |all: &[Answered]| all.iter().map(|a| a.milliseconds).collect::<Vec<_>>();
     let (idle, loaded) = (times(&alone), times(&done));
+    let (what, least_rate) = match kind {
+        Kind::Presentation => ("SHA-256 statements", 150.0),
+        Kind::Session => ("sessions of about 2 KB", 80.0),
+    };
     let mut report = Report::new(
         "submit",
         format!(
-            "{sustained} submissions of SHA-256 statements, {CONCURRENCY} at once, first upload to last receipt; {single} alone; \
+            "{sustained} submissions of {what}, {CONCURRENCY} at once, first upload to last receipt; {single} alone; \
              three parties, their S3 (with fsync) and the driver on one machine; tickets by the real coordinator beforehand"
         ),
     );
     let rate = sustained as f64 / seconds;
-    report.limited("rate", rate, "per s", Limit::AtLeast(150.0));
+    report.limited("rate", rate, "per s", Limit::AtLeast(least_rate));
+    report.figure("evidence_cpu", evidence, "ms");
     report.figure("seconds", seconds, "s");
     report.figure("idle.p50", percentile(&idle, 0.5), "ms");
     report.figure("idle.p99", percentile(&idle, 0.99), "ms");

@@ -225,6 +225,7 @@ impl World {
         Memory {
             lock: (lock != 0).then(|| self.certificate(i, lock, 0)).flatten(),
             latest: (latest != 0).then(|| own(latest)),
+            abandoned: None,
         }
     }
 
@@ -267,7 +268,7 @@ impl Setting {
             }
             if self.volatile_lock {
                 let latest = p.machine.memory().latest.clone();
-                p.machine.reload(Memory { latest, lock: None });
+                p.machine.reload(Memory { latest, ..Memory::default() });
             }
             p.attempts += 1;
             (p.at, p.phase) = (p.attempts, Phase::Greeted);
@@ -297,7 +298,7 @@ impl Setting {
                 let latest = p.machine.memory().latest.clone();
                 let what = format!("is shown the certificate of session {:?}, locks and votes", lock.session);
                 p.votes |= bit(lock.entry);
-                p.machine.reload(Memory { latest, lock: Some(lock) });
+                p.machine.reload(Memory { latest, lock: Some(lock), abandoned: None });
                 p.phase = Phase::Out;
                 out.push((Action(i, what), t));
             }
@@ -317,7 +318,7 @@ impl Setting {
     fn bind(&self, w: &World, i: usize, out: &mut Vec<(Action, World)>) {
         let (me, other) = (&w.parties[i], &w.parties[1 - i]);
         for theirs in 1..=other.attempts {
-            let Memory { lock, latest } = w.memory(1 - i, other.shown[slot(theirs)]);
+            let Memory { lock, latest, .. } = w.memory(1 - i, other.shown[slot(theirs)]);
             let hello = Hello { height: 0, head: 0, lock, latest };
             // What is done later depends on the entry that is finished, not on the certificate that says so.
             let mut seen = HashSet::new();

@@ -165,7 +165,7 @@ impl Party {
         let latest = b.records.values().rev().find(|(_, e)| has(e)).map(|(p, _)| p.clone());
         let of_lock = |n: &u64| b.records.get(n).is_some_and(|(_, e)| has(e));
         let lock = b.locks.iter().rev().find(|(n, _)| of_lock(n)).map(|(_, c)| c.clone());
-        self.machine.reload(Memory { latest, lock });
+        self.machine.reload(Memory { latest, lock, abandoned: None });
         self.unsure = false;
     }
 

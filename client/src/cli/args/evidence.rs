@@ -87,8 +87,8 @@ pub struct Given {
     /// A file with what the survey asks for, one NAME=VALUE a line; - is standard input. What is missing is asked for.
     #[arg(long, value_name = "FILE")]
     pub input_file: Vec<PathBuf>,
-    /// A file with a request that a browser copied as cURL (bash): its headers are taken, as far as the survey admits
-    /// them; - is standard input.
+    /// A file with a request that a browser copied as cURL (bash or cmd): its headers are taken, as far as the survey
+    /// admits them; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub from_curl: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 pub mod parties;
 pub mod reply;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use coordinator_lambda::store::Store;
 use coordinator_lambda::{Clock, Config, Coordinator, api};
 use parties::{Says, StubParty, says};
 use reply::{Reply, get, post};
+use table::Table;
 use tempfile::TempDir;
 use tercet_embedded::dynamodb;
 use tercet_evidence::{Kind, SurveyVerifier};
@@ -26,7 +28,7 @@ use tercet_protocol::keys::SigningKey;
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::submission::{PublicPart, Receipt};
+use tercet_protocol::submission::{PublicPart, Receipt, ShareHashes};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 
 /// The world's time at its start: within the survey's dates and after the fixtures' connection times.
@@ -82,6 +84,8 @@ pub struct Options {
     pub url: &'static str,
     pub survey: fn(&mut SurveyManifest),
     pub config: fn(&mut Config),
+    /// A table in this process instead of a server.
+    pub table: Option<Table>,
 }
 
 impl Default for Options {
@@ -97,7 +101,7 @@ impl Default for Options {
             max_unfinished: 1_000,
             unfinished_shards: 2,
         };
-        Self { limits, url: "http://127.0.0.1:1", survey: |_| {}, config: |_| {} }
+        Self { limits, url: "http://127.0.0.1:1", survey: |_| {}, config: |_| {}, table: None }
     }
 }
 
@@ -109,6 +113,7 @@ pub struct World {
     pub router: Router,
     pub config: Config,
     pub database: tercet_embedded::Server,
+    table: Option<Table>,
     /// Holds the files that the configuration names.
     pub folder: TempDir,
 }
@@ -153,16 +158,16 @@ impl World {
         (options.config)(&mut config);
 
         let clock = Arc::new(TestClock(AtomicU64::new(START * 1_000_000)));
-        let store = store(&config);
-        store.create_table().await.unwrap();
-        let coordinator = another(&config, &clock);
+        let table = options.table;
+        store(&config, table.as_ref()).create_table().await.unwrap();
+        let coordinator = another(&config, &clock, table.as_ref());
         let router = api::router(Arc::clone(&coordinator));
-        Self { clock, parties, survey, coordinator, router, config, database, folder }
+        Self { clock, parties, survey, coordinator, router, config, database, table, folder }
     }
 
     /// One more coordinator over the same table, as Lambda would start.
     pub fn another(&self) -> Arc<Coordinator> {
-        another(&self.config, &self.clock)
+        another(&self.config, &self.clock, self.table.as_ref())
     }
 
     pub fn survey_id(&self) -> SurveyId {
@@ -176,7 +181,7 @@ impl World {
             kind: Kind::Presentation,
             withdrawal_key: withdrawal_key(provider).public(),
             evidence: presentation(provider),
-            share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
+            share_hashes: ShareHashes { proof: [variant; 32], ..ShareHashes::default() },
         }
     }
 
@@ -261,7 +266,7 @@ impl World {
 
     /// Number of items in the table, of all kinds.
     pub async fn items(&self) -> usize {
-        let (client, mut total, mut start) = (client(&self.config), 0, None);
+        let (client, mut total, mut start) = (client(&self.config, self.table.as_ref()), 0, None);
         loop {
             let page = client.scan().table_name(TABLE).set_exclusive_start_key(start).send().await.unwrap();
             total += page.items.unwrap_or_default().len();
@@ -286,19 +291,20 @@ impl World {
     }
 }
 
-fn another(config: &Config, clock: &Arc<TestClock>) -> Arc<Coordinator> {
+fn another(config: &Config, clock: &Arc<TestClock>, table: Option<&Table>) -> Arc<Coordinator> {
     let clock: Arc<TestClock> = Arc::clone(clock);
-    Arc::new(
-        Coordinator::with_store(config.clone(), store(config), SigningKey::from_seed(&SEED).unwrap(), clock)
-            .unwrap(),
-    )
+    let key = SigningKey::from_seed(&SEED).unwrap();
+    Arc::new(Coordinator::with_store(config.clone(), store(config, table), key, clock).unwrap())
 }
 
-fn store(config: &Config) -> Store {
-    Store::new(client(config), TABLE.into())
+fn store(config: &Config, table: Option<&Table>) -> Store {
+    Store::new(client(config, table), TABLE.into())
 }
 
-fn client(config: &Config) -> aws_sdk_dynamodb::Client {
+fn client(config: &Config, table: Option<&Table>) -> aws_sdk_dynamodb::Client {
+    if let Some(table) = table {
+        return table.client();
+    }
     let sdk = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))

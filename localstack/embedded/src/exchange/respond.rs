@@ -33,7 +33,10 @@ impl Book {
     pub fn respond<B>(&self, request: &Request<B>, now: SystemTime) -> Response<String> {
         let now = OffsetDateTime::from(now);
         let (status, body) = match self.account(request, now) {
-            Ok(account) => (StatusCode::OK, account_body(account, now)),
+            Ok(account) => {
+                let zeros = request.uri().query().is_some_and(|q| q.contains("omitZeroBalances=false"));
+                (StatusCode::OK, account_body(account, now, zeros))
+            }
             Err((status, code, message)) => (status, format!(r#"{{"code":{code},"msg":"{message}"}}"#)),
         };
         response(status, body, now)
@@ -87,7 +90,7 @@ impl<'a> Query<'a> {
         let mut time = None;
         for parameter in before.split('&').filter(|p| !p.is_empty()) {
             match parameter.split_once('=') {
-                Some(("omitZeroBalances", "true")) => {}
+                Some(("omitZeroBalances", "true" | "false")) => {}
                 Some(("timestamp", value)) if time.is_none() => time = Some(value),
                 _ => return Err(unread),
             }
@@ -125,8 +128,20 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
-/// The body for an account. ETH is shown even when it is zero: "nothing" is a value that can be proven too.
-fn account_body(account: &Account, now: OffsetDateTime) -> String {
+/// Assets that nobody has any of.
+const ZEROS: [&str; 28] = [
+    "ADA", "ALGO", "ATOM", "AVAX", "BCH", "DASH", "DOGE", "DOT", "EOS", "ETC", "FIL", "ICP", "IOTA", "KSM",
+    "LINK", "LTC", "MATIC", "NEAR", "NEO", "QTUM", "SOL", "TRX", "UNI", "VET", "XLM", "XMR", "XRP", "ZEC",
+];
+
+/// The body for an account, with the zero balances of other assets if they are asked for: about 2 KB. ETH is shown even
+/// when it is zero: "nothing" is a value that can be proven too.
+fn account_body(account: &Account, now: OffsetDateTime, zeros: bool) -> String {
+    let asked = if zeros { &ZEROS[..] } else { &[] };
+    let zeros: String = asked
+        .iter()
+        .map(|asset| format!(r#",{{"asset":"{asset}","free":"0.00000000","locked":"0.00000000"}}"#))
+        .collect();
     let update_time = now.unix_timestamp_nanos() / 1_000_000;
     let Account { uid, eth_free, bnb_free, .. } = account;
     format!(
@@ -135,12 +150,13 @@ fn account_body(account: &Account, now: OffsetDateTime) -> String {
             r#""canTrade":true,"canWithdraw":true,"canDeposit":true,"brokered":false,"#,
             r#""requireSelfTradePrevention":false,"preventSor":false,"updateTime":{},"#,
             r#""accountType":"SPOT","balances":[{{"asset":"BNB","free":"{}","locked":"0.00000000"}},"#,
-            r#"{{"asset":"ETH","free":"{}","locked":"0.00000000"}}],"permissions":["SPOT"],"uid":{}}}"#,
+            r#"{{"asset":"ETH","free":"{}","locked":"0.00000000"}}{}],"permissions":["SPOT"],"uid":{}}}"#,
         ),
         account.maker_commission(),
         update_time,
         bnb_free,
         eth_free,
+        zeros,
         uid,
     )
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tercet_agreement::Certificate;
+use tercet_protocol::abandonment::Abandonment;
 use tercet_protocol::codec::{Reader, Writer};
 use tercet_protocol::log::{CommittedEntry, EntryBody, LogEntry};
 
@@ -13,7 +14,7 @@ use crate::node::pool::Outcome;
 use crate::node::session::{SessionError, Step, Wire};
 use crate::node::supply::{self, Part};
 use crate::node::survey::SurveyNode;
-use crate::node::{erase, refresh, units};
+use crate::node::{abandon, erase, refresh, units};
 use crate::store::Segment;
 
 /// Most bytes of an entry that is sent to a party which lacks it.
@@ -45,6 +46,10 @@ pub async fn finish(
             return Err(SessionError::Lacking { party: lost.first().copied().unwrap_or(survey.me()) });
         }
     };
+    // Whoever finishes an entry that gives another one up has to know that the other one never counts.
+    if let Some(abandonment) = Abandonment::shown(&entry) {
+        abandon::take(survey, &abandonment).await?;
+    }
     let (committed, _wire) = settle(survey, wire, entry, rows_at, rows).await?;
     tracing::info!(height = committed.entry.height, "an entry that an earlier session left is final");
     for a in committed.entry.accepted() {

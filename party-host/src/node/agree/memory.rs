@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tercet_agreement::{Certificate, Machine, Memory};
+use tercet_protocol::abandonment::Abandonment;
 use tercet_protocol::ids::{EntryHash, SurveyId};
 
 use super::scheme::{Names, Record, RowsAt, decode_certificate};
@@ -82,9 +83,9 @@ impl Agreement {
 
     /// Replaces the memory by the records that were found.
     pub fn take(&mut self, found: Found) {
-        let Found { records, locks, lock } = found;
+        let Found { records, locks, lock, abandoned } = found;
         let latest = records.iter().map(|r| &r.prepare).max_by_key(|p| p.number).cloned();
-        self.machine.reload(Memory { latest, lock });
+        self.machine.reload(Memory { latest, lock, abandoned });
         (self.records, self.locks, self.unsure) = (records, locks, false);
     }
 
@@ -164,6 +165,7 @@ pub struct Found {
     records: Vec<Arc<Record>>,
     locks: Vec<u64>,
     lock: Option<Certificate<Names>>,
+    abandoned: Option<EntryHash>,
 }
 
 impl Found {
@@ -204,6 +206,10 @@ impl Found {
                     found.records.push(Arc::new(record));
                 }
             }
+        }
+        if let Some(bytes) = store.abandonment(survey, height).await? {
+            let kept: Option<Abandonment> = serde_json::from_slice(&bytes).ok();
+            found.abandoned = kept.map(|a| a.abandoned).filter(|a| a.previous == head.1).map(|a| a.entry);
         }
         // The newest lock counts, with the record of its own prepare.
         found.lock = certificates.into_iter().rev().find_map(|(number, lock)| {

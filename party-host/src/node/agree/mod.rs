@@ -33,6 +33,8 @@ const WRITTEN_AT_ONCE: usize = 16;
 pub enum Staged {
     /// The rows that the entry brings: of a batch its submissions', of a release point the sums of its units.
     Rows(Arc<Segment>),
+    /// Nothing: the entry brings no rows.
+    Nothing,
     /// The rows of earlier entries, without those that are erased or with new shares. They take the place of the earlier ones,
     /// which are deleted after the commit.
     Rewritten(Vec<(Moved, Arc<Segment>)>),
@@ -43,6 +45,7 @@ impl Staged {
     fn split(self) -> (RowsAt, Vec<Arc<Segment>>) {
         match self {
             Self::Rows(rows) => (RowsAt::Own, vec![rows]),
+            Self::Nothing => (RowsAt::Nowhere, Vec::new()),
             Self::Rewritten(all) => {
                 let (moved, rows) = all.into_iter().unzip();
                 (RowsAt::Instead(moved), rows)
@@ -68,9 +71,11 @@ impl From<Refusal> for SessionError {
                 Self::Disagreement { party, what: "voted for another entry than this party".into() }
             }
             Refusal::Split => Self::Split,
-            Refusal::NotConfirmed { .. } | Refusal::OtherEntry | Refusal::Chain | Refusal::OutOfTurn => {
-                Self::Internal(what)
-            }
+            Refusal::Abandoned
+            | Refusal::NotConfirmed { .. }
+            | Refusal::OtherEntry
+            | Refusal::Chain
+            | Refusal::OutOfTurn => Self::Internal(what),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{agreed, finish, introduction, open, turn, wire};
 use crate::node::jobs::perform;
 use crate::node::roster::Unserved;
 use crate::node::session::{self, Hello, Opening, SessionError};
-use crate::node::{Node, SurveyNode, catchup, rebuild};
+use crate::node::{Node, SurveyNode, abandon, catchup, rebuild};
 use crate::peer::{AbortReason, Channel, IncomingSession, SessionId};
 
 /// Longest time for which party 2 keeps one half of a session while it waits for the other.
@@ -54,6 +54,14 @@ pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
                 && node.index_of(&survey, &peer).is_some()
             {
                 survey.unfinished.notify_one();
+            }
+        }
+        Some(Opening::Abandon { abandonment }) => {
+            if let Ok(survey) = node.served(&abandonment.abandoned.survey)
+                && node.index_of(&survey, &peer).is_some()
+                && let Err(e) = abandon::lead(&node, &survey, *abandonment).await
+            {
+                tracing::warn!(error = %e, "an entry is not given up yet");
             }
         }
         Some(Opening::Refresh { survey }) => {
@@ -114,7 +122,7 @@ async fn follow(
         return Err(SessionError::Disagreement { party: 0, what: "named no job".into() });
     };
     let _turn = turn(survey).await?;
-    let intro = introduction(survey).await?;
+    let intro = introduction(survey, &job).await?;
     let ours = intro.hello(&job, false)?;
     let (joined, heard, opened) = match other {
         // Party 1: next is party 2, previous is party 0.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tercet_agreement::Hello as Standing;
+use tercet_protocol::abandonment::Abandonment;
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EngineDigest, EntryHash, SurveyId, sha256};
 use tercet_protocol::keys::random;
@@ -38,6 +39,11 @@ pub enum Opening {
     Unfinished {
         /// The survey.
         survey: SurveyId,
+    },
+    /// The three operators give an entry up; party 0 leads that.
+    Abandon {
+        /// Their word.
+        abandonment: Box<Abandonment>,
     },
     /// The opener's operator wants new shares of all rows; party 0 leads that.
     Refresh {

@@ -15,14 +15,14 @@ use super::world::{World, cohort, manifest};
 const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Keeps frames of one step from some parties.
-struct Withhold {
+pub struct Withhold {
     step: Step,
     from: Vec<u8>,
     kept: AtomicU64,
 }
 
 impl Withhold {
-    fn new(step: Step, from: &[u8]) -> Arc<Self> {
+    pub fn new(step: Step, from: &[u8]) -> Arc<Self> {
         Arc::new(Self { step, from: from.to_vec(), kept: AtomicU64::new(0) })
     }
 }
@@ -37,7 +37,7 @@ impl Fault for Withhold {
     }
 }
 
-async fn set(world: &World, party: usize, fault: Option<Arc<dyn Fault>>) {
+pub async fn set(world: &World, party: usize, fault: Option<Arc<dyn Fault>>) {
     *world.party(party).survey(world.survey_id()).unwrap().fault.lock().await = fault;
 }
 
@@ -46,7 +46,7 @@ fn stop(world: &mut World, party: usize) {
     node.disconnect();
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..2000 {
         if holds() {
             return;
@@ -56,7 +56,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     panic!("{what}: it does not come to that");
 }
 
-fn height(world: &World, party: usize) -> u64 {
+pub fn height(world: &World, party: usize) -> u64 {
     world.party(party).survey_status(world.survey_id()).unwrap().height
 }
 
@@ -66,7 +66,7 @@ async fn entry_at(world: &World, party: usize, height: u64) -> Option<EntryHash>
     survey.store.get_entry(world.survey_id(), height).await.unwrap().map(|c| c.entry.hash())
 }
 
-fn locked(world: &World, party: usize) -> bool {
+pub fn locked(world: &World, party: usize) -> bool {
     world.party(party).survey(world.survey_id()).unwrap().unfinished()
 }
 

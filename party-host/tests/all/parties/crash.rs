@@ -2,7 +2,7 @@
 //! again on what is durable. Nothing is lost, and nothing comes in twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,16 +20,67 @@ pub struct Point {
     pub after: bool,
 }
 
+/// A storage service that does not do what it should, until it does again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// There is no room: nothing is written, everything is read.
+    Full,
+    /// It answers 500 or 503 to everything.
+    Errors,
+    /// It writes, and then answers 500.
+    LateErrors,
+    /// It never answers.
+    Silent,
+}
+
 /// A bucket whose process can stop at a named point: from there on nothing is written or read any more.
 pub struct Dying {
     inner: Arc<dyn Objects>,
     point: Mutex<Option<Point>>,
     dead: AtomicBool,
+    outage: Mutex<Option<Outage>>,
+    /// Calls that the outage has spoiled.
+    spoiled: AtomicU64,
 }
 
 impl Dying {
     pub fn new(inner: Arc<dyn Objects>) -> Self {
-        Self { inner, point: Mutex::new(None), dead: AtomicBool::new(false) }
+        let (point, outage) = (Mutex::new(None), Mutex::new(None));
+        Self { inner, point, dead: AtomicBool::new(false), outage, spoiled: AtomicU64::new(0) }
+    }
+
+    pub fn set(&self, outage: Option<Outage>) {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
+    }
+
+    pub fn spoiled(&self) -> u64 {
+        self.spoiled.load(Ordering::Relaxed)
+    }
+
+    fn outage(&self) -> Option<Outage> {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the service does to a call at its beginning.
+    async fn begin(&self, writes: bool) -> Result<(), StoreError> {
+        self.alive()?;
+        loop {
+            match self.outage() {
+                Some(Outage::Full) if writes => return Err(self.spoils("507 no space left", false)),
+                Some(Outage::Errors) => return Err(self.spoils("503 slow down", true)),
+                Some(Outage::Silent) => {
+                    self.spoiled.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn spoils(&self, reason: &str, retryable: bool) -> StoreError {
+        self.spoiled.fetch_add(1, Ordering::Relaxed);
+        let operation = "the storage service's answer".into();
+        StoreError::Unavailable { operation, retryable, reason: reason.into() }
     }
 
     fn alive(&self) -> Result<(), StoreError> {
@@ -57,7 +108,11 @@ impl Objects for Dying {
     }
 
     async fn create(&self, key: &str, body: Bytes) -> Result<Created, StoreError> {
-        self.alive()?;
+        self.begin(true).await?;
+        if self.outage() == Some(Outage::LateErrors) {
+            self.inner.create(key, body).await?;
+            return Err(self.spoils("500 internal error", true));
+        }
         let point = *self.point.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(point) = point.filter(|p| key.contains(p.part)) {
             if point.after {
@@ -71,17 +126,17 @@ impl Objects for Dying {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.alive()?;
+        self.begin(false).await?;
         self.inner.get(key).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.alive()?;
+        self.begin(false).await?;
         self.inner.list(prefix).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.alive()?;
+        self.begin(false).await?;
         self.inner.delete(key).await
     }
 }

@@ -1,5 +1,6 @@
 //! Three parties together: acceptance, refusals with their reasons, and a party that cheats.
 
+mod abandon;
 mod agreement;
 mod category;
 mod crash;
@@ -8,6 +9,7 @@ mod honest;
 mod lost;
 mod noise;
 mod notarized;
+mod outage;
 mod providers;
 mod refresh;
 mod releases;

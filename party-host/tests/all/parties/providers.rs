@@ -113,6 +113,12 @@ async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
                 let refused = problem(answer);
                 assert_eq!(refused.known(), Some(ProblemKind::ShareMismatch), "{refused}");
                 assert_eq!(refused.party, Some(party as u8));
+                // It says so when the coordinator asks, too: the identity does not wait for the ticket's end.
+                let status = world.party(i).submission(altered.public.id()).unwrap();
+                let SubmissionState::Rejected { problem } = status.state else {
+                    panic!("{:?}", status.state)
+                };
+                assert_eq!(problem.known(), Some(ProblemKind::ShareMismatch), "{problem}");
             } else {
                 assert!(matches!(answer.unwrap().state, SubmissionState::Pending));
             }
@@ -124,7 +130,7 @@ async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
     }
 
     let mut hash = world.prepare(name);
-    hash.public.share_hashes[40] ^= 1;
+    hash.public.share_hashes.seeds[1][8] ^= 1;
     refused(&world, &hash, ProblemKind::ProofInvalid).await;
     let mut short = world.prepare(name);
     short.private.iter_mut().for_each(|p| p.truncate(p.len() - 1));

@@ -296,6 +296,7 @@ async fn a_stop_at_any_durable_write_of_a_refresh_loses_nothing() {
         }
     }
     let survey = world.party(0).survey(world.survey_id()).unwrap().clone();
-    let newest = survey.store.get_entry(survey.id(), survey.book().head().0).await.unwrap().unwrap();
+    let height = survey.book().head().0;
+    let newest = survey.store.get_entry(survey.id(), height).await.unwrap().unwrap();
     assert!(matches!(newest.entry.body, EntryBody::Refresh { epoch: 24, .. }), "{:?}", newest.entry);
 }

@@ -36,8 +36,8 @@ pub const DEFAULT_CREDENTIALS: [&str; 9] = [
 pub const ORDINARY_HEADERS: [&str; 6] =
     ["host", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
 
-/// Request headers that change the meaning of a request or its recipient: never admitted.
-pub const REFUSED_HEADERS: [&str; 22] = [
+/// Request headers that change what a request is or who sees it: never admitted.
+const REFUSED_HEADERS: [&str; 24] = [
     "transfer-encoding",
     "te",
     "trailer",
@@ -45,22 +45,34 @@ pub const REFUSED_HEADERS: [&str; 22] = [
     "upgrade",
     "range",
     "if-range",
+    "content-encoding",
+    "content-range",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-method",
     "forwarded",
     "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-server",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-original-url",
-    "x-original-uri",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
     "x-rewrite-url",
     "x-host",
+    "x-proxy-url",
+    "http2-settings",
 ];
+
+/// Beginnings of further such names.
+const REFUSED_BEGINNINGS: [&str; 3] = ["x-forwarded-", "x-original-", "proxy-"];
+
+/// Whether a request header of this name is never admitted. Many servers take `X_Forwarded_Host` for `X-Forwarded-Host`, so
+/// both are one.
+pub fn is_refused_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    REFUSED_HEADERS.contains(&name.as_str()) || REFUSED_BEGINNINGS.iter().any(|b| name.starts_with(b))
+}
 
 /// All rules of a survey about request and response, read once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,5 +188,27 @@ impl SurveyManifest {
     /// Two hidden values never have one place.
     pub(super) fn validate_places(&self) -> Result<(), SurveyError> {
         validate::distinct(&self.source_rules()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_change_a_request_are_refused_in_all_spellings() {
+        for name in [
+            "Range",
+            "X-HTTP-Method-Override",
+            "x_http_method_override",
+            "X-Forwarded-User",
+            "X_Original_URL",
+            "TE",
+        ] {
+            assert!(is_refused_header(name), "{name}");
+        }
+        for name in ["Accept", "X-Requested-With", "Origin", "Referer", "X-Forward", "X-API-Key"] {
+            assert!(!is_refused_header(name), "{name}");
+        }
     }
 }

@@ -68,6 +68,28 @@ pub struct SourceSection {
     pub request_headers: Vec<TemplateSection>,
 }
 
+impl SourceSection {
+    /// The request's body.
+    pub fn request_body(&self) -> Option<&str> {
+        self.body.as_deref().or(self.body_json.as_deref())
+    }
+
+    /// The body's `Content-Type`: `content_type`, or the required header of that name; of `body_json`, without either,
+    /// `application/json`.
+    pub fn body_type(&self) -> Option<&str> {
+        let header = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let usual = self.body_json.as_ref().map(|_| "application/json");
+        self.content_type.as_deref().or(header.map(|(_, value)| value.as_str())).or(usual)
+    }
+
+    /// The required headers, without the `Content-Type` of a body.
+    pub fn required_headers(&self) -> BTreeMap<String, String> {
+        let mut headers = self.headers.clone();
+        headers.retain(|name, _| self.request_body().is_none() || !name.eq_ignore_ascii_case("content-type"));
+        headers
+    }
+}
+
 /// The reading of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,5 +1,6 @@
 //! From a survey's tables to its rules: faults are refused here, in words.
 
+mod json;
 mod request;
 
 use request::{body, guard, header_name, is_header, media_type, parameters, required_headers, server};

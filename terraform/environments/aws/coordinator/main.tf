@@ -79,10 +79,10 @@ variable "function" {
   default = {}
 }
 
-variable "throttle" {
-  description = "API Gateway's own limit for everybody together: requests a second, and burst."
-  type        = object({ rate = optional(number, 500), burst = optional(number, 1000) })
-  default     = {}
+variable "submissions_per_second" {
+  description = "Submissions a second that one survey takes, see the module. null: 500."
+  type        = number
+  default     = null
 }
 
 variable "schedules" {
@@ -117,12 +117,12 @@ module "coordinator" {
   alarms              = var.alarms
   deletion_protection = var.deletion_protection
 
-  name                 = var.name
-  function             = var.function
-  throttle             = var.throttle
-  schedules            = var.schedules
-  log_retention_days   = var.log_retention_days
-  secret_recovery_days = var.secret_recovery_days
+  name                   = var.name
+  function               = var.function
+  submissions_per_second = var.submissions_per_second
+  schedules              = var.schedules
+  log_retention_days     = var.log_retention_days
+  secret_recovery_days   = var.secret_recovery_days
 }
 
 output "url" {
@@ -150,4 +150,9 @@ output "function_names" {
 
 output "role_arns" {
   value = module.coordinator.role_arns
+}
+
+output "concurrency_needed" {
+  description = "Lambda instances that the account must be able to run at once; a new account has ten."
+  value       = module.coordinator.concurrency_needed
 }

@@ -146,3 +146,22 @@ run "reserved_instances" {
     error_message = "what the operator reserves is reserved"
   }
 }
+
+run "one_number_decides_the_limits" {
+  command = apply
+  variables {
+    submissions_per_second = 100
+  }
+  assert {
+    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 300 && aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_burst_limit == 600
+    error_message = "the gateway lets through what the survey's rate does"
+  }
+  assert {
+    condition     = alltrue([for f in ["api", "refresh", "reap"] : aws_lambda_function.function[f].environment[0].variables["TERCET_LIMITS__SUBMISSIONS_PER_SECOND"] == "100"])
+    error_message = "the functions count by the same number"
+  }
+  assert {
+    condition     = output.concurrency_needed == 30
+    error_message = "the operator learns how many instances the account needs"
+  }
+}

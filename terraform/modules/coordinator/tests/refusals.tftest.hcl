@@ -10,21 +10,21 @@ variables {
 run "first" {
   command = plan
   variables {
-    name                 = "Bad_Name"
-    lambda_zip           = { api = "tests/empty.zip" }
-    lambda_architecture  = "i386"
-    settings             = { AWS_SECRET_ACCESS_KEY = "x" }
-    function             = { api = { memory = 64 } }
-    certificate_arn      = "arn:aws:acm:eu-central-1:444444444444:certificate/1"
-    zone_id              = "Z0"
-    throttle             = { rate = 0 }
-    waf                  = { enabled = true }
-    schedules            = { reap = "every minute" }
-    log_retention_days   = 7
-    secret_recovery_days = 3
-    alarms               = { topic_arns = ["me@example.org"] }
+    name                   = "Bad_Name"
+    lambda_zip             = { api = "tests/empty.zip" }
+    lambda_architecture    = "i386"
+    settings               = { AWS_SECRET_ACCESS_KEY = "x" }
+    function               = { api = { memory = 64 } }
+    certificate_arn        = "arn:aws:acm:eu-central-1:444444444444:certificate/1"
+    zone_id                = "Z0"
+    submissions_per_second = 0
+    waf                    = { enabled = true }
+    schedules              = { reap = "every minute" }
+    log_retention_days     = 7
+    secret_recovery_days   = 3
+    alarms                 = { topic_arns = ["me@example.org"] }
   }
-  expect_failures = [var.name, var.lambda_zip, var.lambda_architecture, var.settings, var.function, var.certificate_arn, var.zone_id, var.throttle, var.waf, var.schedules, var.log_retention_days, var.secret_recovery_days, var.alarms]
+  expect_failures = [var.name, var.lambda_zip, var.lambda_architecture, var.settings, var.function, var.certificate_arn, var.zone_id, var.submissions_per_second, var.waf, var.schedules, var.log_retention_days, var.secret_recovery_days, var.alarms]
 }
 
 run "second" {

@@ -32,7 +32,7 @@ impl Setting {
     ) -> Option<String> {
         let shows = format!("C shows the lock {lock:?} and the prepare {latest:?}");
         let c_has = lock.as_ref().map_or(0, |l| l.entry);
-        let c = Machine::new(2, 0, 0, Memory { latest, lock }).with_rules(self.rules);
+        let c = Machine::new(2, 0, 0, Memory { latest, lock, abandoned: None }).with_rules(self.rules);
         let mut all = [w.parties[0].machine.clone(), w.parties[1].machine.clone(), c];
         let hellos = all.each_mut().map(Machine::begin);
         let others = |i: usize| [(i + 1) % 3, (i + 2) % 3];

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::super::{Body, BodyFormat, ORDINARY_HEADERS, REFUSED_HEADERS, SourceSection, query};
+use super::super::{Body, BodyFormat, ORDINARY_HEADERS, SourceSection, is_refused_header, query};
+use super::json;
 use crate::survey::{SurveyError, invalid};
 
 pub(super) fn server(source: &SourceSection) -> Result<(), SurveyError> {
@@ -88,7 +89,7 @@ pub(super) fn header_name(key: &str, name: &str) -> Result<String, SurveyError> 
     if name.is_empty() || name.len() > 64 || !name.bytes().all(token) {
         return Err(invalid(key, format!("\"{}\" is no header's name", name.escape_debug())));
     }
-    if REFUSED_HEADERS.contains(&lower.as_str()) {
+    if is_refused_header(&lower) {
         return Err(invalid(key, format!("{name} changes what a request means: it is never admitted")));
     }
     if ORDINARY_HEADERS.contains(&lower.as_str()) && key != "source.headers" {
@@ -109,7 +110,7 @@ pub(super) fn required_headers(source: &SourceSection) -> Result<Vec<(String, St
         }
         Ok((name, value.clone()))
     };
-    source.headers.iter().map(one).collect()
+    source.required_headers().iter().map(one).collect()
 }
 
 pub(super) fn body(source: &SourceSection) -> Result<Option<Body>, SurveyError> {
@@ -133,14 +134,18 @@ pub(super) fn body(source: &SourceSection) -> Result<Option<Body>, SurveyError> 
     if text.len() > 16 * 1024 {
         return Err(invalid("source.body", "has more than 16384 bytes"));
     }
-    if json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-        return Err(invalid("source.body_json", "is no JSON"));
+    if json {
+        json::strict(text)
+            .map_err(|problem| invalid("source.body_json", format!("is no JSON: {problem}")))?;
     }
-    let content_type = match (&source.content_type, json) {
-        (Some(value), _) if !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') => {
-            value.clone()
+    if source.content_type.is_some() && source.headers.keys().any(|n| n.eq_ignore_ascii_case("content-type"))
+    {
+        return Err(invalid("source.content_type", "stands in source.headers too: say it once"));
+    }
+    let content_type = match source.body_type() {
+        Some(value) if !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') => {
+            value.to_owned()
         }
-        (None, true) => "application/json".to_owned(),
         _ => {
             let problem =
                 "write the Content-Type of the request's body, such as \"application/x-www-form-urlencoded\"";

@@ -10,6 +10,10 @@ use serde::Deserialize;
 
 use crate::metrics::Metrics;
 
+mod limits;
+
+pub use limits::{Limits, Rate};
+
 /// Prefix of the environment variables that override keys of the file: `TERCET_LIMITS__ADDRESS__BURST` is
 /// `limits.address.burst`.
 pub const ENV_PREFIX: &str = "TERCET_";
@@ -131,100 +135,6 @@ fn request_timeout_ms() -> u64 {
 }
 fn statistics_max_age() -> u64 {
     10
-}
-
-/// A token bucket: `burst` requests at once, refilled at `per_second`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    /// Requests that may come at once.
-    pub burst: u32,
-    /// Requests a second in the long run; fractions allowed (0.1: one in ten seconds).
-    pub per_second: f64,
-}
-
-/// Rates and bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(from = "LimitsSection")]
-pub struct Limits {
-    /// `POST` requests from one address (IPv6: one /64).
-    pub address: Rate,
-    /// Status requests from one address: they can make the coordinator ask the parties.
-    pub status: Rate,
-    /// `POST` requests to one survey, from everybody.
-    pub survey: Rate,
-    /// Admissions of one identity.
-    pub identity: Rate,
-    /// Questions of one address about one survey that were not asked before at its newest release point: so nobody uses
-    /// up everybody's share.
-    pub asker: Rate,
-    /// Questions about one survey that were not asked before at its newest release point, from everybody: each is
-    /// computed by the parties and kept for a day.
-    pub questions: Rate,
-    /// Submissions of one survey that are admitted and not decided.
-    pub max_unfinished: u32,
-    /// Over how many counters `max_unfinished` is spread. More of them let more admissions happen at once.
-    pub unfinished_shards: u16,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            address: Rate { burst: 60, per_second: 2.0 },
-            status: Rate { burst: 120, per_second: 10.0 },
-            survey: Rate { burst: 600, per_second: 300.0 },
-            identity: Rate { burst: 10, per_second: 0.1 },
-            asker: Rate { burst: 20, per_second: 0.05 },
-            questions: Rate { burst: 60, per_second: 0.5 },
-            max_unfinished: 5_000,
-            unfinished_shards: 8,
-        }
-    }
-}
-
-/// `[limits]` as written: a missing number keeps its default.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsSection {
-    address: RateSection,
-    status: RateSection,
-    survey: RateSection,
-    identity: RateSection,
-    asker: RateSection,
-    questions: RateSection,
-    max_unfinished: Option<u32>,
-    unfinished_shards: Option<u16>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RateSection {
-    burst: Option<u32>,
-    per_second: Option<f64>,
-}
-
-impl RateSection {
-    fn over(self, default: Rate) -> Rate {
-        Rate {
-            burst: self.burst.unwrap_or(default.burst),
-            per_second: self.per_second.unwrap_or(default.per_second),
-        }
-    }
-}
-
-impl From<LimitsSection> for Limits {
-    fn from(s: LimitsSection) -> Self {
-        let d = Self::default();
-        Self {
-            address: s.address.over(d.address),
-            status: s.status.over(d.status),
-            survey: s.survey.over(d.survey),
-            identity: s.identity.over(d.identity),
-            asker: s.asker.over(d.asker),
-            questions: s.questions.over(d.questions),
-            max_unfinished: s.max_unfinished.unwrap_or(d.max_unfinished),
-            unfinished_shards: s.unfinished_shards.unwrap_or(d.unfinished_shards),
-        }
-    }
 }
 
 /// The faults of a configuration.

@@ -9,6 +9,12 @@
 //! tables are shared by all accounts. Anything that must be kept from another operator does not belong here.
 //!
 //! **TTL.** Expired items are not deleted promptly, as on AWS: readers filter on the expiry.
+//!
+//! **Limits.** The server has none. [`partitions`] is a model of AWS's, for tests that put it around the engine
+//! ([`local`]) on a clock of their own.
+
+pub mod local;
+pub mod partitions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
