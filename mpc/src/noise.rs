@@ -160,6 +160,8 @@ impl Laplace {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
     use alloc::string::ToString as _;
 

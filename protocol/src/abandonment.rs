@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Writer;
 use crate::ids::{EntryHash, PublicKey, Signature, SurveyId};
-use crate::keys::{KeyError, SigningKey};
+use crate::keys::SigningKey;
 use crate::log::{EntryBody, LogEntry};
 
 /// The entry that is given up, and the place in the log that it would have had.

@@ -18,6 +18,24 @@ use crate::measures;
 use crate::sandbox::{AcceptedRow, Rejection, Session, Submission, Verdict};
 use crate::store::{KEY_BYTES, Segment};
 
+/// Memory of an engine that a batch does not fill: the program itself, and the check of one submission at a time.
+pub const ENGINE_BASE: usize = 64 << 20;
+/// Memory for what one submission of a batch takes besides its statement and its private part: hashes, openings, messages.
+const BESIDES: usize = 8 << 10;
+/// Memory that one submission of a column or two takes. Those of recorded sessions take several times as much: batches of them
+/// are smaller.
+pub const ENGINE_EACH: usize = 64 << 10;
+
+/// The bytes of an engine's memory that a submission takes in a batch: the parts are handed over, and read once more.
+pub fn weight(private_part: usize, statement: usize) -> usize {
+    2 * (private_part + statement) + BESIDES
+}
+
+/// The bytes that an engine with so much memory has for the submissions of a batch.
+pub fn room(memory: usize) -> usize {
+    memory.saturating_sub(ENGINE_BASE)
+}
+
 /// The outcome of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {

@@ -1,6 +1,8 @@
 //! An upload's way in: every check that this party can make alone, cheapest first.
 
 use bytes::Bytes;
+use tercet_mpc::PartyId;
+use tercet_mpc::proof::PrivatePart;
 use tercet_mpc::statement::StatementError;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, PublicKey, SubmissionId, sha256};
@@ -92,7 +94,10 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
     }
     let private = opened.map_err(|e| Problem::new(ProblemKind::ShareInvalid, e.to_string()))?;
     let context = public.proof_context();
+    // The parts of parties 1 and 2 are larger than that of party 0, which proposes.
+    let part = PrivatePart::encoded_bytes(PartyId::P1, &statement.layout());
     let statement = statement.encode();
+    let statement_bytes = statement.len();
     // Garbage must not take an id's place: the part is checked against its own commitments before it does.
     let mut alone = Submission {
         statement: statement.clone(),
@@ -121,6 +126,7 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
         context,
         share_hashes: public.share_hashes,
         private,
+        weight: batch::weight(part, statement_bytes),
         expires: upload.ticket.expires,
     })
 }

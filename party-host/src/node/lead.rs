@@ -107,7 +107,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
             tokio::time::sleep(survey.linger).await;
         }
         survey.pool.expire(node.clock.now());
-        let submissions = survey.pool.oldest(survey.max_batch);
+        let submissions = survey.pool.oldest(survey.max_batch, batch::room(survey.sandbox.memory()));
         if submissions.is_empty() {
             continue;
         }

@@ -51,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::measures;
 use crate::peer::{PeerLinks, SessionId};
+pub use batch::{ENGINE_BASE, ENGINE_EACH};
 use pool::Outcome;
 pub use roster::RedeployError;
 use roster::Roster;

@@ -40,6 +40,8 @@ pub struct Upload {
     pub share_hashes: ShareHashes,
     /// This party's part, opened.
     pub private: Zeroizing<Vec<u8>>,
+    /// Bytes of an engine's memory that it takes in a batch, at the party where it takes most.
+    pub weight: usize,
     /// Unix seconds at which the ticket runs out.
     pub expires: u64,
 }
@@ -154,14 +156,20 @@ impl Pool {
         self.lock().rejected.get(id).cloned()
     }
 
-    /// The oldest waiting uploads, at most `max`.
-    pub fn oldest(&self, max: usize) -> Vec<SubmissionId> {
+    /// The oldest waiting uploads: at most `max`, and no more than take `room` bytes together, but for a single one.
+    pub fn oldest(&self, max: usize, room: usize) -> Vec<SubmissionId> {
         let mut inner = self.lock();
         let Inner { waiting, order, .. } = &mut *inner;
         // An upload that was decided and came again stands in the order twice.
         let mut seen = HashSet::new();
         order.retain(|id| waiting.contains_key(id) && seen.insert(*id));
-        order.iter().copied().take(max).collect()
+        let mut taken = 0usize;
+        let fits = |id: &SubmissionId| {
+            let first = taken == 0;
+            taken = taken.saturating_add(waiting.get(id).map_or(0, |w| w.upload.weight.max(1)));
+            first || taken <= room
+        };
+        order.iter().copied().take(max).take_while(fits).collect()
     }
 
     /// Moves uploads behind all others, so that one whose counterparts are missing does not hold up the rest.
@@ -264,6 +272,7 @@ mod tests {
             context: [0; 32],
             share_hashes: ShareHashes::default(),
             private: Zeroizing::new(vec![0xab; 8]),
+            weight: 10,
             expires,
         }
     }
@@ -294,9 +303,22 @@ mod tests {
         }
         let [a, b, c] = [1, 2, 3].map(|n| SubmissionId([n; 32]));
         pool.postpone(&HashSet::from([a]));
-        assert_eq!(pool.oldest(9), [b, c, a]);
+        assert_eq!(pool.oldest(9, usize::MAX), [b, c, a]);
         pool.decide(b, Outcome::Accepted);
-        assert_eq!(pool.oldest(9), [c, a]);
+        assert_eq!(pool.oldest(9, usize::MAX), [c, a]);
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_memory_than_there_is() {
+        let pool = Pool::new(9);
+        for n in 1..=4 {
+            pool.add(upload(n, 10)).unwrap();
+        }
+        for (room, most, expected) in
+            [(usize::MAX, 3, 3), (40, 9, 4), (39, 9, 3), (20, 9, 2), (9, 9, 1), (0, 9, 1)]
+        {
+            assert_eq!(pool.oldest(most, room).len(), expected, "{room} bytes, {most} at most");
+        }
     }
 
     #[test]
@@ -307,7 +329,7 @@ mod tests {
         pool.decide(id, Outcome::Rejected(Problem::new(ProblemKind::ShareMismatch, "")));
         assert!(pool.rejection(&id).is_some());
         pool.add(upload(1, 10)).unwrap();
-        assert_eq!(pool.oldest(9), [id]);
+        assert_eq!(pool.oldest(9, usize::MAX), [id]);
         assert!(pool.rejection(&id).is_none(), "decided anew");
     }
 

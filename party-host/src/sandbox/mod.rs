@@ -208,6 +208,11 @@ impl Sandbox {
         Ok(Self { inner: Arc::new(Inner { wasmtime, pre, digest, limits, imports, _ticker: stop }) })
     }
 
+    /// Most bytes of linear memory that one engine instance may have.
+    pub fn memory(&self) -> usize {
+        self.inner.limits.memory
+    }
+
     /// SHA-256 of the engine's file.
     pub fn digest(&self) -> EngineDigest {
         self.inner.digest

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
 use tercet_client::query::{QueryOptions, ResultFile, await_published, query};
@@ -25,6 +25,8 @@ const UNIT: usize = 20;
 /// Questions after the first, each another one: what was answered before is not computed again.
 const WARM: [&[&str]; 5] =
     [&["mean"], &["variance"], &["count", "mean"], &["sum", "stddev"], &["count", "sum", "mean"]];
+/// Times that an answered question is asked again.
+const STORED: usize = 50;
 /// Longest wait for the parties to find each other after their start.
 pub const TOGETHER: Duration = Duration::from_secs(60);
 
@@ -65,7 +67,7 @@ pub fn run(cli: &Cli) -> Result<Report> {
         stack.restart(&format!("party-{i}"))?;
     }
     let starting = clock.elapsed().as_secs_f64() / 3.0;
-    let (cold, of_party, warm) = runtime.block_on(measure(&stack, &survey, rows, &sum))?;
+    let Spent { cold, of_party, warm, stored } = runtime.block_on(measure(&stack, &survey, rows, &sum))?;
     let mut report = Report::new(
         "query",
         format!(
@@ -80,6 +82,7 @@ pub fn run(cli: &Cli) -> Result<Report> {
     report.limited("warm.median", median, "s", Limit::AtMost(1.0));
     report.figure("warm.min", min, "s");
     report.figure("warm.max", max, "s");
+    report.limited("stored.median", spread(&stored).1, "s", Limit::AtMost(0.005));
     report.figure("release", release, "s");
     report.figure("party.start", starting, "s");
     for i in 0..3 {
@@ -132,13 +135,8 @@ pub async fn release(stack: &Stack, survey: &SurveyDescriptor) -> Result<(f64, R
     Ok((seconds, listed))
 }
 
-/// Seconds of the first question, at the coordinator and of it at party 0, and of further ones.
-async fn measure(
-    stack: &Stack,
-    survey: &SurveyDescriptor,
-    rows: usize,
-    sum: &str,
-) -> Result<(f64, f64, Vec<f64>)> {
+/// Asks.
+async fn measure(stack: &Stack, survey: &SurveyDescriptor, rows: usize, sum: &str) -> Result<Spent> {
     let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
     let options = QueryOptions { poll: Duration::from_millis(10), ..QueryOptions::default() };
     let ask = async |names: &[&str]| {
@@ -168,7 +166,32 @@ async fn measure(
     for names in WARM {
         warm.push(ask(names).await?.0);
     }
-    Ok((cold, of_party, warm))
+    // A question that was answered before: nothing is computed, and no party hears of it.
+    let url = format!("{}/v1/surveys/{}/queries", stack.coordinator(), survey.id());
+    let body = Bytes::from_static(b"{\"statistics\":[\"count\",\"sum\"]}");
+    let mut stored = Vec::with_capacity(STORED);
+    for _ in 0..STORED {
+        let clock = Instant::now();
+        let (status, answer) = http.send(Method::POST, &url, body.clone()).await?;
+        stored.push(clock.elapsed().as_secs_f64());
+        ensure!(
+            status == StatusCode::OK && String::from_utf8_lossy(&answer).contains(sum),
+            "a question that was answered before is answered {status}"
+        );
+    }
+    Ok(Spent { cold, of_party, warm, stored })
+}
+
+/// Seconds that questions took.
+struct Spent {
+    /// The first one, at the coordinator.
+    cold: f64,
+    /// Of it at party 0.
+    of_party: f64,
+    /// Further ones.
+    warm: Vec<f64>,
+    /// The first one again.
+    stored: Vec<f64>,
 }
 
 /// The seconds that party 0 has spent on requests about queries so far.
