@@ -1,4 +1,4 @@
-//! What each path costs at AWS, by its own requests. docs/costs.md shows the table that this test makes: a path that makes
+//! The costs of each path at AWS, by its own requests. docs/costs.md shows the table that this test makes: a path that makes
 //! one request more is seen here.
 
 use coordinator_lambda::config::Rate;

@@ -16,7 +16,7 @@ use crate::support::table::{Death, Table};
 use crate::support::{Options, World};
 use crate::withdrawals::ENTERED;
 
-/// What a function does when it is killed.
+/// The work of a function when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     /// A submission is admitted.
