@@ -2,7 +2,7 @@
 //! one request more is seen here.
 
 use coordinator_lambda::config::Rate;
-use coordinator_lambda::functions::{reap_once, refresh_once};
+use coordinator_lambda::scheduled::{reap_once, refresh_once};
 use tercet_protocol::api::SubmissionState;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::notary::TicketRequest;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coordinator_lambda::functions::{reap_once, refresh_once};
+use coordinator_lambda::scheduled::{reap_once, refresh_once};
 use tercet_protocol::api::{Problem, ProblemKind, QueryState, SubmissionState};
 use tercet_protocol::ids::SubmissionId;
 use tercet_protocol::query_ticket::Question;
