@@ -113,7 +113,7 @@ impl Coordinator {
         self.enter(&survey, id, nullifier, withdrawal_key, report).await
     }
 
-    /// What comes before the evidence is looked at: the rates of the address and the survey, and the answer to a submission
+    /// The checks before the evidence is looked at: the rates of the address and the survey, and the answer to a submission
     /// that is known already.
     pub async fn before_evidence(
         &self,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use coordinator_lambda::functions::{reap, refresh};
+use coordinator_lambda::scheduled::{reap, refresh};
 use coordinator_lambda::{Config, Coordinator, SystemClock, api};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;

@@ -99,7 +99,7 @@ pub struct Store {
     arrivals: bucket::Arrivals,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Transacted {
     /// All of it is written.
     Written,

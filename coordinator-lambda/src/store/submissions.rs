@@ -16,7 +16,7 @@ use super::{Item, Key, Store, StoreError, Transacted, patiently, service};
 
 /// Lists over which the pending submissions of a survey are spread, for good: the reaper looks at all of them.
 pub(crate) const LISTS: u16 = 16;
-/// How often an admission looks again at an identity that was released meanwhile.
+/// Number of times that an admission looks again at an identity that was released meanwhile.
 const ROUNDS: usize = 4;
 const RECEIPTS: [&str; 3] = ["receipt_0", "receipt_1", "receipt_2"];
 

@@ -1,7 +1,7 @@
 //! Release points: fetched from the parties, published once, served for ever.
 
-use coordinator_lambda::functions::refresh_once;
 use coordinator_lambda::releases::Refreshed;
+use coordinator_lambda::scheduled::refresh_once;
 use tercet_protocol::api::{Problem, ProblemKind, ReleaseList, ReleaseNow};
 use tercet_protocol::result::SignedResult;
 

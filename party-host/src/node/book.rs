@@ -15,8 +15,8 @@ use tercet_protocol::survey::SurveyManifest;
 use tercet_protocol::withdrawal::Entered;
 use tercet_releases::{Entering, Ledger, Refused, Row, Standing, UnitId};
 
-use super::anew::Orders;
 use super::epochs::Epochs;
+use super::renewal::Orders;
 use super::secret::Groups;
 
 /// The name under which an entry's rows are stored after a later entry has taken some of them away, or has given them new

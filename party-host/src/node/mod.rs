@@ -2,7 +2,6 @@
 
 mod abandon;
 mod agree;
-mod anew;
 mod batch;
 mod book;
 mod catchup;
@@ -12,13 +11,14 @@ mod erase;
 mod intake;
 mod jobs;
 mod lead;
-mod pairs;
+mod pair_secrets;
 mod plan;
 mod pool;
 mod query;
 mod rebuild;
 mod refresh;
 mod release;
+mod renewal;
 mod roster;
 mod secret;
 mod session;

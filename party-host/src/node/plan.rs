@@ -14,8 +14,8 @@ use tercet_protocol::survey::{SecretPartition, SurveyManifest};
 use tercet_releases::ranks::Renewal;
 use tercet_releases::{Filter, UnitId};
 
-use super::anew::Whose;
 use super::book::{Book, Point};
+use super::renewal::Whose;
 
 /// Whose units are added up.
 #[derive(Debug, Clone, PartialEq, Eq)]

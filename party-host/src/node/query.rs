@@ -17,10 +17,10 @@ use tercet_protocol::statistic::{Opened, Ordered, Scope, Statistic, Target, rele
 use tercet_protocol::survey::SurveyManifest;
 use tercet_releases::UnitId;
 
-use super::anew;
 use super::book::Book;
 use super::engine::Engine;
 use super::plan::{Plan, Set, Sorting, Units, partition_of, plan};
+use super::renewal;
 use super::secret::Groups;
 use super::session::{Established, SessionError, Step, Wire};
 use super::stored::Stored;
@@ -261,8 +261,8 @@ fn sorted_units(
     let column = sorting.whose.column;
     let units = (0..).zip(book.ledger().units());
     if manifest.optional().get(usize::from(column)).copied().unwrap_or(false) {
-        let clean = anew::clean(book.ledger(), book.groups(), column);
-        let inside = |unit| clean.iter().any(|(range, _)| anew::within(unit, range));
+        let clean = renewal::clean(book.ledger(), book.groups(), column);
+        let inside = |unit| clean.iter().any(|(range, _)| renewal::within(unit, range));
         let units = units.filter(|(_, unit)| inside(unit)).map(|(id, _)| id).collect();
         return (units, Some(clean.iter().map(|(_, rows)| rows).sum()));
     }

@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// What [`Self::put_abandonment`] kept.
+    /// The abandonment that [`Self::put_abandonment`] kept.
     pub async fn abandonment(
         &self,
         survey: SurveyId,

@@ -260,7 +260,7 @@ impl World {
     pub async fn publish(&self, release: u64) -> SignedResult {
         let signed = self.statistics_of(release);
         self.parties.iter().for_each(|p| p.publish(&signed));
-        coordinator_lambda::functions::refresh_once(&self.coordinator).await.unwrap();
+        coordinator_lambda::scheduled::refresh_once(&self.coordinator).await.unwrap();
         signed
     }
 

@@ -67,7 +67,7 @@ const REFUSED_HEADERS: [&str; 24] = [
 /// Beginnings of further such names.
 const REFUSED_BEGINNINGS: [&str; 3] = ["x-forwarded-", "x-original-", "proxy-"];
 
-/// Whether a request header of this name is never admitted. Many servers take `X_Forwarded_Host` for `X-Forwarded-Host`, so
+/// True if a request header of this name is never admitted. Many servers take `X_Forwarded_Host` for `X-Forwarded-Host`, so
 /// both are one.
 pub fn is_refused_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
