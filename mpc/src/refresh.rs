@@ -1,17 +1,17 @@
-//! New shares of the same values: what is added to a row's three shares when they are re-randomised.
+//! New shares of the same values: the corrections that are added to a row's three shares when they are re-randomised.
 //!
 //! The three corrections of a lane add up to zero, and each party takes the two of its own shares. All three parties know the
-//! seed, and derive the corrections alone, without a message that one of them could alter. That gives nothing away: whoever
-//! holds a party's old and new shares knows two of the three corrections anyway, and the third is what makes them add up
-//! to zero. Who has one party's old shares and another one's new ones knows one correction at most, which says nothing
-//! about the others.
+//! seed, and derive the corrections alone, without a message that one of them could alter. That gives nothing away: somebody
+//! who holds a party's old and new shares knows two of the three corrections anyway, and the third follows, since they add up
+//! to zero. Somebody who has one party's old shares and another one's new ones knows one correction at most, which tells
+//! nothing about the others.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::compute::KeyStream;
+use crate::hash::KeyStream;
 use crate::sharing::{Replicated, Ring, RingShare, Shareable as _};
 use crate::{PartyId, mutant};
 

@@ -35,7 +35,7 @@ impl Abandoned {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
-    /// What it is to.
+    /// The entry that it is to.
     pub abandoned: Abandoned,
     /// The operator's identity key.
     pub operator: PublicKey,
@@ -72,7 +72,7 @@ pub enum AbandonError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Abandonment {
-    /// What is given up.
+    /// The entry that is given up.
     pub abandoned: Abandoned,
     /// The operators' signatures of [`Abandoned::message`], in party order.
     pub operators: [Signature; 3],

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::{BodyFormat, Form, Place, Rules};
 use crate::survey::SurveyManifest;
 
-/// Parts of parameter names that usually change what an answer means.
+/// Parts of parameter names that usually change the meaning of an answer.
 const CHOOSING: [&str; 14] = [
     "limit", "offset", "page", "cursor", "currency", "unit", "date", "as_of", "from", "until", "lang",
     "locale", "account", "filter",
