@@ -67,7 +67,8 @@ pub struct KeyPlaces {
     pub identity: SeedPlace,
     /// Opens sealed private parts.
     pub sealing: SeedPlace,
-    /// The sealing key before the last rotation. While it is given, what was sealed to it is opened too.
+    /// The sealing key before the last rotation. While it is given, private parts that were sealed to it are opened
+    /// too.
     #[serde(default)]
     pub sealing_previous: Option<SeedPlace>,
     /// The peer link's TLS key.
@@ -154,7 +155,7 @@ pub enum ConfigError {
     Object {
         /// Where it is.
         place: String,
-        /// Why not, and what to do.
+        /// The reason, and the way out.
         problem: String,
     },
     /// The configuration does not parse.
@@ -173,7 +174,7 @@ pub enum ConfigError {
     Secret {
         /// Its ARN.
         arn: String,
-        /// Why, and what to do.
+        /// The reason, and the way out.
         problem: String,
     },
     /// A key file can be read by others.
@@ -193,8 +194,8 @@ const ALIASES: [(&str, &str); 2] =
     [("TERCET_PARTY_BUCKET", "STORE__BUCKET"), ("TERCET_PARTY_S3_ENDPOINT", "STORE__ENDPOINT")];
 
 impl Config {
-    /// Reads `file` (none: the environment alone) and applies the `TERCET_PARTY_*` variables in `env`; those that are
-    /// no key are refused. Relative paths are relative to the file.
+    /// Reads `file` (`None`: the environment alone) and applies the `TERCET_PARTY_*` variables in `env`; variables
+    /// that are no key are refused. Relative paths are relative to the file.
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds what is measured, and starts the measuring.
+//! `cargo xtask bench`: builds the measured programs, and starts the measuring.
 
 use clap::ValueEnum;
 

@@ -131,7 +131,7 @@ pub(super) async fn submit_at(
     Ok(())
 }
 
-/// Writes the receipt. A receipt of the same submission, from an earlier run, is replaced by what is the same.
+/// Writes the receipt. A receipt of the same submission, from an earlier run, is replaced, since both are equal.
 fn keep_receipt(
     path: &std::path::Path,
     args: &Submit,

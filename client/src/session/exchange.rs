@@ -113,7 +113,7 @@ fn needs(e: &rustls::Error) -> &'static str {
     }
 }
 
-/// Sends what TLS has to send.
+/// Sends the bytes that TLS has to send.
 async fn flush(tls: &mut ClientConnection, tunnel: &mut Tunnel) -> Result<(), Error> {
     while tls.wants_write() {
         let mut bytes = Vec::new();
@@ -123,7 +123,7 @@ async fn flush(tls: &mut ClientConnection, tunnel: &mut Tunnel) -> Result<(), Er
     Ok(())
 }
 
-/// Moves what TLS has opened into the buffer, which is never grown.
+/// Moves the bytes that TLS has opened into the buffer, which never grows.
 fn drain(tls: &mut ClientConnection, received: &mut Zeroizing<Vec<u8>>) -> std::io::Result<()> {
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {

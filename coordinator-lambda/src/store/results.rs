@@ -91,7 +91,7 @@ impl Store {
         Ok(hash)
     }
 
-    /// The text of this name; none if it has gone.
+    /// The text of this name; `None` if it has gone.
     pub async fn kept(&self, hash: &str) -> Result<Option<String>, StoreError> {
         if let Some(text) = self.texts.of(hash) {
             return Ok(Some(text));

@@ -32,7 +32,7 @@ pub struct Options {
     pub programs: PathBuf,
     /// The built engine. Copied at the first start; later starts run the copy, which the surveys pin.
     pub engine: PathBuf,
-    /// The survey's file; none: a survey about the sample exchange.
+    /// The survey's file; `None`: a survey about the sample exchange.
     pub survey: Option<PathBuf>,
     /// Accounts at the sample exchange.
     pub accounts: u32,
@@ -273,7 +273,7 @@ impl Stack {
         Ok(args)
     }
 
-    /// Keys, manifests, the survey, configuration files: what is missing is made, what is there stays.
+    /// Keys, manifests, the survey, configuration files: makes the missing ones, and leaves the others as they are.
     fn prepare(&self) -> Result<SurveyId> {
         let l = &self.layout;
         let engine = operator::engine_digest(&l.engine())?;

@@ -60,7 +60,7 @@ const MAX_JSON: usize = 64 * 1024;
 /// The state that the handlers share.
 #[derive(Clone)]
 pub struct App {
-    /// The party, or what becomes one.
+    /// The party, or its start while there is none.
     pub host: Arc<Host>,
     /// The bodies that are being read.
     pub bodies: Bodies,
@@ -72,7 +72,7 @@ impl App {
     }
 }
 
-/// A problem for what is not found while some surveys are not loaded yet: nobody knows whether it is in one of those.
+/// A problem for an id that is not found while some surveys are not loaded yet: it may belong to one of those.
 fn absent(node: &Node, detail: &str) -> Failure {
     Failure(match node.ready() {
         Ok(()) => Problem::new(ProblemKind::NotFound, detail),
@@ -119,7 +119,7 @@ async fn json_body<T: DeserializeOwned>(app: &App, request: Request) -> Result<T
         .map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the body: {e}"))))
 }
 
-/// The ticket comes first: nothing else is read of an upload that no valid one stands before.
+/// The ticket comes first: nothing else of an upload is read before a valid ticket.
 async fn ticketed_body(app: &App, id: SubmissionId, request: Request) -> Result<Bytes, Failure> {
     let node = app.node()?;
     let connection = request.extensions().get::<Connection>().cloned();

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tercet_mpc::Reject;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::SubmissionId;
 use tercet_protocol::log::{EntryBody, LogEntry, MAX_BATCH};
@@ -104,8 +105,8 @@ pub async fn run(
                 valid.push((upload, Zeroizing::new(row), Zeroizing::new(keys)));
             }
             Verdict::Rejected(Rejection { by, reason }) => {
-                let problem = problem(&reason);
-                decided.push((upload.id, if by < 3 { problem.party(by) } else { problem }));
+                let problem = problem(reason.into());
+                decided.push((upload.id, by.into_iter().fold(problem, Problem::party)));
             }
         }
     }
@@ -164,7 +165,7 @@ async fn check(
         .map(|u| Submission {
             statement: u.statement.clone(),
             context: u.context.to_vec(),
-            share_hashes: u.share_hashes.clone(),
+            share_hashes: u.share_hashes.encode().to_vec(),
             private: u.private.to_vec(),
         })
         .collect();
@@ -185,23 +186,23 @@ async fn check(
 }
 
 /// A fault that the engine found, as the provider sees it.
-pub fn problem(reason: &str) -> Problem {
+pub fn problem(reason: Reject) -> Problem {
     let (kind, detail) = match reason {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" | "row-hash-mismatch" => (
+        Reject::SeedHash | Reject::WitnessHash | Reject::ProofHash | Reject::RowHash => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
         ),
-        "binding-mismatch" => (
+        Reject::Binding => (
             ProblemKind::ProofInvalid,
             "the proof was made for another presentation, statement or survey, or for other share hashes",
         ),
-        "missing-private-part" | "malformed-private-part" => {
+        Reject::MissingPrivate | Reject::MalformedPrivate => {
             (ProblemKind::ShareInvalid, "a private part does not have the form that the statement demands")
         }
-        _ => (
+        Reject::Unsatisfied | Reject::InvalidProof => (
             ProblemKind::ProofInvalid,
             "the shared value is not the one that the notary attested, or it breaks the column's format or range",
         ),
     };
-    Problem::new(kind, detail).rule(reason)
+    Problem::new(kind, detail).rule(reason.code())
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, Nullifier, PublicKey, SubmissionId};
 use tercet_protocol::log::Accepted;
+use tercet_protocol::submission::ShareHashes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -35,8 +36,8 @@ pub struct Upload {
     pub statement: Vec<u8>,
     /// The context to which the proof is bound.
     pub context: [u8; 32],
-    /// The published hashes of the shares, encoded.
-    pub share_hashes: Vec<u8>,
+    /// The published hashes of the shares.
+    pub share_hashes: ShareHashes,
     /// This party's part, opened.
     pub private: Zeroizing<Vec<u8>>,
     /// Bytes of an engine's memory that it takes in a batch, at the party where it takes most.
@@ -48,7 +49,7 @@ pub struct Upload {
 impl Upload {
     /// Bytes that it takes while it waits.
     fn size(&self) -> usize {
-        self.private.len() + self.statement.len() + self.share_hashes.len()
+        self.private.len() + self.statement.len() + ShareHashes::BYTES
     }
 
     /// The log's line if it is accepted and replaces nothing.
@@ -269,7 +270,7 @@ mod tests {
             withdrawal_key: PublicKey([0; 32]),
             statement: Vec::new(),
             context: [0; 32],
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
             private: Zeroizing::new(vec![0xab; 8]),
             weight: 10,
             expires,

@@ -17,10 +17,10 @@ use tercet_protocol::statistic::{Opened, Ordered, Scope, Statistic, Target, rele
 use tercet_protocol::survey::SurveyManifest;
 use tercet_releases::UnitId;
 
-use super::anew;
 use super::book::Book;
 use super::engine::Engine;
 use super::plan::{Plan, Set, Sorting, Units, partition_of, plan};
+use super::renewal;
 use super::secret::Groups;
 use super::session::{Established, SessionError, Step, Wire};
 use super::stored::Stored;
@@ -213,7 +213,7 @@ fn parts(lanes: &[Lane], output: Output) -> Vec<Lane> {
     lanes.iter().filter(|l| Some(l.output) == first).copied().collect()
 }
 
-/// Puts a column of everybody, or of one group, in order and reads off what is listed.
+/// Sorts a column of everybody, or of one group, and reads the listed statistics off it.
 async fn sort(
     survey: &SurveyNode,
     engine: &mut Engine<'_>,
@@ -261,8 +261,8 @@ fn sorted_units(
     let column = sorting.whose.column;
     let units = (0..).zip(book.ledger().units());
     if manifest.optional().get(usize::from(column)).copied().unwrap_or(false) {
-        let clean = anew::clean(book.ledger(), book.groups(), column);
-        let inside = |unit| clean.iter().any(|(range, _)| anew::within(unit, range));
+        let clean = renewal::clean(book.ledger(), book.groups(), column);
+        let inside = |unit| clean.iter().any(|(range, _)| renewal::within(unit, range));
         let units = units.filter(|(_, unit)| inside(unit)).map(|(id, _)| id).collect();
         return (units, Some(clean.iter().map(|(_, rows)| rows).sum()));
     }
@@ -302,8 +302,8 @@ async fn rows(
     Ok((all, count))
 }
 
-/// The answers to the survey's own question at earlier release points that parts of this one are served from. Whoever lacks one
-/// takes it from a peer: it has three signatures.
+/// The answers to the survey's own question at earlier release points, of which parts of this one are served. A party that
+/// lacks one takes it from a peer: it has three signatures.
 async fn earlier(
     survey: &SurveyNode,
     wire: &mut Wire,
@@ -343,7 +343,7 @@ async fn earlier(
     Ok(known)
 }
 
-/// Fills in what is served as computed before.
+/// Fills in the parts that are served as computed before.
 fn serve(
     statistics: &mut [StatisticValue],
     manifest: &SurveyManifest,

@@ -2,7 +2,7 @@
 //! them from the two others and checks them by the log ([`super::supply`]).
 //!
 //! The log comes first ([`super::catchup`]); which rows belong to it follows from it. Rows that were erased are not among
-//! them. A rebuild that is interrupted goes on where it stopped, because what is there already is not asked for again.
+//! them. A rebuild that is interrupted goes on where it stopped, because rows that are there are not asked for again.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! The figures of speed and size that the project promises, measured; `cargo xtask bench` builds and runs this.
 //!
-//! Owns the measuring. Never asserts a time: it says what was reached beside the limit. It does fail where what
-//! it measures gives a wrong answer.
+//! Owns the measuring. Never asserts a time: it writes the figure beside the limit. It does fail if the measured
+//! program gives a wrong answer.
 
 mod ands;
 mod fill;
@@ -40,7 +40,7 @@ pub struct Cli {
     /// Less of everything: minutes become seconds.
     #[arg(long)]
     quick: bool,
-    /// Rows of a column, for what is measured over rows.
+    /// Rows of a column, for figures over rows.
     #[arg(long, value_name = "N")]
     rows: Vec<usize>,
     /// Milliseconds that are added to every round trip between parties.

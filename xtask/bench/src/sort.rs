@@ -87,7 +87,7 @@ const STATISTICS: Workload = Workload {
     promised: false,
 };
 
-/// Seconds that a release point and its statistics may take with so many rows and added milliseconds of round trip.
+/// Seconds that a release point and its statistics may take with this many rows and added milliseconds of round trip.
 fn limit(rows: usize, rtt_ms: u64) -> Option<f64> {
     match (rows, rtt_ms) {
         (1_000, 0) => Some(0.1),
@@ -100,7 +100,7 @@ fn limit(rows: usize, rtt_ms: u64) -> Option<f64> {
     }
 }
 
-/// Measures the sort, and what is read off it.
+/// Measures the sort, and the reading of its result.
 pub fn run(cli: &Cli) -> Result<Report> {
     workload(cli, &SORT)
 }
@@ -206,7 +206,7 @@ fn measure(cli: &Cli, rows: usize, workload: &Workload, report: &mut Report) -> 
 }
 
 /// Sets the bound on an engine's memory in a party's configuration as `docs/operators.md` says, where the default is too
-/// small for so many rows.
+/// small for the rows.
 fn give_memory(config: &Path, rows: usize) -> Result<()> {
     let mib = 128 + rows.div_ceil(1000);
     let default = LimitsConfig::default().engine_memory_mib;

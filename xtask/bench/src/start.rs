@@ -15,7 +15,7 @@ use crate::{Cli, proc, system};
 
 /// The party that is started. The others do not run.
 const PARTY: &str = "party-0";
-/// What a request to a far store takes: a read and the opening of its key, in the cloud.
+/// Time of a request to a far store: a read and the opening of its key, in the cloud.
 const FAR_MS: u64 = 35;
 /// Entries above the last checkpoint, at most.
 const TAIL: u64 = 1024;

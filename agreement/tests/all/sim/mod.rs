@@ -7,11 +7,11 @@
 //! moved on, votes without having prepared, sends false shares of rows and of sums that are opened, and leads questions that the
 //! coordinator gave no ticket for.
 //!
-//! Deliberately no failures: a party that was restored may stand still together with the others while a second one is
-//! corrupted, if the rows of a locked entry are gone at two of them; an operation may be refused at any time.
+//! Deliberately no failures: a party that was restored may make no progress together with the others while a second
+//! one is corrupted, if the rows of a locked entry are gone at two of them; an operation may be refused at any time.
 //!
 //! Invariants: the logs of honest parties are equal or one is a prefix of the other; a receipt's entry is in both honest logs,
-//! with the shares that the provider made, or with those of the newest refresh; an identity counts once; what is answered has a
+//! with the shares that the provider made, or with those of the newest refresh; an identity counts once; an answer has a
 //! ticket and is the true sum of the rows that were counted, erased ones among them; and once all behave, every submission is
 //! decided, and a question is answered.
 

@@ -1,4 +1,4 @@
-//! A simulated party: what is durable, what is in memory, and the steps that touch both.
+//! A simulated party: its durable state, its memory, and the steps that touch both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use tercet_agreement::{Certificate, Crypto, Kinds, Machine, Memory, Prepare, Sta
 
 use super::{Planted, Rng, hash};
 
-/// The simulation's names: hashes, and signatures that say who signed what.
+/// The simulation's names: hashes, and signatures that name signer and content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sim;
 
@@ -192,14 +192,14 @@ impl Party {
         self.bucket.log.last().map_or(0, |(e, _)| e.hash())
     }
 
-    /// Starts on what is durable.
+    /// Starts again from the durable state.
     pub fn restart(&mut self) {
         self.reload();
         self.pool.clear();
         self.up = true;
     }
 
-    /// Takes what the bucket holds in place of what is remembered.
+    /// Replaces the memory by the bucket's contents.
     pub fn reload(&mut self) {
         self.machine = Machine::new(self.me as u8, self.height(), self.head(), Memory::default());
         let (height, state) = (self.height() + 1, self.state());

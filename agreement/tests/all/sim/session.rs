@@ -1,4 +1,4 @@
-//! One simulated session: hello, job, prepare, lock, vote, commit, with what may go wrong at each step.
+//! One simulated session: hello, job, prepare, lock, vote, commit, with the failures that are possible at each step.
 
 #![allow(clippy::needless_range_loop, reason = "several lists are by party")]
 

@@ -1,4 +1,4 @@
-//! The whole: operations, what the corrupted party knows, and the invariants.
+//! The whole: operations, the corrupted party's knowledge, and the invariants.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -310,7 +310,8 @@ impl World {
         None
     }
 
-    /// Everybody behaves from here on, and everything arrives: what does not come to an end.
+    /// From here on everybody behaves and everything arrives. Gives the task that does not come to an end, if there
+    /// is one.
     pub fn heal(&mut self) -> Option<String> {
         self.calm = true;
         self.cut = [[false; 3]; 3];
@@ -373,7 +374,7 @@ pub fn progress(seed: u64, operations: usize) -> [u64; 3] {
     [highest.unwrap_or(0), world.finished, world.answers]
 }
 
-/// Runs a seed with so many operations; what is wrong, if anything.
+/// Runs a seed with this many operations; gives the fault, if there is one.
 pub fn run(seed: u64, operations: usize, planted: Option<Planted>) -> Option<String> {
     let mut world = World::new(seed, planted);
     for n in 0..operations {

@@ -26,7 +26,7 @@ use tercet_protocol::api::{Problem, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{PublicKey, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tokio::net::TcpListener;
 
@@ -74,7 +74,7 @@ pub fn withdrawal_key() -> SigningKey {
     SigningKey::from_seed(&[77; 32]).unwrap()
 }
 
-/// A submission as a provider made it: what each party gets, not sealed yet.
+/// A submission as a provider made it: the part of each party, not sealed yet.
 #[derive(Clone)]
 pub struct Prepared {
     pub public: PublicPart,
@@ -356,11 +356,11 @@ impl World {
             kind: Kind::Presentation,
             withdrawal_key: withdrawal_key().public(),
             evidence: presentation,
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
         };
         let context = public.proof_context();
         let proven = tercet_mpc::prove(statement, witnesses, &context, &[seed; 32], &mut |_| {}).unwrap();
-        public.share_hashes = proven.public.encode().to_vec();
+        public.share_hashes = proven.public;
         Prepared { public, private: proven.private.map(|p| p.to_vec()) }
     }
 
@@ -442,7 +442,7 @@ impl World {
         found
     }
 
-    /// Everybody stops and starts again on what is stored.
+    /// Everybody stops and starts again from the stored data.
     pub async fn restart(&mut self) {
         for i in 0..3 {
             let node = self.parties[i].take().unwrap();

@@ -1,4 +1,4 @@
-//! Configurations, restarts, keys that change, absent peers, and what is measured.
+//! Configurations, restarts, keys that change, absent peers, and the metrics.
 
 use super::*;
 

@@ -93,7 +93,8 @@ fn rows(ledger: &Ledger, groups: &Groups, list: &List) -> Vec<(Whose, u64, u64)>
     by.into_iter().map(|(value, (entered, erased))| (whose(value), entered, erased)).collect()
 }
 
-/// Of a column that may be missing: the release points whose rows are put in order, and how many of them have a value.
+/// For a column that may be missing: the release points whose rows are put in order, and the number of them that have
+/// a value.
 ///
 /// Nobody knows whether an erased row had a value, so the number of values among the others is not known either. Secret units
 /// some of whose rows were erased are therefore left out as a whole.
