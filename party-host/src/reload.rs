@@ -109,11 +109,16 @@ impl Workshop {
     }
 }
 
-/// Tells the party which surveys it is about to load: until then requests about them are answered with 503.
-pub fn announced(node: &Node, surveys: Vec<SurveyDescriptor>) -> Vec<(SurveyDescriptor, Arc<Progress>)> {
+/// Tells the party which surveys it is about to load: until then requests about them are answered with 503. `first`: those that
+/// it starts with.
+pub fn announced(
+    node: &Node,
+    surveys: Vec<SurveyDescriptor>,
+    first: bool,
+) -> Vec<(SurveyDescriptor, Arc<Progress>)> {
     let announce = |survey: SurveyDescriptor| {
         let progress = Arc::new(Progress::default());
-        node.loads(survey.id(), progress.clone());
+        node.loads(survey.id(), progress.clone(), first);
         (survey, progress)
     };
     surveys.into_iter().map(announce).collect()
@@ -232,7 +237,7 @@ impl Documents {
             }
         }
         let new: Vec<_> = surveys.into_iter().filter(|s| !node.knows(&s.id())).collect();
-        workshop.load(node, announced(node, new)).await
+        workshop.load(node, announced(node, new, false)).await
     }
 
     /// Looks each minute, and at once when told to.

@@ -321,7 +321,7 @@ impl Starting {
         )?;
         let clock = Arc::new(SystemClock);
         let node = Node::start(NodeParts { identity: identity.clone(), sealing, federation, links, clock });
-        let waiting = announced(&node, surveys);
+        let waiting = announced(&node, surveys, true);
         host.runs(node.clone());
         let (limits, batch, releases) = (config.limits, config.batch, config.releases);
         let workshop = Workshop { identity, store, sandbox, limits, batch, releases };
