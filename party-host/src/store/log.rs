@@ -194,7 +194,11 @@ impl Store {
         while let Some(found) = read.try_next().await? {
             match found {
                 Found::Entry(entry, hash) => log.entry(*entry, hash)?,
-                Found::Checkpoint(checkpoint) => log.checkpoint(checkpoint)?,
+                Found::Checkpoint(checkpoint) => {
+                    log.checkpoint(checkpoint)?;
+                    // A thousand entries were applied at once: whoever asks meanwhile has a turn.
+                    tokio::task::yield_now().await;
+                }
                 Found::Unfit(span, why) => {
                     let Span { first, last } = span;
                     tracing::warn!(first, last, why, "a checkpoint is of no use: its entries are read");
