@@ -31,6 +31,7 @@ mod rebuild;
 mod refresh;
 mod release;
 mod renewal;
+mod replay;
 mod roster;
 mod secret;
 mod session;
@@ -65,12 +66,13 @@ use crate::measures;
 use crate::peer::{PeerLinks, SessionId};
 pub use batch::{ENGINE_BASE, ENGINE_EACH};
 use pool::Outcome;
+pub use replay::SurveyStartError;
 pub use roster::RedeployError;
 use roster::Roster;
 pub use session::MAX_HELLO;
 #[cfg(feature = "fault-injection")]
 pub use session::{Fault, Step};
-pub use survey::{Parts, SurveyNode, SurveyStartError};
+pub use survey::{Parts, SurveyNode};
 
 /// Queries remembered.
 const MAX_QUERIES: usize = 1024;
