@@ -1,4 +1,4 @@
-//! The exhaustive search in its long form, with the traces of what breaks without each rule.
+//! The exhaustive search in its long form, with the trace of the failure that each rule prevents.
 //!
 //! `cargo run --release -p tercet-agreement --features wrong-rules --example model-check [ATTEMPTS]`
 

@@ -6,7 +6,7 @@ use crate::signed::{Certificate, Hello, Kinds, Prepare};
 /// The task of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Task<K: Kinds> {
-    /// No lock stands: the leader proposes anything.
+    /// No party shows a lock: the leader proposes anything.
     Free,
     /// This certificate's entry is finished, and nothing else is done.
     Finish(Certificate<K>),
@@ -25,8 +25,8 @@ fn moved_on<K: Kinds>(owner: usize, lock: &Certificate<K>, latest: &[Option<&Pre
         .all(|q| latest[q].is_some_and(|p| p.entry != lock.entry && p.number > lock.numbers[q]))
 }
 
-/// The rule: of the locks shown, own included, less those that yield, the newest one is finished. None: locks stand
-/// on different entries, of which none gives way or each gives way to another.
+/// The rule: of the locks shown, own included, less those that yield, the newest one is finished. `None`: there are
+/// locks on different entries, of which none gives way or each gives way to another.
 ///
 /// `hellos` are in party order, with locks and prepares that hold only.
 pub(crate) fn task<K: Kinds>(me: usize, hellos: [&Hello<K>; 3], rules: Rules) -> Option<Task<K>> {

@@ -36,7 +36,7 @@ pub enum Refusal {
     /// A peer's log is longer.
     #[error("this party is at height {ours}, party {party} at {theirs}: this party catches up first")]
     Behind {
-        /// Who is ahead.
+        /// The party that is ahead.
         party: u8,
         /// Our height.
         ours: u64,
@@ -46,7 +46,7 @@ pub enum Refusal {
     /// A peer's log is shorter.
     #[error("party {party} is at height {theirs}, this party at {ours}: that party catches up first")]
     Ahead {
-        /// Who is behind.
+        /// The party that is behind.
         party: u8,
         /// Our height.
         ours: u64,
@@ -56,10 +56,10 @@ pub enum Refusal {
     /// A peer shows another entry at this party's height.
     #[error("party {party} shows another log at the same height: stop and compare the three logs")]
     Diverged {
-        /// Who.
+        /// The party.
         party: u8,
     },
-    /// Two locks stand on different entries, and neither is newer. Two honest parties never show that.
+    /// Two locks are on different entries, and neither is newer. Two honest parties never show that.
     #[error(
         "the parties show locks on two entries, and neither gives way: a party misbehaves or lost its state"
     )]
@@ -72,7 +72,7 @@ pub enum Refusal {
     /// A frame of the session is still missing.
     #[error("party {party} has not confirmed the session yet")]
     NotConfirmed {
-        /// Who.
+        /// The party.
         party: u8,
     },
     /// The session finishes another entry than the one to be prepared.
@@ -81,13 +81,13 @@ pub enum Refusal {
     /// A prepare is not of this session, names another entry, or its signature does not hold.
     #[error("party {party} prepared another entry than this party, or in another session")]
     Prepare {
-        /// Who.
+        /// The party.
         party: u8,
     },
     /// A vote does not hold.
     #[error("the vote of party {party} is not one for this entry")]
     Vote {
-        /// Who.
+        /// The party.
         party: u8,
     },
     /// An entry does not follow the head.
@@ -127,7 +127,7 @@ pub struct Machine<K: Kinds> {
 }
 
 impl<K: Kinds> Machine<K> {
-    /// A party of index `me` (0 to 2) whose log ends with `head` at `height`, with what it remembers above that.
+    /// A party of index `me` (0 to 2) whose log ends with `head` at `height`, with its memory of the height above.
     pub fn new(me: u8, height: u64, head: K::Entry, memory: Memory<K>) -> Self {
         Self { me: me % 3, height, head, memory: memory.settled(), step: Step::Idle, rules: Rules::ALL }
     }
@@ -140,7 +140,7 @@ impl<K: Kinds> Machine<K> {
         self
     }
 
-    /// Goes on where `other` stands in its session, with this machine's memory: two sessions at once.
+    /// Goes on at the step of `other` in its session, with this machine's memory: two sessions at once.
     #[cfg(feature = "wrong-rules")]
     pub fn resume(&mut self, other: &Self) {
         self.step = other.step.clone();
@@ -161,7 +161,7 @@ impl<K: Kinds> Machine<K> {
         &self.memory
     }
 
-    /// Takes what the store holds in place of what is remembered: after a write whose end is not known.
+    /// Replaces the memory by the store's: after a write whose outcome is not known.
     pub fn reload(&mut self, memory: Memory<K>) {
         self.memory = memory.settled();
         self.step = Step::Idle;
@@ -198,7 +198,7 @@ impl<K: Kinds> Machine<K> {
         self.step = Step::Idle;
     }
 
-    /// Takes the two others' hellos, each with its party's index, and says what the session named `session` is for.
+    /// Takes the two others' hellos, each with its party's index, and gives the task of the session named `session`.
     pub fn bind(
         &mut self,
         crypto: &impl Crypto<K>,
@@ -320,8 +320,8 @@ impl<K: Kinds> Machine<K> {
         Ok(crypto.sign_vote(&entry))
     }
 
-    /// Takes an entry that follows `previous` with its three votes, in party order, whoever shows them. Own locks do
-    /// not matter: this party's own vote is one of the three. The session, if there is one, is over.
+    /// Takes an entry that follows `previous` with its three votes, in party order, no matter who shows them. Own
+    /// locks do not matter: this party's own vote is one of the three. The session, if there is one, is over.
     pub fn commit(
         &mut self,
         crypto: &impl Crypto<K>,

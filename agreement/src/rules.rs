@@ -1,4 +1,4 @@
-//! The rules that the checker can leave out, one at a time, to show what each is needed for.
+//! The rules that the checker can leave out, one at a time, to show the failure that each prevents.
 
 /// Which rules hold: all of them, unless the checker leaves one out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

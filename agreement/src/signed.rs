@@ -7,13 +7,13 @@ use std::hash::Hash;
 pub trait Kinds: Copy + Eq + Hash + Debug {
     /// Names an entry of the log, and with it its survey, height and the entry below: a hash.
     type Entry: Copy + Eq + Hash + Debug;
-    /// Names a session: a hash of three fresh nonces and of what was said with them.
+    /// Names a session: a hash of three fresh nonces and of everything said with them.
     type Session: Copy + Eq + Hash + Debug;
     /// A signature.
     type Signature: Clone + Eq + Hash + Debug;
 }
 
-/// Signs for this party and verifies what the three parties of one survey signed.
+/// Signs for this party and verifies the signatures of one survey's three parties.
 pub trait Crypto<K: Kinds> {
     /// This party's signature of a prepare.
     fn sign_prepare(&self, statement: &Statement<K>) -> K::Signature;

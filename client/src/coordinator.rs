@@ -123,7 +123,7 @@ impl Coordinator {
         })
     }
 
-    /// Where a submission stands.
+    /// The state of a submission.
     pub async fn submission(&self, id: SubmissionId) -> Result<SubmissionStatus, Error> {
         let status: SubmissionStatus = self.get(&["v1", "submissions", &id.to_string()]).await?;
         if status.submission != id {
@@ -159,7 +159,7 @@ impl Coordinator {
         Ok((location, status))
     }
 
-    /// Where a query stands.
+    /// The state of a query.
     pub async fn query(&self, location: &Url, id: QueryId) -> Result<QueryStatus, Error> {
         let answer = self.http.send(&Request::get(COORDINATOR, location.clone())).await?;
         let status: QueryStatus = answer.json(COORDINATOR)?;
@@ -242,7 +242,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// Checks one receipt's signature and what it is for.
+    /// Checks one receipt's signature and its subject.
     pub fn verify_receipt(&self, id: SubmissionId, receipt: &Receipt) -> Result<(), Error> {
         let from = || self.party_name(usize::from(receipt.party));
         if receipt.survey != self.survey.id() || receipt.submission != id {

@@ -8,7 +8,7 @@ use tercet_protocol::operator::FederationError;
 use tercet_protocol::result::BadResult;
 use tercet_protocol::survey::SurveyError;
 
-/// Why a command did not do what it was asked.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,7 +48,7 @@ pub enum Error {
     /// Coordinator or party refused.
     #[error("{from} refused: {problem}")]
     Refused {
-        /// Who, for people.
+        /// Its sender, for people.
         from: String,
         /// Why.
         problem: Box<Problem>,
@@ -64,7 +64,7 @@ pub enum Error {
     /// No answer, even after retries.
     #[error("{from} cannot be reached: {cause}; check the address and try again")]
     Unreachable {
-        /// Who, for people.
+        /// Its sender, for people.
         from: String,
         /// The last failure.
         cause: String,
@@ -72,7 +72,7 @@ pub enum Error {
     /// An answer that the protocol does not allow or that does not verify.
     #[error("{from} gave an answer that cannot be trusted: {what}")]
     BadAnswer {
-        /// Who, for people.
+        /// Its sender, for people.
         from: String,
         /// The fault.
         what: String,

@@ -36,12 +36,12 @@ pub fn read_text(path: &Path, max: usize) -> Result<Zeroizing<String>, Error> {
     }
 }
 
-/// Who may read a written file.
+/// The readers of a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// The owner only (0600).
     Private,
-    /// Whoever the umask allows.
+    /// Everybody whom the umask allows.
     Public,
 }
 

@@ -17,7 +17,7 @@ pub use reqwest::{Method, Url};
 pub const OCTETS: &str = "application/octet-stream";
 /// Media type of JSON bodies.
 pub const JSON: &str = "application/json";
-/// Longest answer accepted: a result as long as coordinators keep, and what surrounds it.
+/// Longest answer accepted: a result as long as coordinators keep, and its surroundings.
 const MAX_ANSWER: usize = MAX_RESULT + (64 << 10);
 
 /// Number of retries, and the time between them.
@@ -80,7 +80,7 @@ pub struct Http {
 
 /// One request.
 pub struct Request {
-    /// Who is asked, for error texts.
+    /// The server's name, for error texts.
     pub from: String,
     /// Method.
     pub method: Method,
@@ -246,7 +246,7 @@ impl Http {
         Look::of(request.send().await.map_err(|e| chain(&e))?).await
     }
 
-    /// Sends, retrying what may pass, until a success or a final refusal.
+    /// Sends, and retries after faults that may pass, until a success or a final refusal.
     pub async fn send(&self, request: &Request) -> Result<Answer, Error> {
         let mut attempt = 1;
         loop {
@@ -310,7 +310,7 @@ impl Http {
     }
 }
 
-/// The server's problem details, or a stand-in where something between us and the server answered.
+/// The server's problem details, or a problem made here if something between us and the server answered.
 fn problem(status: u16, headers: &HeaderMap, body: &[u8]) -> Problem {
     let seconds = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let mut problem = serde_json::from_slice(body).unwrap_or_else(|_| {

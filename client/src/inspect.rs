@@ -13,7 +13,7 @@ use tlsn_verifier::{
 use crate::certificates;
 use crate::error::Error;
 
-/// Read generously: the verifier itself refuses what is beyond its limit, and says so.
+/// Read generously: the verifier itself refuses a file beyond its limit, with a sentence.
 pub(crate) const MAX_PRESENTATION_FILE: usize = 16 << 20;
 
 /// Trust as given on the command line.
@@ -58,7 +58,7 @@ pub fn notary_keys(text: &str) -> Result<Vec<NotaryKey>, Error> {
     }
 }
 
-/// Trust anchors from certificate files; none: Mozilla's.
+/// Trust anchors from certificate files; empty: Mozilla's.
 pub fn root_store(files: &[PathBuf]) -> Result<RootStore, Error> {
     if files.is_empty() {
         return Ok(RootStore::mozilla());
@@ -98,7 +98,7 @@ pub struct Report {
     pub time_utc: String,
     /// TLS version.
     pub tls_version: &'static str,
-    /// Who signed.
+    /// The signer.
     pub notary: NotaryReport,
     /// The attestation's id, hexadecimal.
     pub attestation_id: String,

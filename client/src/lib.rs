@@ -37,6 +37,7 @@ pub mod secrets;
 pub mod seen;
 pub mod session;
 pub mod show;
+pub mod standing;
 pub mod submit;
 pub mod survey;
 pub mod survey_new;

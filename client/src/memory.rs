@@ -42,12 +42,12 @@ impl Memory {
             .map_err(|e| Error::usage(format!("{} is damaged ({e}): repair or remove it", path.display())))
     }
 
-    /// The survey that was chosen at this coordinator; none if none was.
+    /// The survey that was chosen at this coordinator; `None` if none was.
     pub fn chosen(&self, coordinator: &str) -> Result<Option<SurveyId>, Error> {
         Ok(self.choices()?.get(&key(coordinator)).copied())
     }
 
-    /// The descriptor of a survey that was chosen at some coordinator; none if it never was.
+    /// The descriptor of a survey that was chosen at some coordinator; `None` if it never was.
     pub fn survey(&self, id: SurveyId) -> Result<Option<SurveyDescriptor>, Error> {
         let path = self.survey_file(id);
         if !path.exists() {

@@ -69,7 +69,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks what the parties and clients will rely on.
+    /// Checks the settings on which the parties and clients will rely.
     pub fn validate(&self) -> Result<(), Error> {
         let short = |what: &str, text: &str| {
             if text.trim().is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
@@ -100,8 +100,8 @@ pub fn engine_digest(engine: &Path) -> Result<EngineDigest, Error> {
     Ok(EngineDigest(sha256(&[files::read(engine, MAX_ENGINE)?.as_slice()])))
 }
 
-/// Makes an operator's keys and settings in `dir`. Existing keys are never replaced: a lost identity key cannot
-/// be replaced in a running survey, and what is sealed to a lost sealing key is gone.
+/// Makes an operator's keys and settings in `dir`. Existing keys are never replaced: a lost identity key cannot be
+/// replaced in a running survey, and messages that were sealed to a lost sealing key cannot be opened.
 pub fn init(dir: &Path, settings: &Settings) -> Result<(), Error> {
     settings.validate()?;
     if let Some(name) = [IDENTITY_KEY, SEALING_KEY, PEER_KEY, SETTINGS].iter().find(|n| dir.join(n).exists())
@@ -128,7 +128,7 @@ fn write_key(path: &Path, seed: &[u8; 32], replace: bool) -> Result<(), Error> {
     files::write(path, text.as_bytes(), Access::Private, replace)
 }
 
-/// Makes a new sealing key and keeps the old one beside it: the party opens what is sealed to either until every
+/// Makes a new sealing key and keeps the old one beside it: the party opens messages sealed to either until every
 /// client has seen the new manifest. Refuses while an older rotation is not finished.
 pub fn rotate_sealing(dir: &Path) -> Result<(), Error> {
     let (key, previous) = (dir.join(SEALING_KEY), dir.join(SEALING_PREVIOUS_KEY));
@@ -144,7 +144,7 @@ pub fn rotate_sealing(dir: &Path) -> Result<(), Error> {
     write_fresh_key(&key, true)
 }
 
-/// Ends the rotation of the sealing key: from now on only what is sealed to the present one is opened.
+/// Ends the rotation of the sealing key: from now on only messages sealed to the present one are opened.
 pub fn finish_sealing(dir: &Path) -> Result<(), Error> {
     remove_key(&dir.join(SEALING_PREVIOUS_KEY))
 }
@@ -237,7 +237,8 @@ pub fn federation(
 }
 
 /// Approves a survey for the party whose keys are in `dir`: its descriptor goes into the folder `surveys`, beside an [`Approval`]
-/// that the identity key signs. The party runs no survey without one. `id` is what the operator read and agreed to with the others.
+/// that the identity key signs. The party runs no survey without one. `id` is the id of the survey that the operator read and
+/// agreed on with the others.
 ///
 /// # Errors
 /// The file is another survey, does not name this operator, or pins another engine than this party runs.
@@ -269,7 +270,7 @@ pub fn approve(descriptor: &Path, id: SurveyId, dir: &Path, surveys: &Path) -> R
     Ok(path)
 }
 
-/// Signs the approval of the survey `id` with the identity key in `dir`, and puts it into the folder `surveys`. Whoever calls this has
+/// Signs the approval of the survey `id` with the identity key in `dir`, and puts it into the folder `surveys`. The caller has
 /// checked the survey.
 pub fn sign_approval(dir: &Path, id: SurveyId, surveys: &Path) -> Result<PathBuf, Error> {
     let key = SigningKey::from_seed(&*read_seed(&dir.join(IDENTITY_KEY))?)?;
@@ -343,7 +344,7 @@ pub fn read_survey(path: &Path) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error>
     read_survey_of(path, None)
 }
 
-/// The same, with a key that stands for `key = "local"`.
+/// The same, with a key in the place of `key = "local"`.
 fn read_survey_of(path: &Path, local: Option<PublicKey>) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error> {
     let text = files::read_text(path, MAX_SURVEY_BYTES)?;
     let manifest = match local {

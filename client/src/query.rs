@@ -57,7 +57,7 @@ impl ResultFile {
         }
     }
 
-    /// The survey that the file brings along; none for the API's own answers.
+    /// The survey in the file; `None` for the API's own answers.
     pub fn own_descriptor(&self) -> Result<Option<SurveyDescriptor>, Error> {
         let Some(text) = &self.descriptor else { return Ok(None) };
         let bytes = BASE64.decode(text).ok().filter(|b| b.len() <= MAX_SURVEY_BYTES);
@@ -97,7 +97,7 @@ impl ResultFile {
     }
 }
 
-/// Checks that a result is of this survey and signed by its three parties.
+/// Checks that a result is about this survey and signed by its three parties.
 pub fn verify(signed: &SignedResult, survey: &SurveyDescriptor) -> Result<(), Error> {
     if signed.result.survey != survey.id() {
         return Err(Error::bad_answer(

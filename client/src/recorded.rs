@@ -19,7 +19,7 @@ use crate::certificates;
 use crate::error::Error;
 use crate::files;
 
-/// Read generously: the verifier itself refuses what is beyond its limit, and says so.
+/// Read generously: the verifier itself refuses a file beyond its limit, with a sentence.
 const MAX_BYTES: usize = 4 * MAX_DIRECTION;
 const MAX_PUBLIC: usize = 64 * 1024;
 
@@ -123,7 +123,7 @@ impl Files {
     }
 }
 
-/// Reads the files and checks what can be checked without a notary's statement.
+/// Reads the files and makes all checks that need no notary's statement.
 pub fn inspect(recording: &Recording) -> Result<Findings, Error> {
     let handshake_secret = match &recording.handshake_secret {
         Some(path) => Some(HandshakeSecret(secret(&files::read_text(path, 1024)?, path)?)),
@@ -165,7 +165,7 @@ pub fn inspect(recording: &Recording) -> Result<Findings, Error> {
     Ok(findings)
 }
 
-/// Trust anchors from certificate files; none: Mozilla's.
+/// Trust anchors from certificate files; empty: Mozilla's.
 pub fn roots(files: &[PathBuf]) -> Result<Roots, Error> {
     if files.is_empty() {
         return Ok(Roots::from_anchors(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()));
@@ -229,7 +229,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Takes the checks in order and notes what each one establishes.
+    /// Makes the checks in order and notes the result of each.
     fn check(&self, findings: &mut Findings) -> Result<(), Refusal> {
         let hellos = Framed::read(self.client, self.server)?.hellos(self.server_name)?;
         findings.suite = Some(hellos.suite.name());

@@ -40,9 +40,9 @@ pub struct Outcome {
     pub written: bool,
 }
 
-/// Puts keys from the folder `dir` into the secrets that the file `arns` lists (JSON, name to ARN: what
-/// `terraform output -json secret_arns` prints). A secret that holds another key is left alone unless `replace` is
-/// set; nothing is written before all of that is known.
+/// Puts keys from the folder `dir` into the secrets that the file `arns` lists (JSON, name to ARN: the output of
+/// `terraform output -json secret_arns`). A secret that holds another key is left alone unless `replace` is set;
+/// nothing is written before all of that is known.
 pub async fn store(
     dir: &Path,
     keys: &[Stored],

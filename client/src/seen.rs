@@ -9,7 +9,7 @@ use tercet_protocol::survey::source::{Place, Rules};
 
 use crate::inspect::printable;
 
-/// Response headers whose values are credentials or tell of the person.
+/// Response headers whose values are credentials or tell something about the person.
 const HEADERS: [&str; 8] = [
     "set-cookie",
     "set-cookie2",
@@ -21,7 +21,7 @@ const HEADERS: [&str; 8] = [
     "x-access-token",
 ];
 
-/// Parts of member names behind which private things usually stand.
+/// Parts of the names of members whose values are usually private.
 const MEMBERS: [&str; 23] = [
     "token",
     "secret",

@@ -124,7 +124,7 @@ struct Line {
 struct Bars {
     title: String,
     lines: Vec<Line>,
-    /// The length of a full bar; none: the largest magnitude's.
+    /// The length of a full bar; `None`: the largest magnitude's.
     full: Option<f64>,
 }
 
@@ -217,8 +217,8 @@ fn quantiles(statistics: &[&StatisticValue]) -> Vec<Bars> {
     bars.into_iter().map(sorted).collect()
 }
 
-/// A text that no spreadsheet takes for a formula (CWE-1236), and whose invisible characters are shown: what begins with
-/// `=`, `+`, `-`, `@`, a tab or a carriage return, also behind blanks, gets an apostrophe in front.
+/// A text that no spreadsheet takes for a formula (CWE-1236), and whose invisible characters are shown: a text that
+/// begins with `=`, `+`, `-`, `@`, a tab or a carriage return, also behind blanks, gets an apostrophe in front.
 fn no_formula(text: &str) -> String {
     let begins = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '|' | '%');
     let formula = text.trim_start().starts_with(begins) || text.starts_with(begins);

@@ -18,7 +18,9 @@ use tercet_mpc::statement::{Binding, Statement};
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{SubmissionId, SurveyId, sha256};
 use tercet_protocol::keys::KeyError;
-use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Receipt, ShareUpload, seal_private};
+use tercet_protocol::submission::{
+    MAX_EVIDENCE, PublicPart, Receipt, ShareHashes, ShareUpload, seal_private,
+};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor};
 use tokio::time::{Instant, sleep, timeout_at};
 use zeroize::Zeroizing;
@@ -112,7 +114,7 @@ pub struct Submitted {
     pub withdrawal: Option<WithdrawalKey>,
 }
 
-/// Evidence that fits a survey, with what opens its columns. `Debug` shows no secret.
+/// Evidence that fits a survey, with the secrets that open its columns. `Debug` shows no secret.
 pub struct Opened {
     kind: Kind,
     statement: Statement,
@@ -139,8 +141,8 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Checks everything that coordinator and parties will check of the evidence, and that the secrets open it
-/// to values that the survey takes: what would be refused is refused here, before anything leaves the machine.
+/// Checks everything that coordinator and parties will check of the evidence, and that the secrets open it to values
+/// that the survey takes: evidence that would be refused is refused here, before anything leaves the machine.
 pub fn check(survey: &SurveyDescriptor, evidence: &[u8], secrets: &Secrets) -> Result<Opened, Error> {
     if evidence.len() > MAX_EVIDENCE {
         return Err(Error::Value(format!(
@@ -186,7 +188,7 @@ pub fn prepare(
         kind: opened.kind,
         withdrawal_key: withdrawal.signing_key()?.public(),
         evidence: evidence.to_vec(),
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let seed = secrets.proof_seed(generation)?;
     let mut progress = |p: Progress| on_event(Event::Proving(p.done as f32 / p.total.max(1) as f32));
@@ -199,12 +201,12 @@ pub fn prepare(
         }
     };
     let proven = proven.map_err(|e| Error::Value(format!("no proof can be made: {e}")))?;
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Ok(Prepared { withdrawal: Some(withdrawal), ..Prepared::from_parts(public, proven.private) })
 }
 
-/// Everything random in a submission comes from here: HKDF-SHA256 of what [`Witness::randomness`] gives, which is uniform,
-/// known to the provider alone and fresh for each notarization. So the same files give the same submission on every run.
+/// Everything random in a submission comes from here: HKDF-SHA256 of [`Witness::randomness`], which is uniform, known to
+/// the provider alone and fresh for each notarization. So the same files give the same submission on every run.
 struct ProviderSecrets {
     key: Prk,
     survey: SurveyId,

@@ -203,7 +203,7 @@ impl Checked {
     }
 }
 
-/// Where a value stands, for people.
+/// The place of a value, for people.
 fn place(place: Option<&Place>) -> String {
     match place {
         Some(Place::Json(path)) => format!("at {path}"),

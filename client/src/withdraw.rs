@@ -58,8 +58,8 @@ impl<'de> Deserialize<'de> for WithdrawalKey {
     }
 }
 
-/// The content of a receipt file: what three parties signed, and what is needed to leave again. It holds a key, so it
-/// is its owner's alone.
+/// The content of a receipt file: the statement that three parties signed, and the key to leave again. So only its
+/// owner may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptFile {
@@ -73,7 +73,7 @@ pub struct ReceiptFile {
     pub survey: SurveyId,
     /// The parties' receipts, in party order.
     pub receipts: Vec<Receipt>,
-    /// Whoever has this can have the submission erased.
+    /// Whoever has this key can have the submission erased.
     pub withdrawal_key: WithdrawalKey,
 }
 

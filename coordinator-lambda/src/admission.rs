@@ -1,13 +1,12 @@
 //! Admission: `POST /v1/surveys/{id}/submissions`.
 //!
-//! Cheap checks come first, then the rates, then the presentation (the expensive part, and only bytes that are
-//! new are verified), then one conditional write on the identity. The ticket that comes of it only keeps floods
-//! away from the parties: they check everything that matters for themselves.
+//! Cheap checks come first, then the rates, then the presentation (the expensive part, and only bytes that are new
+//! are verified), then one conditional write on the identity. The resulting ticket only keeps floods away from the
+//! parties: they check everything that matters for themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tercet_mpc::ShareHashes;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Ticket};
@@ -114,7 +113,7 @@ impl Coordinator {
         self.enter(&survey, id, nullifier, withdrawal_key, report).await
     }
 
-    /// What comes before the evidence is looked at: the rates of the address and the survey, and the answer to a submission
+    /// The checks before the evidence is looked at: the rates of the address and the survey, and the answer to a submission
     /// that is known already.
     pub async fn before_evidence(
         &self,
@@ -129,7 +128,7 @@ impl Coordinator {
         self.seen_before(id).await
     }
 
-    /// The answer to a submission that is in the table; none if it is not, or may be tried again.
+    /// The answer to a submission that is in the table; `None` if it is not, or may be tried again.
     async fn seen_before(&self, id: SubmissionId) -> Result<Option<Outcome>, Error> {
         let Some(record) = self.store.submission(id).await? else { return Ok(None) };
         // An expired ticket: the parties may have decided without anybody asking here since.
@@ -259,10 +258,6 @@ fn decode(survey: &Survey, body: &[u8]) -> Result<PublicPart, Error> {
             ProblemKind::Malformed,
             "the submission is made for another survey than the address names",
         );
-    }
-    if ShareHashes::decode(&public.share_hashes).is_none() {
-        let detail = format!("the share hashes must be exactly {} bytes", ShareHashes::BYTES);
-        return refuse(ProblemKind::Malformed, detail);
     }
     Ok(public)
 }

@@ -7,7 +7,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 
-/// How the SDK tries again by itself: a few times soon. What a busy table needs is done by [`crate::store`].
+/// The SDK's own retries: a few, and soon. [`crate::store`] waits for a busy table.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25))
 }

@@ -4,7 +4,7 @@ use tercet_protocol::api::{Problem, ProblemKind};
 
 use crate::store::StoreError;
 
-/// Why a request is not answered as asked: a refusal the client sees as it is, or a failure inside.
+/// The reason why a request is not answered: a refusal for the client, or a failure inside.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A refusal.

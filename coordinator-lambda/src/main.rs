@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use coordinator_lambda::functions::{reap, refresh};
+use coordinator_lambda::scheduled::{reap, refresh};
 use coordinator_lambda::{Config, Coordinator, SystemClock, api};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -72,6 +72,7 @@ async fn main() -> anyhow::Result<()> {
 /// Serves as a Lambda function until its environment ends.
 #[cfg(feature = "cloud")]
 async fn lambda(function: Function, coordinator: Arc<Coordinator>) -> anyhow::Result<()> {
+    use lambda_http::{LambdaEvent, service_fn};
     use tracing::Instrument as _;
     let ended = |e: lambda_http::Error| anyhow::anyhow!("the Lambda runtime ended: {e}");
     if matches!(function, Function::Api) {
@@ -90,7 +91,7 @@ async fn lambda(_: Function, _: Arc<Coordinator>) -> anyhow::Result<()> {
     anyhow::bail!("this coordinator was built without the feature `cloud`, which Lambda needs")
 }
 
-/// Runs a scheduled function once and tells what it did.
+/// Runs a scheduled function once and reports the outcome.
 async fn once(function: Function, coordinator: &Coordinator) -> anyhow::Result<serde_json::Value> {
     match function {
         Function::Api => anyhow::bail!("the API is not a scheduled function"),

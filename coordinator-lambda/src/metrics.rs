@@ -1,6 +1,6 @@
 //! Metrics in CloudWatch's embedded metric format (EMF): one JSON line on standard output, which CloudWatch turns
-//! into metrics without any further request. Namespace `Tercet/Coordinator`, dimension `Function`, for requests
-//! also `Route`. Names and units here are what alarms and dashboards refer to.
+//! into metrics without any further request. Namespace `Tercet/Coordinator`, dimension `Function`, for requests also
+//! `Route`. Alarms and dashboards refer to the names and units here.
 
 use std::io::Write as _;
 

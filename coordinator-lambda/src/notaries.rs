@@ -1,7 +1,8 @@
 //! Tickets for sessions with notaries: `POST /v1/surveys/{id}/notary-tickets`.
 //!
 //! A notary cannot tell a flood from many providers; the coordinator's rates do it for both. The ticket names no
-//! provider and no submission, and nothing of it is kept: coordinator and notary cannot join what they know by it.
+//! provider and no submission, and nothing of it is kept: coordinator and notary cannot use it to join their
+//! knowledge.
 
 use tercet_protocol::ids::{Nonce, PublicKey, SurveyId};
 use tercet_protocol::keys::random;

@@ -1,4 +1,4 @@
-//! The HTTP client to the parties. What a party says is one party's word: callers check signatures.
+//! The HTTP client to the parties. An answer is one party's word, and callers check signatures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tercet_protocol::result::SignedResult;
 use tercet_protocol::survey::MAX_RESULT;
 use tercet_protocol::withdrawal::Withdrawal;
 
-/// Largest answer read from a party, in bytes: a result as long as the table keeps, and what surrounds it.
+/// Largest answer read from a party, in bytes: a result as long as the table keeps, and its surroundings.
 const MAX_ANSWER: usize = MAX_RESULT - 4096;
 /// Longest wait for a release point or an erasure that all three parties have to agree on.
 const AGREEMENT: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ impl Parties {
         Ok(Self { http })
     }
 
-    /// A submission's status at a party; none if the party does not know it.
+    /// A submission's status at a party; `None` if the party does not know it.
     pub async fn submission(
         &self,
         party: &str,
@@ -81,7 +81,7 @@ impl Parties {
         self.answer(self.http.get(format!("{party}/v1/surveys/{id}"))).await
     }
 
-    /// The signed statistics of a release point; none if the party does not have them.
+    /// The signed statistics of a release point; `None` if the party does not have them.
     pub async fn release(
         &self,
         party: &str,
@@ -97,7 +97,7 @@ impl Parties {
         self.known(request).await
     }
 
-    /// A query's status at a party; none if the party does not know it.
+    /// A query's status at a party; `None` if the party does not know it.
     pub async fn query(&self, party: &str, id: QueryId) -> Result<Option<QueryStatus>, PartyError> {
         self.answer(self.http.get(format!("{party}/v1/queries/{id}"))).await
     }
@@ -159,7 +159,7 @@ impl Parties {
 }
 
 /// A party's problem as it is passed on: of a kind this version knows, of bounded length, and naming the party.
-/// None for an unknown kind.
+/// `None` for an unknown kind.
 pub(crate) fn passed_on(problem: Problem, party: u8) -> Option<Problem> {
     let kind = problem.known()?;
     let clip = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_DETAIL).collect::<String>();

@@ -1,6 +1,6 @@
 //! Questions beyond the published statistics: each in its one canonical form, computed once for each release point.
 //!
-//! What the survey's rules refuse is refused here, before anything is written or sent. A question that was answered is
+//! A question that the survey's rules refuse is refused here, before anything is written or sent. A question that was answered is
 //! served from the table. Only a new one costs the parties something: it needs a place in the survey's rate of new
 //! questions, and goes to the leading party with a ticket.
 
@@ -120,7 +120,7 @@ impl Coordinator {
         self.parties.put_query(&survey.party_urls[usize::from(LEADER)], record.query, &ticket).await
     }
 
-    /// Where a question stands, asking the leading party once if it is being computed.
+    /// The state of a question, after asking the leading party once if it is being computed.
     pub async fn query_status(&self, id: QueryId) -> Result<QueryStatus, Error> {
         match self.store.query(id, self.clock.seconds()).await? {
             None => refuse(ProblemKind::NotFound, "no question with this id was asked here lately: ask it"),
@@ -195,7 +195,7 @@ impl Coordinator {
     }
 }
 
-/// A party's answer as an outcome; none while it computes or when the answer cannot be believed.
+/// A party's answer as an outcome; `None` while it computes or when the answer cannot be believed.
 fn read(survey: &Survey, record: &QueryRecord, answer: QueryStatus) -> Option<QueryOutcome> {
     if answer.query != record.query {
         tracing::warn!(query = %record.query, party = LEADER, "a party answered about another question");

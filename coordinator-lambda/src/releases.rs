@@ -1,7 +1,7 @@
-//! Release points: fetching what the parties publish at each, and serving it for ever.
+//! Release points: fetching the statistics that the parties publish at each, and serving them for ever.
 //!
 //! The parties compute and sign a survey's listed statistics when a release point commits. The coordinator fetches them,
-//! and only from what three parties signed: whoever asks here cannot replace, widen or freeze anything.
+//! and only with three signatures: nobody who asks here can replace, widen or freeze anything.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub enum Refreshed {
         /// Its number.
         release: u64,
     },
-    /// A party tells of a newer release point, but no party has its signed statistics yet.
+    /// A party reports a newer release point, but no party has its signed statistics yet.
     Awaited {
         /// Its number.
         release: u64,

@@ -14,8 +14,8 @@
 //!   others are about to commit gains nothing over not voting at all, which stops it as well.
 //! - Anything else waits: parties that cannot be reached, or that still work on it.
 //!
-//! A decision is one conditional write on what was read, and final; only a submission that was rejected without
-//! fault (incomplete, or a party broke down) may be posted again, as a new attempt.
+//! A decision is one conditional write on the record that was read, and it is final; only a submission that was
+//! rejected without fault (incomplete, or a party broke down) may be posted again, as a new attempt.
 
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ pub fn decide(record: &SubmissionRecord, views: &[View; 3], now: u64, settle_sec
 }
 
 impl Coordinator {
-    /// Where a submission stands, asking the parties if it is not decided.
+    /// The state of a submission, after asking the parties if it is not decided.
     pub async fn submission_status(&self, id: SubmissionId) -> Result<SubmissionStatus, Error> {
         match self.store.submission(id).await? {
             None => refuse(ProblemKind::NotFound, "no submission with this id was admitted here"),
@@ -123,7 +123,7 @@ impl Coordinator {
         }
     }
 
-    /// Tries to decide a pending submission, and gives the record as it is afterwards.
+    /// Tries to decide a pending submission, and gives the record after that.
     pub async fn settle(&self, record: SubmissionRecord) -> Result<SubmissionRecord, Error> {
         if record.state != RecordState::Pending {
             return Ok(record);
@@ -134,7 +134,7 @@ impl Coordinator {
         self.apply(record, &views).await
     }
 
-    /// Applies three views to a pending record, and gives the record as it is afterwards.
+    /// Applies three views to a pending record, and gives the record after that.
     pub async fn apply(
         &self,
         record: SubmissionRecord,

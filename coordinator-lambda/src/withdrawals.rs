@@ -17,7 +17,7 @@ use crate::surveys::Survey;
 
 impl Coordinator {
     /// Passes a wish to leave on. The status is `withdrawn` once all three parties have erased the submission; until
-    /// then it is what it was before, and the wish may be sent again.
+    /// then the status does not change, and the wish may be sent again.
     pub async fn withdraw(
         &self,
         id: SubmissionId,

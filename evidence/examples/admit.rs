@@ -1,4 +1,5 @@
-//! Says what a survey admits of a TLSNotary presentation: who is counted, which values are hidden, and what is proven of them.
+//! Says what a survey admits of a TLSNotary presentation: the counted identity, the hidden values, and the statement
+//! to be proven about them.
 //!
 //! `cargo run -p tercet-evidence --example admit [PRESENTATION]`; without a file it takes one of the fixtures.
 

@@ -1,4 +1,4 @@
-//! Evidence: from the bytes that a provider sends to what a server said about one person.
+//! Evidence: from the bytes that a provider sends to a server's statement about one person.
 //!
 //! ```text
 //! evidence ──▶ a kind's own module ──▶ Transcript ──▶ policy ──▶ Admitted ──▶ the engine's statement

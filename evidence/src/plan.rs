@@ -11,14 +11,14 @@ use crate::json::{self, Document, Selection, Value};
 use crate::policy::{Refusal, Rule, refuse};
 use crate::transcript::Data;
 
-/// Where a hidden value stands. `Debug` shows no part of it.
+/// The place of a hidden value. `Debug` shows no part of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Located {
     /// Index of the column, categories behind the columns.
     pub column: usize,
     /// Where in the received data: ranges in ascending order.
     pub pieces: Vec<Range<usize>>,
-    /// True if it stands in quotes.
+    /// True if it is in quotes.
     pub quoted: bool,
     /// The text itself.
     pub text: Vec<u8>,
@@ -69,7 +69,7 @@ fn body_start(rules: &Rules, response: &Response) -> usize {
     if guarded { mark + guard.len() } else { mark }
 }
 
-/// Where a value's text stands in the body, and whether in quotes; nothing if there is none to hide.
+/// The position of a value's text in the body, true if in quotes; `None` if there is nothing to hide.
 fn node(
     document: &Document<'_>,
     wanted: &Hidden,
@@ -141,7 +141,7 @@ pub fn check_request(rules: &Rules, sent: &[u8], hidden: &[Range<usize>]) -> Res
     http::check_request(rules, &data).map(|_| ())
 }
 
-/// Where the values of a request's credentials stand: what a client keeps hidden.
+/// The positions of the values of a request's credentials, which a client keeps hidden.
 pub fn credentials(rules: &Rules, sent: &[u8]) -> Vec<Range<usize>> {
     let Ok(Some(head)) = http::read_head(sent) else { return Vec::new() };
     let required = |name: &str| rules.headers.iter().any(|(n, _)| n == name);
@@ -149,8 +149,8 @@ pub fn credentials(rules: &Rules, sent: &[u8]) -> Vec<Range<usize>> {
     secret.map(|h| h.value.clone()).filter(|r| !r.is_empty()).collect()
 }
 
-/// Everything of a response that may be hidden, given evidence that can prove what hidden bytes may be: `received` hides
-/// the columns' values already. Identity, fields, and what the survey's filters read stay shown.
+/// Everything of a response that may be hidden, given evidence that can prove properties of hidden bytes: `received`
+/// hides the columns' values already. Identity, fields, and the values that the survey's filters read stay shown.
 pub fn everything(rules: &Rules, received: &Data) -> Vec<Range<usize>> {
     let Ok(Some(response)) = http::read_response(received) else { return received.hidden.clone() };
     let mut hidden = received.hidden.clone();

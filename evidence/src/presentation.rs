@@ -45,7 +45,7 @@ impl Presentations {
     }
 }
 
-/// The keys that an entry stands for. A secp256k1 notary may sign in Ethereum's way too.
+/// The keys that an entry means. A secp256k1 notary may sign in Ethereum's way too.
 fn keys(section: &NotarySection) -> Result<Vec<NotaryKey>, SurveyError> {
     let bytes = section.key_bytes()?;
     let algorithms: &[SignatureAlg] = match section.algorithm {

@@ -25,7 +25,7 @@ pub enum Secrets {
 /// The secrets that a proof is made from. `Debug` shows no secret.
 #[derive(Debug)]
 pub enum Witness {
-    /// The columns' texts and what opens their commitments.
+    /// The columns' texts and the secrets that open their commitments.
     Columns(Vec<ColumnWitness>),
     /// A session's handshake secret, and the texts that it opens.
     Session {
@@ -130,7 +130,7 @@ impl Secrets {
         }
     }
 
-    /// The hidden texts of all columns, with what opens their commitments.
+    /// The hidden texts of all columns, with the secrets that open their commitments.
     pub fn columns(&self, verified: &Verified, admitted: &Admitted) -> Result<Vec<ColumnWitness>, NotOpened> {
         let open =
             |(column, admitted): (usize, &crate::AdmittedColumn)| match (self, verified, &admitted.binding) {

@@ -1,4 +1,4 @@
-//! Recorded TLS 1.3 sessions as evidence: a notary forwarded them, and the circuit proves what they hold.
+//! Recorded TLS 1.3 sessions as evidence: a notary forwarded them, and the circuit proves their content.
 
 use tercet_mpc::proof::HandshakeSecret;
 use tercet_mpc::statement::session::{self as circuit, Hidden, InertKind, Part, Record, Role};
@@ -33,7 +33,7 @@ pub(crate) struct Sessions {
     until: u64,
 }
 
-/// A session that verifies, with what its provider claims of its records.
+/// A session that verifies, with its provider's claims about its records.
 #[derive(Debug, Clone)]
 pub struct VerifiedSession {
     evidence: Evidence,
@@ -117,7 +117,7 @@ impl VerifiedSession {
         self.evidence.statement.encode()
     }
 
-    /// One direction's records with what each of their bytes is.
+    /// One direction's records with the role of each byte.
     fn records(&self, direction: Direction, hidden: &[Hidden]) -> Result<Vec<Record>, StatementError> {
         let (bytes, flow) = match direction {
             Direction::Client => (&self.evidence.client, &self.layout.client),

@@ -25,7 +25,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// True if the engine can be shown what hidden bytes may be that are no values.
+    /// True if the engine can check properties of hidden bytes that are no values.
     pub fn proves_inert(&self) -> bool {
         matches!(self.bindings, Bindings::Keystream)
     }
@@ -51,10 +51,10 @@ impl Data {
 /// The ways in which hidden bytes that the server sent can be tied to a proof about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bindings {
-    /// Hash commitments that were not opened. Only what one of them covers can be proven, and of all other hidden bytes
-    /// nothing can.
+    /// Hash commitments that were not opened. Only bytes that one of them covers can be proven, and nothing can be
+    /// proven about other hidden bytes.
     Hashes(Vec<Commitment>),
-    /// The session's ciphertext: any of its bytes can be proven, and what may stand in a place can be too.
+    /// The session's ciphertext: any of its bytes can be proven, and so can the property that a place demands.
     Keystream,
 }
 

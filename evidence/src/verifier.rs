@@ -1,4 +1,4 @@
-//! A survey's verifier: evidence in, what may be counted out.
+//! A survey's verifier: takes evidence, and gives the values that may be counted.
 
 use tercet_mpc::statement::{Statement, StatementError};
 use tercet_protocol::api::{Problem, ProblemKind};

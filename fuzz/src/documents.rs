@@ -27,7 +27,7 @@ use tlsn_verifier::NotaryKey;
 
 use crate::fixtures::{KEYS, parties};
 
-/// Reads a body; what is written of it says the same.
+/// Reads a body, and compares it with the one that is written from it.
 fn body<T: DeserializeOwned + Serialize + PartialEq + Debug>(data: &[u8]) -> Option<T> {
     let value: T = serde_json::from_slice(data).ok()?;
     let text = serde_json::to_vec(&value).unwrap();
@@ -270,7 +270,7 @@ pub fn operators_seeds() -> Vec<Vec<u8>> {
     vec![json(&operator(0)), json(&Federation { coordinator, operators: [0, 1, 2].map(operator) })]
 }
 
-/// Identifiers, as they stand in addresses, headers and options: one spelling each.
+/// Identifiers as they occur in addresses, headers and options: one spelling each.
 pub fn identifiers(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     spelled::<SurveyId>(text);

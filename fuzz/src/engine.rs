@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 const CTX: [u8; 32] = [8; 32];
 const SESSION: [u8; 32] = [9; 32];
 
-/// A statement, its honest proof, and what each party hears when the three check it: from its next party, then
-/// from its previous one.
+/// A statement, its honest proof, and the frames that each party hears when the three check it: from its next party,
+/// then from its previous one.
 struct Honest {
     statement: Statement,
     layout: Layout,
@@ -272,7 +272,7 @@ impl Transport for Script {
     }
 }
 
-/// One honest party among made-up frames, or with a made-up private part: it accepts only what is honest
+/// One honest party among made-up frames, or with a made-up private part: it accepts only items that are honest
 /// throughout.
 pub fn batch(data: &[u8]) {
     let (Some((party, rest)), Some(first)) = (party(data), data.first()) else { return };

@@ -1,1 +1,1 @@
-//! Empty; `fuzz/Cargo.toml` says what it is for.
+//! Empty; `fuzz/Cargo.toml` gives the reason for it.

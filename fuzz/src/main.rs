@@ -6,7 +6,7 @@
 //! kept here.
 //!
 //! A target fails by panicking: on a panic of the code under test, or where an invariant of the format breaks (for
-//! most: what decodes, encodes to the very same bytes).
+//! most: decoded bytes encode to the very same bytes).
 
 #![no_main]
 #![allow(clippy::unwrap_used, reason = "a fuzz target fails by panicking")]

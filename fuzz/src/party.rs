@@ -182,7 +182,7 @@ pub fn entry_seeds() -> Vec<Vec<u8>> {
 
 const TEXTS: [&[u8]; 3] = [b"", b"a", &[0x5a; 300]];
 
-/// Nothing opens but what was sealed, and what does not is refused for what it is.
+/// Only sealed objects open, and each other one is refused for its own fault.
 pub fn envelope(data: &[u8]) {
     match RUNTIME.block_on(SEALER.open(&PLACE, data.to_vec())) {
         Ok(opened) => assert!(TEXTS.contains(&&opened[..]), "a forged object opens"),

@@ -12,14 +12,14 @@ use crate::fixtures;
 
 const VERSIONS: [WireVersion; 2] = [WireVersion::Alpha12, WireVersion::Alpha15];
 
-/// Any notary: signatures that a mutation spoils do not hide what stands behind the check of the key.
+/// Any notary: signatures that a mutation spoils do not hide the code behind the check of the key.
 static OPEN: LazyLock<TrustPolicy> = LazyLock::new(|| TrustPolicy {
     notaries: NotaryTrust::AnyAndReport,
     roots: RootStore::from_der([fixtures::root()]).unwrap(),
     server_name: None,
 });
 
-/// Decoding in both versions is canonical; what verifies is consistent in itself.
+/// Decoding in both versions is canonical; a presentation that verifies is consistent in itself.
 pub fn presentation(data: &[u8]) {
     for version in VERSIONS {
         if let Ok(presentation) = Presentation::decode_as(data, version) {
@@ -79,7 +79,7 @@ pub fn secrets(data: &[u8]) {
     }
 }
 
-/// Decoding is canonical, and what is attested can be asked for.
+/// Decoding is canonical, and an attestation can be asked for.
 pub fn attestation(data: &[u8]) {
     for version in VERSIONS {
         if let Ok(attestation) = Attestation::decode_as(data, version) {

@@ -53,7 +53,7 @@ pub fn evidence_seeds() -> Vec<Vec<u8>> {
     vec![evidence(None), evidence(Some(honest_layout()))]
 }
 
-/// Decoding is canonical, and what verifies has its records within the recorded bytes.
+/// Decoding is canonical, and a session that verifies has its records within the recorded bytes.
 pub fn recorded(data: &[u8]) {
     let Ok(evidence) = Evidence::decode(data) else { return };
     assert_eq!(evidence.encode(), data);

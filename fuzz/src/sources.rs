@@ -1,4 +1,4 @@
-//! A survey, a request and a response together: what the source rules make of them, beside a parser that others wrote.
+//! A survey, a request and a response together: the result of the source rules, beside a parser that others wrote.
 
 use std::ops::Range;
 

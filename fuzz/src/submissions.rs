@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use tercet_evidence::Kind;
 use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::OpeningKey;
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, open_private, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, open_private, seal_private};
 
 use crate::fixtures;
 
@@ -17,7 +17,7 @@ fn honest() -> PublicPart {
         kind: Kind::Presentation,
         withdrawal_key: PublicKey([4; 32]),
         evidence: fixtures::vector("cohort/provider00/presentation.bin"),
-        share_hashes: vec![3; 128],
+        share_hashes: ShareHashes::default(),
     }
 }
 
@@ -58,7 +58,7 @@ pub fn share_upload_seeds() -> Vec<Vec<u8>> {
 static KEY: LazyLock<OpeningKey> = LazyLock::new(|| OpeningKey::from_seed(&[11; 32]));
 const PRIVATE: &[u8] = b"private part";
 
-/// Nothing opens but what was sealed for this place.
+/// Only parts that were sealed for this place open.
 pub fn sealed_share(data: &[u8]) {
     for party in 0..3 {
         if let Ok(opened) = open_private(&KEY, SUBMISSION, party, data) {

@@ -24,7 +24,7 @@ use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{Nonce, PublicKey};
 use tercet_protocol::keys::{SigningKey, random};
 use tercet_protocol::query_ticket::{QueryTicket, Question};
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use tercet_stack::Stack;
 use tercet_tls_session::Evidence;
 use tlsn_verifier::WireVersion;
@@ -54,7 +54,7 @@ impl Account {
     }
 }
 
-/// An attack and what became of it.
+/// An attack and its outcome.
 #[derive(Serialize)]
 struct Refusal {
     attack: &'static str,
@@ -125,7 +125,7 @@ struct Outcome {
     /// The answer about one group.
     filtered: ResultFile,
     filtered_rows: Vec<Row>,
-    /// Who left: one that was waiting and one that was counted.
+    /// The two who left: one was waiting and one was counted.
     left: [Erased; 2],
 }
 
@@ -382,11 +382,11 @@ impl Providers {
             kind: Kind::Presentation,
             withdrawal_key: PublicKey([0; 32]),
             evidence: notarized.presentation.clone(),
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
         };
         let proven = tercet_mpc::prove(&forged, &[witness], &public.proof_context(), &random()?, &mut |_| {})
             .map_err(|e| anyhow!("the forger's own proof: {e}"))?;
-        public.share_hashes = proven.public.encode().to_vec();
+        public.share_hashes = proven.public;
         let prepared = Prepared::from_parts(public, proven.private);
         let upload =
             submit::upload(&self.coordinator, &self.deployment, &prepared, SubmitOptions::default(), &|_| {});
@@ -413,7 +413,7 @@ impl Providers {
             kind: Kind::Presentation,
             withdrawal_key: PublicKey([0; 32]),
             evidence: notarized.presentation,
-            share_hashes: vec![0; tercet_mpc::ShareHashes::BYTES],
+            share_hashes: ShareHashes::default(),
         };
         refusal("tampered presentation", self.coordinator.admit(&public).await.map(|_| ()))
     }

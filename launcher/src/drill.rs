@@ -1,4 +1,4 @@
-//! `cargo xtask drill`: what an operator does when a bucket is lost, or old, or a party dies, rehearsed on a local system of
+//! `cargo xtask drill`: an operator's work when a bucket is lost, or old, or a party dies, rehearsed on a local system of
 //! real processes. It says what was seen.
 
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ impl Rehearsal {
         Ok(())
     }
 
-    /// Makes a release point, and compares what is published with the clear text.
+    /// Makes a release point, and compares the published statistics with the clear text.
     async fn release(&self) -> Result<()> {
         let survey = &self.deployment.survey;
         let now = self.coordinator.release_now(survey.id()).await?;

@@ -1,4 +1,4 @@
-//! The demonstration's providers whose sessions a notary forwards, and what dishonest ones among them try.
+//! The demonstration's providers whose sessions a notary forwards, and the attempts of dishonest ones among them.
 
 use anyhow::Result;
 use tercet_client::Error;
@@ -8,7 +8,7 @@ use tercet_client::session::{self, Credentials, Notarized, Shape, Target};
 use tercet_client::submit::{self, SubmitOptions, Submitted};
 use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::ids::PublicKey;
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use tercet_protocol::survey::SurveyDescriptor;
 use tercet_tls_session::{Evidence, Recording, StatementKey};
 use zeroize::Zeroizing;
@@ -71,7 +71,7 @@ impl Forwarded {
             kind: Kind::Session,
             withdrawal_key: PublicKey([0; 32]),
             evidence: evidence.encode(),
-            share_hashes: vec![0; tercet_mpc::ShareHashes::BYTES],
+            share_hashes: ShareHashes::default(),
         }
     }
 }

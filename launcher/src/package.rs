@@ -86,8 +86,9 @@ fn build(arch: Arch, source: &Path, target: &Path) -> Result<PathBuf> {
     Ok(out.join("bootstrap"))
 }
 
-/// A program of this machine's own build, for LocalStack on this machine: what the tests run anyway, so that nothing
-/// is built twice, without its debug information: with it, the zip would be above what Lambda takes as an upload.
+/// A program of this machine's own build, for LocalStack on this machine: the one that the tests run anyway, so that
+/// nothing is built twice. Its debug information is stripped, because with it the zip would be larger than Lambda
+/// accepts.
 pub fn stripped(built: &Path) -> Result<PathBuf> {
     let folder = target_dir().join("lambda-programs/here");
     std::fs::create_dir_all(&folder)?;

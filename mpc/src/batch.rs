@@ -30,8 +30,8 @@ impl fmt::Debug for Item<'_> {
     }
 }
 
-/// One party's shares of an accepted submission's lanes. Only [`verify_batch`] makes it, so whoever has one has a
-/// submission whose proof the three parties checked together.
+/// One party's shares of an accepted submission's lanes. Only [`verify_batch`] makes it, so a value of this type
+/// means that the three parties checked the submission's proof together.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Accepted {
     lanes: Vec<RingShare>,
@@ -75,14 +75,14 @@ pub enum Verdict {
 struct Local {
     layout: Layout,
     challenges: Challenges,
-    /// Of its own share and the next.
+    /// The openings of its own share and of the next.
     openings: [Opening; 2],
     accepted: Accepted,
 }
 
-/// Checks one party's private part alone, without the two others: its form and length, that it is of this submission, and
-/// all commitments of what is in it. What passes is not proven yet ([`verify_batch`] does that), but nothing that the
-/// provider sends can take its place.
+/// Checks one party's private part alone, without the two others: its form and length, that it belongs to this
+/// submission, and all commitments to its content. A part that passes is not proven yet ([`verify_batch`] does that), but
+/// the provider cannot replace it by anything else.
 ///
 /// # Errors
 /// The reason for which [`verify_batch`] would refuse it.

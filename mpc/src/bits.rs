@@ -1,8 +1,8 @@
 //! Words of bits under GF(2)-linear operations, and bit-tight streams of them.
 //!
-//! Circuits are written over [`Bits`], which offers nothing but linear maps: XOR, shifts, masks by public
-//! constants, prefix sums. What is not linear (AND, addition) and what is affine (constants) goes through
-//! [`crate::circuit::Backend`]; so the same text is right for plain values and for shares.
+//! Circuits are written over [`Bits`], which offers nothing but linear maps: XOR, shifts, masks by public constants,
+//! prefix sums. AND, addition and constants, which are not linear, go through [`crate::circuit::Backend`]; so the
+//! same code is right for plain values and for shares.
 
 use alloc::vec::Vec;
 use core::ops::{BitAnd, BitXor, BitXorAssign, Shl, Shr};

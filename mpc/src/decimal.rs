@@ -1,5 +1,5 @@
-//! The decimal formats of a column, in the clear: what the provider's tools use to show an error before proving, and the
-//! oracle of the circuit (`circuit::decimal`). Both are one definition, tested against each other.
+//! The decimal formats of a column, in the clear: the provider's tools use them to show an error before proving, and
+//! tests use them as the oracle of the circuit (`circuit::decimal`). Both are one definition, tested against each other.
 //!
 //! Grammar: `-`? then digits with at most one point anywhere among, before or after them; at least one digit. `.5`, `5.`,
 //! `00012`, `-0.5` and `-0` are fine; `+1`, `1e3`, `1,5`, ` 1` and `` are not. A [`Notation`] may add
@@ -63,7 +63,7 @@ pub struct Scaling {
 /// Why bytes are not a value of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
-    /// A byte that does not belong where it stands. The byte itself is not repeated: it is secret.
+    /// A byte that is not allowed at its position. The byte itself is not repeated: it is secret.
     #[error(
         "byte {at} is not part of a number in the survey's notation (digits, one point, a leading minus sign, and what exponents or grouping add)"
     )]
@@ -96,7 +96,7 @@ pub enum DecimalError {
     },
 }
 
-/// True if bytes are of the grammar, whatever their size.
+/// True if the bytes follow the grammar, whatever their size.
 pub fn is_decimal(bytes: &[u8], notation: Notation) -> bool {
     Parts::read(bytes, notation).is_ok()
 }

@@ -62,7 +62,7 @@ pub const fn log2(x: u64) -> u64 {
     ((exponent as u64) << FRACTION) + TABLE[i] as u64 + ((slope * rest) >> REST)
 }
 
-/// Binary places of a reciprocal of a column of so many bits: 24 digits remain of the smallest one.
+/// Binary places of a reciprocal of a column of this many bits: 24 digits remain of the smallest one.
 pub const fn reciprocal_places(bits: u32) -> u32 {
     bits + FRACTION
 }

@@ -5,7 +5,7 @@
 //! arguments. It depends on nothing of ours but the switches of `mutants/`. `docs/protocol.md` holds the security argument.
 //!
 //! [`Statement`] says what a provider proves, [`prove`] proves it, [`verify_batch`] checks many proofs among the three parties,
-//! and [`open_sums`] opens sums of what was accepted: `examples/three_parties.rs` does all of it. Statistics have names:
+//! and [`open_sums`] opens sums of accepted values: `examples/three_parties.rs` does all of it. Statistics have names:
 //!
 //! ```
 //! use tercet_mpc::statistics::{Permit, Statistic};
@@ -29,6 +29,7 @@ pub mod compute;
 pub mod decimal;
 pub mod field;
 pub mod fixed;
+pub mod hash;
 pub mod net;
 pub mod noise;
 pub mod order;

@@ -1,4 +1,4 @@
-//! Steps, frames and sessions: what one party says to another, and why a session stops.
+//! Steps, frames and sessions: the messages between two parties, and the reasons why a session stops.
 //!
 //! A session is one sequence of exchanges among the three parties, each with a number. Every frame carries the
 //! protocol version, the session's id, the exchange's number, its step and its sender; a frame that is not
@@ -23,7 +23,7 @@ impl Peer {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Next, Self::Prev];
 
-    /// Who that is.
+    /// The party in this direction.
     pub const fn of(self, party: PartyId) -> PartyId {
         match self {
             Self::Next => party.next(),
@@ -48,7 +48,7 @@ pub enum Step {
     Verdict = 5,
     /// Bits of a computation, verified before.
     OpenBits = 6,
-    /// Products in K, authenticated by what follows them.
+    /// Products in K, authenticated by the following steps.
     Product = 7,
     /// One pass of a shuffle.
     Shuffle = 8,
@@ -179,7 +179,7 @@ pub struct Session {
     exchanges: u64,
     /// Exchanges that began and have not succeeded yet.
     open: u64,
-    /// Of all, those that went on beside another one.
+    /// Number of exchanges that went on beside another one.
     beside: u64,
     bytes: u64,
     closed: bool,
@@ -231,8 +231,8 @@ impl Session {
         Ok(self.next(step))
     }
 
-    /// Begins an exchange that goes on at the same time as one that has begun: what is sent in it does not depend on
-    /// what that one brings. Frames of a pair stay in the order in which they are sent.
+    /// Begins an exchange that goes on at the same time as one that has begun: its messages do not depend on the
+    /// other one's. Frames of a pair stay in the order in which they are sent.
     pub(crate) fn beside(&mut self, _: &Round, step: Step) -> Round {
         self.beside += 1;
         self.next(step)
@@ -245,8 +245,8 @@ impl Session {
         round
     }
 
-    /// One message to each peer, one from each; returns what the next and the previous party sent. The session stays
-    /// closed until [`Self::complete`].
+    /// One message to each peer, one from each; returns the messages of the next and the previous party. The session
+    /// stays closed until [`Self::complete`].
     pub(crate) fn exchange(
         &mut self,
         net: &mut impl Transport,

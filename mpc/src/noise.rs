@@ -8,8 +8,8 @@
 //! threshold.
 //!
 //! Everything here is integer arithmetic: three parties must find the same thresholds on any machine. Thresholds have
-//! [`THRESHOLD_BITS`] bits, and digits that are 1 with a smaller probability are left out, so what is drawn differs from
-//! the distribution by a statistical distance below 2^-85.
+//! [`THRESHOLD_BITS`] bits, and digits that are 1 with a smaller probability are left out, so the drawn noise differs
+//! from the distribution by a statistical distance below 2^-85.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ use crate::statistics::{Epsilon, Exact};
 
 const BILLION: u64 = Epsilon::BILLION;
 
-/// Bits of a threshold: digit k is 1 if so many random bits are below it.
+/// Bits of a threshold: digit k is 1 if this many random bits are below it.
 pub const THRESHOLD_BITS: u32 = 96;
 
 /// Most digits of a geometric variable, so that noise and sum stay far from the ring's ends.
@@ -160,7 +160,10 @@ impl Laplace {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
+    use alloc::string::ToString as _;
 
     fn laplace(epsilon: &str, sensitivity: u128) -> Result<Laplace, NoiseError> {
         Laplace::new(epsilon.parse().unwrap(), sensitivity)

@@ -1,8 +1,8 @@
 //! A question about one column's values in ascending order: the request, its answer, and both as bytes.
 //!
 //! Every order statistic is a function of the number of values, sums of whole units, and one [`OrderAnswer`]. An answer holds
-//! what is released and nothing more: of two ranks between which a quantile lies, their combination. Plain data: the host
-//! writes the request, the engine answers it from the sorted sharing.
+//! the released numbers and nothing more: if a quantile lies between two ranks, it holds their combination. Plain data: the
+//! host writes the request, the engine answers it from the sorted sharing.
 
 use alloc::vec::Vec;
 
@@ -135,7 +135,7 @@ impl OrderRequest {
         if fits { Ok(()) } else { Err(OrderError::Shape) }
     }
 
-    /// Asks for what `other` asks for too, each thing once; the lists get sorted.
+    /// Adds the questions of `other`, each once; the lists get sorted.
     pub fn merge(&mut self, other: &Self) {
         fn union<T: Clone + Ord>(into: &mut Vec<T>, from: &[T]) {
             into.extend_from_slice(from);
@@ -149,8 +149,8 @@ impl OrderRequest {
         self.mode |= other.mode;
     }
 
-    /// The answer in clear text. What [`Self::check`] refuses is answered by the nearest rank there is; without
-    /// rows a value is 0.
+    /// The answer in clear text. A rank that [`Self::check`] refuses is answered by the nearest one; without rows a
+    /// value is 0.
     pub fn answer(&self, values: &[i64]) -> OrderAnswer {
         let mut sorted = values.to_vec();
         sorted.sort_unstable();

@@ -1,17 +1,17 @@
-//! New shares of the same values: what is added to a row's three shares when they are re-randomised.
+//! New shares of the same values: the corrections that are added to a row's three shares when they are re-randomised.
 //!
 //! The three corrections of a lane add up to zero, and each party takes the two of its own shares. All three parties know the
-//! seed, and derive the corrections alone, without a message that one of them could alter. That gives nothing away: whoever
-//! holds a party's old and new shares knows two of the three corrections anyway, and the third is what makes them add up
-//! to zero. Who has one party's old shares and another one's new ones knows one correction at most, which says nothing
-//! about the others.
+//! seed, and derive the corrections alone, without a message that one of them could alter. That gives nothing away: somebody
+//! who holds a party's old and new shares knows two of the three corrections anyway, and the third follows, since they add up
+//! to zero. Somebody who has one party's old shares and another one's new ones knows one correction at most, which tells
+//! nothing about the others.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::compute::KeyStream;
+use crate::hash::KeyStream;
 use crate::sharing::{Replicated, Ring, RingShare, Shareable as _};
 use crate::{PartyId, mutant};
 
@@ -71,11 +71,11 @@ mod tests {
     /// value: between them lies a correction that none of the two buckets tells.
     #[test]
     fn old_shares_of_one_party_and_new_ones_of_another_do_not_give_the_value() {
-        let parts = all(3, 4);
-        for lane in 0..LANES {
+        let [a, b, c] = all(3, 4);
+        for ((a, b), c) in a.into_iter().zip(b).zip(c) {
             let value = Ring(99);
             let old = Replicated::split(value, [Ring(5), Ring(6)]);
-            let new: Vec<_> = (0..3).map(|p| old[p] + parts[p][lane]).collect();
+            let new = [old[0] + a, old[1] + b, old[2] + c];
             for one in 0..3usize {
                 let other = (one + 1) % 3;
                 // Shares `one` and `one + 1` old, `one + 1` and `one + 2` new.

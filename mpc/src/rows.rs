@@ -1,10 +1,10 @@
 //! Commitments to the rows of a submission, one for each share: a party that lacks its row takes it from the two others and
-//! checks it by them. They stand in the submission's public part and in the log.
+//! checks it by them. They are in the submission's public part and in the log.
 //!
-//! They do not depend on the protocol's version: what is stored outlives it.
+//! They do not depend on the protocol's version, because stored rows outlive it.
 
-/// The key that hides the commitment to a share's row, from what the share is made with: the seed of share 0 or 1, the
-/// blind of share 2. Both holders of the share know it; it says nothing about the secret.
+/// The key that hides the commitment to a share's row, made from the secret of the share: the seed of share 0 or 1,
+/// the blind of share 2. Both holders of the share know it, and it tells nothing about the secret.
 pub fn key(secret: &[u8; 32]) -> [u8; 32] {
     *blake3::Hasher::new_derive_key("tercet row key v1").update(secret).finalize().as_bytes()
 }

@@ -80,7 +80,7 @@ impl<T> fmt::Debug for Replicated<T> {
 }
 
 impl<T: Shareable> Replicated<T> {
-    /// A share of a public constant: all of it stands in share 0.
+    /// A share of a public constant, all of which is in share 0.
     pub fn constant(party: PartyId, value: T) -> Self {
         let part = |holder: PartyId| if holder == PartyId::P0 { value } else { T::default() };
         Self { own: part(party), next: part(party.next()) }
@@ -96,7 +96,7 @@ impl<T: Shareable> Replicated<T> {
         Replicated { own: f(self.own), next: f(self.next) }
     }
 
-    /// Splits a value with two masks: what the parties 0, 1 and 2 hold.
+    /// Splits a value with two masks into the shares of the parties 0, 1 and 2.
     pub fn split(value: T, masks: [T; 2]) -> [Self; 3] {
         let x = [masks[0], masks[1], value.minus(masks[0]).minus(masks[1])];
         PartyId::ALL.map(|p| Self { own: x[p.index()], next: x[p.next().index()] })
@@ -147,7 +147,7 @@ impl RingShare {
     }
 }
 
-/// By a public factor.
+/// The product with a public factor.
 impl Mul<u128> for RingShare {
     type Output = Self;
     fn mul(self, factor: u128) -> Self {
@@ -182,7 +182,7 @@ pub fn open_sums(
     Ok(open(session, Step::OpenSums, sums, net)?.into_iter().map(|sum| sum.0).collect())
 }
 
-/// Opens shares: one exchange, see [`Session::third_share`]. What may be opened is the caller's to know.
+/// Opens shares: one exchange, see [`Session::third_share`]. The caller decides what may be opened.
 pub(crate) fn open<T: Shareable>(
     session: &mut Session,
     step: Step,

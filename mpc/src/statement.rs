@@ -65,7 +65,7 @@ pub enum StatementError {
     /// Two outputs are the same.
     #[error("output {0} is declared twice")]
     Duplicate(usize),
-    /// The text of a missing value, or a category's values, are not what they must be.
+    /// The text of a missing value, or a category's values, break a rule.
     #[error("column {column}: {problem}")]
     Texts {
         /// Index of the column.
@@ -99,7 +99,7 @@ impl Statement {
         Self::checked(columns, outputs, None)
     }
 
-    /// A statement about a recorded session, in which its columns stand. Checks all parameters.
+    /// A statement about a recorded session, which contains its columns. Checks all parameters.
     pub fn of_session(
         columns: Vec<Column>,
         outputs: Vec<Output>,
@@ -174,7 +174,7 @@ impl Statement {
         &self.columns
     }
 
-    /// The recorded session in which its columns stand, if it is about one.
+    /// The recorded session that contains its columns, if it is about one.
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
@@ -217,7 +217,7 @@ impl Statement {
         self.columns.get(usize::from(column)).map_or(0, |c| c.format.bits())
     }
 
-    /// The statement with all commitments and bytes of a session zeroed: what sizes depend on.
+    /// The statement with all commitments and bytes of a session zeroed: sizes depend on this alone.
     pub fn shape(&self) -> Self {
         let mut shape = self.clone();
         for column in &mut shape.columns {

@@ -12,9 +12,9 @@ use crate::net::{Abort, Peer, Step, Transport};
 /// A frame on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// Who sent it.
+    /// The sender.
     pub from: PartyId,
-    /// Who is to get it.
+    /// The receiver.
     pub to: PartyId,
     /// Its step.
     pub step: Step,

@@ -1,4 +1,4 @@
-//! Configuration: arguments, or environment variables of the same meaning; none ever holds a secret.
+//! Configuration: arguments, or environment variables of the same meaning; no setting ever holds a secret.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tercet_protocol::ids::PublicKey;
 use crate::gate::Limits;
 use crate::surveys::SurveysPlace;
 
-/// A name and the address that stands for it.
+/// A name and the address that replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The server's name.
@@ -112,7 +112,7 @@ impl Config {
         self.mappings.iter().map(|m| (m.name.clone(), m.address)).collect()
     }
 
-    /// Checks what the syntax alone does not.
+    /// Checks the rules that the syntax alone does not express.
     pub fn check(&self) -> Result<(), String> {
         let mut resolvers = self.resolvers.clone();
         resolvers.sort();

@@ -63,7 +63,8 @@ impl Gate {
     }
 }
 
-/// Who shares a limit: an address, or the network that one subscriber of version 6 has at least.
+/// The group of addresses that shares a limit: an address, or the smallest network that one subscriber of version 6
+/// has.
 fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() >> 64 << 64).into(),

@@ -1,4 +1,4 @@
-//! The HTTP side: where sessions begin, and what the operator's tools ask.
+//! The HTTP side: the beginning of sessions, and the operator's tools.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ async fn begin(
         .on_upgrade(move |socket| session::serve(notary, survey, socket, pass))
 }
 
-/// Who asks: the connection's other end, or what the load balancer in front says of it.
+/// The caller's address: the connection's other end, or the address that the load balancer in front gives.
 fn address(notary: &Notary, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
     let forwarded = || {
         // A load balancer appends; what stands before is the provider's own word.

@@ -1,11 +1,12 @@
-//! The notary: forwards a provider's TLS 1.3 connection to a survey's server and signs what passed.
+//! The notary: forwards a provider's TLS 1.3 connection to a survey's server and signs the bytes that passed.
 //!
 //! It sees ciphertext, the provider's address, the server's name and the time. It resolves the server's name itself,
 //! connects only to a global address that all of its resolvers name, takes nothing for granted that a provider says,
 //! and keeps nothing but counters.
 //!
 //! **Everything rests on this**: the peer that the notary connects to is the server, and nobody alters bytes between
-//! the two. A provider has the keys of its session; whoever controls the notary's path, with a provider, can forge.
+//! the two. A provider has the keys of its session; somebody who controls the notary's path can forge, together with
+//! a provider.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 

@@ -1,4 +1,4 @@
-//! `tercet-notary`: forwards TLS 1.3 sessions and signs what passed.
+//! `tercet-notary`: forwards TLS 1.3 sessions and signs the bytes that passed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tercet_notary::{health, make_key, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Forwards providers' TLS 1.3 sessions to the servers of approved surveys, and signs what passed.
+/// Forwards providers' TLS 1.3 sessions to the servers of approved surveys, and signs the bytes that passed.
 #[derive(Debug, Parser)]
 #[command(
     name = "tercet-notary",
@@ -38,7 +38,7 @@ enum Command {
     Run {
         #[command(flatten)]
         config: Box<Config>,
-        /// Seconds that running sessions get to end when the notary is told to stop.
+        /// Seconds for which running sessions may go on when the notary is told to stop.
         #[arg(long, env = "TERCET_STOP_SECONDS", default_value_t = 20)]
         stop_seconds: u64,
     },

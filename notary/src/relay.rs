@@ -56,7 +56,7 @@ impl Meter {
         Self { length: 0, limit, hash: Sha256::new() }
     }
 
-    /// True if so many more bytes may pass.
+    /// True if this many more bytes may pass.
     fn admits(&self, bytes: usize) -> Result<(), RelayError> {
         if bytes > self.limit - self.length { Err(RelayError::TooMany(self.limit)) } else { Ok(()) }
     }
@@ -72,7 +72,8 @@ impl Meter {
     }
 }
 
-/// Forwards until the server has closed or the provider is done; what passed from provider and server.
+/// Forwards until the server has closed or the provider is done; gives the bytes that passed from provider and
+/// server.
 pub async fn relay(
     socket: &mut WebSocket,
     server: TcpStream,

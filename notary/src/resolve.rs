@@ -111,7 +111,7 @@ impl Resolver {
         self.mapped.keys().map(String::as_str)
     }
 
-    /// The addresses of a server that all resolvers name and that are of the public Internet.
+    /// The addresses of a server that all resolvers name and that belong to the public Internet.
     pub async fn resolve(&self, name: &str, port: u16) -> Result<Servers, LookupError> {
         if let Some(address) = self.mapped.get(name) {
             return Ok(Servers { addresses: vec![*address] });

@@ -1,4 +1,4 @@
-//! Putting a notary together from its configuration, and running it until it is told to stop.
+//! Assembles a notary from its configuration, and runs it until it is told to stop.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -139,7 +139,7 @@ impl Running {
     }
 }
 
-/// Reads what the configuration names and starts.
+/// Reads the files that the configuration names, and starts.
 pub async fn run(config: &Config) -> Result<Running, ServeError> {
     let aws = aws::load().await;
     let key = secrets::read(&config.key, &aws).await?;

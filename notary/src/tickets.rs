@@ -44,7 +44,7 @@ impl TicketError {
 pub struct Tickets {
     coordinators: Vec<PublicKey>,
     notary: PublicKey,
-    /// Nonces of taken tickets with their expiry: bounded, since the coordinator limits what it signs.
+    /// Nonces of taken tickets with their expiry: bounded, since the coordinator limits the tickets that it signs.
     taken: Mutex<HashMap<Nonce, u64>>,
 }
 

@@ -19,7 +19,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is set.
+/// A clock whose time changes only when it is set.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 

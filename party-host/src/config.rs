@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use aws_config::SdkConfig;
 use serde::Deserialize;
 use tercet_protocol::keys::{OpeningKey, SigningKey};
+use tercet_protocol::log::MAX_BATCH;
 
 use crate::documents::DocumentPlace;
+use crate::node::{ENGINE_BASE, ENGINE_EACH};
 use crate::secrets::{EarlierKmsKeys, SeedPlace, WrappingPlace};
 use crate::store::StoreConfig;
 
@@ -65,7 +67,8 @@ pub struct KeyPlaces {
     pub identity: SeedPlace,
     /// Opens sealed private parts.
     pub sealing: SeedPlace,
-    /// The sealing key before the last rotation. While it is given, what was sealed to it is opened too.
+    /// The sealing key before the last rotation. While it is given, private parts that were sealed to it are opened
+    /// too.
     #[serde(default)]
     pub sealing_previous: Option<SeedPlace>,
     /// The peer link's TLS key.
@@ -152,7 +155,7 @@ pub enum ConfigError {
     Object {
         /// Where it is.
         place: String,
-        /// Why not, and what to do.
+        /// The reason, and the way out.
         problem: String,
     },
     /// The configuration does not parse.
@@ -171,7 +174,7 @@ pub enum ConfigError {
     Secret {
         /// Its ARN.
         arn: String,
-        /// Why, and what to do.
+        /// The reason, and the way out.
         problem: String,
     },
     /// A key file can be read by others.
@@ -191,8 +194,8 @@ const ALIASES: [(&str, &str); 2] =
     [("TERCET_PARTY_BUCKET", "STORE__BUCKET"), ("TERCET_PARTY_S3_ENDPOINT", "STORE__ENDPOINT")];
 
 impl Config {
-    /// Reads `file` (none: the environment alone) and applies the `TERCET_PARTY_*` variables in `env`; those that are
-    /// no key are refused. Relative paths are relative to the file.
+    /// Reads `file` (`None`: the environment alone) and applies the `TERCET_PARTY_*` variables in `env`; variables
+    /// that are no key are refused. Relative paths are relative to the file.
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
@@ -229,12 +232,29 @@ impl Config {
             (None, _) => format!("the environment ({})", names.join(", ")),
         };
         let mut config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
-            ConfigError::Syntax { path: place, problem: e.message().to_owned() }
+            ConfigError::Syntax { path: place.clone(), problem: e.message().to_owned() }
         })?;
+        config.fits().map_err(|problem| ConfigError::Syntax { path: place, problem })?;
         if let Some((place, _)) = file {
             config.rebase(&place.folder());
         }
         Ok(config)
+    }
+
+    /// Checks that the bounds agree with each other: an engine must hold the largest batch that this party proposes.
+    fn fits(&self) -> Result<(), String> {
+        let (most, mib) = (self.batch.max, self.limits.engine_memory_mib);
+        if most == 0 || most > MAX_BATCH {
+            return Err(format!("batch.max = {most}: it must be from 1 to {MAX_BATCH}"));
+        }
+        let needed = (ENGINE_BASE + most * ENGINE_EACH).div_ceil(1 << 20);
+        if mib < needed {
+            return Err(format!(
+                "limits.engine_memory_mib = {mib} does not hold batches of batch.max = {most}: give the engine {needed} MiB or \
+                 more, or make batches smaller"
+            ));
+        }
+        Ok(())
     }
 
     fn rebase(&mut self, folder: &DocumentPlace) {
@@ -392,6 +412,25 @@ mod tests {
         ];
         assert_eq!(load(None, &env).unwrap().engine, Path::new("/e"));
         assert!(load(None, &env[1..]).unwrap_err().to_string().contains("listen"));
+    }
+
+    #[test]
+    fn bounds_that_do_not_fit_each_other_are_refused() {
+        let of = |max: usize, mib: usize| {
+            load(Some(&format!("{FILE}[batch]\nmax = {max}\n[limits]\nengine_memory_mib = {mib}\n")), &[])
+        };
+        for (max, mib) in [(1, 65), (128, 72), (128, 256), (1024, 128)] {
+            assert!(of(max, mib).is_ok(), "{max} submissions in {mib} MiB");
+        }
+        for (max, mib, words) in [
+            (0, 256, "batch.max"),
+            (1025, 4096, "batch.max"),
+            (1024, 127, "128 MiB or more"),
+            (128, 64, "72 MiB or more"),
+        ] {
+            let error = of(max, mib).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains(&max.to_string()), "{error}");
+        }
     }
 
     #[test]

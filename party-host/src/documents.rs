@@ -13,7 +13,7 @@ use crate::config::ConfigError;
 /// Largest document that is read, in bytes. A federation has four manifests, a survey is a few kilobytes.
 const MAX_DOCUMENT: usize = 4 << 20;
 
-/// What is said of an object that is not there.
+/// The message about an object that is not there.
 const NO_SUCH_KEY: &str = "it does not exist: give Terraform the folder of documents, or copy it there";
 
 /// Where a document, or a folder of documents, is. Written as a path or as `s3://BUCKET/KEY`.

@@ -39,7 +39,7 @@ struct Writer {
     namespace: String,
     party: String,
     names: &'static [&'static str],
-    /// Counters as they were last written: CloudWatch adds up what it is sent.
+    /// Counters as they were last written: CloudWatch adds up the values that it receives.
     before: BTreeMap<String, f64>,
 }
 

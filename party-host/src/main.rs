@@ -44,7 +44,7 @@ struct Cli {
     /// Log lines as JSON instead of text.
     #[arg(long, env = "TERCET_LOG_JSON", value_parser = clap::builder::FalseyValueParser::new())]
     log_json: bool,
-    /// Seconds that running sessions get to end when the party is told to stop.
+    /// Seconds for which running sessions may go on when the party is told to stop.
     #[arg(long, env = "TERCET_STOP_SECONDS", default_value_t = 20)]
     stop_seconds: u64,
 }

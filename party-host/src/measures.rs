@@ -1,4 +1,4 @@
-//! The party's metrics by name. What Terraform sends to CloudWatch and watches there is among them: a test compares.
+//! The party's metrics by name. A test checks that all metrics which Terraform watches in CloudWatch are among them.
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
@@ -28,11 +28,11 @@ pub const HTTP_SECONDS: &str = "tercet_http_request_seconds";
 /// Changed documents that were not taken while the party ran; label `document`: `federation` or `surveys`.
 pub const DOCUMENTS_REFUSED: &str = "tercet_documents_refused_total";
 
-/// The metrics that alarms and the dashboard in Terraform use: what [`crate::emf`] sends to CloudWatch.
+/// The metrics of Terraform's alarms and dashboard, which [`crate::emf`] sends to CloudWatch.
 pub const WATCHED: &[&str] = &[SESSIONS_FAILED, SUBMISSIONS, LOG_HEIGHT, LOG_LAG, RELEASES, REFUSALS];
 
-/// Describes them all to the exporter, and shows counters before they first count: what reads them every minute
-/// would otherwise take the first event for the beginning.
+/// Describes all metrics to the exporter, and shows counters before their first event: a reader that comes every
+/// minute would otherwise take the first event for the counter's beginning.
 pub fn announce() {
     describe_counter!(SUBMISSIONS, "Decided submissions");
     describe_histogram!(BATCH_SECONDS, "Seconds from proposing a batch to its end");
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// The alarm counts what a party writes when a peer contradicts it, and nothing that an ordinary restart causes.
+    /// The alarm counts the failures of a peer that contradicts this party, and none that an ordinary restart causes.
     #[test]
     fn the_alarm_for_cheating_counts_no_ordinary_failure() {
         let text = terraform("observe.tf");

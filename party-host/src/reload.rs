@@ -1,9 +1,9 @@
-//! The documents that may change while a party runs: the description of the deployment, and the approved surveys. The party looks
-//! each minute, and when it gets SIGHUP, whether they are others than before. What has changed is read and checked as a whole
-//! before anything of it counts; what does not pass leaves all as it was, and log and metric say so.
+//! The documents that may change while a party runs: the description of the deployment, and the approved surveys. Each minute,
+//! and on SIGHUP, the party looks if they have changed. A change is read and checked as a whole before any of it counts. A change
+//! that is refused leaves everything as it was, and log and metric report it.
 //!
-//! A survey that is new is loaded beside those that run. One whose document is gone goes on until the party is started again:
-//! what providers were promised does not end because a file is missing.
+//! A survey that is new is loaded beside those that run. A survey whose document is gone goes on until the party is started
+//! again: a promise to providers does not end because a file is missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,8 +86,8 @@ impl Workshop {
         }
     }
 
-    /// Loads surveys that are [`announced`], one after the other, and lets each take part as soon as it is loaded. One that cannot
-    /// be loaded keeps no other one back.
+    /// Loads surveys that are [`announced`], one after the other, and lets each take part as soon as it is loaded. A survey that
+    /// cannot be loaded does not keep others back.
     pub async fn load(
         &self,
         node: &Arc<Node>,
@@ -119,7 +119,7 @@ pub fn announced(node: &Node, surveys: Vec<SurveyDescriptor>) -> Vec<(SurveyDesc
     surveys.into_iter().map(announce).collect()
 }
 
-/// The documents, and what was seen of them last.
+/// The documents, and the versions that were seen last.
 pub struct Documents {
     /// The deployment's description.
     pub federation: DocumentPlace,
@@ -144,7 +144,7 @@ impl Documents {
         Self { federation, surveys, aws, published, seen: [None, None] }
     }
 
-    /// Reads what the party starts with. From here on, what is not the same counts as changed.
+    /// Reads the documents at the start. Any later difference from these counts as a change.
     pub async fn first(&mut self) -> Result<(Federation, Vec<SurveyDescriptor>), ServeError> {
         let versions =
             [self.federation.version(&self.aws).await?, self.surveys.folder_version(&self.aws).await?];
@@ -160,42 +160,53 @@ impl Documents {
         Ok(federation)
     }
 
-    /// Looks whether a document has changed, and takes what has.
-    pub async fn look(&mut self, node: &Arc<Node>, workshop: &Workshop) {
+    /// Looks if documents have changed, and takes those that have. Gives the changed ones, and whether each was taken.
+    pub async fn look(&mut self, node: &Arc<Node>, workshop: &Workshop) -> Vec<(&'static str, bool)> {
+        let mut judged = Vec::new();
         let version = self.federation.version(&self.aws).await;
-        if self.judges(0, "federation", version) {
-            let taken = match self.deployment().await {
-                Ok(federation) => node.redeploy(federation).map_err(ServeError::from),
+        if let Some(outcome) = self.changed(0, version) {
+            let taken = match outcome {
+                Ok(()) => self.take_deployment(node).await,
                 Err(e) => Err(e),
             };
-            self.judged(0, "federation", taken);
+            judged.push(self.judged(0, "federation", taken));
         }
         let version = self.surveys.folder_version(&self.aws).await;
-        if self.judges(1, "surveys", version) {
-            let taken = self.take_surveys(node, workshop).await;
-            self.judged(1, "surveys", taken);
+        if let Some(outcome) = self.changed(1, version) {
+            let taken = match outcome {
+                Ok(()) => self.take_surveys(node, workshop).await,
+                Err(e) => Err(e),
+            };
+            judged.push(self.judged(1, "surveys", taken));
         }
+        judged
     }
 
-    /// True if a document is another than the one that was judged last. It counts as judged from here on.
-    fn judges(&mut self, which: usize, name: &'static str, version: Result<String, ConfigError>) -> bool {
+    /// None if a document is the one that was judged last. It counts as judged from here on.
+    fn changed(
+        &mut self,
+        which: usize,
+        version: Result<String, ConfigError>,
+    ) -> Option<Result<(), ServeError>> {
         match version {
-            Ok(version) if self.seen[which].as_ref() == Some(&version) => false,
+            Ok(version) if self.seen[which].as_ref() == Some(&version) => None,
             Ok(version) => {
                 self.seen[which] = Some(version);
-                true
+                Some(Ok(()))
             }
-            Err(e) => {
-                self.judged(which, name, Err(e.into()));
-                false
-            }
+            Err(e) => Some(Err(e.into())),
         }
     }
 
-    fn judged(&mut self, which: usize, name: &'static str, taken: Result<(), ServeError>) {
+    fn judged(
+        &mut self,
+        which: usize,
+        name: &'static str,
+        taken: Result<(), ServeError>,
+    ) -> (&'static str, bool) {
         let Err(e) = taken else {
             tracing::info!(document = name, "changed documents are in use");
-            return;
+            return (name, true);
         };
         metrics::counter!(measures::DOCUMENTS_REFUSED, "document" => name).increment(1);
         tracing::error!(document = name, error = %e, "changed documents are not used: all stays as it was");
@@ -203,6 +214,11 @@ impl Documents {
         if e.may_pass() {
             self.seen[which] = None;
         }
+        (name, false)
+    }
+
+    async fn take_deployment(&self, node: &Arc<Node>) -> Result<(), ServeError> {
+        Ok(node.redeploy(self.deployment().await?)?)
     }
 
     async fn take_surveys(&self, node: &Arc<Node>, workshop: &Workshop) -> Result<(), ServeError> {

@@ -1,4 +1,4 @@
-//! Putting a party together from its configuration, and running it until it is told to stop.
+//! Assembles a party from its configuration, and runs it until it is told to stop.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -129,7 +129,7 @@ struct Held {
     renewing: tokio::task::JoinHandle<()>,
 }
 
-/// The rest of a start, once the API listens. Ends when all surveys are loaded, or with what stands against that.
+/// The rest of a start, once the API listens. Ends when all surveys are loaded, or with the error that prevents it.
 pub struct Loading(tokio::task::JoinHandle<Result<Arc<Node>, ServeError>>);
 
 impl Loading {
@@ -177,8 +177,8 @@ pub async fn federation(place: &DocumentPlace, aws: &SdkConfig) -> Result<Federa
     Ok(federation)
 }
 
-/// Reads the survey descriptors in a folder that the operator with the key `identity` approved. A descriptor without the operator's
-/// signed [`Approval`] beside it is not run, whoever put it there: it is left out, and the log says so as an error.
+/// Reads the survey descriptors in a folder that the operator with the key `identity` approved. A descriptor without the
+/// operator's signed [`Approval`] beside it is not run, no matter who put it there: it is left out, and the log reports an error.
 pub async fn surveys(
     folder: &DocumentPlace,
     aws: &SdkConfig,
@@ -258,7 +258,7 @@ pub async fn start(config: Config, metrics: PrometheusHandle) -> Result<(Running
     Ok((running, Loading(loading)))
 }
 
-/// A start under way, and what it shares with whoever may stop it.
+/// A start under way, and the parts that it shares with callers who may stop it.
 struct Starting {
     host: Arc<Host>,
     held: Arc<OnceLock<Held>>,

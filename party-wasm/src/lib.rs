@@ -12,7 +12,7 @@ mod hash;
 mod memory;
 mod order;
 
-use alloc::string::{String, ToString as _};
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use tercet_mpc::sharing::LANE_BYTES;
@@ -24,10 +24,9 @@ mod bindings {
 }
 
 use bindings::tercet::engine::host;
-use bindings::{Abort, AcceptedRow, Context, Guest, Reading, Rejection, Session, Submission, Verdict};
-
-/// `by` of a rejection that all three parties found together.
-const EVERYBODY: u8 = 255;
+use bindings::{
+    Abort, AbortCode, AcceptedRow, Context, Guest, Reading, Reason, Rejection, Session, Submission, Verdict,
+};
 
 struct Engine;
 
@@ -70,33 +69,33 @@ fn lost(step: Step) -> tercet_mpc::Abort {
     tercet_mpc::Abort::Closed { step }
 }
 
-fn abort(code: &str, detail: &str) -> Abort {
-    Abort { code: code.to_string(), detail: detail.to_string() }
+fn abort(code: AbortCode, detail: &str) -> Abort {
+    Abort { code, detail: detail.to_string() }
 }
 
 fn stopped(e: tercet_mpc::Abort) -> Abort {
     use tercet_mpc::Abort as A;
     let code = match e {
-        A::Transport { .. } => "transport",
-        A::WrongFrame { .. } => "wrong-frame",
-        A::Malformed { .. } => "malformed",
-        A::Disagreement { .. } => "disagreement",
-        A::Inconsistent { .. } => "inconsistent",
-        A::Multiplication { .. } => "multiplication",
-        A::Altered { .. } => "altered",
-        A::Closed { .. } => return abort("closed", OVER),
+        A::Transport { .. } => AbortCode::Transport,
+        A::WrongFrame { .. } => AbortCode::WrongFrame,
+        A::Malformed { .. } => AbortCode::Malformed,
+        A::Disagreement { .. } => AbortCode::Disagreement,
+        A::Inconsistent { .. } => AbortCode::Inconsistent,
+        A::Multiplication { .. } => AbortCode::Multiplication,
+        A::Altered { .. } => AbortCode::Altered,
+        A::Closed { .. } => return abort(AbortCode::Closed, OVER),
     };
     abort(code, &e.to_string())
 }
 
 fn party_of(index: u8) -> Result<PartyId, Abort> {
-    PartyId::from_index(index.into()).ok_or_else(|| abort("input", "no such party"))
+    PartyId::from_index(index.into()).ok_or_else(|| abort(AbortCode::Input, "no such party"))
 }
 
 fn open_session(session: &Session) -> Result<tercet_mpc::Session, Abort> {
     let party = party_of(session.party)?;
-    let id =
-        <[u8; 32]>::try_from(&session.id[..]).map_err(|_| abort("input", "a session id has 32 bytes"))?;
+    let id = <[u8; 32]>::try_from(&session.id[..])
+        .map_err(|_| abort(AbortCode::Input, "a session id has 32 bytes"))?;
     Ok(tercet_mpc::Session::new(party, id))
 }
 
@@ -110,11 +109,13 @@ struct Parsed<'a> {
 
 fn parse(submission: &Submission) -> Result<Parsed<'_>, Abort> {
     // The host derived all of this from the presentation: a fault here is the host's, not the provider's.
-    let input = |what| move || abort("input", what);
+    let input = |what| move || abort(AbortCode::Input, what);
     Ok(Parsed {
         statement: Statement::decode(&submission.statement)
-            .map_err(|_| abort("input", "unreadable statement"))?,
-        context: submission.context[..].try_into().map_err(|_| abort("input", "a context has 32 bytes"))?,
+            .map_err(|_| abort(AbortCode::Input, "unreadable statement"))?,
+        context: submission.context[..]
+            .try_into()
+            .map_err(|_| abort(AbortCode::Input, "a context has 32 bytes"))?,
         hashes: ShareHashes::decode(&submission.share_hashes).ok_or_else(input("unreadable share hashes"))?,
         private: &submission.private,
     })
@@ -140,10 +141,24 @@ fn verdict(verdict: tercet_mpc::Verdict) -> Verdict {
             }
             Verdict::Accepted(AcceptedRow { row, keys: accepted.row_keys().as_flattened().to_vec() })
         }
-        tercet_mpc::Verdict::Rejected { by, reason } => Verdict::Rejected(Rejection {
-            by: by.map_or(EVERYBODY, |p| p as u8),
-            reason: reason.code().to_string(),
-        }),
+        tercet_mpc::Verdict::Rejected { by, reason } => {
+            Verdict::Rejected(Rejection { by: by.map(|p| p as u8), reason: reason_of(reason) })
+        }
+    }
+}
+
+fn reason_of(reason: tercet_mpc::Reject) -> Reason {
+    use tercet_mpc::Reject as R;
+    match reason {
+        R::MissingPrivate => Reason::MissingPrivate,
+        R::MalformedPrivate => Reason::MalformedPrivate,
+        R::SeedHash => Reason::SeedHash,
+        R::WitnessHash => Reason::WitnessHash,
+        R::ProofHash => Reason::ProofHash,
+        R::Unsatisfied => Reason::Unsatisfied,
+        R::InvalidProof => Reason::InvalidProof,
+        R::Binding => Reason::Binding,
+        R::RowHash => Reason::RowHash,
     }
 }
 
@@ -156,10 +171,10 @@ impl Guest for Engine {
         Ok(verdicts.into_iter().map(verdict).collect())
     }
 
-    fn check_private(party: u8, submission: Submission) -> Result<Option<String>, Abort> {
+    fn check_private(party: u8, submission: Submission) -> Result<Option<Reason>, Abort> {
         let party = party_of(party)?;
         let checked = tercet_mpc::check_private(party, &parse(&submission)?.item());
-        Ok(checked.err().map(|reason| reason.code().to_string()))
+        Ok(checked.err().map(reason_of))
     }
 
     fn open_sums(session: Session, lanes: u32, segments: Vec<Vec<u8>>) -> Result<Vec<u8>, Abort> {
@@ -207,7 +222,7 @@ fn sum(lanes: u32, segments: &[Vec<u8>]) -> Result<Vec<RingShare>, Abort> {
 fn add_rows(sums: &mut [RingShare], segment: &[u8]) -> Result<(), Abort> {
     let width = sums.len() * LANE_BYTES;
     if width == 0 || !segment.len().is_multiple_of(width) {
-        return Err(abort("input", "a segment does not hold whole rows"));
+        return Err(abort(AbortCode::Input, "a segment does not hold whole rows"));
     }
     for row in segment.chunks_exact(width) {
         for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<LANE_BYTES>().0) {

@@ -12,22 +12,23 @@ use tercet_mpc::{PartyId, RingShare};
 use zeroize::Zeroizing;
 
 use crate::bindings::tercet::engine::host::{self, Peer};
-use crate::bindings::{Abort, Context, Reading, Session};
+use crate::bindings::{Abort, AbortCode, Context, Reading, Session};
 use crate::{Frames, abort, open_session, stopped};
 
 fn bytes32(bytes: &[u8]) -> Result<[u8; 32], Abort> {
-    bytes.try_into().map_err(|_| abort("input", "ids, nonces and secrets have 32 bytes"))
+    bytes.try_into().map_err(|_| abort(AbortCode::Input, "ids, nonces and secrets have 32 bytes"))
 }
 
 fn three(list: &[Vec<u8>]) -> Result<[[u8; 32]; 3], Abort> {
     match list {
         [a, b, c] => Ok([bytes32(a)?, bytes32(b)?, bytes32(c)?]),
-        _ => Err(abort("input", "there are three parties")),
+        _ => Err(abort(AbortCode::Input, "there are three parties")),
     }
 }
 
 fn secret(of: Peer) -> Result<Zeroizing<[u8; 32]>, Abort> {
-    Ok(Zeroizing::new(bytes32(&Zeroizing::new(host::secret(of)))?))
+    let secret = host::secret(of).ok_or_else(|| abort(AbortCode::Input, "the session shares no secrets"))?;
+    Ok(Zeroizing::new(bytes32(&Zeroizing::new(secret))?))
 }
 
 /// The keys of a session's randomness.
@@ -41,7 +42,7 @@ fn keys(session: &Session, context: &Context, party: PartyId) -> Result<Prss, Ab
     };
     SessionKeys::derive(party, &*secret(Peer::Previous)?, &*secret(Peer::Next)?, &agreed)
         .map(Prss::new)
-        .map_err(|e| abort("input", &e.to_string()))
+        .map_err(|e| abort(AbortCode::Input, &e.to_string()))
 }
 
 fn tuning(context: &Context) -> Tuning {
@@ -52,7 +53,7 @@ fn tuning(context: &Context) -> Tuning {
 pub fn draw_noise(session: &Session, context: &Context, noise: &[Vec<u8>]) -> Result<Vec<u8>, Abort> {
     let mut open = open_session(session)?;
     let prss = keys(session, context, open.party())?;
-    let read = |bytes: &Vec<u8>| Laplace::decode(bytes).map_err(|e| abort("input", &e.to_string()));
+    let read = |bytes: &Vec<u8>| Laplace::decode(bytes).map_err(|e| abort(AbortCode::Input, &e.to_string()));
     let noise = noise.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let mut frames = Frames;
     let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
@@ -72,7 +73,7 @@ pub fn at_least(
     let prss = keys(session, context, open.party())?;
     let (counts, rest) = counts.as_chunks::<LANE_BYTES>();
     if !rest.is_empty() || counts.len() != limits.len() {
-        return Err(abort("input", "a count has 32 bytes and a limit"));
+        return Err(abort(AbortCode::Input, "a count has 32 bytes and a limit"));
     }
     let counts: Vec<RingShare> = counts.iter().map(RingShare::from_lane).collect();
     let mut frames = Frames;
@@ -92,9 +93,9 @@ pub fn read(
 ) -> Result<Reading, Abort> {
     let mut open = open_session(session)?;
     let prss = keys(session, context, open.party())?;
-    let request = OrderRequest::decode(request).map_err(|e| abort("input", &e.to_string()))?;
+    let request = OrderRequest::decode(request).map_err(|e| abort(AbortCode::Input, &e.to_string()))?;
     if !(1..=63).contains(&bits) {
-        return Err(abort("input", "a column has 1 to 63 bits"));
+        return Err(abort(AbortCode::Input, "a column has 1 to 63 bits"));
     }
     let lanes = if present.is_some() { 2 } else { 1 };
     let rows = segments.iter().map(|s| s.len() / (lanes * LANE_BYTES)).sum();
@@ -102,7 +103,7 @@ pub fn read(
     let mut validity = Vec::with_capacity(if present.is_some() { rows } else { 0 });
     for segment in segments {
         if !segment.len().is_multiple_of(lanes * LANE_BYTES) {
-            return Err(abort("input", "a segment does not hold whole rows"));
+            return Err(abort(AbortCode::Input, "a segment does not hold whole rows"));
         }
         for row in segment.as_chunks::<LANE_BYTES>().0.chunks_exact(lanes) {
             values.extend(row.first().map(RingShare::from_lane));
@@ -110,14 +111,14 @@ pub fn read(
         }
     }
     if present.is_some_and(|n| n > values.len() as u64) {
-        return Err(abort("input", "more values than rows"));
+        return Err(abort(AbortCode::Input, "more values than rows"));
     }
     let column =
         SharedColumn { values: &values, bits, present: present.map(|count| (validity.as_slice(), count)) };
     let mut frames = Frames;
     let mut computation = Compute::new(&mut open, prss, &mut frames, tuning(context));
     let answer = compute::answer(&mut computation, &column, &request).map_err(|e| match e {
-        ReadError::Request(e) => abort("input", &e.to_string()),
+        ReadError::Request(e) => abort(AbortCode::Input, &e.to_string()),
         ReadError::Abort(e) => stopped(e),
     })?;
     let gates = computation.gate_words() * 64;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Writer;
 use crate::ids::{EntryHash, PublicKey, Signature, SurveyId};
-use crate::keys::{KeyError, SigningKey};
+use crate::keys::SigningKey;
 use crate::log::{EntryBody, LogEntry};
 
 /// The entry that is given up, and the place in the log that it would have had.
@@ -35,7 +35,7 @@ impl Abandoned {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
-    /// What it is to.
+    /// The entry that it is to.
     pub abandoned: Abandoned,
     /// The operator's identity key.
     pub operator: PublicKey,
@@ -72,7 +72,7 @@ pub enum AbandonError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Abandonment {
-    /// What is given up.
+    /// The entry that is given up.
     pub abandoned: Abandoned,
     /// The operators' signatures of [`Abandoned::message`], in party order.
     pub operators: [Signature; 3],
@@ -106,15 +106,16 @@ impl Abandonment {
     /// The log entry that takes the place of the one given up.
     pub fn entry(&self, at: u64) -> LogEntry {
         let Abandoned { survey, height, previous, entry } = self.abandoned;
-        let body = EntryBody::Void { entry, operators: self.operators };
+        let body = EntryBody::Void { entry, operators: Box::new(self.operators) };
         LogEntry { survey, height, previous, at, body }
     }
 
     /// The abandonment that an entry of the log shows; none of an entry of another kind.
     pub fn shown(entry: &LogEntry) -> Option<Self> {
-        let EntryBody::Void { entry: given_up, operators } = entry.body else { return None };
+        let EntryBody::Void { entry: given_up, operators } = &entry.body else { return None };
         let LogEntry { survey, height, previous, .. } = *entry;
-        Some(Self { abandoned: Abandoned { survey, height, previous, entry: given_up }, operators })
+        let abandoned = Abandoned { survey, height, previous, entry: *given_up };
+        Some(Self { abandoned, operators: **operators })
     }
 }
 

@@ -16,7 +16,8 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Header with which a client says how it would like to be served (RFC 7240).
 pub const PREFER: &str = "prefer";
 
-/// The seconds of a `Prefer: wait=N`: how long the answer to where a query stands may be held back for its end.
+/// The seconds of a `Prefer: wait=N`: the time for which the answer about a query may be held back until the query
+/// ends.
 ///
 /// None without such a preference, and if it is malformed: preferences may be ignored.
 pub fn preferred_wait(prefer: &str) -> Option<u64> {
@@ -78,7 +79,7 @@ problems! {
     ShareInvalid = "share-invalid", 422, "The share cannot be used";
     /// A share is not the one whose hash everybody saw.
     ShareMismatch = "share-mismatch", 422, "The share differs from its published hash";
-    /// The proof is wrong: the value is not what the notary attested or breaks the column's format or range.
+    /// The proof is wrong: the value is not the attested one, or it breaks the column's format or range.
     ProofInvalid = "proof-invalid", 422, "The proof does not hold";
     /// Not all parties received their part before the ticket ran out.
     Incomplete = "incomplete", 422, "Not every party received its part in time";
@@ -88,13 +89,13 @@ problems! {
     CohortTooSmall = "cohort-too-small", 403, "Too few submissions for a release";
     /// Too few have entered since the statistic was computed last.
     TooFewNew = "too-few-new", 403, "Too few have entered since this was computed last";
-    /// The identity is in a unit already: what was counted is never counted anew.
+    /// The identity is in a unit already, and nobody is counted a second time.
     AlreadyCounted = "already-counted", 409, "This identity has already been counted";
     /// The submission was withdrawn: it cannot be sent again.
     Withdrawn = "withdrawn", 409, "This submission was withdrawn";
     /// The survey has no release point yet.
     NothingReleased = "nothing-released", 404, "Nothing has been released yet";
-    /// The answer would be larger than what can be kept.
+    /// The answer would be larger than anybody can store.
     ResultTooLarge = "result-too-large", 403, "The answer would be too large";
     /// Only parties that run with the development switch do this.
     DevelopmentOnly = "development-only", 403, "Only a development deployment does this";
@@ -209,7 +210,7 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Where a submission stands.
+/// The state of a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum SubmissionState {
@@ -241,7 +242,7 @@ pub struct SubmissionStatus {
     pub submission: SubmissionId,
     /// The survey.
     pub survey: SurveyId,
-    /// Where it stands.
+    /// Its state.
     #[serde(flatten)]
     pub state: SubmissionState,
 }
@@ -259,7 +260,7 @@ pub struct Admission {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRequest {
-    /// Names of the statistics wanted; none: all that the survey lists with their parameters.
+    /// Names of the wanted statistics; empty: all that the survey lists with their parameters.
     #[serde(default)]
     pub statistics: Vec<String>,
     /// Which rows count.
@@ -267,7 +268,7 @@ pub struct QueryRequest {
     pub filter: Filter,
 }
 
-/// Where a query stands.
+/// The state of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 #[expect(clippy::large_enum_variant, reason = "queries are few, and hold their state one at a time")]
@@ -291,7 +292,7 @@ pub enum QueryState {
 pub struct QueryStatus {
     /// The query.
     pub query: QueryId,
-    /// Where it stands.
+    /// Its state.
     #[serde(flatten)]
     pub state: QueryState,
 }

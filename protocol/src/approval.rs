@@ -6,8 +6,8 @@ use crate::codec::Writer;
 use crate::ids::{PublicKey, Signature, SurveyId};
 use crate::keys::SigningKey;
 
-/// An operator's consent to one survey, signed by the identity key that the survey pins. A party runs no survey without it: whoever
-/// can write into the party's folder of surveys, but does not have its operator's key, adds none.
+/// An operator's consent to one survey, signed by the identity key that the survey pins. A party runs no survey without it:
+/// somebody who can write into the party's folder of surveys, but does not have its operator's key, cannot add one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {

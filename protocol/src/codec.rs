@@ -1,4 +1,4 @@
-//! Length-capped binary encoding, for what is hashed, signed or sent in bulk.
+//! Length-capped binary encoding of everything that is hashed, signed or sent in bulk.
 //!
 //! Integers are little-endian; a byte string is a `u32` length and the bytes. There is exactly one encoding of
 //! each value and trailing bytes are refused, so the hash of an encoding identifies the value.
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// Whether nothing is left.
+    /// True if nothing is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

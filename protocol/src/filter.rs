@@ -41,7 +41,7 @@ impl Filter {
             .all(|(field, values)| manifest.field(field).and_then(&value).is_some_and(|v| values.contains(v)))
     }
 
-    /// Checks that the survey has the fields and admits the values; the text says what is wrong.
+    /// Checks that the survey has the fields and admits the values; the text names the fault.
     pub fn check(&self, manifest: &SurveyManifest) -> Result<(), String> {
         for (name, values) in &self.0 {
             let shown = |text: &str| text.chars().take(64).flat_map(char::escape_debug).collect::<String>();
@@ -69,7 +69,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Writes it, for what is signed.
+    /// Writes the form that is signed.
     pub(crate) fn write(&self, w: &mut Writer) {
         w.u64(self.0.len() as u64);
         for (field, values) in &self.0 {

@@ -1,4 +1,4 @@
-//! Ed25519 signing keys, and HPKE for what only one party may read.
+//! Ed25519 signing keys, and HPKE for messages that only one party may read.
 
 use std::fmt;
 
@@ -107,7 +107,7 @@ impl OpeningKey {
         self.public
     }
 
-    /// Opens what [`SealingKey::seal`] made with the same `info` and `aad`.
+    /// Opens a message that [`SealingKey::seal`] made with the same `info` and `aad`.
     pub fn open(&self, sealed: &[u8], info: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let (enc, text) = sealed.split_at_checked(32).ok_or(KeyError::CannotOpen)?;
         let enc = <Kem as hpke::Kem>::EncappedKey::from_bytes(enc).map_err(|_| KeyError::CannotOpen)?;

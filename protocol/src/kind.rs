@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// A kind of evidence that a server sent certain bytes.
 ///
-/// Its byte stands in the public part of a submission and in the domain of every hash that identifies a session, so
-/// that nothing made for one kind is ever read as another.
+/// Its byte is in the public part of a submission and in the domain of every hash that identifies a session, so that
+/// nothing made for one kind is ever read as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]

@@ -31,14 +31,15 @@ pub struct Accepted {
     /// Values of the survey's revealed fields, in its order. Each party reads them from the presentation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Commitments to the row's three shares, in order: whoever lost a share can tell that it gets the right one back.
+    /// Commitments to the row's three shares, in order: a party that lost a share can tell that it gets the right one
+    /// back.
     pub rows: [Commitment; 3],
     /// The key that a withdrawal of this submission is signed with.
     pub withdrawal_key: PublicKey,
 }
 
 impl Accepted {
-    /// Writes it: ids, commitments and key, one byte that says what follows (1: the replaced id, 2: fields), and that.
+    /// Writes ids, commitments and key, one byte for the rest (1: the replaced id, 2: fields), and the rest.
     pub fn write(&self, w: &mut Writer) {
         w.array(self.submission.as_ref()).array(self.nullifier.as_ref());
         commitments(w, &self.rows);
@@ -55,7 +56,7 @@ impl Accepted {
         }
     }
 
-    /// Reads what [`Self::write`] wrote.
+    /// Reads the bytes of [`Self::write`].
     pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
         let (submission, nullifier) = (SubmissionId(r.array()?), Nullifier(r.array()?));
         let (rows, withdrawal_key) = (read_commitments(r)?, PublicKey(r.array()?));
@@ -80,8 +81,8 @@ impl Accepted {
 
 /// A release point: rows that waited enter the statistics, in units that never change again.
 ///
-/// Which rows enter in which unit is a function of the log below and of [`Self::due`]; nothing of it is stored but the
-/// digest, so that whoever computes it differently notices.
+/// The log below and [`Self::due`] determine which rows enter in which unit. Only the digest of this is stored, so
+/// that a party notices if it computes something else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
@@ -141,7 +142,7 @@ pub enum EntryBody {
         /// The entry that is given up.
         entry: EntryHash,
         /// The operators' signatures of what [`crate::abandonment::Abandoned`] says, in party order.
-        operators: [Signature; 3],
+        operators: Box<[Signature; 3]>,
     },
 }
 
@@ -195,7 +196,7 @@ impl EntryBody {
         }
     }
 
-    /// Reads what [`Self::write`] wrote.
+    /// Reads the bytes of [`Self::write`].
     pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
         Ok(match r.u8()? {
             0 => {
@@ -233,7 +234,7 @@ impl EntryBody {
             4 => {
                 let entry = EntryHash(r.array()?);
                 let operators = [Signature(r.array()?), Signature(r.array()?), Signature(r.array()?)];
-                Self::Void { entry, operators }
+                Self::Void { entry, operators: Box::new(operators) }
             }
             _ => return Err(CodecError::Unknown("the kind of a log entry")),
         })
@@ -292,7 +293,7 @@ impl LogEntry {
         self.body.write(w);
     }
 
-    /// Reads what [`Self::write`] wrote.
+    /// Reads the bytes of [`Self::write`].
     pub fn read(r: &mut Reader<'_>) -> Result<Self, CodecError> {
         let (survey, height) = (SurveyId(r.array()?), r.u64()?);
         let (previous, at) = (EntryHash(r.array()?), r.u64()?);
@@ -311,7 +312,7 @@ impl LogEntry {
         EntryHash(sha256(&[&Writer::tagged("tercet log entry v2").finish(), written]))
     }
 
-    /// The submissions that come in by it; none by an entry of another kind.
+    /// The submissions that it accepts; empty for an entry of another kind.
     pub fn accepted(&self) -> &[Accepted] {
         match &self.body {
             EntryBody::Batch { accepted } => accepted,
@@ -348,7 +349,7 @@ pub enum LogError {
     /// A vote does not verify.
     #[error("the vote of party {0} on this entry does not verify")]
     Vote(u8),
-    /// The entry is of another survey.
+    /// The entry belongs to another survey.
     #[error("the entry belongs to another survey")]
     Survey,
     /// The entry does not follow the log's head.
@@ -387,7 +388,7 @@ impl CommittedEntry {
         self.voted(parties).map(|_| ())
     }
 
-    /// Checks the votes, wherever the entry stands. Gives its hash, which they are for.
+    /// Checks the votes, at whatever height the entry is, and gives its hash, for which they are.
     pub fn voted(&self, parties: &[PublicKey; 3]) -> Result<EntryHash, LogError> {
         self.entry.body.fits()?;
         if Abandonment::shown(&self.entry).is_some_and(|a| a.verify(parties).is_err()) {
@@ -433,7 +434,10 @@ mod tests {
                 epoch: 2,
                 rows: vec![Refreshed { height: 1, rows: vec![[3, 4, 5].map(|n| Commitment([n; 32])); 2] }],
             },
-            EntryBody::Void { entry: EntryHash([7; 32]), operators: [8, 9, 10].map(|n| Signature([n; 64])) },
+            EntryBody::Void {
+                entry: EntryHash([7; 32]),
+                operators: Box::new([8, 9, 10].map(|n| Signature([n; 64]))),
+            },
         ]
     }
 

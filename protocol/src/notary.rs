@@ -70,7 +70,7 @@ pub struct TicketRequest {
 pub enum ToNotary {
     /// The first frame.
     Ticket(NotaryTicket),
-    /// The provider has all it wants: the notary ends the connection and states what passed.
+    /// The provider needs no more: the notary ends the connection and states what passed.
     Done,
 }
 
@@ -78,7 +78,7 @@ pub enum ToNotary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FromNotary {
-    /// The connection to the server stands.
+    /// The connection to the server is open.
     Opened {
         /// The address that the notary connected to.
         address: std::net::IpAddr,
@@ -94,7 +94,7 @@ pub enum FromNotary {
     },
 }
 
-/// `GET /v1/notary`: what a notary says about itself. Nobody has to believe it: surveys pin the key.
+/// `GET /v1/notary`: a notary's account of itself. Nobody has to believe it: surveys pin the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotaryInfo {
     /// The public key under its statements.

@@ -122,7 +122,7 @@ pub enum FederationError {
         "the manifest of operator \"{0}\" is not signed by its identity key: ask the operator for it again"
     )]
     Signature(String),
-    /// Two manifests share what must differ.
+    /// Two manifests share a part in which they must differ.
     #[error("operators \"{0}\" and \"{1}\" have the same {2}: three independent operators are needed")]
     NotIndependent(String, String, &'static str),
     /// A survey names a party that is not here.

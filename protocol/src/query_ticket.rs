@@ -1,7 +1,7 @@
 //! Questions in their one canonical form, and the coordinator's tickets for them.
 //!
-//! A party computes nothing that is not listed in the survey without a ticket. The ticket only keeps floods away from
-//! the parties: what may be asked, and that an answer tells about whole units only, each party checks for itself.
+//! A party computes nothing without a ticket that the survey does not list. The ticket only keeps floods away from
+//! the parties: each party checks for itself that the question is permitted and that the answer is about whole units.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub enum QuestionError {
         /// The survey's list.
         listed: String,
     },
-    /// The filter names what the survey does not have.
+    /// The filter names a field or value that the survey does not have.
     #[error("{0}")]
     Filter(String),
     /// No statistic is named.
@@ -163,7 +163,7 @@ pub struct QueryTicket {
 /// A query ticket that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QueryTicketError {
-    /// None of the coordinator's keys signed it.
+    /// No key of the coordinator signed it.
     #[error("the coordinator did not sign this query ticket")]
     Signature,
     /// It is too old.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Writer;
 
-/// A release point as everybody sees it: an entry of the agreed log that alone changes what statistics are about.
+/// A release point as everybody sees it: the kind of log entry that alone changes the rows which statistics are
+/// about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleasePoint {
@@ -21,7 +22,7 @@ pub struct ReleasePoint {
 }
 
 impl ReleasePoint {
-    /// Writes it, for what is signed.
+    /// Writes the form that is signed.
     pub fn write(&self, w: &mut Writer) {
         for number in [self.number, self.time, self.rows, self.units, self.erased_rows] {
             w.u64(number);

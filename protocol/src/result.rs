@@ -14,15 +14,15 @@ use crate::release_point::ReleasePoint;
 pub struct StatisticValue {
     /// The statistic's name, as asked (`mean`, `quantile:0.9(eth)`, `mean@country`).
     pub statistic: String,
-    /// The column it is of, or two with a comma; none for the count of submissions.
+    /// The column, or two with a comma; `None` for the count of submissions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// Its unit (the column's; squared for a variance).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// Decimal text; none where the statistic is undefined (the sample variance of one value) or has parts.
+    /// Decimal text; `None` where the statistic is undefined (the sample variance of one value) or has parts.
     pub value: Option<String>,
-    /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
+    /// The exact value as a fraction in lowest terms; `None` where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Fraction>,
     /// Why there is no value, in words.
@@ -35,7 +35,8 @@ pub struct StatisticValue {
     /// statistics are computed anew only when enough rows have entered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<u64>,
-    /// Rows that its groups do not tell apart, because they entered without that field; none where there are none.
+    /// Rows that its groups do not tell apart, because they entered without that field; `None` if there are no such
+    /// rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_told_apart: Option<u64>,
     /// The noise that was added to the sums that it is computed of.
@@ -66,7 +67,7 @@ pub struct AddedNoise {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartValue {
-    /// The part's name: a bin, a share, `slope`, a group's value. Empty: all groups that are too small to stand
+    /// The part's name: a bin, a share, `slope`, a group's value. Empty: all groups that are too small to be shown
     /// alone.
     pub label: String,
     /// Submissions of a group.
@@ -78,9 +79,9 @@ pub struct PartValue {
     /// Its unit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// Decimal text; none where it is undefined.
+    /// Decimal text; `None` where it is undefined.
     pub value: Option<String>,
-    /// The exact value as a fraction in lowest terms; none where it is irrational or undefined.
+    /// The exact value as a fraction in lowest terms; `None` where it is irrational or undefined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Fraction>,
     /// Why there is no value, in words.
@@ -118,7 +119,7 @@ pub struct ReleasedStatistics {
     /// Number of submissions covered.
     pub submissions: u64,
     /// Rows that the filter does not tell apart, because they entered without one of its fields, so that they are not
-    /// covered; none where there are none.
+    /// covered; `None` if there are no such rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_told_apart: Option<u64>,
     /// The statistics, in the question's order.

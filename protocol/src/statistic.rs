@@ -7,7 +7,7 @@ use tercet_mpc::statement::Lane;
 pub use tercet_mpc::statistics::{
     Epsilon, Family, Measure, Ordered, Permit, Statistic, StatisticError, Target,
 };
-use tercet_mpc::statistics::{Exact, Facts, Value, evaluate, submissions};
+use tercet_mpc::statistics::{Exact, Facts, Unit, Value, evaluate, submissions};
 use tercet_mpc::{Output, Term, fixed};
 
 use crate::result::{AddedNoise, Fraction, PartValue, StatisticValue};
@@ -33,9 +33,9 @@ pub struct Opened {
 /// Which rows something was opened about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
-    /// The field or category, and its value; none: all rows that were asked for.
+    /// The field or category, and its value; `None`: all rows that were asked for.
     pub group: Option<(String, String)>,
-    /// Number of the partition into secret groups whose units these are; none: units whose members are known.
+    /// Number of the partition into secret groups whose units these are; `None`: units whose members are known.
     pub partition: Option<usize>,
 }
 
@@ -63,8 +63,9 @@ pub fn targets(manifest: &SurveyManifest, family: Family, columns: &[String]) ->
     }
 }
 
-/// The asked statistics in their order, each of its columns. `partition` tells which partition's units a statistic is over, and
-/// `opened` holds what was opened about each set of rows; what was not opened has no value.
+/// The statistics in the order of the question, each for every one of its targets. `partition` gives the partition over whose units
+/// a statistic is, and `opened` the numbers that were opened about each set of rows; a statistic whose numbers were not opened
+/// has no value.
 pub fn release(
     manifest: &SurveyManifest,
     statistics: &[Statistic],
@@ -241,7 +242,7 @@ fn noise(manifest: &SurveyManifest, family: Family, target: Target, opened: &Ope
     .collect()
 }
 
-/// Of the sum of so many independent terms: the root of their number times one term's.
+/// Standard deviation of a sum of `units` independent terms: the root of their number times that of one term.
 fn deviation(laplace: &Laplace, scale: i32, units: u64) -> String {
     let one = laplace.deviation_at(scale);
     let all = Exact::signed_root(
@@ -297,19 +298,10 @@ impl Units {
         let unit = |c: u8| manifest.columns.get(usize::from(c)).map(|c| c.unit.as_str()).unwrap_or_default();
         let squared = |u: &str| if u.is_empty() { String::new() } else { format!("{u}^2") };
         let mut this = Self { whole: String::new(), slope: String::new(), intercept: String::new() };
-        match (family, target) {
-            (
-                Family::Count
-                | Family::Gini
-                | Family::Lorenz
-                | Family::TopShare
-                | Family::Histogram
-                | Family::Correlation,
-                _,
-            ) => {}
-            (Family::Variance | Family::VariancePopulation, Target::One(c)) => this.whole = squared(unit(c)),
-            (_, Target::One(c)) => this.whole = unit(c).into(),
-            (Family::Covariance, Target::Two(a, b)) => {
+        match (family.unit(), target) {
+            (Unit::Column, Target::One(c)) => this.whole = unit(c).into(),
+            (Unit::Squared, Target::One(c)) => this.whole = squared(unit(c)),
+            (Unit::Product, Target::Two(a, b)) => {
                 this.whole = match (unit(a), unit(b)) {
                     (a, b) if a == b => squared(a),
                     (a, "") => a.into(),
@@ -317,7 +309,7 @@ impl Units {
                     (a, b) => format!("{a}*{b}"),
                 }
             }
-            (_, Target::Two(x, y)) => {
+            (Unit::Line, Target::Two(x, y)) => {
                 this.slope = match (unit(x), unit(y)) {
                     (x, y) if x == y => String::new(),
                     ("", y) => y.into(),
@@ -326,7 +318,9 @@ impl Units {
                 };
                 this.intercept = unit(y).into();
             }
-            (_, Target::Rows) => {}
+            (Unit::None, _)
+            | (Unit::Column | Unit::Squared, Target::Rows | Target::Two(..))
+            | (Unit::Product | Unit::Line, Target::Rows | Target::One(_)) => {}
         }
         this
     }

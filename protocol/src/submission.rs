@@ -1,22 +1,24 @@
-//! A submission: one public part, three sealed private parts, and what the coordinator and the parties sign
-//! about it.
+//! A submission: one public part, three sealed private parts, and the messages about it that the coordinator and the
+//! parties sign.
 
 use serde::{Deserialize, Serialize};
 use tercet_mutants::mutant;
 use zeroize::Zeroizing;
+
+pub use tercet_mpc::ShareHashes;
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::ids::{EntryHash, Nullifier, PublicKey, SealingKey, Signature, SubmissionId, SurveyId, sha256};
 use crate::keys::{KeyError, OpeningKey, SigningKey, verify_of};
 use crate::kind::Kind;
 
-/// Largest evidence accepted, in bytes. It carries the transcript, as far as it is shown, and certificates.
+/// Largest evidence accepted, in bytes. It carries the transcript(its shown part) and certificates.
 pub const MAX_EVIDENCE: usize = 256 * 1024;
 /// Uploads that a party holds until they are decided, unless its operator says otherwise. The coordinator admits no more at
 /// a time: what was admitted has a place.
 pub const MAX_PENDING: usize = 4096;
 /// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
-/// session of 2 KB, 2.3 MB for the longest). What a statement really needs is known before a party keeps it.
+/// session of 2 KB, 2.3 MB for the longest). A party knows the size for a statement before it keeps a part.
 pub const MAX_SEALED: usize = tercet_mpc::proof::PRIVATE_MAX_BYTES + 1024;
 /// Largest body of a share upload, in bytes.
 pub const MAX_UPLOAD: usize = MAX_EVIDENCE + MAX_SEALED + 4096;
@@ -30,13 +32,12 @@ pub struct PublicPart {
     pub survey: SurveyId,
     /// The kind of evidence that it rests on.
     pub kind: Kind,
-    /// Who holds the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
+    /// The holder of the private half may have the submission erased ([`crate::withdrawal::Withdrawal`]).
     pub withdrawal_key: PublicKey,
     /// The evidence, as its file.
     pub evidence: Vec<u8>,
-    /// The commitments to the three shares of witness and proof, and to the rows, as `tercet-mpc` encodes them
-    /// (`ShareHashes`).
-    pub share_hashes: Vec<u8>,
+    /// The commitments to the three shares of witness and proof, and to the rows.
+    pub share_hashes: ShareHashes,
 }
 
 impl PublicPart {
@@ -47,7 +48,7 @@ impl PublicPart {
             .u8(self.kind.byte())
             .array(self.withdrawal_key.as_ref())
             .bytes(&self.evidence)
-            .bytes(&self.share_hashes);
+            .bytes(&self.share_hashes.encode());
         w.finish()
     }
 
@@ -62,7 +63,8 @@ impl PublicPart {
             kind: Kind::from_byte(r.u8()?).ok_or(CodecError::Unknown("kind of evidence"))?,
             withdrawal_key: PublicKey(r.array()?),
             evidence: r.bytes("evidence", MAX_EVIDENCE)?.to_vec(),
-            share_hashes: r.bytes("share_hashes", 1024)?.to_vec(),
+            share_hashes: ShareHashes::decode(r.bytes("share_hashes", ShareHashes::BYTES)?)
+                .ok_or(CodecError::Truncated)?,
         };
         r.finish()?;
         Ok(this)
@@ -103,7 +105,7 @@ pub fn seal_private(
     key.seal(private, SEAL_INFO, &seal_aad(id, party))
 }
 
-/// Opens what [`seal_private`] made.
+/// Opens a part that [`seal_private`] made.
 pub fn open_private(
     key: &OpeningKey,
     id: SubmissionId,
@@ -276,7 +278,7 @@ mod tests {
             kind: Kind::Presentation,
             withdrawal_key: PublicKey([4; 32]),
             evidence: vec![2; 100],
-            share_hashes: vec![3; 192],
+            share_hashes: ShareHashes { witness: [3; 32], ..ShareHashes::default() },
         }
     }
 
@@ -344,7 +346,7 @@ mod tests {
         let other_evidence = PublicPart { evidence: vec![9; 100], ..a.clone() };
         let other_kind = PublicPart { kind: Kind::Session, ..a.clone() };
         let other_survey = PublicPart { survey: SurveyId([9; 32]), ..a.clone() };
-        let other_hashes = PublicPart { share_hashes: vec![9; 192], ..a.clone() };
+        let other_hashes = PublicPart { share_hashes: ShareHashes::default(), ..a.clone() };
         for b in [&other_evidence, &other_kind, &other_survey] {
             assert_ne!(a.id(), b.id());
             assert_ne!(a.proof_context(), b.proof_context());

@@ -1,4 +1,4 @@
-//! Leaving a survey: the provider's signed wish, and what the parties sign when they have followed it.
+//! Leaving a survey: the provider's signed wish, and the statement that the parties sign when they have followed it.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::ids::{EntryHash, PublicKey, Signature, SubmissionId, SurveyId};
 use crate::keys::{KeyError, SigningKey, verify_of};
 
 /// A provider's wish that a submission be erased: the body of `POST /v1/submissions/{id}/withdraw`. It is signed by
-/// the key whose public half stands in the submission's public part; the private half is in the provider's receipt.
+/// the key whose public half is in the submission's public part; the private half is in the provider's receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Withdrawal {
@@ -66,7 +66,8 @@ pub struct ErasureReceipt {
     pub entry: EntryHash,
     /// The entry's time, in Unix seconds: since then the row is in nothing that is computed anew.
     pub time: u64,
-    /// Where the row was counted; none if it was still waiting, so that nothing of it was ever published.
+    /// The release point at which the row entered; `None` if it was still waiting, so that nothing about it was ever
+    /// published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entered: Option<Entered>,
     /// Index of the signing party.
@@ -100,7 +101,7 @@ impl ErasureReceipt {
         verify_of(parties, self.party, &self.message(), &self.signature)
     }
 
-    /// True if both tell of the same erasure: everything but party and signature is equal.
+    /// True if both are about the same erasure: everything but party and signature is equal.
     pub fn agrees(&self, other: &Self) -> bool {
         let neutral = |r: &Self| Self { party: 0, signature: Signature([0; 64]), ..r.clone() };
         neutral(self) == neutral(other)

@@ -52,8 +52,8 @@ pub struct Formation {
 ///    for each further field) and agree in the fields that are left are a unit; if they are fewer than `min_new`, the oldest
 ///    other waiting rows that agree in these fields are added, as many as it takes; if there are not enough, all wait.
 /// 3. At the last release point every row has waited long enough. Those that are left, fewer than `min_new`, join the unit whose
-///    label tells least (of several the one with the oldest row), which then tells only what all its rows agree in. Without a
-///    unit they are never counted.
+///    label has the fewest fields (of several the one with the oldest row), which then keeps only the fields in which all its
+///    rows agree. Without a unit they are never counted.
 ///
 /// At most [`MAX_UNITS`] units enter, those with the oldest rows first; the others wait. At the last release point, all further
 /// ones enter as one unit without a label.
@@ -99,7 +99,7 @@ pub fn form(waiting: &[Waiting<'_>], min_new: usize, schedule: &Schedule, time: 
     }
 }
 
-/// The last release point: what is left joins a unit, or is never counted.
+/// The last release point: the rest joins a unit, or is never counted.
 fn close(mut units: Vec<Formed>, rest: &[Waiting<'_>], waiting: &[Waiting<'_>]) -> Formation {
     if units.len() > MAX_UNITS {
         let further: Vec<_> = units.drain(MAX_UNITS - 1..).flat_map(|u| u.rows).collect();

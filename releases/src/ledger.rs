@@ -26,7 +26,7 @@ pub struct Rules {
     pub schedule: Schedule,
 }
 
-/// Where a row stands.
+/// The state of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It waits for a release point.
@@ -37,7 +37,7 @@ pub enum Standing {
     Withdrawn,
     /// It is in this unit.
     Counted(UnitId),
-    /// It was in this unit when it was erased. The unit's sums keep what they are.
+    /// It was in this unit when it was erased. The unit's sums do not change.
     Erased(UnitId),
     /// The survey had its last release point without it.
     Never,
@@ -200,7 +200,7 @@ struct Entry {
 pub struct Ledger {
     rules: Rules,
     rows: Vec<Entry>,
-    /// The row that stands for each identity: the one that waits, or the one that is or was in a unit.
+    /// The row of each identity: the one that waits, or the one that is or was in a unit.
     identities: HashMap<Identity, Row>,
     labels: Vec<Label>,
     numbers: HashMap<Label, u32>,
@@ -336,7 +336,7 @@ impl Ledger {
         }
     }
 
-    /// Where a row stands.
+    /// The state of a row.
     pub fn standing(&self, row: Row) -> Option<Standing> {
         self.rows.get(row as usize).map(|entry| entry.standing)
     }
@@ -347,7 +347,7 @@ impl Ledger {
         self.labels.get(entry.label as usize).map(Vec::as_slice)
     }
 
-    /// The row that stands for an identity: the one that waits, or the one that is or was in a unit.
+    /// The row of an identity: the one that waits, or the one that is or was in a unit.
     pub fn row_of(&self, identity: &Identity) -> Option<Row> {
         self.identities.get(identity).copied()
     }
@@ -379,8 +379,8 @@ impl Ledger {
 
     /// The units that enter if the next release point is that of this time. Takes time in proportion to the rows that wait.
     ///
-    /// Only rows that were accepted by then: else a release point at which nothing could enter would stay open, and whoever comes
-    /// next would choose in whose company to enter. After the last one, rows that came too late are never counted.
+    /// Only rows that were accepted by then: otherwise a release point at which nothing could enter would stay open, and the next
+    /// provider could choose its company. Rows that come after the last one are never counted.
     pub fn entering(&self, time: u64) -> Entering {
         let entry = |row: &Row| self.rows.get(*row as usize);
         let (by_then, late): (Vec<Row>, Vec<Row>) = self
@@ -404,7 +404,7 @@ impl Ledger {
         Entering::new(number, time, last, formation)
     }
 
-    /// Applies a release point of the log: what enters at `time` now, if its digest is the one that the log says.
+    /// Applies a release point of the log: the rows that enter at `time`, if their digest is the one in the log.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The rules of what may leave a survey, as pure functions of the agreed log: no input, output, clock or network.
+//! The rules that decide what may leave a survey, as pure functions of the agreed log: no input, output, clock or
+//! network.
 //!
 //! People enter the statistics in groups of at least `min_new`. A group (a *unit*) is never split and never changes, and
 //! every sum that is released is a sum over whole units. So every linear combination of all released sums weighs all rows of
@@ -11,8 +12,8 @@
 //! - [`Clocks`] decides when the rows of a secret group are enough to be summed.
 //! - [`sums`] bounds `min_new` from below, [`ranks`] the number of rows that order statistics need.
 //!
-//! Labels are vectors of texts, one for each revealed field of the survey and in its order; an empty text stands for a field
-//! that the unit does not tell. Rows are numbers, counted from 0 in the order in which the log accepted them. Times are
+//! Labels are vectors of texts, one for each revealed field of the survey and in its order; an empty text means that the
+//! unit does not tell the field. Rows are numbers, counted from 0 in the order in which the log accepted them. Times are
 //! seconds since 1970.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! The needs of order statistics: the number of rows that a column's list takes, and the time at which it is computed anew.
 //!
-//! A published quantile is somebody's value, and no rule about groups changes that. The rules here bound what several of them
-//! tell together. See `docs/statistics.md`.
+//! A published quantile is somebody's value, and no rule about groups changes that. The rules here bound the information in
+//! several of them together. See `docs/statistics.md`.
 
 use tercet_mutants::mutant;
 
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use Order::{Gini, Lorenz, Max, Min, Mode, Nearest, Quantile, TopShare, Trimmed};
 
-    /// Rule 3 as it is written, for one n.
+    /// Rule 3 by its definition, for one n.
     fn holds(list: &[Order], m: i64, n: i64) -> bool {
         let floor = |p: u16| i64::from(p) * n / 1000;
         let ceil = |p: u16| (i64::from(p) * n + 999) / 1000;

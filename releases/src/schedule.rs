@@ -8,7 +8,7 @@ pub const DAY: u64 = 86_400;
 pub const DEFAULT_EVERY: u64 = DAY;
 /// Time after which a row gives up a field, where the survey states none.
 pub const DEFAULT_PATIENCE: u64 = 4 * DAY;
-/// Most seconds by which a party's clock may be ahead of another's without a disagreement about what is due.
+/// Most seconds by which a party's clock may be ahead of another's without a disagreement about due release points.
 pub const MAX_SKEW: u64 = 30;
 
 /// The release points of a survey, which depend on its settings and on nothing else. All times are in seconds.
@@ -49,7 +49,7 @@ pub enum NotDue {
         /// This party's clock.
         clock: u64,
     },
-    /// A later release point is due already, and stands for this one too.
+    /// A later release point is due already and replaces this one.
     #[error("the release point of {time} was missed: the one of {due} is due now")]
     Missed {
         /// The time in question.
@@ -83,7 +83,7 @@ impl Schedule {
         (passed > 0).then(|| self.opens + passed * every)
     }
 
-    /// The first time after `clock` at which a release point is due; none after the last.
+    /// The first time after `clock` at which a release point is due; `None` after the last.
     pub fn next(&self, clock: u64) -> Option<u64> {
         let every = self.every.max(1);
         let passed = clock.saturating_sub(self.opens) / every;
@@ -92,8 +92,8 @@ impl Schedule {
         (clock < next).then_some(next)
     }
 
-    /// The time of the release point that is due by this clock, after one of time `after`. Those that were missed are not made
-    /// up for: the latest stands for them.
+    /// The time of the release point that is due by this clock, after one of time `after`. Missed ones are not made up for:
+    /// the latest replaces them.
     pub fn due(&self, after: Option<u64>, clock: u64) -> Option<u64> {
         self.latest(clock).filter(|time| after.is_none_or(|after| after < *time))
     }

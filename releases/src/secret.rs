@@ -79,9 +79,9 @@ impl Clocks {
         Questions { blocks: self.last.iter().map(|after| Range { after: *after, until: number }).collect() }
     }
 
-    /// The question about the rest at release point `number`, after the blocks were decided on as `bits` say: whether the rows
-    /// of all blocks in these ranges, one for each block, are at least `min_new` together. None where nothing waits so long or
-    /// the partition has no rest. `points` are the log's release points up to this one; at the last one, `all` of them count.
+    /// The question about the rest at release point `number`, after the decisions on the blocks (`bits`): are there at least
+    /// `min_new` rows in these ranges, one for each block? `None` if nothing waits so long or the partition has no rest.
+    /// `points` are the log's release points up to this one; at the last one, `all` of them count.
     ///
     /// # Errors
     ///

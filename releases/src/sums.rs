@@ -21,7 +21,7 @@ pub struct Sums {
     pub logarithms: bool,
     /// Their reciprocals.
     pub reciprocals: bool,
-    /// Products with so many other columns.
+    /// Number of products with other columns.
     pub products: u64,
 }
 
@@ -112,7 +112,8 @@ impl Sums {
         Ok(warnings)
     }
 
-    /// The least `min_new` that is admitted; none up to [`LARGEST`]: the column has too few bits for its sums.
+    /// The least `min_new` that is admitted; `None` if there is none up to [`LARGEST`]: the column has too few bits
+    /// for its sums.
     pub fn least(&self) -> Option<u64> {
         // Above 2s + 1 each further row adds bits to the values, and less than one in all to the sums, until the values are
         // used up: so the first that is admitted is found by trying.

@@ -1,5 +1,5 @@
-//! Processes killed at any time: nothing that has a receipt is lost, what has none can be sent again, and the
-//! three logs end up equal.
+//! Processes killed at any time: nothing that has a receipt is lost, a submission without a receipt can be sent
+//! again, and the three logs end up equal.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Opening of the application records with the handshake secret: what the provider can do and nobody else.
+//! Opening of the application records with the handshake secret, which only the provider can do.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -83,7 +83,7 @@ impl Identity {
 /// A record under the application keys, before it is sealed.
 #[derive(Debug, Clone)]
 pub struct Application {
-    /// Who sends it.
+    /// The sender.
     pub direction: Direction,
     /// The inner type.
     pub kind: u8,
@@ -131,7 +131,7 @@ pub struct Forge {
     pub padding: usize,
     /// Records under the application keys, in order.
     pub application: Vec<Application>,
-    /// Changes a handshake message: header and all. An empty one is left out; more than one may stand in its place.
+    /// Changes a handshake message: header and all. An empty one is left out; more than one may replace it.
     pub edit: Edit,
 }
 
@@ -177,7 +177,7 @@ pub struct Forged {
 }
 
 impl Forged {
-    /// The session as it is verified.
+    /// The session in the form in which it is verified.
     pub fn recorded(&self) -> Recorded<'_> {
         Recorded {
             client: &self.client,

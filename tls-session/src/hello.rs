@@ -47,7 +47,7 @@ impl<'a> Framed<'a> {
         })
     }
 
-    /// Checks the hellos: who is asked, what is offered, what is chosen.
+    /// Checks the hellos: the server's name, the offers, and the choices.
     pub fn hellos(&self, server_name: &str) -> Result<Hellos<'a>, Refusal> {
         let (client_message, client_rest) = hello(self.client.0, &self.client.1, 1)?;
         let (message, server_rest) = hello(self.server.0, &self.server.1, 2)?;

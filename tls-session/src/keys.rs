@@ -136,9 +136,9 @@ impl HandshakeSecret {
 pub struct ApplicationSecrets {
     /// The master secret.
     pub master: [u8; 32],
-    /// Protects what the client sends.
+    /// Protects the client's records.
     pub client: [u8; 32],
-    /// Protects what the server sends.
+    /// Protects the server's records.
     pub server: [u8; 32],
 }
 

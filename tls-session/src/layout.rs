@@ -25,7 +25,7 @@ const CLOSE_NOTIFY: u8 = 0;
 /// The content of an application record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inner {
-    /// Application data of this many bytes; none is allowed.
+    /// Application data of this many bytes; 0 is allowed.
     Data {
         /// Bytes of content.
         length: usize,
@@ -43,7 +43,7 @@ pub enum Inner {
 }
 
 impl Inner {
-    /// Reads a record's content, which is of this inner type and direction.
+    /// Reads a record's content, by its inner type and direction.
     pub fn read(direction: Direction, kind: u8, content: &[u8]) -> Result<Self, Refusal> {
         match (kind, direction) {
             (APPLICATION_DATA, _) => Ok(Self::Data { length: content.len() }),

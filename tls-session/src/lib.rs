@@ -8,13 +8,13 @@
 //!
 //! The steps narrow a session through types, in this order: [`Framed`] (records), [`Hellos`] (both hellos),
 //! [`ServerFlight`] (the server's encrypted flight), [`Authenticated`] (certificate, signature, Finished) and
-//! [`Session`] (the client's flight). [`verify`] takes them all. [`Layout`] then says what is claimed of each
+//! [`Session`] (the client's flight). [`verify`] takes them all. [`Layout`] then holds the claims about each
 //! application record. Everything that is not known to be harmless is refused, with a [`Refusal`] of a stable code.
 //!
-//! **What it rests on**: the peer that the notary reached is the server, and nobody altered bytes between the two.
+//! **Assumption**: the peer that the notary reached is the server, and nobody altered bytes between the two.
 //! Certificate and Finished alone protect nothing here, since the provider knows all keys.
 //!
-//! The crate itself needs `alloc` only. It does no input or output, has no clock and never panics on what it reads.
+//! The crate itself needs `alloc` only. It does no input or output, has no clock and never panics on its input.
 
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]

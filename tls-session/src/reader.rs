@@ -12,7 +12,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`; what does not fit is refused as `syntax`.
+    /// Reads `bytes`; a text that does not fit is refused as `syntax`.
     pub fn new(bytes: &'a [u8], syntax: Refusal) -> Self {
         Self { rest: bytes, syntax }
     }

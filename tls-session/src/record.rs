@@ -21,7 +21,7 @@ pub const ALERT: u8 = 21;
 pub const HANDSHAKE: u8 = 22;
 pub const APPLICATION_DATA: u8 = 23;
 
-/// A record: its type, and where its body stands in its direction's bytes. The header is the five bytes before.
+/// A record: its type, and the position of its body in its direction's bytes. The header is the five bytes before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub kind: u8,
@@ -32,12 +32,12 @@ pub struct Record {
 /// its sequence number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protected {
-    /// Where its body stands in the direction's bytes: ciphertext, then 16 bytes of tag.
+    /// The position of its body in the direction's bytes: ciphertext, then 16 bytes of tag.
     pub body: Range<usize>,
 }
 
 impl Protected {
-    /// Where its ciphertext stands in the direction's bytes.
+    /// The position of its ciphertext in the direction's bytes.
     pub fn ciphertext(&self) -> Range<usize> {
         self.body.start..self.body.end - TAG
     }
@@ -105,7 +105,7 @@ pub struct Plain {
     pub padding: usize,
 }
 
-/// Opens a record; none if its tag is wrong, it is too long or holds only padding.
+/// Opens a record; `None` if its tag is wrong, it is too long or holds only padding.
 pub fn open(keys: &TrafficKeys, sequence: usize, record: &Protected, bytes: &[u8]) -> Option<Plain> {
     let header = record.body.start.checked_sub(HEADER)?..record.body.start;
     let mut content = Zeroizing::new(bytes.get(record.body.clone())?.to_vec());

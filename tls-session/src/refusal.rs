@@ -63,7 +63,7 @@ refusals! {
     DirectionTooLong = "direction-too-long", "one direction has more than 256 KiB";
     /// A direction ends within a record.
     RecordCutOff = "record-cut-off", "a direction ends in the middle of a record";
-    /// A record is of a type that TLS 1.3 does not have.
+    /// A record has a type that TLS 1.3 does not have.
     RecordType = "record-type", "a record is of an unknown type";
     /// A record names another version than TLS 1.3 prescribes.
     RecordVersion = "record-version", "a record names a wrong version";
@@ -87,7 +87,7 @@ refusals! {
     Resumption = "resumption", "the ClientHello offers a resumed session";
     /// The client offers early data.
     EarlyData = "early-data", "the ClientHello offers early data";
-    /// The client offers something that changes what the other checks mean.
+    /// The client offers something that changes the meaning of other checks.
     ClientExtension = "client-extension", "the ClientHello has an extension that is not admitted";
     /// The server's name is missing, repeated or another.
     ServerName = "server-name", "the ClientHello does not name exactly the expected server";
@@ -107,7 +107,7 @@ refusals! {
     SuiteNotOffered = "suite-not-offered", "the server chose a cipher suite that the client did not offer";
     /// The ServerHello has other extensions than TLS 1.3 prescribes.
     ServerExtension = "server-extension", "the ServerHello's extensions are not exactly version and key share";
-    /// The server's key share is of a group for which the client sent none.
+    /// The server's key share belongs to a group for which the client sent none.
     KeyShare = "key-share", "the server's key share is of a group for which the client sent none";
 
     // 4. The server's flight.
@@ -171,9 +171,9 @@ refusals! {
     ApplicationRecord = "application-record", "an application record does not open under the session's keys";
     /// The layout does not decode.
     Layout = "layout-malformed", "the layout of the application records is malformed";
-    /// The layout is of other records.
+    /// The layout belongs to other records.
     LayoutRecords = "layout-records", "the layout does not describe the records that were recorded";
-    /// A record is of an inner type that its direction may not have.
+    /// A record has an inner type that its direction may not have.
     InnerType = "inner-type", "an application record is of a type that its direction may not have";
     /// The server sent something other than tickets after its handshake.
     PostHandshake = "post-handshake", "the server sent a handshake message other than a ticket after its handshake";

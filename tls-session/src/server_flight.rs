@@ -34,7 +34,7 @@ impl Messages {
         self.bytes.extend_from_slice(content);
     }
 
-    /// The next whole message: its type, and where it stands, header included.
+    /// The next whole message: its type, and its position, header included.
     pub fn take(&mut self) -> Option<(u8, Range<usize>)> {
         let rest = self.bytes.get(self.at..)?;
         let [kind, a, b, c] = *rest.first_chunk()?;

@@ -1,4 +1,4 @@
-//! The notary's signed statement: which server it connected to, for which survey, when, and what passed.
+//! The notary's signed statement: the server that it connected to, the survey, the time, and the bytes that passed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -120,7 +120,7 @@ impl fmt::Debug for StatementKey {
 }
 
 impl StatementKey {
-    /// From a 32-byte Ed25519 seed (RFC 8032's private key); none if the seed gives no key.
+    /// From a 32-byte Ed25519 seed (RFC 8032's private key); `None` if the seed gives no key.
     pub fn from_seed(seed: &[u8; 32]) -> Option<Self> {
         Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self)
     }
@@ -180,7 +180,7 @@ impl SignedStatement {
             .map_err(|_| Refusal::StatementSignature)
     }
 
-    /// Checks the statement against what a survey expects and the recorded bytes against the statement.
+    /// Checks the statement against a survey's demands, and the recorded bytes against the statement.
     pub fn verify(
         &self,
         expected: &Expected<'_>,

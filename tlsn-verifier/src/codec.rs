@@ -1,6 +1,5 @@
-//! The two encodings of upstream: bincode 1.3 with its defaults (files) and BCS (what is hashed
-//! and signed). They differ only in how lengths and enum variants are written, so one
-//! [`Encode`] per type serves both.
+//! The two encodings of upstream: bincode 1.3 with its defaults (files) and BCS (everything hashed and signed). They
+//! differ only in how lengths and enum variants are written, so one [`Encode`] per type serves both.
 
 use crate::{DecodeError, WireVersion};
 
@@ -81,7 +80,7 @@ impl<'a> Reader<'a> {
         core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| DecodeError::NotUtf8 { what, offset })
     }
 
-    /// A length-prefixed sequence; memory grows with what is really there.
+    /// A length-prefixed sequence; memory grows with the items that are really there.
     pub(crate) fn seq<T>(
         &mut self,
         limit: usize,

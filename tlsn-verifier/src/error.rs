@@ -142,7 +142,7 @@ pub enum VerifyError {
         /// In the header.
         header: u8,
     },
-    /// Fields of the body are left out (Merkle helper hashes stand in for them).
+    /// Fields of the body are left out (Merkle helper hashes replace them).
     #[error(
         "the presentation shows {shown} of {total} attested fields; this verifier wants them all, so that no commitment can be hidden"
     )]

@@ -19,7 +19,7 @@ pub enum ExportError {
     Hex,
 }
 
-/// A presentation's bytes: as they stand, or out of the JSON or hexadecimal around them.
+/// A presentation's bytes: as they are, or out of the JSON or hexadecimal around them.
 ///
 /// Presentations in binary begin with a length of 0x40 or less, so no text is ever taken for one.
 pub fn presentation_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, ExportError> {

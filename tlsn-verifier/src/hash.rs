@@ -7,7 +7,7 @@ use crate::{
 
 pub use tercet_hash::{HashAlg, UnknownHashAlg};
 
-/// Algorithm id and value as they stand in a file: either may be nonsense.
+/// Algorithm id and value as in a file: either may be nonsense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TypedHash {
     pub(crate) alg: u8,

@@ -41,9 +41,8 @@
 //!    attested time for the name shown; the leaf key signed the attested ephemeral key.
 //! 6. Every revealed byte is covered by an opening of an attested commitment.
 //!
-//! Not checked, because it is the caller's business: whether the attested time is recent, what
-//! the revealed bytes mean, what stands around a hidden range, what extensions say, and
-//! certificate revocation.
+//! Not checked, because it is the caller's business: the age of the attested time, the meaning of the revealed bytes,
+//! the text around a hidden range, the content of extensions, and certificate revocation.
 //!
 //! # Stricter than upstream
 //!
@@ -69,10 +68,9 @@
 //!
 //! Everything that upstream rejects is rejected.
 //!
-//! **Not supported**: alpha.12's older *encoding commitments* are not opened. A presentation that
-//! opens one is refused as [`VerifyError::EncodingUnsupported`], secrets that contain one as
-//! [`DecodeError::EncodingSecrets`]. Hash commitments are what upstream kept, and what a proof
-//! about a hidden value needs.
+//! **Not supported**: alpha.12's older *encoding commitments* are not opened. A presentation that opens one is
+//! refused as [`VerifyError::EncodingUnsupported`], secrets that contain one as [`DecodeError::EncodingSecrets`].
+//! Upstream kept hash commitments, and a proof about a hidden value needs them.
 //!
 //! The format is described in `tests/fixtures/vectors/FORMAT.md` of this repository.
 

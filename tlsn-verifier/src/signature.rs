@@ -119,8 +119,8 @@ impl NotaryKey {
         Ok(Self { alg, point })
     }
 
-    /// Every key that SEC1 bytes without an algorithm can mean: to trust them is to trust
-    /// whoever knows the private key, whichever curve and hash they use.
+    /// Every key that SEC1 bytes without an algorithm can mean: to trust them is to trust the holder of the private
+    /// key, whichever curve and hash it uses.
     pub fn candidates(sec1: &[u8]) -> Vec<Self> {
         let algs = SignatureAlg::ALL.into_iter();
         algs.filter_map(|alg| Self::new(alg, sec1).ok()).collect()

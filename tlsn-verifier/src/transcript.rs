@@ -14,7 +14,7 @@ pub struct PartialData {
 /// A stretch of [`PartialData`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment<'a> {
-    /// Authenticated bytes and where they stand.
+    /// Authenticated bytes and their position.
     Revealed(Range<usize>, &'a [u8]),
     /// Bytes that the prover keeps to itself.
     Hidden(Range<usize>),

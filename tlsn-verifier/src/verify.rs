@@ -23,8 +23,8 @@ use crate::{
 pub enum NotaryTrust {
     /// Only these notaries.
     Pinned(Vec<NotaryKey>),
-    /// Any valid signature. What comes out is then only a claim by [`Verified::notary_key`],
-    /// which anyone could have generated: for display, never for a decision.
+    /// Any valid signature. The result is then only a claim by [`Verified::notary_key`], which anyone could have
+    /// generated: for display, never for a decision.
     AnyAndReport,
 }
 
@@ -33,7 +33,7 @@ pub enum NotaryTrust {
 pub struct TrustPolicy {
     /// Whose signatures count.
     pub notaries: NotaryTrust,
-    /// Who may vouch for servers.
+    /// The authorities that may vouch for servers.
     pub roots: RootStore,
     /// The server that the presentation must be about, in lower case without trailing dot. Pin
     /// it wherever it is known: the name in a presentation is the prover's choice among all that
@@ -70,7 +70,7 @@ pub struct Verified {
     pub root_alg: HashAlg,
     /// The signed root over all attested fields.
     pub root: [u8; 32],
-    /// Who signed.
+    /// The signer.
     pub notary_key: NotaryKey,
     /// The server, in lower case without trailing dot.
     pub server_name: String,
@@ -109,7 +109,7 @@ pub fn verify(bytes: &[u8], policy: &TrustPolicy) -> Result<Verified, Error> {
 }
 
 impl Presentation {
-    /// Decodes either wire version, telling them apart by what the signed root commits to.
+    /// Decodes either wire version, telling them apart by the root that was signed.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (found, failure) = decode_any::<PresentationFile>(bytes);
         let mut found = found.into_iter().map(|(version, file)| Self { version, file });
@@ -146,7 +146,7 @@ impl Presentation {
         self.file.to_bincode(self.version)
     }
 
-    /// Checks everything; see the crate's documentation for what that means.
+    /// Checks everything; the crate's documentation has the list of checks.
     pub fn verify(&self, policy: &TrustPolicy) -> Result<Verified, VerifyError> {
         let (root_alg, root) = check_root(&self.file, self.version)?;
         let signed = &self.file.signed;
@@ -185,7 +185,7 @@ impl Presentation {
     }
 }
 
-/// The body, complete, is what the header's root commits to.
+/// The complete body has the root that is in the header.
 fn check_root(file: &PresentationFile, version: WireVersion) -> Result<(HashAlg, [u8; 32]), VerifyError> {
     let alg = file.root().alg;
     let alg = HashAlg::from_id(alg).ok_or(VerifyError::RootAlgUnknown(alg))?;

@@ -253,7 +253,7 @@ fn private_keys_do_not_show() {
     }
 }
 
-/// Decoding what was encoded gives the same presentation.
+/// An encoded presentation decodes to the same one.
 #[test]
 fn built_presentations_decode() {
     let mut fill = random(12);

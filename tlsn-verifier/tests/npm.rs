@@ -1,5 +1,5 @@
-//! A second opinion: upstream's own verifier, as published on npm, sees in our presentations what
-//! we put in, and on upstream's files it agrees with `meta.json`.
+//! A second opinion: upstream's own verifier, as published on npm, reads our presentations as we made them, and on
+//! upstream's files it agrees with `meta.json`.
 //!
 //! `npm ci` in `tests/npm` beforehand. Without Node or the package the test says that it has not
 //! run; with `TERCET_REQUIRE_NODE=1` in the environment that is a failure.

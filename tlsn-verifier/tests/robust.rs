@@ -75,7 +75,7 @@ fn every_truncation_and_extension_is_refused() {
     }
 }
 
-/// A count or length of any size, at any place, neither panics nor allocates what it claims.
+/// A count or length of any size, at any place, neither panics nor allocates as much as it claims.
 #[test]
 fn every_length_field_edit_is_refused() {
     let values = [u64::MAX, 1 << 63, 1 << 32, (1 << 32) - 1, 1 << 20, 1 << 18, 65_536];

@@ -1,5 +1,5 @@
-//! Every presentation of upstream gets the right verdict, for the right reason, and says what its
-//! maker put into it.
+//! Every presentation of upstream gets the right verdict, for the right reason, and shows the facts that its maker
+//! put into it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 

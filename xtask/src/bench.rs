@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds what is measured, and starts the measuring.
+//! `cargo xtask bench`: builds the measured programs, and starts the measuring.
 
 use clap::ValueEnum;
 
@@ -50,6 +50,10 @@ enum Name {
     Quantiles,
     /// Every statistic of stored rows at once, through three party processes.
     Statistics,
+    /// The start of a party with 200,000 log entries and 1,000,000 rows, on a store beside it and on one far away.
+    Start,
+    /// A lost bucket of 100,000 rows, taken from the two other parties.
+    Rebuild,
     /// Recorded TLS 1.3 sessions: proof, upload, memory, a party's check in the sandbox and native.
     Session,
     /// All of them.

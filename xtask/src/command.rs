@@ -37,7 +37,7 @@ pub fn cargo() -> Command {
     c
 }
 
-/// Where cargo puts what it builds.
+/// The target folder of cargo.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

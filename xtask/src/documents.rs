@@ -1,4 +1,4 @@
-//! What is written keeps its form: links lead somewhere, each crate has its README, the site has every document, and
+//! Tests of everything that is written for people: links lead somewhere, each crate has its README, the site has every document, and
 //! comments are sentences.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::command::root;
 /// Longest line of prose in a document, in characters.
 const LONGEST: usize = 140;
 
-/// Words that no doc comment begins with: they make a heading of what should be a sentence.
+/// Words that no doc comment begins with: such a comment is a heading, and not a sentence.
 const NO_BEGINNING: [&str; 3] = ["What", "How", "Whether"];
 
 /// All files with this ending, but built and installed ones.
@@ -74,7 +74,7 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The anchors of a document, as GitHub and mdBook make them of its headings, and those that stand in it.
+/// The anchors of a document: those that GitHub and mdBook make of its headings, and those written in it.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (_, line) in prose(text) {

@@ -1,6 +1,7 @@
 //! The roots for AWS, applied as they are: four operators, each with an account of its own on this machine, which
-//! `terraform/emulator` serves. What LocalStack's free edition lacks (HTTP API, WAF, VPC, load balancer, ECS, ECR,
-//! certificates, AWS Backup) is made here through AWS's own provider, planned again without a change, and destroyed.
+//! `terraform/emulator` serves. The services that LocalStack's free edition lacks (HTTP API, WAF, VPC, load balancer,
+//! ECS, ECR, certificates, AWS Backup) are made here through AWS's own provider, planned again without a change, and
+//! destroyed.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -241,7 +242,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Nothing is in the state but what was looked up.
+    /// The state has nothing but look-ups.
     fn empty(&self) -> Result<()> {
         let left = self.state()?;
         ensure!(left.lines().all(|line| line.contains(".data.")), "destroy left:\n{left}");

@@ -34,7 +34,7 @@ const LIMITS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
 /// Seconds and inputs for each target in `cargo xtask test`.
 const BRIEF: [&str; 2] = ["-max_total_time=3", "-runs=200000"];
 
-/// Runs one target or all for longer. What they find is kept in the target folder and added to next time.
+/// Runs one target or all for longer. Their findings are kept in the target folder, and the next run adds to them.
 pub fn run(options: &Options) -> Result<()> {
     let fuzzer = Fuzzer::build()?;
     if options.list {
@@ -152,7 +152,7 @@ impl Fuzzer {
         Ok(log.lines().last().unwrap_or_default().to_owned())
     }
 
-    /// Says what failed and with which input.
+    /// Reports the failure and its input.
     fn judge(&self, target: &str, status: ExitStatus, log: Option<&str>) -> Result<()> {
         if status.success() {
             return Ok(());

@@ -10,7 +10,7 @@ use crate::command::{MEMBERS, cargo, program, programs, run};
 use crate::launched::{Launched, Localstack};
 use crate::{engine, terraform};
 
-/// Selects the programs that a system on one machine is made of, without what only a cloud needs.
+/// Selects the programs of a system on one machine, without the parts that only a cloud needs.
 pub const SYSTEM: [&str; 11] = [
     "--no-default-features",
     "-p",
@@ -28,7 +28,7 @@ pub const SYSTEM: [&str; 11] = [
 /// The package of the launcher.
 const LAUNCHER: &str = "tercet-launcher";
 
-/// Builds what a command needs, and becomes the launcher, with the words that this program was started with.
+/// Builds the programs for a command, and becomes the launcher, with the words that this program was started with.
 pub fn launch(task: &Launched) -> Result<()> {
     let start = Instant::now();
     build(task)?;
@@ -39,7 +39,7 @@ pub fn launch(task: &Launched) -> Result<()> {
     Err(error).with_context(|| format!("cannot run {launcher:?}"))
 }
 
-/// Builds what a command needs and runs it with these words, beside this program.
+/// Builds the programs for a command and runs it with these words, beside this program.
 pub fn run_beside(task: &Launched, words: &[&str]) -> Result<()> {
     build(task)?;
     run(launcher().args(words))

@@ -1,8 +1,8 @@
 //! `cargo xtask`: the one way in. `cargo xtask --help` lists what there is.
 //!
 //! Owns the command line, the building, and the checks that run other programs. Never depends on another crate of the
-//! workspace, and on few others, so that it is built in seconds: what needs the workspace's crates is in the launcher,
-//! which this crate builds and then becomes.
+//! workspace, and on few others, so that it is built in seconds: commands that need the workspace's crates are in the
+//! launcher, which this crate builds and then becomes.
 
 #[cfg(test)]
 mod architecture;
@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// The exit code of what a command came to; an error is told.
+/// The exit code of a command's result; an error is printed.
 pub fn ended(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

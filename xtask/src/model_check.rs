@@ -13,7 +13,7 @@ pub struct Options {
     sessions: u8,
 }
 
-/// Runs it, and prints states, seconds, and the traces of what breaks without each rule.
+/// Runs it, and prints states, seconds, and the trace of the failure that each rule prevents.
 pub fn check(options: &Options) -> Result<()> {
     let sessions = options.sessions.to_string();
     let args = [

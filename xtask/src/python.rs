@@ -49,7 +49,7 @@ fn version(python: &Path) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The environment `name` with what `requirements` (a file of the repository) lists; its `bin` folder.
+/// The environment `name` with the packages of `requirements` (a file of the repository); its `bin` folder.
 pub fn environment(name: &str, requirements: &str) -> Result<PathBuf> {
     let wanted = std::fs::read(root().join(requirements)).with_context(|| requirements.to_owned())?;
     let folder = target_dir().join("tools").join(name);

@@ -9,7 +9,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of a run that must not leave anything out, or of one that may.
+    /// The report of a run that must not leave anything out (`strict`), or of one that may.
     pub fn new(strict: bool) -> Self {
         Self { strict, skipped: Vec::new() }
     }
@@ -23,13 +23,12 @@ impl Report {
         Ok(())
     }
 
-    /// Says at the end that something was left out which no run has to have: what it needs is not within reach of every
-    /// machine that runs the tests.
+    /// Says at the end that something was left out which no run has to have, since not every machine has its needs.
     pub fn note(&mut self, what: &str) {
         self.skipped.push(what.to_owned());
     }
 
-    /// Says what was left out.
+    /// Prints the steps that were left out.
     pub fn say(&self) {
         self.skipped.iter().for_each(|what| eprintln!("NOT RUN: {what}"));
     }

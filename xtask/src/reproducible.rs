@@ -1,4 +1,4 @@
-//! Builds that give the same bytes wherever and whenever they are made, and what it takes to see that they do.
+//! Builds that give the same bytes wherever and whenever they are made, and the comparison that shows it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +32,7 @@ pub fn build(tool: &str, triple: &str, source: &Path, target: &Path) -> Result<C
     Ok(build)
 }
 
-/// Flags that take this machine's paths out of what is built. The last that fits counts: the target folder, where
+/// Flags that take this machine's paths out of the built program. The last that fits counts: the target folder, where
 /// generated sources lie, may be inside the source.
 fn remapped(flag: &str, source: &Path, target: &Path) -> String {
     let home = cargo_home();
@@ -56,13 +56,13 @@ pub fn install_target(triple: &str, source: &Path) -> Result<()> {
         .with_context(|| format!("the build needs the Rust target {triple}: install it in your toolchain"))
 }
 
-/// A clone of what is committed, in another folder, to be built into a target folder of its own.
+/// A clone of the committed tree, in another folder, to be built into a target folder of its own.
 pub struct Another {
     scratch: TempDir,
 }
 
 impl Another {
-    /// Made before the first of two long builds, so that what is not committed is said at once.
+    /// Made before the first of two long builds, so that uncommitted changes are reported at once.
     pub fn of_the_commit() -> Result<Self> {
         let status = ["status", "--porcelain", "--untracked-files=no"];
         let changed = program("git").args(status).current_dir(root()).output()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask sbom`: what the party host is made of, as a CycloneDX document.
+//! `cargo xtask sbom`: the components of the party host, as a CycloneDX document.
 
 use std::path::{Path, PathBuf};
 

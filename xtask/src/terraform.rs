@@ -94,7 +94,7 @@ fn mirror() -> Result<Option<PathBuf>> {
     Ok(usual_places().into_iter().find(|place| has_provider(place)))
 }
 
-/// Terraform's own implied mirrors, and what lies directly below the folders where software is put by hand.
+/// Terraform's own implied mirrors, and the folders directly below those where software is put by hand.
 fn usual_places() -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let data = std::env::var_os("XDG_DATA_HOME")
@@ -145,7 +145,7 @@ fn cli_config(work: &Path, mirror: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Runs a command and shows what it said only if it fails; gives its standard output.
+/// Runs a command and shows its output only if it fails; gives its standard output.
 fn quietly(command: &mut Command) -> Result<Vec<u8>> {
     let shown = format!("{:?} {:?}", command.get_program(), command.get_args().collect::<Vec<_>>());
     let out = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {shown}"))?;
@@ -158,7 +158,7 @@ fn quietly(command: &mut Command) -> Result<Vec<u8>> {
     Ok(out.stdout)
 }
 
-/// Formatting, every root and module valid, the modules' tests, and what their policy documents permit.
+/// Formatting, every root and module valid, the modules' tests, and the permissions in their policy documents.
 pub fn check(report: &mut Report) -> Result<()> {
     if !available() {
         return report.skip("terraform", MISSING);
@@ -242,15 +242,15 @@ fn evaluate_policies(report: &mut Report) -> Result<()> {
     quietly(program("node").arg("--test").env("DOCUMENTS", joined).current_dir(&folder)).map(drop)
 }
 
-/// Installs the policy evaluator; the folder of its scripts. `node check.mjs FILE...` there evaluates what
-/// `collect.py` read from a deployment.
+/// Installs the policy evaluator; the folder of its scripts. `node check.mjs FILE...` there evaluates the policies
+/// that `collect.py` read from a deployment.
 pub fn policy_tools() -> Result<PathBuf> {
     let folder = root().join("terraform/policies");
     quietly(program("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder))?;
     Ok(folder)
 }
 
-/// The policy scan. Exceptions are beside what they except, each with its reason.
+/// The policy scan. Each exception is beside its resource, with its reason.
 pub fn scan(report: &mut Report) -> Result<()> {
     if python::find().is_err() {
         return report.skip("policy scan", python::MISSING);

@@ -38,7 +38,8 @@ fn no_file_is_longer_than_500_lines() {
     assert!(long.is_empty(), "split by what the parts are for:\n{long}");
 }
 
-/// Terraform's roots are left out: each operator's stands alone, and so repeats the others' provider.
+/// Terraform's roots are left out: each operator's root must be complete by itself, and so repeats the others'
+/// provider.
 #[test]
 fn no_twelve_lines_are_written_twice() {
     let files = tracked(&["rs", "wit", "py", "mjs"]);

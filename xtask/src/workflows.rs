@@ -1,4 +1,5 @@
-//! Lints of `.github/workflows`: actionlint for what GitHub would refuse, zizmor for what an attacker would use.
+//! Lints of `.github/workflows`: actionlint for faults that GitHub would refuse, zizmor for faults that an attacker
+//! would use.
 
 use anyhow::{Context as _, Result};
 

@@ -7,7 +7,7 @@ use tercet_agreement::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Plain;
 
-/// A signature is who signed, and what.
+/// A signature is its signer and its content.
 impl Kinds for Plain {
     type Entry = u32;
     type Session = u32;

@@ -256,7 +256,7 @@ pub struct Release {
 
 /// Ask for statistics.
 ///
-/// What the survey lists was computed at its newest release point, and is shown as it was published. Other questions,
+/// The survey's own list was computed at its newest release point, and is shown as it was published. Other questions,
 /// such as sums of those whose revealed field has a value, are computed by the three parties on their shares. They sign
 /// one result; the signatures are verified against the keys that the survey pins.
 #[derive(Debug, Args)]

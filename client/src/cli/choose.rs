@@ -23,8 +23,8 @@ pub fn memory() -> Option<Memory> {
     folder("TERCET_CONFIG_DIR").or_else(default).map(Memory::at)
 }
 
-/// The survey named, or the one that was chosen at this coordinator before. The first time, what there is is shown, and
-/// the user asked.
+/// The named survey, or the one that was chosen at this coordinator before. The first time, the coordinator's surveys
+/// are shown and the user is asked.
 pub async fn choose(coordinator: &Coordinator, named: Option<SurveyId>) -> Result<SurveyDescriptor, Error> {
     if let Some(id) = named {
         return coordinator.survey(id).await;
@@ -77,7 +77,7 @@ pub fn ask(question: &str, otherwise: &'static str) -> Result<(), Error> {
     }
 }
 
-/// True if somebody sees what is written and can answer.
+/// True if a person reads the output and can answer.
 fn interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }

@@ -96,7 +96,8 @@ fn hint(error: &Error) -> Option<String> {
     hint.map(str::to_owned)
 }
 
-/// Asks for one line where somebody can answer; a secret is typed unseen. None if nobody is there, or nothing was typed.
+/// Asks for one line where somebody can answer; a secret is typed unseen. `None` if nobody can answer, or nothing was
+/// typed.
 pub fn ask(label: &str, secret: bool) -> Option<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;

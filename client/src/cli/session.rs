@@ -54,7 +54,8 @@ pub async fn notarize(args: &Notarize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs the session: asks for what the survey's author declared, makes the request, and goes through the notary.
+/// Runs the session: asks for the inputs that the survey's author declared, makes the request, and goes through the
+/// notary.
 pub async fn run(
     coordinator: &Coordinator,
     survey: &SurveyDescriptor,
@@ -158,7 +159,7 @@ fn check_folder(dir: &Path, force: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// `tercet take-part`: one session, and what follows from it.
+/// `tercet take-part`: one session, and its submission.
 pub async fn take_part(args: &TakePart) -> Result<(), Error> {
     check_folder(&args.out, args.force)?;
     let coordinator = network::connect_patiently(&args.connect)?;

@@ -49,7 +49,7 @@ pub struct Plan {
     pub connect: Option<String>,
     /// Headers with secret values, which stay hidden.
     pub headers: Headers,
-    /// Says what request counts and which values to hide.
+    /// Gives the request that counts and the values to hide.
     pub survey: SurveyManifest,
     /// DER certificates that may vouch for the server. Empty: Mozilla's.
     pub roots: Vec<Vec<u8>>,
@@ -67,7 +67,7 @@ pub struct Notarized {
     pub secrets: Secrets,
     /// The notary's signed statement.
     pub attestation: Vec<u8>,
-    /// Who signed.
+    /// The signer.
     pub notary: NotaryKey,
     /// The names of items that the presentation shows and that may be private.
     pub warnings: Vec<String>,
@@ -175,8 +175,8 @@ pub async fn notarize(http: &Http, notary: &Url, plan: &Plan) -> Result<Notarize
     })
 }
 
-/// Where the values stand that are to be hidden. They are read as the proof will read them, and everything that the policy
-/// would refuse later is refused now, before a notary is asked.
+/// The places of the values to hide. They are read as the proof will read them, and everything that the policy would
+/// refuse later is refused now, before a notary is asked.
 fn values(plan: &Plan, received: &[u8]) -> Result<Vec<Located>, Error> {
     let rules = plan.survey.source_rules()?;
     let located = locate(&rules, received).map_err(|e| Error::Exchange(e.detail))?;

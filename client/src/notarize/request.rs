@@ -70,7 +70,7 @@ impl Headers {
     }
 }
 
-/// A request as it is sent, and its hidden ranges.
+/// A request in the form in which it is sent, and its hidden ranges.
 pub struct Request {
     /// All bytes.
     pub bytes: Zeroizing<Vec<u8>>,

@@ -53,7 +53,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// Verifies like any client, and keeps what it saw.
+/// Verifies like any client, and keeps the chain and the signature.
 #[derive(Debug)]
 struct Witness {
     inner: Arc<WebPkiServerVerifier>,

@@ -82,8 +82,7 @@ fn version_of(seed: &str) -> String {
     hex::encode(sha256(&[b"tercet stored seed v1", seed.as_bytes()]))
 }
 
-/// Lists a secret's versions by `DescribeSecret`: reading the value is what the secret's own policy denies to everybody
-/// but the program.
+/// Lists a secret's versions by `DescribeSecret`: the secret's own policy lets only the program read the value.
 async fn versions(client: &Client, arn: &str) -> Result<Versions, Error> {
     let described = client.describe_secret().secret_id(arn).send().await.map_err(|e| refused(arn, &e))?;
     let stages = described.version_ids_to_stages.unwrap_or_default();

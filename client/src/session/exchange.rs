@@ -69,7 +69,7 @@ pub async fn exchange(
                     if let Err(e) = state {
                         // The alert may reach the server; the session is lost either way.
                         let _ = flush(&mut tls, &mut tunnel).await;
-                        return Err(failed("no TLS 1.3 session with", &e));
+                        return Err(failed("no TLS 1.3 session with", &format!("{e}{}", needs(&e))));
                     }
                     drain(&mut tls, &mut received).map_err(|e| failed("cannot read from", &e))?;
                 }
@@ -99,7 +99,21 @@ pub async fn exchange(
     Ok(Exchange { statement, client, server: tunnel.received, secret, response: received })
 }
 
-/// Sends what TLS has to send.
+/// A session's needs, where the server may lack one of them.
+fn needs(e: &rustls::Error) -> &'static str {
+    match e {
+        rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => {
+            "; a session needs a server with TLS 1.3, one of the suites TLS_AES_128_GCM_SHA256 and \
+             TLS_CHACHA20_POLY1305_SHA256, one of the groups P-256 and X25519, and no certificate of the client"
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            "; the survey says for which name, and which roots may vouch for it"
+        }
+        _ => "",
+    }
+}
+
+/// Sends the bytes that TLS has to send.
 async fn flush(tls: &mut ClientConnection, tunnel: &mut Tunnel) -> Result<(), Error> {
     while tls.wants_write() {
         let mut bytes = Vec::new();
@@ -109,7 +123,7 @@ async fn flush(tls: &mut ClientConnection, tunnel: &mut Tunnel) -> Result<(), Er
     Ok(())
 }
 
-/// Moves what TLS has opened into the buffer, which is never grown.
+/// Moves the bytes that TLS has opened into the buffer, which never grows.
 fn drain(tls: &mut ClientConnection, received: &mut Zeroizing<Vec<u8>>) -> std::io::Result<()> {
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {

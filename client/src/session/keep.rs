@@ -39,7 +39,7 @@ fn keep(hkdf: &dyn Hkdf, salt: Option<&[u8]>, secret: &[u8]) {
     });
 }
 
-/// ring's HKDF, keeping what a key exchange gives.
+/// ring's HKDF, which also keeps the secret of the key exchange.
 struct Keeping(&'static dyn Hkdf);
 
 impl Hkdf for Keeping {

@@ -1,8 +1,8 @@
 //! `tercet notarize` through a notary that forwards: one TLS 1.3 session with the survey's server, recorded on both
 //! sides and stated by the notary.
 //!
-//! The public part of a session (bytes of both directions, handshake traffic secrets, the notary's statement) is what
-//! a submission begins from. The handshake secret never leaves this machine: it opens everything.
+//! The public part of a session (bytes of both directions, handshake traffic secrets, the notary's statement) is the
+//! beginning of a submission. The handshake secret never leaves this machine: it opens everything.
 
 mod curl;
 mod exchange;
@@ -43,7 +43,7 @@ pub const SECRET: &str = "handshake_secret.hex";
 const NOTARY: &str = "the notary";
 const COORDINATOR: &str = "the coordinator";
 
-/// Where a session leads, and what of it counts.
+/// The address of a session, and the part of it that counts.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The survey.

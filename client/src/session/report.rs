@@ -1,4 +1,4 @@
-//! `tercet inspect` on a session that `tercet notarize` wrote: what it proves, and what of it each reader sees.
+//! `tercet inspect` on a session that `tercet notarize` wrote: its proven facts, and the part that each reader sees.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct SessionReport {
     pub closed: u64,
     /// The beginning for people (RFC 3339, UTC).
     pub time_utc: String,
-    /// Who signed.
+    /// The signer.
     pub notary: NotaryReport,
     /// The survey for which the notary connected, hexadecimal.
     pub survey: String,
@@ -55,7 +55,7 @@ pub struct SessionReport {
     pub warnings: Vec<String>,
 }
 
-/// The session at a path, which is its folder or its public part; none if the path is a file of another kind.
+/// The session at a path, which is its folder or its public part; `None` if the path is a file of another kind.
 pub fn find(path: &Path) -> Result<Option<Found>, Error> {
     if path.is_dir() {
         let secret = Some(path.join(SECRET)).filter(|p| p.exists());
@@ -155,7 +155,7 @@ fn trusted(stated: &Statement, trust: &Trust, survey: Option<&SurveyDescriptor>)
     }
 }
 
-/// The trust anchors, and the certificates that they are made of; none: Mozilla's.
+/// The trust anchors, and the certificates that they are made of; empty: Mozilla's.
 fn anchors(trust: &Trust, survey: Option<&SurveyDescriptor>) -> Result<(Roots, Vec<Vec<u8>>), Error> {
     match survey {
         Some(survey) if trust.roots.is_empty() => {

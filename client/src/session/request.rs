@@ -1,4 +1,4 @@
-//! The request: what the survey fixes, what its templates give, and what the provider adds.
+//! The request: the part that the survey fixes, the results of its templates, and the provider's additions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Shape {
     pub host: String,
     /// The method.
     pub method: String,
-    /// The path; one `{name}` in it stands for a parameter.
+    /// The path; one `{name}` in it is a parameter.
     pub path: String,
     /// Required query parameters, percent-encoded.
     pub query: BTreeMap<String, String>,
@@ -53,7 +53,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Takes what a browser's command says: its headers, and the parameters of its address that `wanted` takes. The
+    /// Takes the headers of a browser's command, and the parameters of its address that `wanted` takes. The
     /// parameters that the survey makes itself are left out.
     pub fn take_from(&mut self, found: FromCurl, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
         let url = crate::http::Url::parse(&found.url)

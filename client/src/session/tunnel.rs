@@ -45,7 +45,7 @@ fn unreachable(e: impl Display) -> Error {
 }
 
 impl Tunnel {
-    /// Opens a session at the notary `base` (http or https) and waits until its connection to the server stands.
+    /// Opens a session at the notary `base` (http or https) and waits until its connection to the server is open.
     pub async fn open(base: &Url, survey: SurveyId, ticket: NotaryTicket) -> Result<Self, Error> {
         let host = base.host_str().ok_or_else(|| Error::Usage("the notary's URL has no host".into()))?;
         let port = base.port_or_known_default().unwrap_or(443);
@@ -79,12 +79,12 @@ impl Tunnel {
         self.socket.send(Message::Binary(bytes.to_vec().into())).await.map_err(unreachable)
     }
 
-    /// Says that this side wants nothing more: the notary ends the connection and states what passed.
+    /// Says that this side needs no more: the notary ends the connection and states what passed.
     pub async fn done(&mut self) -> Result<(), Error> {
         self.say(&ToNotary::Done).await
     }
 
-    /// Waits for what comes next. Bytes are at the end of `received`.
+    /// Waits for the next event. Bytes are at the end of `received`.
     pub async fn next(&mut self) -> Result<Event, Error> {
         match self.hear().await? {
             Heard::Bytes(n) => Ok(Event::Bytes(n)),

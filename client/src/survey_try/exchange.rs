@@ -1,4 +1,4 @@
-//! Saved exchanges: bytes as a browser or curl wrote them, with marks around what is hidden.
+//! Saved exchanges: bytes as a browser or curl wrote them, with marks around hidden parts.
 
 use std::ops::Range;
 use std::path::Path;

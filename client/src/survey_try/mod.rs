@@ -1,4 +1,5 @@
-//! `tercet survey try`: what a survey reads from an exchange that somebody saved, before anything is notarized.
+//! `tercet survey try`: the values that a survey reads from an exchange that somebody saved, before anything is
+//! notarized.
 
 mod exchange;
 mod hint;
@@ -50,7 +51,7 @@ pub struct Outcome {
 /// A hidden value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Column {
-    /// Its text, as it stands; none where there is publicly no value.
+    /// Its text, as it is written; `None` where there is publicly no value.
     pub text: Option<String>,
     /// The value that is computed with: a decimal, or a category's text; `None` if it is missing.
     pub value: Option<String>,

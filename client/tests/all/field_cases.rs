@@ -1,4 +1,5 @@
-//! Exchanges and surveys from the field, through `tercet survey try`: what honest people need, and what forgers tried.
+//! Exchanges and surveys from the field, through `tercet survey try`: the needs of honest people, and the attempts of
+//! forgers.
 
 use std::path::{Path, PathBuf};
 

@@ -53,7 +53,7 @@ async fn the_receipt_file_is_enough_to_leave() {
     }
 }
 
-/// The same files give the same key: whoever has lost the receipt gets it again by sending them again.
+/// The same files give the same key: a provider who has lost the receipt gets it again by sending them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sending_the_same_files_gives_the_same_receipt() {
     let stub = Stub::honest().await;

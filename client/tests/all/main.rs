@@ -12,6 +12,7 @@ mod notarizing;
 mod operators;
 mod querying;
 mod recording;
+mod standing;
 mod stub;
 mod submitting;
 mod vectors;

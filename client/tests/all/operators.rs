@@ -210,7 +210,7 @@ fn a_federation_needs_three_operators_in_three_accounts() {
     assert!(error.to_string().contains("account"), "{error}");
 }
 
-/// The commands of docs/operators.md between the runbook's marks, run as they stand there by a shell in an empty folder.
+/// The commands of docs/operators.md between the runbook's marks, run without a change by a shell in an empty folder.
 #[test]
 fn the_runbook_works_from_an_empty_folder() {
     let text =

@@ -1,4 +1,4 @@
-//! Submitting against stub servers: what arrives, what is retried, what is refused.
+//! Submitting against stub servers: arrivals, retries, refusals.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tercet_client::Error;
 use tercet_client::submit::{Event, Submitted, submit};
 use tercet_evidence::{Secrets, SurveyVerifier};
 use tercet_mpc::testing::TestWorld;
-use tercet_mpc::{Item, Session, ShareHashes, Verdict, verify_batch};
+use tercet_mpc::{Item, Session, Verdict, verify_batch};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};
 use tercet_protocol::ids::{EntryHash, SubmissionId};
 use tercet_protocol::submission::Receipt;
@@ -26,14 +26,14 @@ async fn run(stub: &Stub, v: &Vector) -> Result<Submitted, Error> {
     submit(&coordinator, &deployment, &v.presentation(), &secrets, submit_options(), &|_| ()).await
 }
 
-/// The parties' own check of what arrived, and the value that their shares add up to.
+/// The parties' own check of the arrived parts, and the value that their shares add up to.
 fn value_held(stub: &Stub, id: SubmissionId) -> u128 {
     let (public, shares, survey) =
         stub.with(|w| (w.admitted[&id].clone(), w.shares.clone().map(|s| s[&id].clone()), w.survey.clone()));
     let verifier = SurveyVerifier::new(&survey).unwrap();
     let (verified, admitted) = verifier.check(public.kind, &public.evidence).unwrap();
     let statement = verified.statement(&admitted, survey.manifest()).unwrap();
-    let hashes = ShareHashes::decode(&public.share_hashes).unwrap();
+    let hashes = public.share_hashes;
     let ctx = public.proof_context();
     let lanes = TestWorld::new(1).run(|party, net| {
         let item = Item {

@@ -20,6 +20,7 @@ use tercet_notary::{Limits, Notary, Resolver, Running, Served, Surveys, start};
 use tercet_protocol::ids::{EngineDigest, Nonce, SurveyId};
 use tercet_protocol::keys::SigningKey;
 use tercet_protocol::notary::NotaryTicket;
+use tercet_protocol::submission::MAX_EVIDENCE;
 use tercet_protocol::survey::{SurveyDescriptor, SurveyManifest};
 use tercet_tls_session::{Direction, Refusal, StatementKey, Suite};
 
@@ -396,6 +397,7 @@ async fn a_server_with_aes_256_only_is_refused_in_words() {
     let server = Server::openssl(&site, &["-ciphersuites", "TLS_AES_256_GCM_SHA384"]);
     let error = refused(&site, &server, Group::P256).await.to_string();
     assert!(error.contains("no TLS 1.3 session with"), "{error}");
+    assert!(error.contains("TLS_AES_128_GCM_SHA256"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -549,4 +551,25 @@ async fn inspect_says_who_sees_what_of_a_session() {
     assert_eq!(session::find(&dir).unwrap_err().code(), "evidence-malformed");
     // A file of another kind is none.
     assert!(session::find(&site.dir.path().join("account")).unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_64_kb_is_evidence_that_parties_take() {
+    let site = p256();
+    let server = Server::openssl(&site, &[]);
+    let rows: Vec<_> = (0..1500).map(|i| format!(r#"{{"asset":"B{i:05}","free":"{i}.00000001"}}"#)).collect();
+    let body = format!(
+        r#"{{"uid":354937868,"balances":[{{"asset":"ETH","free":"12.34567890"}},{}]}}"#,
+        rows.join(",")
+    );
+    assert!(body.len() > 60_000, "{}", body.len());
+    site.write("account", &format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let survey = survey(&site, &hex::encode(notary_key().public()));
+    let request = Shape::of(survey.manifest()).make(Credentials::default(), 0).unwrap();
+    let world = World::serving(&site, server.address, Served::of(&survey), request.0.to_vec()).await;
+    let session = world.session(Group::P256).await.unwrap();
+    let (evidence, secrets) = session.evidence(survey.manifest()).unwrap();
+    // Ciphertext, and what of the text is shown: less than twice the answer.
+    assert!((body.len()..MAX_EVIDENCE).contains(&evidence.len()), "{}", evidence.len());
+    tercet_client::submit::check(&survey, &evidence, &secrets).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Who is asking: the address that rates are counted by.
+//! The caller: the address by which rates are counted.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -31,8 +31,8 @@ impl ClientAddress {
         }
     }
 
-    /// From what the request carries: `X-Forwarded-For` if proxies are trusted, else API Gateway's word, else
-    /// the connection's peer.
+    /// Taken from the request: `X-Forwarded-For` if proxies are trusted, else API Gateway's word, else the
+    /// connection's peer.
     fn find(parts: &Parts, trusted_proxies: u8) -> Option<Self> {
         if let Some(back) = usize::from(trusted_proxies).checked_sub(1) {
             // Each proxy appends the address it saw: the last `trusted_proxies` entries are believable.

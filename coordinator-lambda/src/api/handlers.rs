@@ -38,7 +38,7 @@ type PathId = Result<Path<String>, PathRejection>;
 const MAX_JSON: usize = 16 * 1024;
 /// Most release points in one list: some years of daily ones.
 const MAX_LISTED: i32 = 1_000;
-/// For what never changes.
+/// For documents that never change.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// The handler of an operation.
@@ -318,7 +318,7 @@ fn whole(body: Result<Bytes, BytesRejection>, max: usize) -> Result<Bytes, Failu
     }
 }
 
-/// Demands a content type; none at all will do.
+/// Demands a content type; a missing one is accepted.
 fn content_type(headers: &HeaderMap, wanted: &str) -> Result<(), Failure> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let essence = value.to_str().ok().and_then(|v| v.split(';').next()).unwrap_or_default().trim();

@@ -19,7 +19,7 @@ pub struct Invocation {
 pub struct RequestToken(pub [u8; 16]);
 
 impl RequestToken {
-    /// Of an invocation.
+    /// The token of an invocation.
     pub fn of(invocation: &Invocation) -> Self {
         let hash = sha256(&[b"tercet request token v1", invocation.id.as_bytes()]);
         let mut token = [0; 16];

@@ -5,9 +5,9 @@ mod handlers;
 pub mod invocation;
 #[cfg(feature = "cloud")]
 pub mod lambda;
+mod middleware;
 pub mod operations;
 mod problem;
-mod wrap;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// The API over a coordinator.
 pub fn router(coordinator: Arc<Coordinator>) -> Router {
-    let wrapping = wrap::Wrapping {
+    let wrapping = middleware::Wrapping {
         limit: Duration::from_millis(coordinator.config.request_timeout_ms),
         metrics: coordinator.config.metrics,
         clock: Arc::clone(&coordinator.clock),
@@ -40,7 +40,7 @@ pub fn router(coordinator: Arc<Coordinator>) -> Router {
         .fallback(|| async { problem::response(&not_found()) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(crate::admission::MAX_SUBMISSION))
-        .layer(axum::middleware::from_fn_with_state(wrapping, wrap::wrap))
+        .layer(axum::middleware::from_fn_with_state(wrapping, middleware::wrap))
         .with_state(coordinator)
 }
 

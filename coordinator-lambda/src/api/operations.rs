@@ -1,5 +1,5 @@
-//! Every route, what it may answer, and under which name. The router is built from this list and the checked-in
-//! OpenAPI document is compared with it.
+//! Every route with its possible answers and its name. The router is built from this list and the checked-in OpenAPI
+//! document is compared with it.
 
 use http::Method;
 use tercet_protocol::api::ProblemKind;
@@ -69,14 +69,14 @@ operations! {
     /// Has a submission erased, as its provider wishes.
     Withdraw = "withdraw", POST "/v1/submissions/{submission}/withdraw", [200, 202],
         [Malformed, NotFound, TooLarge, RateLimited, PartyUnavailable, Aborted];
-    /// Where a submission stands.
+    /// The state of a submission.
     SubmissionStatus = "submissionStatus", GET "/v1/submissions/{submission}", [200],
         [Malformed, NotFound, RateLimited];
     /// Asks for statistics.
     Query = "query", POST "/v1/surveys/{survey}/queries", [200, 202],
         [Malformed, NotFound, TooLarge, StatisticNotPermitted, CohortTooSmall, TooFewNew, ResultTooLarge,
          TicketInvalid, NothingReleased, RateLimited, PartyUnavailable, Aborted];
-    /// Where a query stands.
+    /// The state of a query.
     QueryStatus = "queryStatus", GET "/v1/queries/{query}", [200], [Malformed, NotFound, RateLimited];
     /// The release points whose statistics are published.
     Releases = "releases", GET "/v1/surveys/{survey}/releases", [200], [Malformed, NotFound];

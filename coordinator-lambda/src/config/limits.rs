@@ -149,7 +149,7 @@ impl From<LimitsSection> for Limits {
 mod tests {
     use super::*;
 
-    /// What has to fit together does, for small surveys and large ones.
+    /// Limits that have to fit together do, for small surveys and large ones.
     #[test]
     fn one_number_gives_a_set_that_fits_together() {
         for r in [1, 7, 50, 500, 2_000] {

@@ -171,8 +171,8 @@ pub(crate) fn invalid(key: &str, problem: impl fmt::Display) -> ConfigError {
 }
 
 impl Config {
-    /// Reads `file` (none: the environment alone) and applies the `TERCET_*` variables in `env`. Relative paths
-    /// in the file are relative to it.
+    /// Reads `file` (`None`: the environment alone) and applies the `TERCET_*` variables in `env`. Relative paths in
+    /// the file are relative to it.
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,

@@ -78,7 +78,7 @@ const IDLE: Way = Way {
     condition: "(attribute_not_exists(tat) OR tat <= :now) AND NOT contains(seen, :id)",
     values: &[":next", ":expires", ":token", ":now", ":id"],
 };
-/// A partly used one adds to what is there.
+/// A partly used one adds to the rest.
 const USED: Way = Way {
     change: "SET tat = tat + :one, expires_at = :expires ADD seen :token",
     condition: "tat > :now AND tat <= :limit AND NOT contains(seen, :id) \

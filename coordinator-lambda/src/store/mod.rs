@@ -1,8 +1,8 @@
 //! The registry: one DynamoDB table, keys `pk` and `sk`, time to live in `expires_at`.
 //!
-//! Every change of state is one conditional write (an `UpdateItem`, a `PutItem` or one transaction), so the
-//! outcome is the same whether one instance runs, two run at once, or Lambda repeats an invocation. No backend
-//! deletes expired items promptly, so whoever reads one checks its expiry again.
+//! Every change of state is one conditional write (an `UpdateItem`, a `PutItem` or one transaction), so the outcome
+//! is the same whether one instance runs, two run at once, or Lambda repeats an invocation. No backend deletes
+//! expired items promptly, so every reader checks the expiry again.
 //!
 //! | `pk` | `sk` | What |
 //! |---|---|---|
@@ -53,7 +53,7 @@ pub enum StoreError {
     Service {
         /// Our name of the operation.
         operation: &'static str,
-        /// The service's error code, or what kind of failure it was.
+        /// The service's error code, or the kind of the failure.
         code: String,
         /// The service's text.
         message: String,
@@ -99,7 +99,7 @@ pub struct Store {
     arrivals: bucket::Arrivals,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Transacted {
     /// All of it is written.
     Written,

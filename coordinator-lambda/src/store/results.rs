@@ -60,7 +60,7 @@ impl Store {
         Ok(hash)
     }
 
-    /// The text of this name; none if it has gone.
+    /// The text of this name; `None` if it has gone.
     pub async fn kept(&self, hash: &str) -> Result<Option<String>, StoreError> {
         let Some(first) = self.get(&chunk_key(hash, 0), true).await? else { return Ok(None) };
         let mut out = first.text("text")?.to_owned();

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tercet_protocol::keys::random;
 
-/// How often a request is tried. Twelve waits are two seconds on average, a fraction of what a request may take.
+/// Number of times that a request is tried. Twelve waits are two seconds on average, a fraction of what a request may take.
 pub(super) const ATTEMPTS: u32 = 12;
 /// The first wait is at most this long; the bound doubles until it is 64 times as much.
 const FIRST: Duration = Duration::from_millis(8);
@@ -20,7 +20,7 @@ pub(super) async fn pause(attempt: u32) {
     tokio::time::sleep(bound.mul_f64(f64::from(part) / f64::from(u32::MAX))).await;
 }
 
-/// Whether an error code says that the same request may succeed in a moment.
+/// True if an error code says that the same request may succeed in a moment.
 pub(super) fn is_passing(code: &str) -> bool {
     ["Throttl", "LimitExceeded", "ThroughputExceeded", "Conflict", "TransactionInProgress"]
         .iter()

@@ -16,7 +16,7 @@ use super::{Item, Key, Store, StoreError, Transacted, patiently, service};
 
 /// Lists over which the pending submissions of a survey are spread, for good: the reaper looks at all of them.
 pub(crate) const LISTS: u16 = 16;
-/// How often an admission looks again at an identity that was released meanwhile.
+/// Number of times that an admission looks again at an identity that was released meanwhile.
 const ROUNDS: usize = 4;
 const RECEIPTS: [&str; 3] = ["receipt_0", "receipt_1", "receipt_2"];
 
@@ -29,19 +29,19 @@ pub struct SubmissionRecord {
     pub survey: SurveyId,
     /// Its identity's nullifier.
     pub nullifier: Nullifier,
-    /// Who holds the private half may have it erased.
+    /// The holder of the private half may have it erased.
     pub withdrawal_key: PublicKey,
     /// Unix seconds at which its newest ticket ends.
     pub expires: u64,
     /// Receipts seen, verified, in party order.
     pub receipts: [Option<Receipt>; 3],
-    /// Where it stands.
+    /// Its state.
     pub state: RecordState,
     /// Which counter of unfinished submissions it is in.
     shard: u16,
 }
 
-/// Where a submission stands.
+/// The state of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordState {
     /// Not decided.

@@ -52,7 +52,7 @@ impl Store {
         Ok(u16::try_from(counted.count()).unwrap_or(u16::MAX).saturating_mul(lines))
     }
 
-    /// Since when it waits; none if `stay` and its place has lapsed.
+    /// The time since which it waits; `None` if `stay` and its place has lapsed.
     async fn note_waiting(
         &self,
         key: &Key,

@@ -7,7 +7,7 @@ use coordinator_lambda::config::Limits;
 use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::keys::SigningKey;
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use tercet_protocol::survey::Resubmission;
 
 use crate::support::reply::post;
@@ -45,7 +45,10 @@ async fn what_is_not_a_submission_is_refused_before_anything_is_spent() {
     let good = world.public(0, 0);
     let encoded = good.encode();
     let other_survey = PublicPart { survey: SurveyId([1; 32]), ..good.clone() }.encode();
-    let short_hashes = PublicPart { share_hashes: vec![0; 127], ..good.clone() }.encode();
+    // The share hashes end the encoding, after their length: one byte fewer of them, with a length that says so.
+    let mut short_hashes = encoded[..encoded.len() - 1].to_vec();
+    let length = encoded.len() - ShareHashes::BYTES - 4;
+    short_hashes[length..length + 4].copy_from_slice(&(ShareHashes::BYTES as u32 - 1).to_le_bytes());
     let no_body = Vec::new();
     let bodies = [
         &no_body,

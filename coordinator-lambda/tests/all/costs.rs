@@ -1,8 +1,8 @@
-//! What each path costs at AWS, by its own requests. docs/costs.md shows the table that this test makes: a path that makes
+//! The costs of each path at AWS, by its own requests. docs/costs.md shows the table that this test makes: a path that makes
 //! one request more is seen here.
 
 use coordinator_lambda::config::Rate;
-use coordinator_lambda::functions::{reap_once, refresh_once};
+use coordinator_lambda::scheduled::{reap_once, refresh_once};
 use tercet_protocol::api::SubmissionState;
 use tercet_protocol::ids::PublicKey;
 use tercet_protocol::notary::TicketRequest;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coordinator_lambda::functions::{reap_once, refresh_once};
+use coordinator_lambda::scheduled::{reap_once, refresh_once};
 use tercet_protocol::api::{Problem, ProblemKind, QueryState, SubmissionState};
 use tercet_protocol::ids::SubmissionId;
 use tercet_protocol::query_ticket::Question;
@@ -16,7 +16,7 @@ use crate::support::table::{Death, Table};
 use crate::support::{Options, World};
 use crate::withdrawals::ENTERED;
 
-/// What a function does when it is killed.
+/// The work of a function when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     /// A submission is admitted.

@@ -173,7 +173,7 @@ async fn one_asker_leaves_questions_for_others() {
     assert_eq!(problem.rule.as_deref(), Some("questions"));
 }
 
-/// Only questions that the parties have to compute count: what is answered already costs nobody anything.
+/// Only questions that the parties have to compute count: an answered question costs nobody anything.
 #[tokio::test]
 async fn new_questions_have_a_rate_of_their_own() {
     let world = world(|l| l.questions = Rate { burst: 2, per_second: 0.1 }).await;

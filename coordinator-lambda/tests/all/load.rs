@@ -19,12 +19,12 @@ use crate::support::{Options, World, withdrawal_key};
 
 /// From the ticket to the parties' decision.
 const UNDER_WAY: Duration = Duration::from_secs(4);
-/// What it takes to check the evidence.
+/// Time of a check of the evidence.
 const EVIDENCE: Duration = Duration::from_millis(50);
 /// Functions that run at once.
 const INSTANCES: usize = 100;
 
-/// What became of one submission.
+/// The outcome of one submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Decided,

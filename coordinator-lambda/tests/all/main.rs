@@ -5,7 +5,6 @@
 mod admission;
 mod costs;
 mod crash;
-mod functions;
 mod lambda;
 mod limits;
 mod load;
@@ -15,6 +14,7 @@ mod process;
 mod queries;
 mod releases;
 mod routes;
+mod scheduled;
 mod status;
 mod support;
 mod withdrawals;

@@ -1,4 +1,4 @@
-//! The checked-in document says what the router does.
+//! The checked-in document describes the router.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Questions: their one form, what they cost, what is refused, and that answers are what three parties signed.
+//! Questions: their one form, their costs, refusals, and that answers have three parties' signatures.
 
 use tercet_protocol::api::{Problem, ProblemKind, QueryState, QueryStatus};
 use tercet_protocol::filter::Filter;
@@ -289,7 +289,7 @@ async fn a_filter_goes_with_the_question() {
     world.ask(r#"{"statistics":["quantile"]}"#).await.problem(ProblemKind::StatisticNotPermitted);
 }
 
-/// The parties are one release point further than what is published: the coordinator catches up by itself.
+/// The parties are one release point ahead of the published one: the coordinator catches up by itself.
 #[tokio::test]
 async fn a_question_about_an_old_release_point_is_asked_about_the_new_one() {
     let world = World::new().await;

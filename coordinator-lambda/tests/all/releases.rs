@@ -1,7 +1,7 @@
 //! Release points: fetched from the parties, published once, served for ever.
 
-use coordinator_lambda::functions::refresh_once;
 use coordinator_lambda::releases::Refreshed;
+use coordinator_lambda::scheduled::refresh_once;
 use tercet_protocol::api::{Problem, ProblemKind, ReleaseList, ReleaseNow};
 use tercet_protocol::result::SignedResult;
 
@@ -120,7 +120,7 @@ async fn only_what_three_parties_signed_about_the_listed_statistics_is_published
     assert_eq!(world.list().await, [2, 1]);
 }
 
-/// One party lies about how far it is, or keeps what it has to itself: the others are enough.
+/// One party lies about its log, or keeps its statistics to itself: the others are enough.
 #[tokio::test]
 async fn one_party_cannot_freeze_what_is_published() {
     let world = World::new().await;

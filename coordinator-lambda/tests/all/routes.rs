@@ -1,4 +1,4 @@
-//! The routes that only read, and what surrounds all of them.
+//! The routes that only read, and the frame around all routes.
 
 use coordinator_lambda::surveys::{Deployment, DeploymentError};
 use http::Method;

@@ -244,8 +244,8 @@ async fn a_decision_made_by_many_at_once_happens_once() {
     }
 }
 
-/// Every combination of what three parties can say: acceptance needs three receipts, rejection never meets one
-/// party alone against a receipt.
+/// Every combination of three parties' answers: acceptance needs three receipts, and one party alone never brings a
+/// rejection against a receipt.
 #[tokio::test]
 async fn all_combinations_of_views() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Leaving: who may, what the parties must show for it, and what it changes.
+//! Leaving: the right to do it, the parties' evidence, and the effects.
 
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::SubmissionId;
@@ -119,7 +119,7 @@ async fn wishes_of_others_are_refused() {
     assert!(matches!(world.status(id).await.state, SubmissionState::Accepted { .. }));
 }
 
-/// Withdrawn is only what all three parties have signed to have erased, by one entry.
+/// A submission is withdrawn only if all three parties have signed to have erased it, by one entry.
 #[tokio::test]
 async fn two_parties_are_not_enough() {
     let world = World::new().await;

@@ -11,7 +11,7 @@ const MAX_DIGITS: usize = 8;
 
 /// A chunked body.
 pub(super) struct Chunked {
-    /// Where the chunks' data stands.
+    /// The positions of the chunks' data.
     pub data: Vec<Range<usize>>,
     /// The fields behind the last chunk.
     pub trailers: Vec<Header>,

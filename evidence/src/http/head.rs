@@ -12,14 +12,14 @@ const MAX_LINE: usize = 64 * 1024;
 pub struct Header {
     /// Its name in lower case.
     pub name: String,
-    /// Where its value stands, without the white space around it.
+    /// The position of its value, without the white space around it.
     pub value: Range<usize>,
 }
 
 /// A head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Where its first line stands, without its end.
+    /// The position of its first line, without its end.
     pub line: Range<usize>,
     /// Its fields, in order.
     pub headers: Vec<Header>,

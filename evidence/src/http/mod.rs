@@ -8,8 +8,8 @@ mod response;
 
 pub use head::{Head, Header};
 pub(crate) use request::check as check_request;
-/// Reads the head of a request or response of which nothing is hidden; nothing while it is not complete. The error says
-/// what is wrong.
+/// Reads the head of a request or response without hidden bytes; `None` while it is not complete. The error names the
+/// fault.
 pub fn read_head(bytes: &[u8]) -> Result<Option<Head>, String> {
     head::read(bytes, 0, &|_| true)
 }

@@ -13,7 +13,7 @@ use crate::transcript::Data;
 pub(crate) struct Admitted {
     /// The text of the path's open segment; empty if it has none.
     pub segment: String,
-    /// Where hidden values of credentials stand.
+    /// The positions of hidden values of credentials.
     pub hidden: Vec<Range<usize>>,
 }
 

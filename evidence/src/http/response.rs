@@ -12,25 +12,25 @@ const MAX_INTERIM: usize = 16;
 /// Oldest answer of a cache that counts, in seconds.
 const MAX_AGE: u64 = 3600;
 
-/// A response, and where its body's bytes stand.
+/// A response, and the positions of its body's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The final response's head.
     pub head: Head,
     /// The body without its transfer coding. Hidden bytes are zero.
     pub body: Vec<u8>,
-    /// Where the body stands in the received data: ranges in ascending order.
+    /// The positions of the body in the received data: ranges in ascending order.
     pub pieces: Vec<Range<usize>>,
     /// The fields behind a chunked body.
     pub trailers: Vec<Header>,
-    /// The media type without parameters, in lower case; none: it is not stated.
+    /// The media type without parameters, in lower case; `None`: it is not stated.
     pub media_type: Option<String>,
     /// Behind everything.
     pub end: usize,
 }
 
 impl Response {
-    /// Where a range of the body stands in the received data: as many ranges as it has chunks.
+    /// The positions of a range of the body in the received data: as many ranges as it has chunks.
     pub fn on_wire(&self, range: &Range<usize>) -> Vec<Range<usize>> {
         let mut out = Vec::new();
         let mut start = 0;
@@ -65,7 +65,8 @@ impl Response {
     }
 }
 
-/// Reads the response; nothing while it is not complete. What can be refused is refused before all of it is there.
+/// Reads the response; `None` while it is not complete. A fault is refused as soon as it is seen, before all of the
+/// response is there.
 pub fn read(received: &Data) -> Result<Option<Response>, Refusal> {
     let shown = |at: usize| received.is_shown(at..at + 1);
     let bytes = &received.bytes;

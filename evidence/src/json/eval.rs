@@ -1,4 +1,4 @@
-//! Evaluates paths on documents with hidden values. What cannot be known without a hidden value is *unknown*, never
+//! Evaluates paths on documents with hidden values. A result that depends on a hidden value is *unknown*, never
 //! guessed: a provider who could hide the member that a filter reads would choose the element.
 
 use tercet_protocol::survey::source::{Comparison, Path, Scalar, Segment};

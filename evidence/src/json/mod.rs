@@ -1,5 +1,5 @@
-//! JSON with holes: a parser that keeps each number's text, refuses what two readers could read in two ways, and knows
-//! which values are hidden.
+//! JSON with holes: a parser that keeps each number's text, refuses texts that two readers could read in two ways, and
+//! knows the hidden values.
 
 mod eval;
 mod parse;
@@ -40,7 +40,7 @@ pub struct Document<'a> {
 pub struct Node {
     /// The value itself.
     pub value: Value,
-    /// Where it stands: of a string with its quotes.
+    /// Its position; the position of a string includes its quotes.
     pub span: Range<usize>,
     /// Its first and its last token.
     tokens: (usize, usize),
@@ -53,7 +53,7 @@ pub enum Value {
     Null,
     /// `true`, `false`
     Bool(bool),
-    /// A number: where its text stands.
+    /// A number: the position of its text.
     Number(Range<usize>),
     /// A string: its index among the document's.
     Text(usize),
@@ -61,7 +61,7 @@ pub enum Value {
     Hidden {
         /// Index of the hole.
         hole: usize,
-        /// True if it stands in quotes.
+        /// True if it is in quotes.
         quoted: bool,
     },
     /// An array.
@@ -77,7 +77,7 @@ enum Token {
     Mark(u8),
     /// A string: its index among the document's.
     Text(usize),
-    /// A number or `true`, `false`, `null`: where it stands.
+    /// A number or `true`, `false`, `null`: its position.
     Word(usize, usize),
     /// A hidden value.
     Hidden,
@@ -107,12 +107,12 @@ impl Document<'_> {
         self.strings.get(index).map_or("", String::as_str)
     }
 
-    /// A number's text, as it stands.
+    /// A number's text, as it is written.
     pub fn number(&self, at: &Range<usize>) -> &str {
         self.bytes.get(at.clone()).and_then(|b| str::from_utf8(b).ok()).unwrap_or("")
     }
 
-    /// The one form of a shown number or string. The error says what the value is instead.
+    /// The one form of a shown number or string. The error names the kind of the value instead.
     pub fn scalar(&self, id: NodeId) -> Result<Scalar, &'static str> {
         match &self.node(id).value {
             Value::Number(at) => Scalar::from_number(self.number(at)),

@@ -4,7 +4,7 @@ use tercet_protocol::survey::source::{Pattern, Token as Wanted};
 
 use super::{Document, NodeId, Selection, Token, Unknown, Value};
 
-/// The values around which the pattern stands.
+/// The values that the pattern surrounds.
 pub fn find(document: &Document<'_>, pattern: &Pattern) -> Result<Selection, Unknown> {
     let mut found: Option<NodeId> = None;
     let mut count = 0;
@@ -26,8 +26,8 @@ pub fn find(document: &Document<'_>, pattern: &Pattern) -> Result<Selection, Unk
     })
 }
 
-/// Compares the pattern with what surrounds the tokens `first..=last`. It is compared from the value outward, so the
-/// name in front of a value, which is always shown, decides first.
+/// Compares the pattern with the surroundings of the tokens `first..=last`. It is compared from the value outward, so
+/// the name in front of a value, which is always shown, decides first.
 fn fits(document: &Document<'_>, pattern: &Pattern, first: usize, last: usize) -> Result<bool, Unknown> {
     for (distance, wanted) in (1..).zip(pattern.before.iter().rev()) {
         let Some(at) = first.checked_sub(distance) else { return Ok(false) };
@@ -55,7 +55,7 @@ fn same(document: &Document<'_>, at: usize, wanted: &Wanted) -> Result<bool, Unk
     })
 }
 
-/// All values that are compared with a pattern's texts wherever its names stand: those that must be shown.
+/// All values that are compared with a pattern's texts where its names occur: these must be shown.
 pub fn equal_to(document: &Document<'_>, pattern: &Pattern) -> Vec<NodeId> {
     let mut out = Vec::new();
     for id in 0..document.len() {

@@ -1,4 +1,4 @@
-//! Hidden bytes: the columns' values, and what may be inert.
+//! Hidden bytes: the columns' values, and bytes that may be inert.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::transcript::Bindings;
 const JUDGED: [&str; 6] =
     ["content-type", "content-length", "transfer-encoding", "content-encoding", "content-range", "age"];
 
-/// A hidden value, and the index of its hole; none if there is publicly no value.
+/// A hidden value, and the index of its hole; `None` if there is publicly no value.
 pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn, Option<usize>), Refusal> {
     let what = format!("column {}", wanted.name);
     let (hole, quoted) = match &wanted.place {

@@ -1,4 +1,4 @@
-//! Source policy: what makes a transcript mean something.
+//! Source policy: the rules that give a transcript its meaning.
 //!
 //! Evidence proves that a server sent certain bytes. The policy decides whether those bytes answer the survey's question:
 //! the right server and request, exactly one complete response, and each value in the one place that the survey names. It
@@ -32,23 +32,23 @@ pub const MAX_VALUE: usize = 64;
 pub struct Admitted {
     /// Admits the identity once.
     pub nullifier: Nullifier,
-    /// The identity itself, as the survey's rules read it; none in a survey without.
+    /// The identity itself, as the survey's rules read it; `None` in a survey without.
     pub identity: Option<Scalar>,
     /// The hidden values: the columns, then the categories, in the survey's order.
     pub columns: Vec<AdmittedColumn>,
     /// Values of the revealed fields, in the survey's order.
     pub fields: Vec<String>,
-    /// Hidden bytes that are no values: what must be proven of them is that they stay what their place is.
+    /// Hidden bytes that are no values: the proof must show that they keep the property of their place.
     pub inert: Vec<Inert>,
 }
 
 /// A hidden value, and how the engine can check it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedColumn {
-    /// Where the value stands in the received data: ranges in ascending order, whose bytes joined are its text. Their
+    /// The value's position in the received data: ranges in ascending order, whose joined bytes are its text. Their
     /// length is public. Empty where there is publicly no value.
     pub pieces: Vec<Range<usize>>,
-    /// True if it stands in quotes.
+    /// True if it is in quotes.
     pub quoted: bool,
     /// The tie between the value and the evidence.
     pub binding: Binding,
@@ -70,10 +70,10 @@ pub enum Direction {
     Received,
 }
 
-/// Hidden bytes that the provider keeps to itself, and what they must be proven to be.
+/// Hidden bytes that the provider keeps to itself, and the property that must be proven of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inert {
-    /// In which data they stand.
+    /// The direction of the data that contain them.
     pub direction: Direction,
     /// Where: ranges in ascending order, joined one place.
     pub pieces: Vec<Range<usize>>,
@@ -87,7 +87,7 @@ pub enum InertPlace {
     /// Part of a header's value: no CR, LF or NUL.
     Header,
     /// The whole inside of a string: nothing that ends it. No quote, backslash or control character; or, with escapes,
-    /// backslashes that are paired with what they escape.
+    /// backslashes that are paired with the characters that they escape.
     Text,
     /// A whole number: nothing but `0`-`9`, `+`, `-`, `.`, `e`, `E`.
     Number,

@@ -38,7 +38,7 @@ rules! {
     RequestBody = "request-body";
     /// The response is exactly one complete response of status 200.
     Response = "response";
-    /// The response is of the survey's media type.
+    /// The response has the survey's media type.
     MediaType = "media-type";
     /// The body is JSON, which two readers cannot read in two ways.
     Json = "json";
@@ -48,9 +48,9 @@ rules! {
     Column = "column";
     /// A column has exactly one usable commitment.
     Commitment = "commitment";
-    /// The identity stands once, shown, and has one form.
+    /// The identity occurs once, shown, and has one form.
     Identity = "identity";
-    /// A field's value stands once, shown, and is one that the survey admits.
+    /// A field's value occurs once, shown, and the survey admits it.
     Field = "field";
 }
 

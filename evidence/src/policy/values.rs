@@ -170,7 +170,7 @@ fn header(page: &Page<'_>, name: &str, rule: Rule, what: &str) -> Result<String,
     }
 }
 
-/// The shown text between two literals, of which the first stands once in the body.
+/// The shown text between two literals, of which the first occurs once in the body.
 fn between(page: &Page<'_>, prefix: &str, suffix: &str, rule: Rule, what: &str) -> Result<String, Refusal> {
     let body = &page.response.body;
     let start = find_once(body, prefix.as_bytes(), rule, what)?;

@@ -11,7 +11,7 @@ mod vectors;
 /// The cohort's survey.
 const SURVEY: &str = include_str!("../../../tests/fixtures/vectors/survey.toml");
 
-/// `docs/source-rules.md` tells of every rule.
+/// `docs/source-rules.md` describes every rule.
 #[test]
 fn every_rule_is_documented() {
     let text = include_str!("../../../docs/source-rules.md");

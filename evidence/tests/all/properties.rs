@@ -142,7 +142,7 @@ fn selected<'a>(path: &str, value: &'a Json) -> Vec<&'a Json> {
     serde_json_path::JsonPath::parse(path).unwrap().query(value).all()
 }
 
-/// The same document with texts that are integers written as integers: what our comparisons see.
+/// The same document with texts that are integers written as integers: the form in which our comparisons see it.
 fn canonical(value: &Json) -> Json {
     match value {
         Json::String(text) if text == "1" => json!(1),
@@ -161,7 +161,7 @@ fn scalars(d: &Document<'_>) -> Vec<NodeId> {
     (1..d.len()).filter(hideable).collect()
 }
 
-/// Where a value's text stands: of a string its inside.
+/// The position of a value's text: the inside of a string.
 fn inside(d: &Document<'_>, id: NodeId) -> Range<usize> {
     let node = d.node(id);
     match node.value {

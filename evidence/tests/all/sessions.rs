@@ -122,7 +122,7 @@ bits = 32
         }
     }
 
-    /// Evidence that hides what `hide` says of request and response.
+    /// Evidence that hides the ranges of `hide` in request and response.
     fn evidence(
         &self,
         forged: &Forged,

@@ -2,7 +2,7 @@
 //! image layout that any engine or registry takes.
 //!
 //! Three files: one static program, the engine and the root certificates. The same source and toolchain give the same
-//! manifest digest wherever it is built, so that an operator can build what others say they run.
+//! manifest digest wherever it is built, so that an operator can build the image that others say they run.
 
 mod trial;
 
@@ -94,7 +94,7 @@ fn environment() -> [String; 2] {
 /// A finished image.
 struct Image {
     archive: Vec<u8>,
-    /// SHA-256 of its manifest: what registries call the image's digest.
+    /// SHA-256 of its manifest: the digest by which registries name the image.
     digest: String,
 }
 

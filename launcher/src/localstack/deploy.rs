@@ -61,7 +61,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Does what docs/operators.md and docs/notary.md tell the five to do: keys, manifests, federation, survey, approval, Terraform,
+    /// Follows docs/operators.md and docs/notary.md for the five operators: keys, manifests, federation, survey, approval, Terraform,
     /// secrets, and starting the parties.
     pub fn make(m: &Materials<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
         let tercet = |args: &[&str]| run(&m.programs.join("tercet"), m.folder, args, &[]);
@@ -237,7 +237,7 @@ impl Deployment {
         ]
     }
 
-    /// The parties' configuration: what Terraform writes for the container, with this machine's addresses and paths.
+    /// The parties' configuration, as Terraform writes it for the container, with this machine's addresses and paths.
     fn write_configs(&self, ports: &[u16], engine: &Path) -> Result<()> {
         for (i, root) in self.roots.iter().skip(1).take(PARTY_ACCOUNTS.len()).enumerate() {
             let outputs = root.outputs()?;

@@ -16,7 +16,7 @@ use tercet_client::submit::{self, SubmitOptions};
 use tercet_evidence::{Kind, Secrets};
 use tercet_protocol::api::ProblemKind;
 use tercet_protocol::ids::PublicKey;
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use xtask::command::{free_port, programs, root, run};
 use xtask::engine;
 use xtask::launched::E2e;
@@ -31,8 +31,8 @@ use crate::{oracle, package};
 const CONCURRENCY: usize = 3;
 /// Requests from one address, of which `STATUS_BURST` pass.
 const FLOOD: usize = 200;
-/// Of those, under way at the same moment, each in an instance of the function. More would meet the function's reserved
-/// concurrency, which is not the limit that is measured here.
+/// Number of these that are under way at the same moment, each in an instance of the function. More would meet the
+/// function's reserved concurrency, which is not the limit that is measured here.
 const AT_ONCE: usize = 20;
 const STATUS_BURST: u32 = 100;
 /// So slow a refill that it hardly counts in the seconds that the flood lasts.
@@ -212,7 +212,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
         kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
         evidence: presentation.clone(),
-        share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
+        share_hashes: ShareHashes { proof: [variant; 32], ..ShareHashes::default() },
     };
     let (one, two) = (public(1), public(2));
     let (one, two) = tokio::join!(coordinator.admit(&one), coordinator.admit(&two));
@@ -226,7 +226,7 @@ async fn same_identity(coordinator: &Coordinator, deployment: &Deployment, dir: 
     Ok(())
 }
 
-/// Kills the functions' processes, which stand below the folder: the next request starts them anew.
+/// Kills the functions' processes, whose programs are below the folder: the next request starts them anew.
 fn kill_functions(folder: &Path) -> Result<()> {
     let mut killed = 0;
     for entry in std::fs::read_dir("/proc")? {

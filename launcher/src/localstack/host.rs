@@ -206,8 +206,8 @@ pub fn healthy(port: u16) -> bool {
     ask().is_ok_and(|head| head.ends_with("200"))
 }
 
-/// LocalStack starts DynamoDB Local, a Java program whose licence forbids passing it on. What it starts here under the
-/// name of `java` is the DynamoDB API of `tercet-embedded`, on the port that LocalStack chose.
+/// LocalStack starts DynamoDB Local, a Java program whose licence forbids passing it on. Here it starts the DynamoDB
+/// API of `tercet-embedded` under the name of `java`, on the port that LocalStack chose.
 fn install_dynamodb(fs: &Path, embedded: &Path) -> Result<()> {
     let lib = fs.join("var/lib/localstack/lib");
     let jar = lib.join("dynamodb-local/2/DynamoDBLocal.jar");

@@ -23,7 +23,7 @@ pub enum Error {
     File {
         /// The action that failed, such as "reading".
         action: &'static str,
-        /// To what.
+        /// The address.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
@@ -31,7 +31,7 @@ pub enum Error {
     /// Another process has the state open.
     #[error("{} is in use by another process: stop it, or give this one its own folder", .0.display())]
     InUse(PathBuf),
-    /// A stored file is not what this program wrote.
+    /// A stored file has a content that this program did not write.
     #[error("{} is damaged ({reason}): restore it, or delete it if it may be lost", path.display())]
     Damaged {
         /// The file.

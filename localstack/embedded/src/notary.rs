@@ -1,8 +1,8 @@
 //! The local notary: makes attestations in TLSNotary's format, **worthless as proof**.
 //!
-//! Its key is derived from a public text, so everybody has it; and it takes no part in the TLS session but
-//! signs what the prover tells it. It is there so that everything around a notary can be tried out and tested.
-//! It says so: at start, in `GET /info`, and in an extension of every attestation.
+//! Its key is derived from a public text, so everybody has it; and it takes no part in the TLS session but signs what
+//! the prover tells it. It exists so that everything around a notary can be tried out and tested, and it says so: at
+//! start, in `GET /info`, and in an extension of every attestation.
 //!
 //! | Request | Answer |
 //! |---|---|
@@ -100,7 +100,7 @@ impl Info {
     }
 }
 
-/// The local notary's public key, always the same: what a survey for trying things out pins.
+/// The local notary's public key, always the same: the key that a survey for trying things out pins.
 ///
 /// # Errors
 /// None in practice: only if its bytes were not a private key, which they are.

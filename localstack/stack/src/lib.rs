@@ -32,7 +32,7 @@ pub struct Options {
     pub programs: PathBuf,
     /// The built engine. Copied at the first start; later starts run the copy, which the surveys pin.
     pub engine: PathBuf,
-    /// The survey's file; none: a survey about the sample exchange.
+    /// The survey's file; `None`: a survey about the sample exchange.
     pub survey: Option<PathBuf>,
     /// Accounts at the sample exchange.
     pub accounts: u32,
@@ -137,7 +137,15 @@ impl Stack {
         Ok(())
     }
 
-    /// Starts a process that was killed.
+    /// Stops a process in good order.
+    pub fn terminate(&mut self, name: &str) -> Result<()> {
+        let at = self.processes.iter().position(|p| p.name() == name);
+        let at = at.with_context(|| format!("{name} does not run"))?;
+        self.processes.swap_remove(at).terminate();
+        Ok(())
+    }
+
+    /// Starts a process that was killed or stopped.
     pub fn restart(&mut self, name: &str) -> Result<()> {
         if self.processes.iter().any(|p| p.name() == name) {
             bail!("{name} runs already");
@@ -265,7 +273,7 @@ impl Stack {
         Ok(args)
     }
 
-    /// Keys, manifests, the survey, configuration files: what is missing is made, what is there stays.
+    /// Keys, manifests, the survey, configuration files: makes the missing ones, and leaves the others as they are.
     fn prepare(&self) -> Result<SurveyId> {
         let l = &self.layout;
         let engine = operator::engine_digest(&l.engine())?;

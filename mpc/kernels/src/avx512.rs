@@ -398,7 +398,7 @@ compiled! {
     }
 }
 
-/// For each point of the coset, matrices that take the bits of eight rows to what they add to the value there.
+/// For each point of the coset, matrices that turn the bits of eight rows into their part of the value there.
 const EXTENDING: [[u64; COLUMN_BYTES]; ROWS] = {
     let mut matrices = [[0; COLUMN_BYTES]; ROWS];
     let mut s = 0;

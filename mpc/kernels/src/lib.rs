@@ -184,7 +184,7 @@ enum Call<'a> {
     CosetSums([&'a [u64]; 2], [&'a [u64]; 2], &'a [Gf128], &'a mut [Gf128; ROWS]),
 }
 
-/// Does what is asked; gives the sums if there are some.
+/// Carries out the call; gives the sums if it has some.
 #[allow(unsafe_code, reason = "the instruction set is checked in the line before")]
 fn run(call: Call<'_>) -> [Gf128; 2] {
     #[cfg(target_arch = "x86_64")]

@@ -41,7 +41,8 @@ fn wide(a: __m128i, b: __m128i) -> (__m128i, __m128i) {
     (xor(low, _mm_bslli_si128::<8>(middle)), xor(high, _mm_bsrli_si128::<8>(middle)))
 }
 
-/// Modulo x^128 + x^7 + x^2 + x + 1: what is above x^128, times the rest of it; what that leaves above, once more.
+/// Modulo x^128 + x^7 + x^2 + x + 1: the part above x^128, times the rest of the polynomial; then the part of this
+/// that is above, once more.
 #[target_feature(enable = "pclmulqdq,sse4.1,avx2")]
 #[inline]
 fn reduce((low, high): (__m128i, __m128i)) -> __m128i {

@@ -183,7 +183,7 @@ fn parties_with_different_batches_stop() {
     assert!(results.iter().all(|r| matches!(r, Err(Abort::Disagreement { .. }))), "{results:?}");
 }
 
-/// The two frames of an exchange that a party sends, and what may be done to them.
+/// The two frames of an exchange that a party sends, and the alterations of them.
 fn tampered(
     change: impl Fn(Envelope, Vec<u8>) -> Delivery + Send + Sync + 'static,
     from: PartyId,
@@ -210,7 +210,7 @@ fn messages() -> impl Iterator<Item = (Step, PartyId, PartyId)> {
 /// Verdicts and opened sums.
 type Whole = Result<(Vec<Verdict>, Vec<u128>), Abort>;
 
-/// Checks a batch, then opens the sums of what was accepted.
+/// Checks a batch, then opens the sums of the accepted items.
 fn whole(world: &TestWorld, batch: &[Submission], privates: &Privates) -> [Whole; 3] {
     world.run(|party, net| {
         let items = items(batch, &privates[party.index()]);

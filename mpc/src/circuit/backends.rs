@@ -86,7 +86,7 @@ pub struct Plain<'a> {
 
 impl<'a> Plain<'a> {
     /// `inputs`: values and blinders, or a session's secret, bit-tight; `lanes`: the three arithmetic shares of each
-    /// lane; `sizes`: what to expect. Where it is right, nothing that is recorded is ever moved in memory.
+    /// lane; `sizes`: the expected lengths. If they are right, nothing that is recorded is ever moved in memory.
     pub fn new(inputs: &'a [Words<1>], lanes: &'a [[u128; 3]], sizes: &Counter) -> Self {
         let Counter { gates, inversions, zeros } = *sizes;
         Self {

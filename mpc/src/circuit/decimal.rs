@@ -1,10 +1,10 @@
 //! The decimal format as a circuit: bytes to the scaled integer, any position of the point.
 //!
-//! Characters lie side by side in bit planes (lane 0 is the *last* character), so every check is one word of
-//! gates per rule. The point, once known to be the only one, is a one-hot vector over positions, so "left of the
-//! point", "number of decimals" and their bits are linear. Digits are moved by that number (a barrel shifter)
-//! to the place of their weight; what must not be there is checked to be zero; one multiply-add per digit
-//! (`10a + d` is a single addition) gives the integer.
+//! Characters lie side by side in bit planes (lane 0 is the *last* character), so every check is one word of gates
+//! per rule. The point, once known to be the only one, is a one-hot vector over positions, so "left of the point",
+//! "number of decimals" and their bits are linear. Digits are moved by that number (a barrel shifter) to the place of
+//! their weight; places that must be empty are checked to be zero; one multiply-add per digit (`10a + d` is a single
+//! addition) gives the integer.
 
 use super::{Backend, Number, Wide};
 use crate::bits::{Bits, mask};
@@ -23,8 +23,8 @@ pub fn decimal<B: Backend>(b: &mut B, bytes: &[B::W], column: &statement::Number
     Number { magnitude, negative, bits: u32::from(column.bits), missing: None }
 }
 
-/// Digits in four bit planes, with the point's lane, one-hot or zero; what stands at the point does not matter.
-/// `separators`, in bit 0: whether separators stand in their places left of the point, in every fourth lane.
+/// Digits in four bit planes, with the point's lane, one-hot or zero; the digit at the point does not matter.
+/// `separators`, in bit 0: set if separators are in their places left of the point, in every fourth lane.
 pub(super) fn magnitude<B: Backend>(
     b: &mut B,
     Digits { mut planes, n }: Digits<B::W>,

@@ -30,7 +30,7 @@ const fn planes<const BITS: usize>(slopes: bool) -> [[u64; WORDS]; BITS] {
     out
 }
 
-/// Checks that a number is above zero, as many gates as it has bits, less one. In place of a missing one stands 1.
+/// Checks that a number is above zero, as many gates as it has bits, less one. A missing number counts as 1.
 fn positive<B: Backend>(b: &mut B, x: &Number<B::W>) -> B::W {
     b.zero(x.negative, 1);
     let one = b.constant(1);
@@ -53,7 +53,7 @@ pub(super) fn any<B: Backend>(b: &mut B, mut x: B::W, mut width: u32) -> B::W {
     x
 }
 
-/// A vector of 1024 bits whose only one stands at the index: 1022 gates.
+/// A vector of 1024 bits whose only one is at the index: 1022 gates.
 fn one_hot<B: Backend>(b: &mut B, index: B::W) -> Vec<B::W> {
     let (one, first) = (b.constant(1), index & 1);
     let mut hot = vec![first ^ one ^ (first << 1)];

@@ -81,7 +81,7 @@ pub fn texts<B: Backend>(b: &mut B, session: &Session, columns: usize) -> Vec<Ve
     session::texts(b, session, columns)
 }
 
-/// The whole statement: what ties the texts to the evidence, formats, ranges, arithmetic shares.
+/// The whole statement: the bindings of texts to the evidence, formats, ranges, arithmetic shares.
 pub fn evaluate<B: Backend>(b: &mut B, statement: &Statement) {
     let columns = statement.columns();
     let texts = match statement.session() {

@@ -1,8 +1,8 @@
 //! Numbers in other notations than the plain one: exponents, separators of groups, a comma as the point. The definition is
 //! the clear parser's ([`crate::decimal`]).
 //!
-//! Characters lie in bit planes as in [`super::decimal`]. Each is of exactly one class; classes are told apart by
-//! comparing all bits, so nothing of a byte is left over.
+//! Characters lie in bit planes as in [`super::decimal`]. Each belongs to exactly one class; classes are told apart
+//! by comparing all bits of a byte.
 
 use super::decimal::{Digits, LANES_WITH_BIT, bit_planes, integer, magnitude, move_if, shift_down};
 use super::{Backend, Number, Wide, fixed};
@@ -18,7 +18,7 @@ const MOVE_BITS: u32 = 12;
 /// Lanes that digits are moved up at first: a number has at most 19 digits.
 const UP: u32 = 18;
 
-/// Where the characters of each class stand; every lane has exactly one of them.
+/// The places of the characters of each class; every lane has exactly one of them.
 struct Classes<W> {
     /// The digits' four bit planes, zero elsewhere.
     digits: [W; 4],
@@ -99,8 +99,8 @@ fn some_digit<B: Backend>(b: &mut B, digit: B::W, n: u32) {
     b.zero(any ^ one, 1);
 }
 
-/// Checks that separators stand in every fourth lane left of the point, in all of them or in none. Returns whether there
-/// are any, in bit 0.
+/// Checks that separators are in every fourth lane left of the point, in all of them or in none. Bit 0 of the result
+/// tells if there are any.
 fn groups<B: Backend>(b: &mut B, c: &Classes<B::W>, n: u32) -> B::W {
     let ones = b.constant(mask(n));
     // The point, or the lane in front of lane 0 where there is none, moved four lanes to the left.

@@ -27,8 +27,8 @@ fn equals<B: Backend>(b: &mut B, text: &[B::W], other: &[u8]) -> B::W {
 
 /// The number that the text says, checked to be one, or to be the text of a missing value.
 ///
-/// In the place of that text, zeros are read as a decimal: where it stands, flipping the bits in which the two differ
-/// gives them, and everywhere else nothing is flipped. So one circuit checks the format of both.
+/// Where the text is that of a missing value, the circuit reads zeros as a decimal: it flips the bits in which the
+/// two texts differ if the text is there, and no bits otherwise. So one circuit checks the format of both.
 pub fn number<B: Backend>(b: &mut B, text: &[B::W], column: &statement::Number) -> Number<B::W> {
     let Some(other) = column.missing.as_ref().filter(|other| other.len() == text.len()) else {
         return decimal::decimal(b, text, column);

@@ -152,8 +152,8 @@ impl<H: Host> Compute<'_, H> {
         RingMasks { planes, rows }
     }
 
-    /// Arithmetic sharings modulo 2^width of shared numbers (`rows` of them, with at most `width` planes). What is
-    /// opened on the way is the number plus a uniform value that nobody knows.
+    /// Arithmetic sharings modulo 2^width of shared numbers (`rows` of them, with at most `width` planes). The opened
+    /// value on the way is the number plus a uniform value that nobody knows.
     pub(super) fn ring_of(
         &mut self,
         numbers: &Numbers,

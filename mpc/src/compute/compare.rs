@@ -25,7 +25,7 @@ pub(super) fn price(width: u64, block: u64) -> (u64, u64) {
 const BLOCKS: [u64; 7] = [1, 2, 4, 8, 16, 32, 128];
 
 impl Tuning {
-    /// The cheapest block for comparing so many words of rows.
+    /// The cheapest block for comparing this many words of rows.
     pub(super) fn block(&self, width: u64, words: u64) -> u64 {
         let price = |block: &u64| {
             let (rounds, gates) = price(width, *block);

@@ -1,7 +1,8 @@
 //! Circuits in lockstep: written as straight code, evaluated a layer at a time, those of several circuits in one
 //! exchange.
 //!
-//! A circuit is a future that waits for its gates; what polls it collects the gates that all of them wait for.
+//! A circuit is a future that waits for its gates; the code that polls it collects the gates that all of them wait
+//! for.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -21,7 +22,7 @@ pub(super) struct Gates {
     waiting: RefCell<Vec<Rc<Layer>>>,
 }
 
-/// A circuit's next gates, and what comes of them.
+/// A circuit's next gates, and their results.
 struct Layer {
     left: Bits,
     right: Bits,
@@ -41,7 +42,7 @@ impl Future for Products {
 }
 
 impl Gates {
-    /// AND, bit by bit. `then`: what follows this layer in this circuit.
+    /// AND, bit by bit. `then` is the step that follows this layer in this circuit.
     pub fn and(&self, left: Bits, right: Bits, then: Then) -> Products {
         let layer = Rc::new(Layer { left, right, then, products: Cell::new(None) });
         self.waiting.borrow_mut().push(layer.clone());

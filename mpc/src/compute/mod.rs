@@ -1,4 +1,4 @@
-//! Computations among the parties on shares: Boolean circuits, shuffle, sort, what is read off a sorted column.
+//! Computations among the parties on shares: Boolean circuits, shuffle, sort, and reading a sorted column.
 //!
 //! Everything is computed with semi-honest replicated arithmetic and **verified before anything that depends on it is
 //! opened**: [`Compute`] is the only thing that can open a share made here, and it verifies first ([`verify`]). A
@@ -7,7 +7,6 @@
 mod adder;
 mod compare;
 mod guard;
-pub mod hash;
 pub mod kernels;
 mod lockstep;
 mod mode;
@@ -23,8 +22,8 @@ mod tests;
 
 use alloc::vec::Vec;
 
+pub use crate::hash::{Digest, KeyStream};
 pub use guard::at_least;
-pub use hash::{Digest, KeyStream};
 pub use kernels::{BitColumns, FieldVector};
 pub use noise::draw_noise;
 pub use read::{ReadError, SharedColumn, answer};
@@ -69,12 +68,12 @@ pub struct Tuning {
     pub exchange_ns: u64,
     /// Picoseconds that a gate takes.
     pub gate_ps: u64,
-    /// Words of 64 gates after which a computation verifies what it has done: bounds its memory.
+    /// Words of 64 gates after which a computation verifies its gates: bounds its memory.
     pub chunk_words: usize,
 }
 
 impl Tuning {
-    /// Estimated nanoseconds of so many exchanges and words of gates.
+    /// Estimated nanoseconds of this many exchanges and words of gates.
     fn cost(&self, rounds: u64, gate_words: u64) -> u64 {
         rounds * self.exchange_ns + gate_words * 64 * self.gate_ps / 1000
     }
@@ -124,7 +123,7 @@ impl<'a, H: Host> Compute<'a, H> {
         self.gates
     }
 
-    /// Verifies what is left and ends the computation.
+    /// Verifies the remaining gates and ends the computation.
     pub fn finish(mut self) -> Result<(), Abort> {
         self.verify()
     }
@@ -188,8 +187,8 @@ impl<'a, H: Host> Compute<'a, H> {
         verify::verify(&mut self.ledger, self.session, proofs, self.host)
     }
 
-    /// Opens bits to all, after verifying every gate so far: whoever lacks a share gets it from one holder and its
-    /// hash from the other.
+    /// Opens bits to all, after verifying every gate so far: a party that lacks a share gets it from one holder and
+    /// its hash from the other.
     fn open(&mut self, bits: &Bits) -> Result<Vec<u64>, Abort> {
         self.verify()?;
         let (own, next) = (to_bytes(&bits.own), to_bytes(&bits.next));

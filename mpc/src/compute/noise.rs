@@ -12,8 +12,8 @@ use crate::{PartyId, mutant};
 
 /// Fresh noise of each distribution, one shared value each: verified, opened by nobody.
 ///
-/// A party adds its shares to those of the sums that the noise is for. Nobody knows the noise, nor can shift it: whoever
-/// cheats in drawing it ends the session, so that there is no sum without its noise.
+/// A party adds its shares to those of the sums that the noise is for. Nobody knows the noise or can shift it: a party
+/// that cheats while it is drawn ends the session, so that no sum lacks its noise.
 pub fn draw_noise<H: Host>(compute: &mut Compute<'_, H>, noise: &[Laplace]) -> Result<Vec<RingShare>, Abort> {
     let drawn = compute.laplace(noise)?;
     compute.verify()?;

@@ -57,7 +57,7 @@ impl Bits {
         self.masked(&others)
     }
 
-    /// Row r gets what row r - distance has; the first rows get zeros.
+    /// Row r gets the bit of row r - distance; the first rows get zeros.
     pub(super) fn later(&self, distance: usize) -> Self {
         let (words, bits) = (distance / 64, distance % 64);
         let shift = |from: &[u64]| -> Vec<u64> {
@@ -84,7 +84,7 @@ impl Bits {
         Self { own: part(&self.own), next: part(&self.next) }
     }
 
-    /// Cuts into pieces of so many words.
+    /// Cuts into pieces of this many words.
     pub(super) fn split(&self, words: usize) -> Vec<Self> {
         (0..self.words() / words.max(1)).map(|i| self.slice(i * words, words)).collect()
     }

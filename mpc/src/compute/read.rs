@@ -40,13 +40,13 @@ pub struct SharedColumn<'a> {
     pub values: &'a [RingShare],
     /// Bits of a magnitude.
     pub bits: u8,
-    /// Of a column that may be missing: for each row one or zero, and how many are one.
+    /// For a column that may be missing: one or zero for each row, and the number of ones.
     pub present: Option<(&'a [RingShare], u64)>,
 }
 
-/// Sorts a column and opens what the request asks for of the values that are there; nothing else.
+/// Sorts a column and opens the answer to the request about its values; nothing else.
 ///
-/// Exact: what is opened are the combinations and sums modulo a power of two above their range.
+/// Exact: combinations and sums are opened modulo a power of two above their range.
 pub fn answer<H: Host>(
     compute: &mut Compute<'_, H>,
     column: &SharedColumn<'_>,
@@ -90,7 +90,7 @@ fn sum_bits(request: &OrderRequest, value_bits: u32, rows: usize) -> u32 {
     (value_bits + factor * growth).min(128)
 }
 
-/// Bits of a combination of values of so many bits, and its sign.
+/// Bits of a combination of values of this many bits, and its sign.
 fn combination_bits(terms: &Combination, value_bits: u32) -> u32 {
     let factors: u64 = terms.iter().map(|(_, factor)| factor.unsigned_abs()).sum();
     value_bits + (u64::BITS - factors.leading_zeros()) + 1
@@ -216,8 +216,8 @@ impl<H: Host> Compute<'_, H> {
         Ok((sums, distances.first().map(|sum| sum.cast_signed())))
     }
 
-    /// Opens ring elements modulo 2^width. Shares are shifted up first: what the higher bits of their sum would say
-    /// about the shares is lost.
+    /// Opens ring elements modulo 2^width. Shares are shifted up first, so that the higher bits of their sum, which
+    /// would tell about the shares, are lost.
     fn open_ring(&mut self, values: &[RingShare], width: u32) -> Result<Vec<u128>, Abort> {
         let shift = 128 - width;
         let up = if mutant!("ring-not-shifted-up") { 0 } else { shift };

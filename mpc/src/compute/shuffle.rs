@@ -1,10 +1,10 @@
 //! A shuffle whose permutation no party knows, and the check that no row was altered on the way.
 //!
-//! Three passes, each with a permutation that two parties know and the third does not (Laur, Willemson and Zhang,
-//! ISC 2011); each ends in a fresh sharing. A corrupted party can add to rows what it likes, but every row carries a
-//! tag: the row times a secret element of K. Whatever it adds to a row or its tag, or swaps, it would have to add that
-//! secret's multiple to the other, so a random combination of `tag - secret * row` is zero only for rows that are
-//! what they were, except with probability below n / 2^127.
+//! Three passes, each with a permutation that two parties know and the third does not (Laur, Willemson and Zhang, ISC
+//! 2011); each ends in a fresh sharing. A corrupted party can add anything to rows, but every row has a tag: the row
+//! times a secret element of K. If it changes a row, it has to change the tag by the secret's multiple of the change.
+//! So a random combination of `tag - secret * row` is zero only if no row was changed, except with probability below n
+//! / 2^127.
 
 use alloc::vec::Vec;
 
@@ -27,7 +27,7 @@ impl Rows {
         order.iter().map(|i| values.get(*i as usize).copied().unwrap_or_default()).collect()
     }
 
-    /// The rows in another order: row j is what row `order[j]` was.
+    /// The rows in another order: row j is the old row `order[j]`.
     pub fn ordered(&self, order: &[u32]) -> Self {
         Self { own: Self::permute(&self.own, order), next: Self::permute(&self.next, order) }
     }
@@ -71,8 +71,8 @@ impl<H: Host> Compute<'_, H> {
         Ok(if mutant!("shuffle-coin-constant") { Gf128(2) } else { Gf128(coin.0) })
     }
 
-    /// Shared elements of K times a shared one; one exchange. A corrupted party can add what it likes to a product
-    /// (but not what depends on secrets): only for what a check like [`Self::check_tags`] follows.
+    /// Shared elements of K times a shared one; one exchange. A corrupted party can add anything to a product that
+    /// does not depend on secrets: use it only where a check like [`Self::check_tags`] follows.
     fn product(&mut self, x: &Rows, by: Replicated<Xor>) -> Result<Rows, Abort> {
         const STEP: Step = Step::Product;
         let scaled = |values: Vec<Gf128>, by: Xor| {

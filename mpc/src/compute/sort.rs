@@ -2,7 +2,7 @@
 //!
 //! After a shuffle that nobody knows, the comparisons' results say nothing about the rows as long as all keys differ
 //! (Hamada, Kikuchi, Ikarashi, Chida and Takahashi, ICISC 2012): they are those of a uniformly random order. Keys
-//! differ because each row's number stands in the key's low-order bits.
+//! differ because each row's number is in the key's low-order bits.
 
 mod plan;
 
@@ -22,7 +22,7 @@ use crate::sharing::RingShare;
 /// Most pairs that are compared at a time: bounds memory to some 50 MB.
 const MAX_PAIRS: usize = 1 << 18;
 
-/// A shared column in ascending order. What it holds can only be opened by the computation that made it.
+/// A shared column in ascending order. Only the computation that made it can open it.
 pub struct Sorted {
     /// Keys in order: value, then row number in the `index_bits` lowest bits.
     pub(super) rows: Rows,
@@ -287,7 +287,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    /// The sample's rows to compare with, at most so many: they divide the gaps evenly.
+    /// The sample's rows to compare with, at most `most`: they divide the gaps evenly.
     fn probes(self, most: usize) -> impl Iterator<Item = u32> {
         let (gaps, parts) = (u64::from(self.to - self.from) + 1, most as u64 + 1);
         let parts = parts.min(gaps);
@@ -323,8 +323,8 @@ impl Answers {
     }
 }
 
-/// Puts a segment's rows in the order that the comparisons with its first `pivots` rows say; `unsorted` is told the
-/// runs between pivots. Their rows stay in the order they had: as random as before.
+/// Puts a segment's rows in the order of the comparisons with its first `pivots` rows; `unsorted` is told the runs
+/// between pivots. Their rows stay in the order they had: as random as before.
 fn place(rows: &mut [u32], pivots: usize, answers: &mut Answers, mut unsorted: impl FnMut(usize, usize)) {
     let pivots = pivots.min(rows.len());
     // How many pivots are below each row; for pivots, that is their rank among themselves.

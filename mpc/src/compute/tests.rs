@@ -76,7 +76,7 @@ fn run_with<R: Send>(
     })
 }
 
-/// Shares of values: what each party holds.
+/// Each party's shares of values.
 fn shares(values: &[u128], seed: u64) -> [Vec<RingShare>; 3] {
     let mut state = u128::from(seed) | 1;
     let mut random = || {
@@ -222,7 +222,7 @@ fn a_request_beyond_the_column_is_refused() {
     }
 }
 
-/// Combinations of one to four values, ranges, and what else the seed says.
+/// Combinations of one to four values, ranges, and the rest of a request, by the seed.
 fn picked(picks: &[u64], n: u64, seed: u64) -> OrderRequest {
     let rank = |p: &u64| p % n.max(1) + 1;
     let factor = |p: &u64| match p >> 20 & 3 {

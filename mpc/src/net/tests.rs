@@ -7,7 +7,7 @@ use super::*;
 use crate::sharing::{Replicated, Ring, open_sums};
 use crate::testing::{Delivery, Envelope, TestWorld};
 
-/// Every field of what two holders of a share compare, changed by itself.
+/// Every field of the hash that two holders of a share compare, changed by itself.
 #[test]
 fn an_item_hash_depends_on_everything() {
     let hash = |session: u8, number: u64, step: Step, item: usize, share: usize, data: &[u8]| {
@@ -29,7 +29,7 @@ fn an_item_hash_depends_on_everything() {
     }
 }
 
-/// Opens twice in one session. `change` is done to what party 1 sends to party 2 the first time.
+/// Opens twice in one session. `change` alters the first message from party 1 to party 2.
 fn twice(change: fn(&mut Vec<u8>)) -> [[Result<Vec<u128>, Abort>; 2]; 3] {
     let changes = move |e: Envelope, mut frame: Vec<u8>| {
         if (e.from, e.to, e.number) == (PartyId::P1, PartyId::P2, 0) {

@@ -112,7 +112,7 @@ fn add<const N: usize>(to: &mut Element<N>, x: &Element<N>) {
 /// The extension from V, of 2^log points, to V + s.
 pub struct Extension {
     log: u32,
-    /// By the points of even index in V and V + s.
+    /// For the points of even index in V and V + s.
     products: Products,
 }
 

@@ -12,8 +12,8 @@ use crate::statement::Layout;
 
 /// Does independent parts of the prover's work, on one core or several.
 pub trait Workers {
-    /// The sum of what `job` gives for 0 up to `jobs`, element by element (all of one length); `done` hears how many
-    /// are done.
+    /// The sum of the results of `job` for 0 up to `jobs`, element by element (all of one length); `done` hears the
+    /// number of finished jobs.
     fn sum(
         &self,
         jobs: usize,
@@ -42,7 +42,7 @@ impl Workers for OneCore {
     }
 }
 
-/// Adds what one job gave to what others did.
+/// Adds the result of one job to those of others.
 pub fn add(sum: &mut Zeroizing<Vec<Gf128>>, part: Zeroizing<Vec<Gf128>>) {
     if sum.is_empty() {
         *sum = part;

@@ -5,7 +5,8 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::gates::{OneCore, Workers, prove_gates, steps};
-use super::share::{Explicit, PrivatePart, Share, ShareHashes};
+use super::hashes::ShareHashes;
+use super::share::{Explicit, PrivatePart, Share};
 use super::transcript::{commitments, element, gamma};
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Counter, Plain, Streams};
@@ -101,7 +102,7 @@ pub enum ProveError {
         "the attested commitments are not those of these values and blinders: check that presentation and secrets belong together"
     )]
     Commitment,
-    /// The secret is not the session's, or the session's bytes are not what the statement says of them.
+    /// The secret is not the session's, or the session's bytes do not have the roles that the statement gives them.
     #[error(
         "the session does not hold what is claimed of it: check that its files belong together, and that what is shown, hidden and kept inert is what the response says"
     )]
@@ -140,9 +141,9 @@ impl fmt::Debug for Proven {
 
 /// Proves a statement about attested hashes, on one core.
 ///
-/// `witness`: one for each column; `ctx`: what else the proof is bound to (survey and presentation, 32 bytes hashed by
-/// the caller); `seed`: 32 bytes of randomness. The same arguments give the same bytes; a seed that is used again
-/// with anything else changed gives unrelated shares.
+/// `witness`: one for each column; `ctx`: 32 bytes, the caller's hash of everything else to which the proof is bound
+/// (survey and evidence); `seed`: 32 bytes of randomness. The same arguments give the same bytes; a seed that is used
+/// again with anything else changed gives unrelated shares.
 pub fn prove(
     statement: &Statement,
     witness: &[ColumnWitness],

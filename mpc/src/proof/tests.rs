@@ -1,4 +1,4 @@
-//! Honest proofs, cheating provers, and what openings show.
+//! Honest proofs, cheating provers, and the secrecy of openings.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -74,7 +74,7 @@ fn shares(proven: &Proven, layout: &Layout) -> [Share; 3] {
     [first, second, third]
 }
 
-/// Private parts with the binding of another submission: what a provider sends who lies about it.
+/// Private parts with the binding of another submission, as a lying provider sends them.
 pub(crate) fn rebound(
     private: &[Zeroizing<Vec<u8>>; 3],
     statement: &Statement,

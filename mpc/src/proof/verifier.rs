@@ -1,4 +1,4 @@
-//! The parties' side: what a share opens to at the challenge, and the check of the sum of three openings.
+//! The parties' side: the opening of a share at the challenge, and the check of the sum of three openings.
 
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use crate::statement::{Layout, Statement};
 
 /// One share's linear functions at the challenge point r, or their sum over the three shares.
 ///
-/// `f_l` and `g_l` stand divided by Z(r), which saves a product each.
+/// `f_l` and `g_l` are divided by Z(r), which saves a product each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
     f: Vec<Gf128>,

@@ -1,4 +1,4 @@
-//! A statement's columns: texts that are not shown, what they may be, and what ties them to the evidence.
+//! A statement's columns: texts that are not shown, their formats, and their ties to the evidence.
 
 use alloc::vec::Vec;
 
@@ -28,7 +28,7 @@ pub enum Binding {
         /// Its value.
         commitment: [u8; 32],
     },
-    /// The text stands, encrypted, in the statement's session ([`Run::Column`](super::session::Run::Column)).
+    /// The text is, encrypted, in the statement's session ([`Run::Column`](super::session::Run::Column)).
     Keystream,
     /// The evidence shows that there is no text: a number that may be missing is missing, another one is zero.
     Absent,
@@ -91,7 +91,7 @@ impl Column {
 /// The meaning of a column's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// This integer; none if the value is missing.
+    /// This integer; `None` if the value is missing.
     Number(Option<i64>),
     /// The value of this index.
     Category(u8),

@@ -1,5 +1,5 @@
-//! Canonical bytes of a statement: they enter the proof's transcript. Whoever reads them never sets memory aside for
-//! more than the bytes that are there.
+//! Canonical bytes of a statement: they enter the proof's transcript. The reader never allocates more than the bytes
+//! that are there.
 
 use alloc::vec::Vec;
 

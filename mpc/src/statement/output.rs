@@ -2,7 +2,7 @@
 
 use super::MAX_ROWS_LOG2;
 
-/// A number derived from the columns, shared arithmetically. Zero where a column that it is of has no value.
+/// A number derived from the columns, shared arithmetically. Zero where one of its columns has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Output {
     /// The signed integer of a column: one lane.
@@ -56,7 +56,7 @@ pub enum Condition {
 }
 
 impl Term {
-    /// The columns that it is of.
+    /// The columns that it uses.
     pub(super) fn columns(self) -> impl Iterator<Item = u8> {
         let (a, b) = match self {
             Self::One => (None, None),

@@ -1,4 +1,4 @@
-//! A recorded TLS 1.3 session as part of a statement: what is public of its records, and what each byte of them is.
+//! A recorded TLS 1.3 session as part of a statement: the public facts about its records, and the role of each byte.
 
 use alloc::vec::Vec;
 
@@ -15,7 +15,7 @@ pub const MAX_RECORDS: usize = 1024;
 pub const MAX_RECORD_TEXT: usize = (1 << 14) + 1;
 /// Most bytes of text of both directions together, each record rounded up to a multiple of [`COUNTED`].
 pub const MAX_SESSION_TEXT: usize = 96 * 1024;
-/// In what portions bytes of text are counted: a record of one byte costs a block of keystream as well.
+/// Portion in which bytes of text are counted: a record of one byte costs a block of keystream as well.
 pub const COUNTED: usize = 64;
 /// Most runs of a record.
 pub const MAX_RUNS: usize = 8192;
@@ -235,7 +235,7 @@ impl Session {
         Ok(())
     }
 
-    /// Zeroes what sizes do not depend on.
+    /// Zeroes everything that sizes do not depend on.
     pub(super) fn blank(&mut self) {
         (self.t1, self.t2, self.server_secret) = ([0; 32], [0; 32], [0; 32]);
         for record in self.client.iter_mut().chain(&mut self.server) {
@@ -252,7 +252,7 @@ impl Session {
 }
 
 impl Record {
-    /// Sizes, and what a record of its type must be.
+    /// Checks sizes, and the form that a record of its type must have.
     fn check_form(&self, server: bool, last: bool) -> Result<(), &'static str> {
         if self.ciphertext.len() > MAX_RECORD_TEXT {
             return Err("its text is longer than a record's");

@@ -1,4 +1,4 @@
-//! Exact evaluation from what was opened.
+//! Exact evaluation from the opened numbers.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -10,6 +10,7 @@ use super::exact::Exact;
 use super::family::Family;
 use super::name::Measure;
 use super::needs::{Limit, Optional, Target, beside, counted, limits, product};
+use super::spec::Evaluate;
 use crate::fixed;
 use crate::order::{OrderAnswer, OrderRequest};
 use crate::statement::{Lane, Output, Part};
@@ -53,7 +54,7 @@ pub struct Facts<'a> {
     pub lanes: &'a [Lane],
     /// Their sums, in the same order.
     pub sums: &'a [u128],
-    /// For each column that was sorted, what was read off it.
+    /// For each column that was sorted, the answers.
     pub orders: &'a [Ordered],
 }
 
@@ -102,7 +103,8 @@ pub enum Value {
     Parts(Vec<ValuePart>),
 }
 
-struct Evaluation<'a> {
+/// One evaluation: the measure, and what was opened.
+pub(super) struct Evaluation<'a> {
     measure: &'a Measure,
     facts: &'a Facts<'a>,
     /// Rows with a value that the sums are over.
@@ -125,33 +127,26 @@ pub fn evaluate(measure: &Measure, target: Target, facts: &Facts<'_>) -> Result<
     let count = if family == Family::Histogram { Some(facts.count) } else { submissions(target, facts) };
     let count = count.ok_or(Undefined::NotOpened(family))?;
     let e = Evaluation { measure, facts, count };
-    let needs = match family {
-        Family::Count | Family::Sum | Family::Histogram => 0,
-        Family::Variance | Family::Stddev | Family::Covariance | Family::Correlation | Family::Regression => {
-            2
-        }
-        _ => 1,
-    };
+    let spec = family.spec();
     let over = match target {
         Target::One(c) if family.is_order() => e.values(c),
-        _ => count,
+        Target::Rows | Target::One(_) | Target::Two(..) => count,
     };
-    if over < needs {
-        return Err(Undefined::TooFew { family, count: over, needs });
+    if over < spec.least {
+        return Err(Undefined::TooFew { family, count: over, needs: spec.least });
     }
-    match target {
-        _ if family == Family::Count => Ok(Value::One(Exact::whole(count))),
-        Target::Two(a, b) if family == Family::Regression => e.regression(a, b),
-        Target::Two(a, b) => e.of_two(a, b).map(Value::One),
-        Target::One(c) if family == Family::Histogram => e.histogram(c),
-        Target::One(c) if family == Family::Lorenz => e.lorenz(c),
-        Target::One(c) if family.is_order() => e.ordered(c).map(Value::One),
-        Target::One(c) => e.of_sums(c).map(Value::One),
-        Target::Rows => Err(e.not_opened()),
+    match (spec.value, target) {
+        (Evaluate::Rows, _) => Ok(Value::One(Exact::whole(count))),
+        (Evaluate::One(of), Target::One(c)) => of(&e, c).map(Value::One),
+        (Evaluate::OneInParts(of), Target::One(c)) => of(&e, c),
+        (Evaluate::Two(of), Target::Two(a, b)) => of(&e, a, b).map(Value::One),
+        (Evaluate::TwoInParts(of), Target::Two(a, b)) => of(&e, a, b),
+        (Evaluate::One(_) | Evaluate::OneInParts(_), Target::Rows | Target::Two(..))
+        | (Evaluate::Two(_) | Evaluate::TwoInParts(_), Target::Rows | Target::One(_)) => Err(e.not_opened()),
     }
 }
 
-/// What an integer of a column is multiplied by and divided by to be in the column's unit: powers of ten, one of which is 1.
+/// Factor and divisor that bring an integer of a column into the column's unit: powers of ten, one of which is 1.
 fn unit(scale: i8) -> (BigInt, BigInt) {
     let power = BigInt::from(BigUint::from(10u8).pow(scale.unsigned_abs().into()));
     let one = BigInt::from(1u8);
@@ -168,7 +163,7 @@ const NEAR: u32 = 7;
 /// Binary places of its powers of two.
 const PLACES: u32 = 96;
 
-/// 2 to the power of `logs / (count 2^24)`, as a fraction. None if no values have it. `count` is not 0.
+/// 2 to the power of `logs / (count 2^24)`, as a fraction. `None` if no values have it. `count` is not 0.
 fn exp2(logs: &BigInt, count: u64) -> Option<(BigUint, BigUint)> {
     let one = BigInt::from(count) << fixed::FRACTION;
     // Rounded down, also below zero (noise).
@@ -203,7 +198,8 @@ impl Evaluation<'_> {
         Undefined::NotOpened(self.family())
     }
 
-    fn n(&self) -> BigInt {
+    /// Number of rows with a value.
+    pub(super) fn n(&self) -> BigInt {
         BigInt::from(self.count)
     }
 
@@ -216,7 +212,8 @@ impl Evaluation<'_> {
         self.facts.bits.get(usize::from(column)).map(|b| u32::from(*b)).ok_or_else(|| self.not_opened())
     }
 
-    fn total(&self, output: Output) -> Result<BigInt, Undefined> {
+    /// An opened sum.
+    pub(super) fn total(&self, output: Output) -> Result<BigInt, Undefined> {
         total(output, self.facts.lanes, self.facts.sums).ok_or_else(|| self.not_opened())
     }
 
@@ -275,40 +272,47 @@ impl Evaluation<'_> {
         if spread.sign() == Sign::Minus { Err(Undefined::Contradiction) } else { Ok(spread) }
     }
 
-    fn of_sums(&self, column: u8) -> Result<Exact, Undefined> {
+    /// A quotient of sums of the column's integers, in the column's unit.
+    pub(super) fn quotient(&self, column: u8, sum: BigInt, divisor: BigInt) -> Result<Exact, Undefined> {
         let scale = self.scale(column)?;
         let (up, down) = unit(scale);
-        let sum = || self.total(Output::Value(column));
-        match self.family() {
-            Family::Sum => self.fraction(sum()? * up, down, scale),
-            Family::Mean => self.fraction(sum()? * up, self.n() * down, scale),
-            Family::GeometricMean => {
-                let logs = self.total(Output::Log(column))?;
-                let (numerator, denominator) = exp2(&logs, self.count).ok_or(Undefined::Contradiction)?;
-                Exact::near(BigInt::from(numerator) * up, denominator * down.magnitude(), NEAR)
-                    .ok_or(Undefined::Contradiction)
-            }
-            Family::HarmonicMean => {
-                let reciprocals = self.total(Output::Reciprocal(column))?;
-                if reciprocals.sign() != Sign::Plus {
-                    return Err(Undefined::NotPositive(self.family()));
-                }
-                let bits = self.bits(column)?;
-                let n = (self.n() << fixed::reciprocal_places(bits)) * up;
-                Exact::near(n, (reciprocals * down).magnitude().clone(), NEAR).ok_or(Undefined::Contradiction)
-            }
-            family => {
-                let less = matches!(family, Family::Variance | Family::Stddev);
-                let divisor = BigInt::from(self.count - u64::from(less));
-                let spread = self.spread(column, None)? * &up * &up;
-                let denominator = self.n() * divisor * &down * &down;
-                if matches!(family, Family::Variance | Family::VariancePopulation) {
-                    return self.fraction(spread, denominator, scale);
-                }
-                Exact::signed_root(spread, denominator.magnitude().clone(), places(scale))
-                    .ok_or(Undefined::Contradiction)
-            }
+        self.fraction(sum * up, divisor * down, scale)
+    }
+
+    pub(super) fn geometric_mean(&self, column: u8) -> Result<Exact, Undefined> {
+        let (up, down) = unit(self.scale(column)?);
+        let logs = self.total(Output::Log(column))?;
+        let (numerator, denominator) = exp2(&logs, self.count).ok_or(Undefined::Contradiction)?;
+        Exact::near(BigInt::from(numerator) * up, denominator * down.magnitude(), NEAR)
+            .ok_or(Undefined::Contradiction)
+    }
+
+    pub(super) fn harmonic_mean(&self, column: u8) -> Result<Exact, Undefined> {
+        let (up, down) = unit(self.scale(column)?);
+        let reciprocals = self.total(Output::Reciprocal(column))?;
+        if reciprocals.sign() != Sign::Plus {
+            return Err(Undefined::NotPositive(self.family()));
         }
+        let n = (self.n() << fixed::reciprocal_places(self.bits(column)?)) * up;
+        Exact::near(n, (reciprocals * down).magnitude().clone(), NEAR).ok_or(Undefined::Contradiction)
+    }
+
+    /// The sum of squared deviations in the unit squared, by its divisor: a fraction's two halves.
+    fn squares(&self, column: u8, divisor: BigInt) -> Result<(BigInt, BigInt), Undefined> {
+        let (up, down) = unit(self.scale(column)?);
+        Ok((self.spread(column, None)? * &up * &up, self.n() * divisor * &down * &down))
+    }
+
+    pub(super) fn variance(&self, column: u8, divisor: BigInt) -> Result<Exact, Undefined> {
+        let (spread, denominator) = self.squares(column, divisor)?;
+        self.fraction(spread, denominator, self.scale(column)?)
+    }
+
+    /// The root of a variance.
+    pub(super) fn deviation(&self, column: u8, divisor: BigInt) -> Result<Exact, Undefined> {
+        let (spread, denominator) = self.squares(column, divisor)?;
+        Exact::signed_root(spread, denominator.magnitude().clone(), places(self.scale(column)?))
+            .ok_or(Undefined::Contradiction)
     }
 
     /// n * sum of products - product of the sums.
@@ -317,14 +321,15 @@ impl Evaluation<'_> {
         Ok(self.n() * self.total(product(a, b))? - sums)
     }
 
-    fn of_two(&self, a: u8, b: u8) -> Result<Exact, Undefined> {
+    pub(super) fn covariance(&self, a: u8, b: u8) -> Result<Exact, Undefined> {
         let (sa, sb) = (self.scale(a)?, self.scale(b)?);
+        let ((up_a, down_a), (up_b, down_b)) = (unit(sa), unit(sb));
+        let pairs = self.n() * (self.n() - 1);
+        self.fraction(self.joint(a, b)? * up_a * up_b, pairs * down_a * down_b, sa.max(sb))
+    }
+
+    pub(super) fn correlation(&self, a: u8, b: u8) -> Result<Exact, Undefined> {
         let joint = self.joint(a, b)?;
-        if self.family() == Family::Covariance {
-            let ((up_a, down_a), (up_b, down_b)) = (unit(sa), unit(sb));
-            let pairs = self.n() * (self.n() - 1);
-            return self.fraction(joint * up_a * up_b, pairs * down_a * down_b, sa.max(sb));
-        }
         let (spread_a, spread_b) = (self.spread(a, Some(b))?, self.spread(b, Some(a))?);
         let denominator = (spread_a * spread_b).magnitude().clone();
         let square = BigInt::from_biguint(joint.sign(), joint.magnitude().pow(2));
@@ -335,7 +340,7 @@ impl Evaluation<'_> {
     }
 
     /// y = slope * x + intercept, x being the first column.
-    fn regression(&self, x: u8, y: u8) -> Result<Value, Undefined> {
+    pub(super) fn regression(&self, x: u8, y: u8) -> Result<Value, Undefined> {
         let (sx, sy) = (self.scale(x)?, self.scale(y)?);
         let (joint, spread) = (self.joint(x, y)?, self.spread(x, Some(y))?);
         if spread == BigInt::ZERO {
@@ -355,58 +360,55 @@ impl Evaluation<'_> {
         if sum.sign() == Sign::Plus { Ok(sum) } else { Err(Undefined::NotPositive(self.family())) }
     }
 
-    fn ordered(&self, column: u8) -> Result<Exact, Undefined> {
-        let scale = self.scale(column)?;
-        let (up, down) = unit(scale);
-        let family = self.family();
-        let ordered = || self.order(column);
-        match family {
-            Family::Mode => {
-                let mode = ordered()?.answer.mode.ok_or_else(|| self.not_opened())?;
-                self.fraction(BigInt::from(mode) * up, down, scale)
+    pub(super) fn mode(&self, column: u8) -> Result<Exact, Undefined> {
+        let mode = self.order(column)?.answer.mode.ok_or_else(|| self.not_opened())?;
+        self.quotient(column, mode.into(), 1u8.into())
+    }
+
+    pub(super) fn trimmed_mean(&self, column: u8) -> Result<Exact, Undefined> {
+        match self.measure.ranges(self.values(column))[..] {
+            // Nobody is cut off.
+            [(0, _)] => self.quotient(column, self.total(Output::Value(column))?, self.n()),
+            [(from, to)] => {
+                let Ordered { request, answer, .. } = self.order(column)?;
+                let middle = self.look(&request.ranges, &answer.ranges, &(from, to))?;
+                self.quotient(column, middle.into(), (to - from).into())
             }
-            Family::TrimmedMean => {
-                match self.measure.ranges(self.values(column))[..] {
-                    // Nobody is cut off.
-                    [(0, _)] => {
-                        self.fraction(self.total(Output::Value(column))? * up, down * self.n(), scale)
-                    }
-                    [(from, to)] => {
-                        let Ordered { request, answer, .. } = ordered()?;
-                        let middle = self.look(&request.ranges, &answer.ranges, &(from, to))?;
-                        self.fraction(BigInt::from(middle) * up, down * (to - from), scale)
-                    }
-                    _ => Err(self.not_opened()),
-                }
-            }
-            Family::Gini => {
-                let sum = self.positive_sum(column)?;
-                let Ordered { values, answer, .. } = ordered()?;
-                let distances = answer.distances.ok_or_else(|| self.not_opened())?;
-                let values = BigInt::from(*values);
-                // As in `held`: per head, and per pair.
-                self.fraction(BigInt::from(distances) * self.n(), &values * &values * sum, 0)
-            }
-            Family::TopShare => match self.measure.ranges(self.values(column))[..] {
-                [range] => self.held(column, range),
-                _ => Err(self.not_opened()),
-            },
-            _ => {
-                let combination = self.measure.combination(self.values(column));
-                let (terms, divisor) = combination.ok_or_else(|| self.not_opened())?;
-                let combined = match terms.is_empty() {
-                    true => 0,
-                    false => {
-                        let Ordered { request, answer, .. } = ordered()?;
-                        self.look(&request.combinations, &answer.combinations, &terms)?
-                    }
-                };
-                self.fraction(BigInt::from(combined) * up, down * divisor, scale)
-            }
+            _ => Err(self.not_opened()),
         }
     }
 
-    fn lorenz(&self, column: u8) -> Result<Value, Undefined> {
+    pub(super) fn gini(&self, column: u8) -> Result<Exact, Undefined> {
+        let sum = self.positive_sum(column)?;
+        let Ordered { values, answer, .. } = self.order(column)?;
+        let distances = answer.distances.ok_or_else(|| self.not_opened())?;
+        let values = BigInt::from(*values);
+        // As in `held`: per head, and per pair.
+        self.fraction(BigInt::from(distances) * self.n(), &values * &values * sum, 0)
+    }
+
+    pub(super) fn top_share(&self, column: u8) -> Result<Exact, Undefined> {
+        match self.measure.ranges(self.values(column))[..] {
+            [range] => self.held(column, range),
+            _ => Err(self.not_opened()),
+        }
+    }
+
+    /// A combination of values at some ranks.
+    pub(super) fn combined(&self, column: u8) -> Result<Exact, Undefined> {
+        let combination = self.measure.combination(self.values(column));
+        let (terms, divisor) = combination.ok_or_else(|| self.not_opened())?;
+        let combined = match terms.is_empty() {
+            true => 0,
+            false => {
+                let Ordered { request, answer, .. } = self.order(column)?;
+                self.look(&request.combinations, &answer.combinations, &terms)?
+            }
+        };
+        self.quotient(column, combined.into(), divisor.into())
+    }
+
+    pub(super) fn lorenz(&self, column: u8) -> Result<Value, Undefined> {
         let ranges = self.measure.ranges(self.values(column));
         let parts = self
             .measure
@@ -417,7 +419,7 @@ impl Evaluation<'_> {
         parts.collect::<Result<_, _>>().map(Value::Parts)
     }
 
-    fn histogram(&self, column: u8) -> Result<Value, Undefined> {
+    pub(super) fn histogram(&self, column: u8) -> Result<Value, Undefined> {
         let rows = self.values(column);
         let below = |limit: Limit| match limit {
             _ if rows == 0 => Ok(0),

@@ -24,17 +24,17 @@ enum Kind {
 }
 
 impl Exact {
-    /// A fraction; `places` of its decimal text. None if the denominator is zero.
+    /// A fraction; `places` of its decimal text. `None` if the denominator is zero.
     pub fn fraction(numerator: BigInt, denominator: BigUint, places: u32) -> Option<Self> {
         Self::new(numerator, denominator, Kind::Fraction, places)
     }
 
-    /// The square root of a fraction's magnitude, with the sign of its numerator. None if the denominator is zero.
+    /// The square root of a fraction's magnitude, with the sign of its numerator. `None` if the denominator is zero.
     pub fn signed_root(numerator: BigInt, denominator: BigUint, places: u32) -> Option<Self> {
         Self::new(numerator, denominator, Kind::Root, places)
     }
 
-    /// A value of which `digits` are known, by a fraction near it. None if the denominator is zero.
+    /// A value of which `digits` are known, by a fraction near it. `None` if the denominator is zero.
     pub fn near(numerator: BigInt, denominator: BigUint, digits: u32) -> Option<Self> {
         Self::new(numerator, denominator, Kind::Near, digits)
     }
@@ -91,7 +91,7 @@ impl Exact {
         }
     }
 
-    /// The fraction rounded to so many digits from the first that is not zero.
+    /// The fraction rounded to this many digits from the first that is not zero.
     fn significant(&self, digits: u32) -> String {
         let ten = |n: u32| BigUint::from(10u8).pow(n);
         let (magnitude, denominator) = (self.numerator.magnitude(), &self.denominator);

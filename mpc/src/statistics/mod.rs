@@ -1,4 +1,4 @@
-//! Statistics: their names, what each needs opened, and their exact evaluation.
+//! Statistics: their names, the numbers that each needs opened, and their exact evaluation.
 //!
 //! Sum-type statistics are functions of opened sums of lanes, order statistics of those and one
 //! [`OrderAnswer`](crate::order::OrderAnswer), which may be over fewer rows ([`Ordered`]). Everything is exact in integers and fractions. Only the decimal text
@@ -12,6 +12,7 @@ mod family;
 mod name;
 mod needs;
 mod number;
+mod spec;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use family::{Family, Parameters};
 pub use name::{MAX_NAME, MAX_PARAMETERS, Measure, Permit, Statistic, StatisticError};
 pub use needs::{Limit, Optional, Target, counted};
 pub use number::{Edge, Epsilon, NotADecimal, Share};
+pub use spec::Unit;
 
 /// Decimal places of a rendered result beyond those of the column.
 pub const EXTRA_PLACES: u32 = 10;

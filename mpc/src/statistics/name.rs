@@ -1,7 +1,7 @@
 //! Names of statistics: `quantile:0.9(balance)@country`, in surveys, requests and results.
 //!
-//! A name is a family, its parameters behind `:`, the columns it is of in parentheses (without: every column, or
-//! every pair), and behind `@` the revealed field by which the rows are grouped. Each statistic has one text.
+//! A name is a family, its parameters behind `:`, its columns in parentheses (without: every column, or every pair),
+//! and behind `@` the revealed field by which the rows are grouped. Each statistic has one text.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -112,7 +112,7 @@ pub enum StatisticError {
     /// A parameter is no number.
     #[error(transparent)]
     Number(#[from] NotADecimal),
-    /// The columns in parentheses are not what the family takes.
+    /// The columns in parentheses are not those that the family takes.
     #[error("{family} takes {takes} in parentheses, or none for all: {family}{example}", takes = takes(*.family), example = example(*.family))]
     Columns {
         /// The family.
@@ -210,7 +210,7 @@ fn show(
 pub struct Statistic {
     /// The function that is computed.
     pub measure: Measure,
-    /// The columns that it is of; none: every column, or every pair in the survey's order.
+    /// Its columns; empty: every column, or every pair in the survey's order.
     pub columns: Vec<String>,
     /// The revealed field by which rows are grouped.
     pub group: Option<String>,
@@ -243,11 +243,11 @@ impl fmt::Display for Statistic {
 pub struct Permit {
     /// The family.
     pub family: Family,
-    /// With these parameters only; none: with any.
+    /// With these parameters only; `None`: with any.
     pub measure: Option<Measure>,
-    /// Of these columns only; none: of all.
+    /// With these columns only; empty: with all.
     pub columns: Vec<String>,
-    /// Grouped by this field; none: not grouped.
+    /// Grouped by this field; `None`: not grouped.
     pub group: Option<String>,
 }
 
@@ -255,11 +255,7 @@ impl Permit {
     /// True if `asked` may be released under this permit. The population form of a permitted sample variance or
     /// deviation says the same and is permitted with it.
     pub fn covers(&self, asked: &Statistic) -> bool {
-        let family = self.family == asked.family()
-            || matches!(
-                (self.family, asked.family()),
-                (Family::Variance, Family::VariancePopulation) | (Family::Stddev, Family::StddevPopulation)
-            );
+        let family = self.family.includes(asked.family());
         let parameters = self
             .measure
             .as_ref()
@@ -270,7 +266,7 @@ impl Permit {
         family && parameters && columns && self.group == asked.group
     }
 
-    /// The statistic that it names; none for a family whose parameters are open.
+    /// The statistic that it names; `None` for a family whose parameters are open.
     pub fn statistic(&self) -> Option<Statistic> {
         let measure = self.measure.clone()?;
         Some(Statistic { measure, columns: self.columns.clone(), group: self.group.clone() })

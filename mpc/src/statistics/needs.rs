@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::family::Family;
 use super::name::Measure;
 use super::number::Share;
+use super::spec::{Reading, Sums};
 use crate::order::{Combination, OrderRequest};
 use crate::statement::{Condition, Output, Term};
 
@@ -30,7 +31,7 @@ fn optional(columns: &Optional, column: u8) -> bool {
     columns.get(usize::from(column)).copied().unwrap_or(false)
 }
 
-/// The output whose sum is the number of rows that a statistic is over; none: of all rows.
+/// The output whose sum is the number of rows that a statistic is over; `None`: all rows.
 pub fn counted(target: Target, columns: &Optional) -> Option<Output> {
     let of = |c: u8| optional(columns, c).then_some(Output::Present(c));
     match target {
@@ -60,8 +61,8 @@ pub(super) fn interpolation(p: Share, n: u64) -> (u64, u64, u32) {
     (low, if weight == 0 { low } else { low + 1 }, weight)
 }
 
-/// Signed quantiles of n values as one combination of values, and what it is to be divided by. `n` is not 0.
-fn combined(quantiles: &[(Share, i64)], n: u64) -> (Combination, u32) {
+/// Signed quantiles of n values as one combination of values, and its divisor. `n` is not 0.
+pub(super) fn combined(quantiles: &[(Share, i64)], n: u64) -> (Combination, u32) {
     let billion = i64::from(Share::BILLION);
     let mut factors: BTreeMap<u64, i64> = BTreeMap::new();
     for (p, sign) in quantiles {
@@ -116,13 +117,13 @@ pub(super) fn limits(measure: &Measure, scale: i8) -> Vec<Limit> {
 }
 
 impl Measure {
-    /// Of a histogram: the limits among a column's integers that its bins are divided by, ascending. The values below the first
-    /// are below the first edge; those from the last on are above the last edge.
+    /// The limits between a histogram's bins, as integers of the column, ascending. The values below the first are below the
+    /// first edge; those from the last on are above the last edge.
     pub fn limits(&self, scale: i8) -> Vec<Limit> {
         limits(self, scale)
     }
 
-    /// Of a histogram: what its bins are called, with what lies below and above; one more than there are limits.
+    /// The names of a histogram's bins, with those below and above; one more than there are limits.
     pub fn bins(&self) -> Vec<String> {
         let edges = self.edges();
         let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Vec::new() };
@@ -138,24 +139,20 @@ impl Measure {
 impl Family {
     /// The outputs whose sums must be opened.
     pub fn outputs(self, target: Target, columns: &Optional) -> Vec<Output> {
-        use Family as F;
-        let value = |c, other| beside(Output::Value(c), other, columns);
-        let square = |c, other| beside(Output::Square(c), other, columns);
-        let mut outputs = match (self, target) {
-            (F::Sum | F::Mean | F::Gini | F::Lorenz | F::TopShare | F::TrimmedMean, Target::One(c)) => {
-                vec![Output::Value(c)]
+        let mut outputs = match (self.spec().sums, target) {
+            (Sums::One(of), Target::One(c)) => of.iter().map(|output| output(c)).collect(),
+            (Sums::Two { squares: [first, second] }, Target::Two(a, b)) => {
+                let value = |c, other| beside(Output::Value(c), other, columns);
+                let square = |c, other| beside(Output::Square(c), other, columns);
+                let mut outputs = vec![value(a, b), value(b, a)];
+                outputs.extend(first.then(|| square(a, b)));
+                outputs.extend(second.then(|| square(b, a)));
+                outputs.push(product(a, b));
+                outputs
             }
-            (F::Variance | F::VariancePopulation | F::Stddev | F::StddevPopulation, Target::One(c)) => {
-                vec![Output::Value(c), Output::Square(c)]
-            }
-            (F::GeometricMean, Target::One(c)) => vec![Output::Log(c)],
-            (F::HarmonicMean, Target::One(c)) => vec![Output::Reciprocal(c)],
-            (F::Covariance, Target::Two(a, b)) => vec![value(a, b), value(b, a), product(a, b)],
-            (F::Correlation, Target::Two(a, b)) => {
-                vec![value(a, b), value(b, a), square(a, b), square(b, a), product(a, b)]
-            }
-            (F::Regression, Target::Two(a, b)) => vec![value(a, b), value(b, a), square(a, b), product(a, b)],
-            _ => Vec::new(),
+            (Sums::None, _)
+            | (Sums::One(_), Target::Rows | Target::Two(..))
+            | (Sums::Two { .. }, Target::Rows | Target::One(_)) => Vec::new(),
         };
         outputs.extend(counted(target, columns));
         outputs
@@ -163,34 +160,17 @@ impl Family {
 }
 
 impl Measure {
-    /// The value as a combination of `values` values in order, and what it is to be divided by; none of any if it is zero.
-    /// None of other statistics.
+    /// The value as a combination of `values` values in order, and its divisor; a combination that is zero is empty.
+    /// `None` for other statistics.
     pub(super) fn combination(&self, values: u64) -> Option<(Combination, u32)> {
-        use Family as F;
-        let quantile = |p| Some(combined(&[(p, 1)], values));
-        match self.family() {
-            F::Min => Some((vec![(1, 1)], 1)),
-            F::Max => Some((vec![(values, 1)], 1)),
-            F::Median => quantile(Share::HALF),
-            F::Quantile => quantile(self.share()),
-            F::QuantileNearest => Some((vec![(nearest(self.share(), values), 1)], 1)),
-            F::Iqr => Some(combined(&[(Share::THREE_QUARTERS, 1), (Share::QUARTER, -1)], values)),
-            _ => None,
-        }
+        let Reading::Combination(of) = self.family().spec().reading else { return None };
+        Some(of(self, values))
     }
 
     /// The sums that it needs of `values` values in order, as pairs (k, l) of the ranks k + 1 to l.
     pub(super) fn ranges(&self, values: u64) -> Vec<(u64, u64)> {
-        use Family as F;
-        match self.family() {
-            F::TrimmedMean => {
-                let cut = self.share().floor_of(values);
-                vec![(cut, values - cut)]
-            }
-            F::Lorenz => self.shares().iter().map(|p| (0, p.floor_of(values))).collect(),
-            F::TopShare => vec![(values - self.share().ceil_of(values), values)],
-            _ => Vec::new(),
-        }
+        let Reading::Ranges(of) = self.family().spec().reading else { return Vec::new() };
+        of(self, values)
     }
 
     /// The question to be asked about the column's `values` values in order; empty for a statistic of sums, and
@@ -200,19 +180,23 @@ impl Measure {
         if values == 0 {
             return request;
         }
-        request.combinations = self.combination(values).into_iter().map(|(terms, _)| terms).collect();
-        request.combinations.retain(|terms| !terms.is_empty());
-        // Shares of nobody and of everybody are known. The sum of everybody is never asked for.
-        request.ranges = self.ranges(values);
-        request.ranges.retain(|(from, to)| from < to && (*from, *to) != (0, values));
-        match self.family() {
-            Family::Gini => request.distances = true,
-            Family::Mode => request.mode = true,
-            Family::Histogram => {
+        match self.family().spec().reading {
+            Reading::None => {}
+            Reading::Combination(of) => {
+                let (terms, _) = of(self, values);
+                request.combinations.extend((!terms.is_empty()).then_some(terms));
+            }
+            Reading::Ranges(of) => {
+                request.ranges = of(self, values);
+                // Shares of nobody and of everybody are known. The sum of everybody is never asked for.
+                request.ranges.retain(|(from, to)| from < to && (*from, *to) != (0, values));
+            }
+            Reading::Distances => request.distances = true,
+            Reading::Mode => request.mode = true,
+            Reading::Edges => {
                 let edge = |l| if let Limit::At(e) = l { Some(e) } else { None };
                 request.edges = limits(self, scale).into_iter().filter_map(edge).collect();
             }
-            _ => {}
         }
         let mut once = OrderRequest::default();
         once.merge(&request);

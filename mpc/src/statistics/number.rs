@@ -116,7 +116,7 @@ impl Epsilon {
         self.0
     }
 
-    /// From billionths; None for zero.
+    /// From billionths; `None` for zero.
     pub fn from_billionths(billionths: u64) -> Option<Self> {
         (billionths > 0).then_some(Self(billionths))
     }
@@ -144,7 +144,7 @@ impl fmt::Display for Epsilon {
 pub struct Edge {
     /// The largest integer not above it.
     whole: i128,
-    /// What lies above that, in units of 10^-18.
+    /// The rest above that, in units of 10^-18.
     fraction: u64,
 }
 
@@ -152,8 +152,8 @@ impl Edge {
     /// One, in the unit of the fraction.
     const ONE: u64 = 10u64.pow(EDGE_PLACES as u32);
 
-    /// The largest integer V with V / 10^scale not above the edge, and whether it is the edge. What is beyond all numbers of
-    /// this type is the last of them. `scale` is -18 to 18.
+    /// The largest integer V with V / 10^scale not above the edge; true if it equals the edge. A number beyond this type
+    /// becomes the type's last. `scale` is -18 to 18.
     fn scaled(self, scale: i8) -> (i128, bool) {
         let power = u32::from(scale.unsigned_abs()).min(EDGE_PLACES as u32);
         if scale < 0 {

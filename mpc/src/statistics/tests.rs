@@ -13,7 +13,7 @@ use super::*;
 use crate::fixed;
 use crate::statement::{Lane, Output, Part};
 
-/// Of the columns.
+/// Bits of the columns.
 const BITS: u8 = 63;
 
 /// The numbers that the parties would open about two columns of one scale.
@@ -172,7 +172,8 @@ fn known_values() {
     assert_eq!(exact("gini", &[1, 1, 2]), "1/6");
 }
 
-/// Of a column with a scale below zero, statistics are in the column's unit like all others: not in that of the integers.
+/// Statistics of a column with a scale below zero are in the column's unit like all others, not in that of the
+/// integers.
 #[test]
 fn low_digits_that_are_left_out_are_zeros_of_the_result() {
     let v = [2, 4, 4, 4, 5, 5, 7, 9];

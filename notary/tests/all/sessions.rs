@@ -1,4 +1,4 @@
-//! Whole sessions with a notary that runs, and servers on loopback that say what a test wants.
+//! Whole sessions with a running notary, and servers on loopback that answer as a test wants.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Bodies: a ticket before the rest, a deadline, and a cap on what is being read at a time.
+//! Bodies: a ticket before the rest, a deadline, and a cap on bodies that are being read.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The party behind the API. The API listens before there is one: reading keys, waiting for the lease and compiling the engine
-//! take a while, and whoever watches the process must not take that for its death.
+//! take a while, and a supervisor must not take that time for the death of the process.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -16,7 +16,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Tells what the start is at, for whoever asks meanwhile.
+    /// Tells the present step of the start, for callers who ask meanwhile.
     pub fn does(&self, what: &'static str) {
         tracing::info!("{what}");
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;

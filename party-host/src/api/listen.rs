@@ -1,8 +1,8 @@
 //! The API's listener: how many connections strangers may hold, and for how long.
 //!
 //! A connection is a stranger's until a request on it has shown a valid ticket. Strangers' connections are capped: when one
-//! more comes, the oldest is closed, so that whoever holds many unfinished ones keeps nobody out who finishes. Each head has
-//! a deadline, each connection a small buffer; bodies have theirs in [`super::body`].
+//! more comes, the oldest is closed. So a stranger who holds many unfinished connections keeps out nobody who finishes a
+//! request. Each head has a deadline, and each connection a small buffer; bodies have theirs in [`super::body`].
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ pub struct Bounds {
     pub connections: usize,
     /// From a connection's start, or the last answer on it, to the end of the next request's head.
     pub head: Duration,
-    /// Bytes that the head of a request may have, which are what a connection can hold of memory.
+    /// Largest head of a request in bytes, and so the memory that a connection can hold.
     pub buffer: usize,
 }
 

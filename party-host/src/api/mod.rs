@@ -60,7 +60,7 @@ const MAX_JSON: usize = 64 * 1024;
 /// The state that the handlers share.
 #[derive(Clone)]
 pub struct App {
-    /// The party, or what becomes one.
+    /// The party, or its start while there is none.
     pub host: Arc<Host>,
     /// The bodies that are being read.
     pub bodies: Bodies,
@@ -72,7 +72,7 @@ impl App {
     }
 }
 
-/// A problem for what is not found while some surveys are not loaded yet: nobody knows whether it is in one of those.
+/// A problem for an id that is not found while some surveys are not loaded yet: it may belong to one of those.
 fn absent(node: &Node, detail: &str) -> Failure {
     Failure(match node.ready() {
         Ok(()) => Problem::new(ProblemKind::NotFound, detail),
@@ -119,12 +119,13 @@ async fn json_body<T: DeserializeOwned>(app: &App, request: Request) -> Result<T
         .map_err(|e| Failure(Problem::new(ProblemKind::Malformed, format!("the body: {e}"))))
 }
 
-/// The ticket comes first: nothing else is read of an upload that no valid one stands before.
+/// The ticket comes first: nothing else of an upload is read before a valid ticket.
 async fn ticketed_body(app: &App, id: SubmissionId, request: Request) -> Result<Bytes, Failure> {
+    let node = app.node()?;
     let connection = request.extensions().get::<Connection>().cloned();
     let length = announced(request.body(), MAX_UPLOAD)?;
     let mut reading = app.bodies.begin(request.into_body());
-    app.node()?.admits(id, reading.first(ShareUpload::HEAD).await?)?;
+    node.admits(id, reading.first(ShareUpload::HEAD).await?)?;
     if let Some(connection) = connection {
         connection.known();
     }
@@ -168,8 +169,9 @@ async fn withdraw(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
+    let node = app.node()?;
     let wish: Withdrawal = json_body(&app, request).await?;
-    let status = app.node()?.withdraw(id, wish, LONGEST_WAIT).await?;
+    let status = node.withdraw(id, wish, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Withdrawn { .. } => StatusCode::OK,
         _ => StatusCode::ACCEPTED,
@@ -204,9 +206,9 @@ async fn put_query(
     request: Request,
 ) -> Result<Response, Failure> {
     let asked = async {
-        let id = parse(&id)?;
+        let (id, node) = (parse(&id)?, app.node()?);
         let ticket: QueryTicket = json_body(&app, request).await?;
-        Ok::<_, Failure>(app.node()?.start_query(id, ticket)?)
+        Ok::<_, Failure>(node.start_query(id, ticket)?)
     };
     match asked.await {
         Ok(status) => Ok((StatusCode::ACCEPTED, json(&status)).into_response()),

@@ -120,7 +120,7 @@ impl Sealer {
         Ok(out)
     }
 
-    /// Opens what [`Self::seal`] made for the same place. Decrypts within `sealed`'s own buffer.
+    /// Opens an object that [`Self::seal`] made for the same place. Decrypts within `sealed`'s own buffer.
     pub async fn open(&self, place: &Place, sealed: Vec<u8>) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
         let mut sealed = Zeroizing::new(sealed);
         let (wrapped, nonce, header_len) = parse_header(&sealed)?;

@@ -18,7 +18,7 @@ use crate::private::is_private;
 
 const FORMAT: &str = "tercet-keyring-1";
 const NONCE: usize = 12;
-/// Far more rotations than a deployment lives for; bounds what is read.
+/// Largest number of keys in a file, far more than a deployment ever rotates; bounds the size of a file that is read.
 const MAX_KEYS: usize = 256;
 const MAX_FILE: u64 = 64 * 1024;
 

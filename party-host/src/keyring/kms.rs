@@ -14,8 +14,8 @@ use super::{DataKey, KeyWrapper, KeyringError, WrappedKey};
 /// The one name in the encryption context. Its value is the object's place in hexadecimal.
 const CONTEXT: &str = "tercet-place";
 
-/// A keyring whose keys are in KMS. Wraps under the key that it is made with; unwraps under that key and under those that are listed as
-/// earlier ones, and under no other: an object is written by whoever can write into the bucket, and may name a key of theirs. KMS's own
+/// A keyring whose keys are in KMS. Wraps under the key that it is made with; unwraps under that key and under the listed earlier
+/// keys, and under no other: anybody who can write into the bucket can write an object that names a key of theirs. KMS's own
 /// yearly rotation changes nothing here.
 ///
 /// The place of an object is the encryption context: KMS authenticates it and logs it.
@@ -75,7 +75,7 @@ impl KeyWrapper for KmsKeyring {
     }
 }
 
-/// Tells what is wrong with the key from what may pass.
+/// Finds the fault of the key in the error, and tells if it may pass by itself.
 fn failed<E>(key: &str, error: &SdkError<E>) -> KeyringError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

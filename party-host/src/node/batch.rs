@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tercet_mpc::Reject;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::SubmissionId;
 use tercet_protocol::log::{EntryBody, LogEntry, MAX_BATCH};
@@ -16,6 +17,24 @@ use super::survey::SurveyNode;
 use crate::measures;
 use crate::sandbox::{AcceptedRow, Rejection, Session, Submission, Verdict};
 use crate::store::{KEY_BYTES, Segment};
+
+/// Memory of an engine that a batch does not fill: the program itself, and the check of one submission at a time.
+pub const ENGINE_BASE: usize = 64 << 20;
+/// Memory for what one submission of a batch takes besides its statement and its private part: hashes, openings, messages.
+const BESIDES: usize = 8 << 10;
+/// Memory that one submission of a column or two takes. Those of recorded sessions take several times as much: batches of them
+/// are smaller.
+pub const ENGINE_EACH: usize = 64 << 10;
+
+/// The bytes of an engine's memory that a submission takes in a batch: the parts are handed over, and read once more.
+pub fn weight(private_part: usize, statement: usize) -> usize {
+    2 * (private_part + statement) + BESIDES
+}
+
+/// The bytes that an engine with so much memory has for the submissions of a batch.
+pub fn room(memory: usize) -> usize {
+    memory.saturating_sub(ENGINE_BASE)
+}
 
 /// The outcome of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -86,8 +105,8 @@ pub async fn run(
                 valid.push((upload, Zeroizing::new(row), Zeroizing::new(keys)));
             }
             Verdict::Rejected(Rejection { by, reason }) => {
-                let problem = problem(&reason);
-                decided.push((upload.id, if by < 3 { problem.party(by) } else { problem }));
+                let problem = problem(reason.into());
+                decided.push((upload.id, by.into_iter().fold(problem, Problem::party)));
             }
         }
     }
@@ -146,7 +165,7 @@ async fn check(
         .map(|u| Submission {
             statement: u.statement.clone(),
             context: u.context.to_vec(),
-            share_hashes: u.share_hashes.clone(),
+            share_hashes: u.share_hashes.encode().to_vec(),
             private: u.private.to_vec(),
         })
         .collect();
@@ -167,23 +186,23 @@ async fn check(
 }
 
 /// A fault that the engine found, as the provider sees it.
-pub fn problem(reason: &str) -> Problem {
+pub fn problem(reason: Reject) -> Problem {
     let (kind, detail) = match reason {
-        "seed-hash-mismatch" | "witness-hash-mismatch" | "proof-hash-mismatch" | "row-hash-mismatch" => (
+        Reject::SeedHash | Reject::WitnessHash | Reject::ProofHash | Reject::RowHash => (
             ProblemKind::ShareMismatch,
             "a share that was sent to a party is not the one whose hash is public",
         ),
-        "binding-mismatch" => (
+        Reject::Binding => (
             ProblemKind::ProofInvalid,
             "the proof was made for another presentation, statement or survey, or for other share hashes",
         ),
-        "missing-private-part" | "malformed-private-part" => {
+        Reject::MissingPrivate | Reject::MalformedPrivate => {
             (ProblemKind::ShareInvalid, "a private part does not have the form that the statement demands")
         }
-        _ => (
+        Reject::Unsatisfied | Reject::InvalidProof => (
             ProblemKind::ProofInvalid,
             "the shared value is not the one that the notary attested, or it breaks the column's format or range",
         ),
     };
-    Problem::new(kind, detail).rule(reason)
+    Problem::new(kind, detail).rule(reason.code())
 }

@@ -1,6 +1,6 @@
 //! A party's knowledge of one survey's log: a pure function of its entries.
 //!
-//! The rules of who waits, enters and leaves stand in `tercet-releases`; the book applies the log's entries to them, and knows
+//! `tercet-releases` has the rules of waiting, entering and leaving; the book applies the log's entries to them, and knows
 //! which submission is which row and where its shares are stored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,8 +15,8 @@ use tercet_protocol::survey::SurveyManifest;
 use tercet_protocol::withdrawal::Entered;
 use tercet_releases::{Entering, Ledger, Refused, Row, Standing, UnitId};
 
-use super::anew::Orders;
 use super::epochs::Epochs;
+use super::renewal::Orders;
 use super::secret::Groups;
 
 /// The name under which an entry's rows are stored after a later entry has taken some of them away, or has given them new
@@ -38,7 +38,7 @@ pub struct Moved {
     pub new: EntryHash,
 }
 
-/// Where an accepted submission stands in the log.
+/// The place of an accepted submission in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The entry's height.
@@ -56,7 +56,7 @@ pub struct Erased {
     pub at: u64,
 }
 
-/// A release point, and where it stands in the log.
+/// A release point, and its place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {
     /// As everybody sees it.
@@ -72,7 +72,7 @@ struct Submitted {
     height: u64,
 }
 
-/// An entry that does not follow from the log below it. Whoever voted for it runs other rules than this party.
+/// An entry that does not follow from the log below it: a party that voted for it runs other rules than this one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the log entry at height {height} does not follow from the entries below it: {problem}")]
 pub struct Inconsistent {
@@ -88,7 +88,7 @@ pub struct Book {
     survey: SurveyId,
     heads: Vec<EntryHash>,
     ledger: Ledger,
-    /// By row.
+    /// Indexed by row.
     submitted: Vec<Submitted>,
     numbers: HashMap<SubmissionId, Row>,
     /// Names of rewritten rows, by the height of their batch.
@@ -176,7 +176,10 @@ impl Book {
 
     /// The heights of all batches.
     pub fn batches(&self) -> BTreeSet<u64> {
-        self.submitted.iter().map(|s| s.height).collect()
+        // Rows are in the order of their entries.
+        let mut heights: Vec<u64> = self.submitted.iter().map(|s| s.height).collect();
+        heights.dedup();
+        heights.into_iter().collect()
     }
 
     /// Rows in units and rows that wait.
@@ -202,7 +205,7 @@ impl Book {
         }
     }
 
-    /// Where the submission's row was counted; none if it never was.
+    /// The release point at which the submission's row was counted; `None` if it never was.
     pub fn entered(&self, id: &SubmissionId) -> Option<Entered> {
         let (Standing::Counted(unit) | Standing::Erased(unit)) =
             self.ledger.standing(*self.numbers.get(id)?)?

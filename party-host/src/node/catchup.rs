@@ -4,7 +4,10 @@
 //! bucket was lost, the rows are there and only the entry is not. Rows that are not there are taken from the two others
 //! ([`super::rebuild`]).
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{EntryHash, PublicKey};
 use tercet_protocol::log::{CommittedEntry, EntryBody};
@@ -16,9 +19,12 @@ use super::session::{Opening, SessionError, Step};
 use super::survey::SurveyNode;
 use super::{erase, refresh, supply};
 use crate::peer::{Channel, PeerLinks, SessionId};
+use crate::store::StoreError;
 
 /// Most entries in one answer.
 const CHUNK: u64 = 64;
+/// Entries that are read at once for an answer.
+const CONCURRENT_READS: usize = 16;
 /// About as many bytes of entries in one answer, unless one alone has more.
 const MAX_BYTES: usize = 16 << 20;
 
@@ -47,12 +53,13 @@ pub async fn catch_up(
         if entries.is_empty() {
             return Ok(added);
         }
+        let here = rows_here(survey, &entries).await?;
         for committed in entries {
             let head = survey.book().head();
             committed.verify(survey.id(), survey.parties(), head).map_err(|e| {
                 SessionError::Disagreement { party, what: format!("sent a log entry that does not fit: {e}") }
             })?;
-            let Changes { obsolete, lacks, here } = prepare(survey, &committed).await?;
+            let Changes { obsolete, lacks, here } = prepare(survey, &committed, &here).await?;
             survey.commit(&committed).await?;
             lacks.into_iter().for_each(|height| survey.lack(height));
             here.into_iter().for_each(|height| survey.supplied(height));
@@ -80,15 +87,32 @@ struct Changes {
     here: Vec<u64>,
 }
 
+/// The entries among these whose rows are in the bucket, looked for side by side.
+async fn rows_here(
+    survey: &SurveyNode,
+    entries: &[CommittedEntry],
+) -> Result<HashSet<EntryHash>, SessionError> {
+    let (store, id) = (survey.store.clone(), survey.id());
+    let with_rows = entries.iter().filter(|c| supply::has_rows(&c.entry));
+    let places: Vec<_> = with_rows.map(|c| (c.entry.height, c.entry.hash())).collect();
+    let looks = places.into_iter().map(|(height, hash)| {
+        let store = store.clone();
+        async move { Ok::<_, StoreError>(store.has_segment(id, height, hash).await?.then_some(hash)) }
+    });
+    Ok(futures::future::try_join_all(looks).await?.into_iter().flatten().collect())
+}
+
 /// Looks for what belongs to an entry.
-async fn prepare(survey: &SurveyNode, committed: &CommittedEntry) -> Result<Changes, SessionError> {
+async fn prepare(
+    survey: &SurveyNode,
+    committed: &CommittedEntry,
+    here: &HashSet<EntryHash>,
+) -> Result<Changes, SessionError> {
     let entry = &committed.entry;
     let mut changes = Changes::default();
     match &entry.body {
         EntryBody::Batch { .. } | EntryBody::Release(_) => {
-            let here = !supply::has_rows(entry)
-                || survey.store.has_segment(survey.id(), entry.height, entry.hash()).await?;
-            if !here {
+            if supply::has_rows(entry) && !here.contains(&entry.hash()) {
                 changes.lacks.push(entry.height);
             }
         }
@@ -129,8 +153,14 @@ pub async fn serve(
     let to = head.min(from.saturating_add(CHUNK));
     let mut entries = Vec::new();
     let mut bytes = 0;
-    for height in from.saturating_add(1)..=to {
-        let Some(committed) = survey.store.get_entry(survey.id(), height).await? else { break };
+    let (store, id) = (survey.store.clone(), survey.id());
+    let reads = stream::iter(from.saturating_add(1)..=to).map(move |height| {
+        let store = store.clone();
+        async move { store.get_entry(id, height).await }
+    });
+    let mut reads = std::pin::pin!(reads.buffered(CONCURRENT_READS));
+    while let Some(read) = reads.next().await {
+        let Some(committed) = read? else { break };
         let mut w = Writer::default();
         committed.entry.write(&mut w);
         // In text, hashes take twice the room.

@@ -8,7 +8,7 @@ use tercet_mpc::order::OrderRequest;
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::sha256;
 
-use super::pairs;
+use super::pair_secrets;
 use super::session::{EngineWire, Established, SessionError, Wire};
 use super::survey::SurveyNode;
 use crate::sandbox::{Context, PairSecrets, Reading, Sandbox, SandboxError, Session};
@@ -24,7 +24,7 @@ pub struct Engine<'s> {
     survey: &'s SurveyNode,
     id: [u8; 32],
     nonces: [[u8; 32]; 3],
-    /// None while the engine has it, and after the session has failed.
+    /// `None` while the engine has it, and after the session has failed.
     wire: Option<Wire>,
     /// Agreed on when the first computation needs it.
     drawn: Option<(Context, PairSecrets)>,
@@ -58,7 +58,7 @@ impl<'s> Engine<'s> {
             return Ok(known.clone());
         }
         let (survey, id, nonces) = (self.survey, self.id, self.nonces);
-        let (secrets, pace) = pairs::agree(self.wire()?, survey.me(), &id).await?;
+        let (secrets, pace) = pair_secrets::agree(self.wire()?, survey.me(), &id).await?;
         let context = Context {
             parties: survey.parties().iter().map(|p| p.0.to_vec()).collect(),
             survey: survey.id().as_ref().to_vec(),
@@ -132,7 +132,7 @@ impl<'s> Engine<'s> {
         Ok(drawn)
     }
 
-    /// Reads what a request asks for off a column's sorted values.
+    /// Answers a request from a column's sorted values.
     pub async fn read_order(
         &mut self,
         bits: u8,

@@ -74,7 +74,7 @@ pub async fn rewrite(survey: &SurveyNode, id: SubmissionId, by: EntryHash) -> Re
     Ok(Staged::Rewritten(vec![(moved, Arc::new(rows))]))
 }
 
-/// This party's word that a submission's shares are deleted here; none while they are not.
+/// This party's signed statement that a submission's shares are deleted here; `None` while they are not.
 pub fn receipt(survey: &SurveyNode, id: SubmissionId) -> Option<ErasureReceipt> {
     let book = survey.book();
     let erased = book.erased(&id)?;

@@ -1,7 +1,8 @@
 //! An upload's way in: every check that this party can make alone, cheapest first.
 
 use bytes::Bytes;
-use tercet_mpc::ShareHashes;
+use tercet_mpc::PartyId;
+use tercet_mpc::proof::PrivatePart;
 use tercet_mpc::statement::StatementError;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, PublicKey, SubmissionId, sha256};
@@ -53,7 +54,7 @@ pub fn ticketed(
     Ok(Ticketed { upload, public, id })
 }
 
-/// Checks a ticket alone, as it stands at the start of an upload.
+/// Checks a ticket alone, at the start of an upload.
 pub fn admitted(
     id: SubmissionId,
     ticket: &Ticket,
@@ -83,12 +84,6 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
     let statement = evidence
         .statement(&admitted, survey.descriptor().manifest())
         .map_err(|e: StatementError| Problem::new(ProblemKind::PolicyViolated, e.to_string()))?;
-    let Some(hashes) = ShareHashes::decode(&public.share_hashes) else {
-        return Err(Problem::new(
-            ProblemKind::Malformed,
-            "the share hashes do not have the form of this protocol version",
-        ));
-    };
     // During a rotation of the sealing key there are two; the published one first.
     let mut opened = Err(KeyError::CannotOpen);
     for key in sealing {
@@ -99,19 +94,22 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
     }
     let private = opened.map_err(|e| Problem::new(ProblemKind::ShareInvalid, e.to_string()))?;
     let context = public.proof_context();
+    // The parts of parties 1 and 2 are larger than that of party 0, which proposes.
+    let part = PrivatePart::encoded_bytes(PartyId::P1, &statement.layout());
     let statement = statement.encode();
+    let statement_bytes = statement.len();
     // Garbage must not take an id's place: the part is checked against its own commitments before it does.
     let mut alone = Submission {
         statement: statement.clone(),
         context: context.to_vec(),
-        share_hashes: public.share_hashes.clone(),
+        share_hashes: public.share_hashes.encode().to_vec(),
         private: private.to_vec(),
     };
     let fault = survey.sandbox.check_private(survey.me(), &alone);
     alone.private.zeroize();
     match fault {
         Ok(None) => {}
-        Ok(Some(reason)) => return Err(batch::problem(&reason).party(survey.me())),
+        Ok(Some(reason)) => return Err(batch::problem(reason).party(survey.me())),
         Err(e) => {
             tracing::error!(error = %e, "a private part could not be checked");
             let detail = "the party could not check this private part; its operator's log says more";
@@ -122,12 +120,13 @@ pub fn verified(survey: &SurveyNode, sealing: &[OpeningKey], ticketed: Ticketed)
         id,
         nullifier: admitted.nullifier,
         fields: admitted.fields,
-        rows: hashes.rows.map(Commitment),
+        rows: public.share_hashes.rows.map(Commitment),
         withdrawal_key: public.withdrawal_key,
         statement,
         context,
         share_hashes: public.share_hashes,
         private,
+        weight: batch::weight(part, statement_bytes),
         expires: upload.ticket.expires,
     })
 }

@@ -16,7 +16,7 @@ pub(super) enum Done {
     Nothing,
 }
 
-/// Does in an agreed session what it is for.
+/// Carries out the task of an agreed session.
 pub(super) async fn perform(
     node: &Node,
     survey: &SurveyNode,

@@ -1,4 +1,4 @@
-//! Who starts sessions: party 0's loop over its uploads, and the others' requests to finish what was left.
+//! The start of sessions: party 0's loop over its uploads, and the others' requests to finish an entry.
 
 mod follow;
 
@@ -18,9 +18,9 @@ use crate::measures;
 use crate::peer::{Channel, SessionId};
 use tercet_agreement::Task;
 
-/// A party that knows of nothing that it lacks asks the others every so many seconds.
+/// Seconds between two questions to the others by a party that knows of nothing that it lacks.
 const LOOK_EVERY: u64 = 30;
-/// A party that is locked or behind asks party 0 for a session every so many seconds.
+/// Seconds between two requests for a session by a party that is locked or behind.
 const ASK_EVERY: u64 = 3;
 /// Longest time for which a query lets uploads go first.
 const YIELD: Duration = Duration::from_secs(2);
@@ -35,7 +35,8 @@ pub(super) fn answer_peers(node: &Arc<Node>) {
     });
 }
 
-/// Starts a survey's loops: one leads what this party leads, and keeps in step where others lead; one looks at the clock.
+/// Starts a survey's loops: one leads this party's sessions and keeps in step with sessions that others lead; one
+/// looks at the clock.
 pub(super) async fn run_loops(node: &Arc<Node>, survey: Arc<SurveyNode>) {
     let mut tasks = node.leading.lock().await;
     tasks.spawn(lead_batches(node.clone(), survey.clone()));
@@ -106,7 +107,7 @@ async fn lead_batches(node: Arc<Node>, survey: Arc<SurveyNode>) {
             tokio::time::sleep(survey.linger).await;
         }
         survey.pool.expire(node.clock.now());
-        let submissions = survey.pool.oldest(survey.max_batch);
+        let submissions = survey.pool.oldest(survey.max_batch, batch::room(survey.sandbox.memory()));
         if submissions.is_empty() {
             continue;
         }
@@ -150,7 +151,7 @@ async fn lead_batch(
     }
 }
 
-/// Opens a session without uploads, so that what an earlier one left is finished.
+/// Opens a session without uploads, to finish an entry of an earlier one.
 async fn lead_nothing(node: &Arc<Node>, survey: &Arc<SurveyNode>) -> Result<(), SessionError> {
     let _turn = turn(survey).await?;
     if survey.lacks_rows() {
@@ -262,15 +263,15 @@ async fn catch_up_from(node: &Node, survey: &SurveyNode, party: u8) {
     }
 }
 
-/// Takes what the others committed while this party was away. The caller holds the session lock.
+/// Takes the entries that the others committed while this party was away. The caller holds the session lock.
 async fn catch_up_from_all(node: &Node, survey: &SurveyNode) {
     for party in (0..3u8).filter(|p| *p != survey.me()) {
         catch_up_from(node, survey, party).await;
     }
 }
 
-/// Takes what the others committed while this party was away, and the rows that it lacks. The caller holds the session
-/// lock.
+/// Takes the entries that the others committed while this party was away, and the rows that it lacks. The caller holds
+/// the session lock.
 async fn keep_up(node: &Node, survey: &SurveyNode) {
     catch_up_from_all(node, survey).await;
     if let Err(e) = rebuild::fill(node, survey).await {

@@ -2,7 +2,6 @@
 
 mod abandon;
 mod agree;
-mod anew;
 mod batch;
 mod book;
 mod catchup;
@@ -12,13 +11,14 @@ mod erase;
 mod intake;
 mod jobs;
 mod lead;
-mod pairs;
+mod pair_secrets;
 mod plan;
 mod pool;
 mod query;
 mod rebuild;
 mod refresh;
 mod release;
+mod renewal;
 mod roster;
 mod secret;
 mod session;
@@ -51,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::measures;
 use crate::peer::{PeerLinks, SessionId};
+pub use batch::{ENGINE_BASE, ENGINE_EACH};
 use pool::Outcome;
 pub use roster::RedeployError;
 use roster::Roster;
@@ -240,7 +241,7 @@ impl Node {
         Some(receipt.signed(&self.identity))
     }
 
-    /// Where a submission stands here.
+    /// The state of a submission at this party.
     pub fn submission(&self, id: SubmissionId) -> Option<SubmissionStatus> {
         self.running().iter().find_map(|survey| {
             if let Some(receipt) = erase::receipt(survey, id) {
@@ -258,8 +259,8 @@ impl Node {
         })
     }
 
-    /// Takes a person's wish to leave. The answer says that the row is erased, or where it still stands; the parties agree on
-    /// the erasure led by party 0, and the same wish again tells how far that is.
+    /// Takes a person's wish to leave. The answer says that the row is erased, or gives the state of the erasure, on which
+    /// the parties agree led by party 0. The same wish again asks for the state.
     pub async fn withdraw(
         &self,
         id: SubmissionId,
@@ -348,7 +349,7 @@ impl Node {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the query that a ticket admits, or says where it stands if it is known. Party 0 leads. What the rules refuse is
+    /// Starts the query that a ticket admits, or gives its state if it is known. Party 0 leads. What the rules refuse is
     /// refused here, before any other party hears of it.
     pub fn start_query(self: &Arc<Self>, id: QueryId, ticket: QueryTicket) -> Result<QueryStatus, Problem> {
         let survey = self.survey(ticket.survey)?;
@@ -402,13 +403,13 @@ impl Node {
         Ok(QueryStatus { query: id, state: QueryState::Running })
     }
 
-    /// Where a query stands.
+    /// The state of a query.
     pub fn query(&self, id: QueryId) -> Option<QueryStatus> {
         let state = self.queries().get(&id)?.borrow().clone();
         Some(QueryStatus { query: id, state })
     }
 
-    /// The same once it has ended; where it stands after `patience`, or when this party stops.
+    /// The same once it has ended, or its state after `patience` or when this party stops.
     pub async fn query_ended(&self, id: QueryId, patience: Duration) -> Option<QueryStatus> {
         let mut state = self.queries().get(&id)?.subscribe();
         let mut stop = self.stop.subscribe();

@@ -14,8 +14,8 @@ use tercet_protocol::survey::{SecretPartition, SurveyManifest};
 use tercet_releases::ranks::Renewal;
 use tercet_releases::{Filter, UnitId};
 
-use super::anew::Whose;
 use super::book::{Book, Point};
+use super::renewal::Whose;
 
 /// Whose units are added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +26,12 @@ pub enum Units {
     Secret {
         /// The partition's number.
         partition: usize,
-        /// The group's number in it; none: all of them, and the rest.
+        /// The group's number in it; `None`: all of them, and the rest.
         block: Option<usize>,
     },
 }
 
-/// One set of rows, and what is opened about it.
+/// One set of rows, and the sums that are opened about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     /// Whose units.
@@ -77,7 +77,7 @@ pub struct Plan {
     pub rows: u64,
     /// Rows that it does not tell apart.
     pub not_told_apart: u64,
-    /// By field, the rows that its groups do not tell apart.
+    /// For each field, the rows that its groups do not tell apart.
     pub ungrouped: BTreeMap<String, u64>,
     /// The sets of rows about which something is opened.
     pub sets: BTreeMap<Scope, Set>,
@@ -103,7 +103,7 @@ pub struct Binned {
 }
 
 impl Plan {
-    /// Of a histogram of a column: the rows that entered across its bins.
+    /// For a histogram of a column: the rows that entered across its bins.
     pub fn unbinned(&self, statistic: &Statistic, column: u8) -> Option<u64> {
         let limits = |b: &&Binned| b.counts.column == column && b.name == statistic.measure.to_string();
         self.histograms.iter().find(limits).map(|b| b.not_told_apart)
@@ -147,7 +147,7 @@ pub fn partition_of(
     book.groups().partitions().iter().position(fits)
 }
 
-/// Plans a question. Refuses what the rules do not allow; everything that is refused is refused here.
+/// Plans a question. All refusals by the rules happen here.
 pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Result<Plan, Problem> {
     question.check(manifest).map_err(|e| not_permitted(e.to_string()))?;
     let listed = *question == Question::listed(manifest);
@@ -305,7 +305,7 @@ impl Planner<'_> {
         self.plan.histograms.push(Binned { name, scope, counts, not_told_apart: rows - values });
     }
 
-    /// The sets of rows that a statistic is of, as far as they are large enough to be shown.
+    /// The sets of rows of a statistic, as far as they are large enough to be shown.
     fn scopes(&mut self, statistic: &Statistic, partition: Option<usize>) -> Vec<(Scope, Units, u64)> {
         let groups = self.book.groups();
         match (&statistic.group, partition) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tercet_protocol::api::{Problem, ProblemKind};
 use tercet_protocol::ids::{Commitment, Nullifier, PublicKey, SubmissionId};
 use tercet_protocol::log::Accepted;
+use tercet_protocol::submission::ShareHashes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -35,10 +36,12 @@ pub struct Upload {
     pub statement: Vec<u8>,
     /// The context to which the proof is bound.
     pub context: [u8; 32],
-    /// The published hashes of the shares, encoded.
-    pub share_hashes: Vec<u8>,
+    /// The published hashes of the shares.
+    pub share_hashes: ShareHashes,
     /// This party's part, opened.
     pub private: Zeroizing<Vec<u8>>,
+    /// Bytes of an engine's memory that it takes in a batch, at the party where it takes most.
+    pub weight: usize,
     /// Unix seconds at which the ticket runs out.
     pub expires: u64,
 }
@@ -46,7 +49,7 @@ pub struct Upload {
 impl Upload {
     /// Bytes that it takes while it waits.
     fn size(&self) -> usize {
-        self.private.len() + self.statement.len() + self.share_hashes.len()
+        self.private.len() + self.statement.len() + ShareHashes::BYTES
     }
 
     /// The log's line if it is accepted and replaces nothing.
@@ -153,14 +156,20 @@ impl Pool {
         self.lock().rejected.get(id).cloned()
     }
 
-    /// The oldest waiting uploads, at most `max`.
-    pub fn oldest(&self, max: usize) -> Vec<SubmissionId> {
+    /// The oldest waiting uploads: at most `max`, and no more than take `room` bytes together, but for a single one.
+    pub fn oldest(&self, max: usize, room: usize) -> Vec<SubmissionId> {
         let mut inner = self.lock();
         let Inner { waiting, order, .. } = &mut *inner;
         // An upload that was decided and came again stands in the order twice.
         let mut seen = HashSet::new();
         order.retain(|id| waiting.contains_key(id) && seen.insert(*id));
-        order.iter().copied().take(max).collect()
+        let mut taken = 0usize;
+        let fits = |id: &SubmissionId| {
+            let first = taken == 0;
+            taken = taken.saturating_add(waiting.get(id).map_or(0, |w| w.upload.weight.max(1)));
+            first || taken <= room
+        };
+        order.iter().copied().take(max).take_while(fits).collect()
     }
 
     /// Moves uploads behind all others, so that one whose counterparts are missing does not hold up the rest.
@@ -261,8 +270,9 @@ mod tests {
             withdrawal_key: PublicKey([0; 32]),
             statement: Vec::new(),
             context: [0; 32],
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
             private: Zeroizing::new(vec![0xab; 8]),
+            weight: 10,
             expires,
         }
     }
@@ -293,9 +303,22 @@ mod tests {
         }
         let [a, b, c] = [1, 2, 3].map(|n| SubmissionId([n; 32]));
         pool.postpone(&HashSet::from([a]));
-        assert_eq!(pool.oldest(9), [b, c, a]);
+        assert_eq!(pool.oldest(9, usize::MAX), [b, c, a]);
         pool.decide(b, Outcome::Accepted);
-        assert_eq!(pool.oldest(9), [c, a]);
+        assert_eq!(pool.oldest(9, usize::MAX), [c, a]);
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_memory_than_there_is() {
+        let pool = Pool::new(9);
+        for n in 1..=4 {
+            pool.add(upload(n, 10)).unwrap();
+        }
+        for (room, most, expected) in
+            [(usize::MAX, 3, 3), (40, 9, 4), (39, 9, 3), (20, 9, 2), (9, 9, 1), (0, 9, 1)]
+        {
+            assert_eq!(pool.oldest(most, room).len(), expected, "{room} bytes, {most} at most");
+        }
     }
 
     #[test]
@@ -306,7 +329,7 @@ mod tests {
         pool.decide(id, Outcome::Rejected(Problem::new(ProblemKind::ShareMismatch, "")));
         assert!(pool.rejection(&id).is_some());
         pool.add(upload(1, 10)).unwrap();
-        assert_eq!(pool.oldest(9), [id]);
+        assert_eq!(pool.oldest(9, usize::MAX), [id]);
         assert!(pool.rejection(&id).is_none(), "decided anew");
     }
 

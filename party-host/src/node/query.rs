@@ -4,24 +4,23 @@
 //! answer, whoever asks and whatever was asked before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use tercet_mpc::order::OrderRequest;
 use tercet_mpc::statement::Lane;
 use tercet_mpc::{Output, RingShare};
 use tercet_protocol::api::Problem;
-use tercet_protocol::ids::Signature;
+use tercet_protocol::ids::{EntryHash, Signature};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::{ReleasedStatistics, SignedResult, StatisticValue};
 use tercet_protocol::statistic::{Opened, Ordered, Scope, Statistic, Target, release};
 use tercet_protocol::survey::SurveyManifest;
 use tercet_releases::UnitId;
 
-use super::anew;
 use super::book::Book;
 use super::engine::Engine;
 use super::plan::{Plan, Set, Sorting, Units, partition_of, plan};
+use super::renewal;
 use super::secret::Groups;
 use super::session::{Established, SessionError, Step, Wire};
 use super::stored::Stored;
@@ -214,7 +213,7 @@ fn parts(lanes: &[Lane], output: Output) -> Vec<Lane> {
     lanes.iter().filter(|l| Some(l.output) == first).copied().collect()
 }
 
-/// Puts a column of everybody, or of one group, in order and reads off what is listed.
+/// Sorts a column of everybody, or of one group, and reads the listed statistics off it.
 async fn sort(
     survey: &SurveyNode,
     engine: &mut Engine<'_>,
@@ -262,8 +261,8 @@ fn sorted_units(
     let column = sorting.whose.column;
     let units = (0..).zip(book.ledger().units());
     if manifest.optional().get(usize::from(column)).copied().unwrap_or(false) {
-        let clean = anew::clean(book.ledger(), book.groups(), column);
-        let inside = |unit| clean.iter().any(|(range, _)| anew::within(unit, range));
+        let clean = renewal::clean(book.ledger(), book.groups(), column);
+        let inside = |unit| clean.iter().any(|(range, _)| renewal::within(unit, range));
         let units = units.filter(|(_, unit)| inside(unit)).map(|(id, _)| id).collect();
         return (units, Some(clean.iter().map(|(_, rows)| rows).sum()));
     }
@@ -280,14 +279,15 @@ async fn rows(
     units: &BTreeSet<UnitId>,
     lanes: &[usize],
 ) -> Result<(Vec<Vec<u8>>, u64), SessionError> {
-    let wanted: Vec<_> = {
+    let wanted: Vec<(u64, EntryHash)> = {
         let book = survey.book();
         book.batches().into_iter().filter_map(|h| Some((h, book.rows_at(h)?))).collect()
     };
-    let segments: Vec<(u64, Arc<_>)> = survey.store.read_segments(survey.id(), wanted).try_collect().await?;
-    let book = survey.book();
-    let (mut all, mut count) = (Vec::with_capacity(segments.len()), 0);
-    for (_, segment) in &segments {
+    let (mut all, mut count) = (Vec::with_capacity(wanted.len()), 0);
+    let mut segments = std::pin::pin!(survey.store.read_segments(survey.id(), wanted));
+    // One after the other: all of them together take many times the memory of the lanes that are kept.
+    while let Some((_, segment)) = segments.try_next().await? {
+        let book = survey.book();
         let mut out = Vec::with_capacity(segment.submissions().len() * lanes.len() * LANE_BYTES);
         for (i, id) in segment.submissions().iter().enumerate() {
             let counted = book.unit_of(id).is_some_and(|unit| units.contains(&unit));
@@ -302,8 +302,8 @@ async fn rows(
     Ok((all, count))
 }
 
-/// The answers to the survey's own question at earlier release points that parts of this one are served from. Whoever lacks one
-/// takes it from a peer: it has three signatures.
+/// The answers to the survey's own question at earlier release points, of which parts of this one are served. A party that
+/// lacks one takes it from a peer: it has three signatures.
 async fn earlier(
     survey: &SurveyNode,
     wire: &mut Wire,
@@ -343,7 +343,7 @@ async fn earlier(
     Ok(known)
 }
 
-/// Fills in what is served as computed before.
+/// Fills in the parts that are served as computed before.
 fn serve(
     statistics: &mut [StatisticValue],
     manifest: &SurveyManifest,

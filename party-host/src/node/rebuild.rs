@@ -2,7 +2,7 @@
 //! them from the two others and checks them by the log ([`super::supply`]).
 //!
 //! The log comes first ([`super::catchup`]); which rows belong to it follows from it. Rows that were erased are not among
-//! them. A rebuild that is interrupted goes on where it stopped, because what is there already is not asked for again.
+//! them. A rebuild that is interrupted goes on where it stopped, because rows that are there are not asked for again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -45,13 +45,17 @@ pub async fn fill(node: &Node, survey: &SurveyNode) -> Result<usize, SessionErro
             ask(node, survey, before, key(before), &rows),
             ask(node, survey, after, key(after), &rows)
         )?;
+        let mut found = Vec::with_capacity(rows.len());
         for (((height, _), previous), next) in rows.iter().zip(previous).zip(next) {
             let previous = previous.ok_or(SessionError::Lacking { party: before })?;
             let next = next.ok_or(SessionError::Lacking { party: after })?;
-            take(survey, *height, &previous, &next).await?;
-            survey.supplied(*height);
-            done += 1;
+            found.push((*height, previous, next));
         }
+        // Side by side: each is a read and a write of its own.
+        let takes = found.iter().map(|(height, previous, next)| take(survey, *height, previous, next));
+        futures::future::try_join_all(takes).await?;
+        found.iter().for_each(|(height, ..)| survey.supplied(*height));
+        done += found.len();
         tracing::info!(done, of = lacking.len(), "rows taken from the two other parties");
     }
     Ok(done)
@@ -122,17 +126,21 @@ pub async fn serve(
     mut channel: Channel,
     rows: &[(u64, EntryHash)],
 ) -> Result<(), SessionError> {
-    for (height, name) in rows.iter().take(CHUNK) {
+    // Read side by side, sent in order.
+    let segments = rows.iter().take(CHUNK).map(|(height, name)| async move {
         let current = survey.book().rows_at(*height).filter(|current| current == name);
-        let lacks = survey.lacks(*height);
-        let frame = match current.filter(|_| !lacks) {
+        match current.filter(|_| !survey.lacks(*height)) {
+            None => Ok(None),
+            Some(name) => survey.store.segment(survey.id(), *height, name).await.map(Some),
+        }
+    });
+    for segment in futures::future::join_all(segments).await {
+        if let Err(e) = &segment {
+            mend(survey, e).await;
+        }
+        let frame = match segment? {
             None => Zeroizing::new(vec![0]),
-            Some(name) => {
-                let segment = survey.store.segment(survey.id(), *height, name).await;
-                if let Err(e) = &segment {
-                    mend(survey, e).await;
-                }
-                let segment = segment?;
+            Some(segment) => {
                 let part = supply::part(&segment, survey.me(), party);
                 let mut frame = Zeroizing::new(Vec::with_capacity(part.len() + 1));
                 frame.push(1);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use tercet_mpc::compute::hash::OutputReader;
+use tercet_mpc::hash::OutputReader;
 use tercet_mpc::{PartyId, RingShare, refresh, rows};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{Commitment, EntryHash, SubmissionId, sha256};
@@ -23,7 +23,7 @@ use super::agree::{self, Staged};
 use super::book::Moved;
 use super::session::{Established, Opening, SessionError};
 use super::survey::SurveyNode;
-use super::{Node, pairs, supply, units};
+use super::{Node, pair_secrets, supply, units};
 use crate::peer::SessionId;
 use crate::sandbox::PairSecrets;
 use crate::store::{KEY_BYTES, LANE_BYTES, Segment};
@@ -49,7 +49,7 @@ pub async fn run(survey: &SurveyNode, session: Established, at: u64) -> Result<(
         let what = "proposes a refresh although none is due: the last one began less than an hour ago, or there are no rows";
         return Err(SessionError::Disagreement { party: 0, what: what.into() });
     };
-    let (secrets, _) = pairs::agree(&mut wire, survey.me(), &id).await?;
+    let (secrets, _) = pair_secrets::agree(&mut wire, survey.me(), &id).await?;
     let seed = seed(&id, &nonces);
     let mut renewed = Vec::with_capacity(wanted.len());
     let mut segments = std::pin::pin!(survey.store.read_segments(survey.id(), wanted));

@@ -115,7 +115,8 @@ async fn noise(survey: &SurveyNode, engine: &mut Engine<'_>, sums: &mut Sums) ->
     Ok(())
 }
 
-/// Decides with the peers which secret groups have enough new rows, and opens how many. Gives what stands in the entry.
+/// Decides with the peers which secret groups have enough new rows, and opens their numbers. Gives the numbers for
+/// the entry.
 async fn decide(
     survey: &SurveyNode,
     engine: &mut Engine<'_>,

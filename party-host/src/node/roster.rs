@@ -42,7 +42,7 @@ impl Roster {
         self.with(|all| all.values().filter_map(runs).collect())
     }
 
-    /// A sentence about the surveys that are not loaded yet; none if there are none.
+    /// A sentence about the surveys that are not loaded yet; `None` if there are none.
     pub fn loading(&self) -> Option<String> {
         let says = |(id, stage): (&SurveyId, &Stage)| match stage {
             Stage::Loading(progress) => Some(loading(id, progress)),
@@ -123,7 +123,7 @@ impl Node {
         Ok(())
     }
 
-    /// An error while the party cannot work; the text says what is missing.
+    /// An error while the party cannot work; the text gives the reason.
     pub fn ready(&self) -> Result<(), String> {
         if *self.stop.borrow() {
             return Err("the party is shutting down".into());

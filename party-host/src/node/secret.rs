@@ -12,7 +12,7 @@ use tercet_releases::{Clocks, Ledger, Point, Range};
 pub struct SecretUnit {
     /// The partition's number.
     pub partition: usize,
-    /// The group's number in its partition; none for the rest, which has rows of several groups.
+    /// The group's number in its partition; `None` for the rest, which has rows of several groups.
     pub block: Option<usize>,
     /// For each group of the partition, the release points at which its rows of this unit entered.
     pub ranges: Vec<Range>,
@@ -35,7 +35,7 @@ pub struct Groups {
 pub struct Asked {
     /// The partition's number.
     pub partition: usize,
-    /// The group's number in its partition; none for the rest.
+    /// The group's number in its partition; `None` for the rest.
     pub block: Option<usize>,
     /// For each group of the partition, which rows of it.
     pub ranges: Vec<Range>,
@@ -63,7 +63,7 @@ impl Groups {
         &self.units
     }
 
-    /// The partition that a column's sums are released over; none for a column whose every row is known to count.
+    /// The partition over which a column's sums are released; `None` for a column that counts for every row.
     pub fn of_column(&self, column: u8) -> Option<usize> {
         self.partitions.iter().position(|p| p.columns.contains(&column))
     }
@@ -121,7 +121,7 @@ impl Groups {
         all
     }
 
-    /// Applies what was decided at the ledger's newest release point, `number`.
+    /// Applies the decisions of the ledger's newest release point, `number`.
     pub fn decide(&mut self, ledger: &Ledger, number: u32, last: bool, sizes: &[u64]) -> Result<(), String> {
         if sizes.len() != self.decisions() {
             return Err(format!("{} decisions about {} secret groups", sizes.len(), self.decisions()));
@@ -156,10 +156,10 @@ impl Groups {
         Ok(())
     }
 
-    /// Adds up, over the release points in these ranges of a partition's groups, the part of a sum that is of each group.
+    /// Adds up each group's part of a sum, over the release points in these ranges of a partition's groups.
     ///
-    /// `of` gives for each group how often which lane counts (none: the number of rows). `total` gives a lane's sum over all
-    /// rows that entered at one release point. None if either knows no answer.
+    /// `of` gives for each group the lanes and their factors (`None`: the number of rows). `total` gives a lane's sum over
+    /// all rows that entered at one release point. `None` if either has no answer.
     pub fn sum(
         ranges: &[Range],
         of: impl Fn(usize) -> Option<Vec<(Option<usize>, i64)>>,

@@ -93,12 +93,12 @@ impl Step {
 pub enum Job {
     /// Check these submissions and add the good ones to the log.
     Batch {
-        /// In the order in which they will stand.
+        /// In the order of the log.
         submissions: Vec<SubmissionId>,
         /// Unix seconds, chosen by the leader: the entry's time.
         at: u64,
     },
-    /// Finish what an earlier session left, if anything.
+    /// Finish the entry of an earlier session, if there is one.
     Finish,
     /// Let waiting rows enter the statistics.
     Release {
@@ -130,7 +130,7 @@ pub enum Job {
     Query {
         /// The release point's number.
         release: u64,
-        /// The coordinator's ticket, with the question; none for the survey's own question, which needs none.
+        /// The coordinator's ticket, with the question; `None` for the survey's own question, which needs none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<Box<QueryTicket>>,
     },

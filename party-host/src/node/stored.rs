@@ -18,7 +18,7 @@ use crate::store::{LANE_BYTES, Segment};
 pub struct Stored<'s> {
     me: u8,
     lanes: &'s [Lane],
-    /// By release point, from 1.
+    /// Indexed by release point, from 1.
     points: Vec<Arc<Segment>>,
     entering: Option<(&'s Sums, u64)>,
     totals: HashMap<(u32, Option<usize>), RingShare>,
@@ -56,7 +56,7 @@ impl<'s> Stored<'s> {
         })
     }
 
-    /// With the units that are about to enter, so many rows together.
+    /// Adds the units that are about to enter, with `rows` rows in all.
     pub fn with(mut self, entering: &'s Sums, rows: u64) -> Self {
         self.entering = Some((entering, rows));
         self
@@ -69,7 +69,8 @@ impl<'s> Stored<'s> {
         share(self.points.get(point)?, index as usize, lane)
     }
 
-    /// The share of a lane's sum over all rows that entered at a release point; none: of the number of rows.
+    /// The share of a lane's sum over all rows that entered at a release point; without a lane, of the number of
+    /// rows.
     pub fn total(&mut self, point: u32, lane: Option<usize>) -> Option<RingShare> {
         if let Some(known) = self.totals.get(&(point, lane)) {
             return Some(*known);
@@ -91,7 +92,7 @@ impl<'s> Stored<'s> {
         Some(sum)
     }
 
-    /// Which lanes, how often, a linear sum is of, for one part of its outputs; none if the survey lacks one.
+    /// The lanes and their factors of one part of a linear sum's outputs; `None` if the survey lacks a lane.
     pub fn lanes_of(&self, linear: &Linear, part: Part) -> Option<Vec<(Option<usize>, i64)>> {
         let lane = |output: Output| self.lanes.iter().position(|l| l.output == output && l.part == part);
         let rows = (linear.rows != 0).then_some((None, linear.rows));

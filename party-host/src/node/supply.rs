@@ -1,5 +1,5 @@
-//! Rows for a party that lost its own: the two others send the share that each holds in common with it, and what they send
-//! counts only if it opens the commitments that the log entry holds.
+//! Rows for a party that lost its own: each of the two others sends the share that it has in common with that party, and
+//! the share counts only if it opens the commitments in the log entry.
 //!
 //! Party i holds shares i and i + 1. To party i, party i - 1 sends share i and party i + 1 sends share i + 1; neither learns
 //! or sends more than it shares with it already.
@@ -124,7 +124,7 @@ pub fn renewed(
     same.then(|| rows.filter(|(id, _)| !erased(id)).collect())
 }
 
-/// Puts party `me`'s rows together from what the previous and the next party sent.
+/// Puts party `me`'s rows together from the parts of the previous and the next party.
 pub fn join(
     me: u8,
     lanes: usize,

@@ -54,7 +54,7 @@ pub struct SurveyNode {
     pub store: Store,
     /// The engine.
     pub sandbox: Sandbox,
-    /// Held by the one session of this survey that may run: the log's height stands still meanwhile.
+    /// The lock of the survey's only running session: the log's height does not change meanwhile.
     pub session: Mutex<()>,
     /// Longest wait for a peer's frame.
     pub patience: Duration,
@@ -179,7 +179,7 @@ impl Replayed {
 }
 
 impl SurveyNode {
-    /// Loads the log and checks it, and deletes what a crash left of erased rows. `progress` tells how far that is.
+    /// Loads the log and checks it, and deletes erased rows that a crash left. `progress` tells the progress.
     pub async fn load(
         descriptor: SurveyDescriptor,
         parts: Parts,
@@ -294,8 +294,8 @@ impl SurveyNode {
         Keys { survey: self.id(), identity: &self.identity, parties: self.parties() }
     }
 
-    /// After a failed write of what the agreement remembers nobody knows what the bucket holds: it is read again before
-    /// the next session.
+    /// After a failed write of a record of the agreement, nobody knows the bucket's contents: they are read again
+    /// before the next session.
     pub fn certain<T>(&self, written: Result<T, StoreError>) -> Result<T, SessionError> {
         if written.is_err() {
             self.agreement().unsure = true;

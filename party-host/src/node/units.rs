@@ -1,7 +1,7 @@
 //! The sums of units: added up from the rows that enter, noised once, committed to, and stored as shares.
 //!
-//! Each party adds up its own shares, without a peer. What is stored of a release point is a segment with one row for each
-//! unit. Two parties hold each share: both commit to it under a key that only they know, and all three compare the
+//! Each party adds up its own shares, without a peer. For each release point a segment with one row for each unit is
+//! stored. Two parties hold each share: both commit to it under a key that only they know, and all three compare the
 //! commitments before they vote, so that a party that stores something else is found at once.
 
 use std::collections::{BTreeSet, HashMap};
@@ -110,8 +110,8 @@ impl Sums {
             .map_err(|e| SessionError::Internal(format!("the sums of units do not fit a segment: {e}")))
     }
 
-    /// Commits to the sums, and compares with what the peers commit to. Gives the three commitments of each unit, and this
-    /// party's keys.
+    /// Commits to the sums, and compares the commitments with the peers'. Gives the three commitments of each unit, and
+    /// this party's keys.
     pub async fn commit(
         &self,
         survey: &SurveyNode,

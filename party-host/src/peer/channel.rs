@@ -21,9 +21,9 @@ use super::session::{Place, Session, SessionHandle, SessionId};
 /// Longest time for which a sender whose stream is gone waits for the reason, which comes the other way.
 const REASON_GRACE: Duration = Duration::from_secs(1);
 
-/// One session with one peer. Dropping it (or its halves) without [`Channel::abort`] ends it in good order: what
-/// was sent is still delivered, and the peer sees [`PeerError::Closed`] if it expects more. Drop it soon after an
-/// error: only then what the peer still sends is read and thrown away.
+/// One session with one peer. Dropping it (or its halves) without [`Channel::abort`] ends it in good order: frames
+/// that were sent are still delivered, and the peer sees [`PeerError::Closed`] if it expects more. Drop it soon after
+/// an error: only then what the peer still sends is read and thrown away.
 #[derive(Debug)]
 pub struct Channel {
     sender: Sender,

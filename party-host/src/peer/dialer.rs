@@ -64,7 +64,7 @@ impl Peer {
         })
     }
 
-    /// None while the connection stands, else what keeps it from standing, if anything is known.
+    /// `None` while the connection is up; otherwise the fault that keeps it down, if one is known.
     pub(super) fn down(&self) -> Option<Option<PeerError>> {
         match &*self.link.borrow() {
             Link::Up(_) => None,

@@ -166,7 +166,7 @@ pub enum PeerError {
 }
 
 impl PeerError {
-    /// A stable code: metric label, log field, and what the other side is told.
+    /// A stable code: metric label, log field, and the reason that the other side gets.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPeer(_) => "unknown-peer",

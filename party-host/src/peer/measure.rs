@@ -11,7 +11,7 @@ pub const BYTES_SENT: &str = "tercet_peer_sent_bytes_total";
 pub const BYTES_RECEIVED: &str = "tercet_peer_received_bytes_total";
 /// Open sessions; label `peer`.
 pub const SESSIONS: &str = "tercet_peer_sessions";
-/// 1 while this party's own connection to the peer stands; label `peer`.
+/// 1 while this party's own connection to the peer is up; label `peer`.
 pub const CONNECTED: &str = "tercet_peer_connected";
 /// Connections made after the first; label `peer`.
 pub const RECONNECTS: &str = "tercet_peer_reconnects_total";

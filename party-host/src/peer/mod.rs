@@ -126,7 +126,7 @@ impl Limits {
 pub struct KnownPeer {
     /// Its link key, by which it is named here.
     pub key: PublicKey,
-    /// The key that will replace it: accepted as well, and stands for the same peer.
+    /// The key that will replace it: accepted as well, for the same peer.
     pub next_key: Option<PublicKey>,
     /// `host:port`, resolved at each dial.
     pub address: String,
@@ -144,7 +144,7 @@ impl From<&OperatorManifest> for KnownPeer {
     }
 }
 
-/// Who this party is and whom it talks to.
+/// The party's own identity, and its peers.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
     /// This party's link key; its public half is one of the peer keys of the operator's manifest.
@@ -175,7 +175,7 @@ pub struct IncomingSession {
 pub struct LinkStatus {
     /// The peer.
     pub peer: PublicKey,
-    /// True if the connection stands.
+    /// True if the connection is up.
     pub connected: bool,
     /// The fault that keeps it down.
     pub fault: Option<PeerError>,

@@ -32,14 +32,14 @@ struct Queued {
 /// The sending end of the queue.
 pub(super) struct Queue {
     frames: mpsc::UnboundedSender<Queued>,
-    /// One permit per byte of room. What bounds the queue, since the channel itself does not.
+    /// One permit for each byte of room: this bounds the queue, since the channel itself is unbounded.
     room: Arc<Semaphore>,
     size: u32,
     delay: Option<Duration>,
 }
 
-/// Makes a queue with room for `size` bytes (a longer frame takes it all) and its body. `delay` holds every
-/// frame back for that long: a stand-in for a longer way to the peer.
+/// Makes a queue with room for `size` bytes (a longer frame takes it all) and its body. `delay` holds every frame
+/// back for that long, like a longer way to the peer.
 pub(super) fn queue(
     session: Arc<Session>,
     place: Option<Arc<Place>>,

@@ -190,7 +190,7 @@ impl Server {
         stop
     }
 
-    /// Removes a connection that has ended, and ends what is left of it.
+    /// Removes a connection that has ended, and ends its sessions.
     fn leave(&self, peer: PublicKey, stop: &CancellationToken) {
         stop.cancel();
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);

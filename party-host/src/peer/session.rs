@@ -52,7 +52,7 @@ impl FromStr for SessionId {
 pub(super) struct LiveIds(Mutex<HashSet<(PublicKey, SessionId)>>);
 
 impl LiveIds {
-    /// None while the peer has an open session of this id.
+    /// `None` while the peer has an open session of this id.
     pub(super) fn claim(self: &Arc<Self>, peer: PublicKey, id: SessionId) -> Option<LiveId> {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ids.insert((peer, id)).then(|| LiveId { ids: self.clone(), key: (peer, id) })
@@ -78,7 +78,7 @@ pub(super) struct Place {
     _of: PlaceOf,
 }
 
-/// Held for what dropping it gives back.
+/// Held for its drop, which gives the place back.
 #[expect(dead_code, reason = "never read")]
 pub(super) enum PlaceOf {
     /// One of the sessions this party may have open to the peer.

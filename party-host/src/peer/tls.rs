@@ -27,7 +27,7 @@ fn spki(key: &PublicKey) -> Vec<u8> {
     [&SPKI_PREFIX[..], &key.0].concat()
 }
 
-/// The Ed25519 key in a SubjectPublicKeyInfo; None for any other encoding or algorithm.
+/// The Ed25519 key in a SubjectPublicKeyInfo; `None` for any other encoding or algorithm.
 pub(super) fn key_of(spki: &[u8]) -> Option<PublicKey> {
     spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok().map(PublicKey)
 }

@@ -1,5 +1,5 @@
-//! The engine's vectors over K and columns of bits: on the host's side, so that what is computed with them runs at the
-//! processor's best.
+//! The engine's vectors over K and columns of bits, on the host's side, so that computations with them use the
+//! processor's own instructions.
 
 use tercet_kernels::{Columns, Vector};
 use tercet_mpc::compute::kernels::ROWS;
@@ -24,7 +24,7 @@ impl Vectors {
         Self { table: ResourceTable::new(), elements: 0, most: memory / size_of::<Gf128>() }
     }
 
-    /// Traps unless there is room for so many elements.
+    /// Traps unless there is room for this many elements.
     pub(super) fn reserve(&mut self, elements: usize) -> Result<()> {
         if elements > self.most - self.elements {
             bail!("the engine's vectors take more than {} elements", self.most);
@@ -33,7 +33,7 @@ impl Vectors {
         Ok(())
     }
 
-    /// Gives room for so many back.
+    /// Gives room for this many elements back.
     pub(super) fn release(&mut self, elements: usize) {
         self.elements -= elements;
     }
@@ -66,7 +66,7 @@ fn words(elements: &[Gf128]) -> Vec<u64> {
     elements.iter().flat_map(|e| <[u64; 2]>::from(element(*e))).collect()
 }
 
-/// Elements that so many words take the place of.
+/// Number of elements whose room this many words take.
 fn places(words: usize) -> usize {
     words.div_ceil(2)
 }

@@ -1,4 +1,4 @@
-//! The engine's imports: its two peers; vectors stand in [`super::field`].
+//! The engine's imports: its two peers; [`super::field`] has the vectors.
 
 use std::time::Instant;
 
@@ -119,11 +119,11 @@ impl Host for State {
         self.exchange(|io| io.receive(from.into(), step))
     }
 
-    fn secret(&mut self, of: Peer) -> Vec<u8> {
-        let Some(secrets) = &self.secrets else { return Vec::new() };
-        match of {
+    fn secret(&mut self, of: Peer) -> Option<Vec<u8>> {
+        let secrets = self.secrets.as_ref()?;
+        Some(match of {
             Peer::Next => secrets.next.to_vec(),
             Peer::Previous => secrets.previous.to_vec(),
-        }
+        })
     }
 }

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tercet_mpc::RingShare;
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
 use tercet_mpc::sharing::LANE_BYTES;
+use tercet_mpc::{Reject, RingShare};
 use tercet_protocol::ids::{EngineDigest, sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{
@@ -39,7 +39,9 @@ mod bindings {
     });
 }
 
-pub use bindings::{Abort, AcceptedRow, Context, Rejection, Session, Submission, Verdict};
+pub use bindings::{AbortCode, AcceptedRow, Context, Reason, Rejection, Session, Submission, Verdict};
+
+use bindings::Abort;
 
 /// The imports an engine may have. A component with any other import does not load.
 pub const IMPORTS: &[&str] =
@@ -54,6 +56,39 @@ pub struct Reading {
     pub rounds: u64,
     /// AND gates.
     pub gates: u64,
+}
+
+impl AbortCode {
+    /// A stable name for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Transport => "transport",
+            Self::WrongFrame => "wrong-frame",
+            Self::Malformed => "malformed",
+            Self::Disagreement => "disagreement",
+            Self::Inconsistent => "inconsistent",
+            Self::Multiplication => "multiplication",
+            Self::Altered => "altered",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl From<Reason> for Reject {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::MissingPrivate => Self::MissingPrivate,
+            Reason::MalformedPrivate => Self::MalformedPrivate,
+            Reason::SeedHash => Self::SeedHash,
+            Reason::WitnessHash => Self::WitnessHash,
+            Reason::ProofHash => Self::ProofHash,
+            Reason::Unsatisfied => Self::Unsatisfied,
+            Reason::InvalidProof => Self::InvalidProof,
+            Reason::Binding => Self::Binding,
+            Reason::RowHash => Self::RowHash,
+        }
+    }
 }
 
 /// Time between two ticks of the epoch; time limits are multiples of it.
@@ -90,10 +125,10 @@ pub enum SandboxError {
     #[error("the engine was stopped: {0}")]
     Trap(String),
     /// The engine ended the session by its own rules; nothing was released.
-    #[error("the engine stopped the session: {code}: {detail}")]
+    #[error("the engine stopped the session: {name}: {detail}", name = .code.name())]
     Abort {
-        /// Stable code.
-        code: String,
+        /// The kind of the fault.
+        code: AbortCode,
         /// The fault.
         detail: String,
     },
@@ -173,6 +208,11 @@ impl Sandbox {
         Ok(Self { inner: Arc::new(Inner { wasmtime, pre, digest, limits, imports, _ticker: stop }) })
     }
 
+    /// Most bytes of linear memory that one engine instance may have.
+    pub fn memory(&self) -> usize {
+        self.inner.limits.memory
+    }
+
     /// SHA-256 of the engine's file.
     pub fn digest(&self) -> EngineDigest {
         self.inner.digest
@@ -199,10 +239,12 @@ impl Sandbox {
     }
 
     /// Checks this party's private part of a submission alone: its form and length, that it belongs to the submission, all
-    /// of its commitments. Gives the stable code of the fault, if there is one. Takes some milliseconds of computation:
+    /// of its commitments. Gives the fault, if there is one. Takes some milliseconds of computation:
     /// call it on a blocking thread.
-    pub fn check_private(&self, party: u8, submission: &Submission) -> Result<Option<String>, SandboxError> {
-        self.run(host::Nobody, None, |engine, store| engine.call_check_private(store, party, submission))
+    pub fn check_private(&self, party: u8, submission: &Submission) -> Result<Option<Reject>, SandboxError> {
+        let fault = self
+            .run(host::Nobody, None, |engine, store| engine.call_check_private(store, party, submission))?;
+        Ok(fault.map(Reject::from))
     }
 
     /// Sums rows lane by lane and opens the sums with the peers. Blocks: call it on a blocking thread.
@@ -260,8 +302,8 @@ impl Sandbox {
     }
 
     /// Sorts a column (rows of share i and share i + 1, magnitudes below 2^bits) with the peers and opens what the
-    /// request asks for. Of a column that may be missing a row has a second lane, and `present` says how many values
-    /// there are. Blocks: call it on a blocking thread.
+    /// request asks for. For a column that may be missing, a row has a second lane, and `present` is the number of
+    /// values. Blocks: call it on a blocking thread.
     #[expect(clippy::too_many_arguments, reason = "one call of the engine's interface")]
     pub fn read_order(
         &self,

@@ -1,4 +1,4 @@
-//! Opened segments in memory, so that a query does not read and decrypt what the last one did.
+//! Opened segments in memory, so that a query does not read and decrypt again what the last one did.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,11 +1,11 @@
 //! Checkpoints: entries that follow each other in a log once more, as one object, so that a start reads some hundred objects
 //! in place of some hundred thousand.
 //!
-//! A checkpoint is never the only copy of anything and is believed for nothing by itself. It is sealed like every object and
-//! bound to its survey and first height. The hash of each of its entries is computed again and must be the one that the next
-//! entry names, and an entry that follows the last of them, or that last one itself, is always read as its own object with
-//! its three votes ([`super::log`]). What three parties voted for names all entries below it by hash, so a checkpoint can
-//! say nothing else than the log. One that does not fit is deleted, and the entries are read instead.
+//! A checkpoint is never the only copy of anything, and nothing is believed because a checkpoint says so. It is sealed like
+//! every object and bound to its survey and first height. The hash of each of its entries is computed again and must be the
+//! one that the next entry names. The entry that follows the last of them, or the last one itself, is always read as an
+//! object of its own with its three votes ([`super::log`]). Three votes name all entries below by hash, so a checkpoint
+//! cannot differ from the log. A checkpoint that does not fit is deleted, and the entries are read instead.
 
 use tercet_protocol::codec::{CodecError, Reader, Writer};
 use tercet_protocol::ids::{EntryHash, SurveyId};
@@ -22,7 +22,7 @@ const ENOUGH_BYTES: usize = 1 << 20;
 /// Most bytes of one entry, as a frame between parties has.
 const MAX_ENTRY: usize = 64 << 20;
 
-/// The heights that a checkpoint is of: from the first to the last one.
+/// The heights of a checkpoint, from the first to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// The first height.
@@ -72,7 +72,7 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads what [`Draft::encode`] wrote.
+    /// Reads the bytes of [`Draft::encode`].
     pub fn decode(survey: SurveyId, span: Span, bytes: &[u8]) -> Result<Self, Unfit> {
         let mut r = Reader::new(bytes);
         if r.bytes("tag", TAG.len())? != TAG {
@@ -140,7 +140,7 @@ impl Draft {
         (gathered.count > 0).then_some(gathered)
     }
 
-    /// The heights that it is of, if it is of any.
+    /// Its heights; `None` if it has no entries.
     pub fn span(&self) -> Option<Span> {
         let last = self.head.0;
         (self.count > 0).then(|| Span { first: last - self.count + 1, last })

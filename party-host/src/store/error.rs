@@ -7,7 +7,7 @@ use crate::keyring::{EnvelopeError, KeyringError};
 /// A store failure. Nothing that was reported as stored is lost by any of them.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The storage service did not do what was asked.
+    /// The storage service did not carry out the operation.
     #[error("{operation} failed: {reason}. {}", advice(*.retryable))]
     Unavailable {
         /// The operation.
@@ -17,7 +17,7 @@ pub enum StoreError {
         /// The answer of the service or the network.
         reason: String,
     },
-    /// An object's content is not what this party wrote there.
+    /// The content of an object is not this party's.
     #[error(
         "object {key} is damaged: {reason}. Restore its previous version in the bucket, or rebuild this party from the \
          other two"

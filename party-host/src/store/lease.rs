@@ -1,9 +1,9 @@
 //! A lease on the bucket: one process of a party runs at a time.
 //!
 //! Two processes with one party's keys would sign as two, and the agreement does not survive that. The holder creates a
-//! numbered object again and again, each under the number after the last; creation is atomic, so one process only gets a
-//! number. Who wants to start watches the newest number: if it grows within the lease's time, somebody else runs. No clock
-//! is compared with another machine's.
+//! numbered object again and again, each under the number after the last; creation is atomic, so only one process gets a
+//! number. A process that wants to start watches the newest number: if it grows within the lease's time, another process
+//! runs. No clock is compared with another machine's.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

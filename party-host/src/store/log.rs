@@ -13,7 +13,7 @@ use crate::keyring::{ObjectKind, Place};
 /// Entries and checkpoints that are read at once when a party starts. Each has about a mebibyte at most.
 const CONCURRENT_READS: usize = 64;
 
-/// The progress of reading a log. Shared between the reader and whoever asks.
+/// The progress of reading a log, shared between the reader and those who ask.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
@@ -44,11 +44,11 @@ enum Found {
     /// It is none, for this reason.
     Unfit(Span, String),
     /// Three parties voted for it.
-    Entry(LogEntry, EntryHash),
+    Entry(Box<LogEntry>, EntryHash),
 }
 
 /// The objects to read of a log of this height, in order: checkpoints where there are some, entries elsewhere. The last entry is
-/// always among the latter: its votes stand for all that checkpoints hold below it.
+/// always among the latter: its votes confirm all entries below it in checkpoints.
 fn plan(height: u64, checkpoints: &[Span]) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     let mut next = 1;
@@ -70,7 +70,7 @@ fn plan(height: u64, checkpoints: &[Span]) -> Vec<Wanted> {
     wanted
 }
 
-/// A log as it is being read.
+/// A log while it is being read.
 struct Reading<'a, E> {
     store: Store,
     survey: SurveyId,
@@ -169,13 +169,13 @@ impl Store {
     }
 
     /// Reads the whole log from height 1 and hands each entry with its hash to `apply`, in order. Every link of the chain is
-    /// checked, and the three parties' votes on every entry that no checkpoint holds, which the last one is always among.
-    /// Gives what no checkpoint holds at the log's end.
+    /// checked, and so are the three parties' votes on every entry that no checkpoint holds; the last entry is always one of
+    /// these. Gives the entries at the log's end that no checkpoint holds.
     ///
     /// # Errors
     ///
-    /// Those of the store and of `apply`. What was handed out before counts for nothing then. If checkpoints were used, the
-    /// reason may be one of them: [`Self::replay`] without any is the judge.
+    /// The errors of the store and of `apply`. Entries that were handed out before an error do not count. If checkpoints
+    /// were used, one of them may be the reason: [`Self::replay`] without checkpoints decides.
     pub async fn replay<E: From<StoreError>>(
         &self,
         survey: SurveyId,
@@ -193,7 +193,7 @@ impl Store {
         let mut read = std::pin::pin!(self.read_all(survey, *parties, plan(height, checkpoints)));
         while let Some(found) = read.try_next().await? {
             match found {
-                Found::Entry(entry, hash) => log.entry(entry, hash)?,
+                Found::Entry(entry, hash) => log.entry(*entry, hash)?,
                 Found::Checkpoint(checkpoint) => log.checkpoint(checkpoint)?,
                 Found::Unfit(span, why) => {
                     let Span { first, last } = span;
@@ -205,7 +205,7 @@ impl Store {
                     let mut read = std::pin::pin!(self.read_all(survey, *parties, entries));
                     while let Some(found) = read.try_next().await? {
                         if let Found::Entry(entry, hash) = found {
-                            log.entry(entry, hash)?;
+                            log.entry(*entry, hash)?;
                             progress.done.store(log.head.0, Ordering::Relaxed);
                         }
                     }
@@ -266,7 +266,7 @@ impl Store {
             Ok::<_, tercet_protocol::log::LogError>((committed.entry, hash))
         });
         match voted.await.map_err(|e| ended(&e))? {
-            Ok((entry, hash)) => Ok(Found::Entry(entry, hash)),
+            Ok((entry, hash)) => Ok(Found::Entry(Box::new(entry), hash)),
             Err(e) => Err(StoreError::corrupt(&log_key(survey, height), e)),
         }
     }

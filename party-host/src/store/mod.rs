@@ -263,7 +263,7 @@ impl Store {
         self.inner.sealer.open(place, sealed).await.map(Some).map_err(|e| StoreError::envelope(key, e))
     }
 
-    /// Creates an object, or tells what is there.
+    /// Creates an object, or gives the one that is there.
     async fn write(&self, place: &Place, key: &str, plain: &[u8]) -> Result<Written, StoreError> {
         let sealed = Bytes::from(self.seal(place, key, plain).await?);
         if self.inner.objects.create(key, sealed.clone()).await? == Created::New {

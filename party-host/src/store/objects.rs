@@ -13,7 +13,7 @@ pub const MAX_OBJECT: usize = 256 * 1024 * 1024;
 pub enum Created {
     /// It was created, durably.
     New,
-    /// There was one already, which was left as it is. After a lost answer and a retry it may be one's own.
+    /// There was one already, and it was left as it is. After a lost answer and a retry it may be one's own.
     Exists,
 }
 

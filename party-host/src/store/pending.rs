@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{Store, StoreError, Written, foreign, number};
 use crate::keyring::{ObjectKind, Place};
 
-/// Most bytes of one record: the largest entry, and what is signed about it.
+/// Most bytes of one record: the largest entry, and the signatures about it.
 const MAX_PENDING: usize = 16 * 1024 * 1024;
 
 /// Names a record. The number is the party's own, from its prepare; the content names it too, so that no record
@@ -81,7 +81,7 @@ impl Store {
         self.inner.objects.delete(&name.key(survey)).await
     }
 
-    /// The error for a record whose content is not what its name says.
+    /// The error for a record whose content does not fit its name.
     pub fn damaged_pending(
         &self,
         survey: SurveyId,
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// What [`Self::put_abandonment`] kept.
+    /// The abandonment that [`Self::put_abandonment`] kept.
     pub async fn abandonment(
         &self,
         survey: SurveyId,

@@ -45,6 +45,9 @@ pub struct StoreConfig {
     /// Memory for opened segments, in MiB.
     #[serde(default = "default_cache_mib")]
     pub cache_mib: usize,
+    /// Milliseconds that every request to the service is held back, for measurements. 0 in use.
+    #[serde(default)]
+    pub added_ms: u64,
 }
 
 fn default_cache_mib() -> usize {
@@ -60,6 +63,7 @@ pub struct S3Objects {
     region: String,
     create_bucket: bool,
     ours: bool,
+    added: Duration,
 }
 
 impl S3Objects {
@@ -123,7 +127,15 @@ impl S3Objects {
             region,
             create_bucket: config.create_bucket,
             ours: endpoint.is_none(),
+            added: Duration::from_millis(config.added_ms),
         })
+    }
+
+    /// The way to the service, longer than it is if the configuration says so.
+    async fn travel(&self) {
+        if !self.added.is_zero() {
+            tokio::time::sleep(self.added).await;
+        }
     }
 
     fn path(&self, key: &str) -> String {
@@ -189,6 +201,7 @@ impl Objects for S3Objects {
     }
 
     async fn create(&self, key: &str, body: Bytes) -> Result<Created, StoreError> {
+        self.travel().await;
         let path = self.path(key);
         let request = self.client.put_object().bucket(&self.bucket).key(&path).if_none_match("*");
         match request.body(ByteStream::from(body)).send().await {
@@ -200,6 +213,7 @@ impl Objects for S3Objects {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.travel().await;
         let path = self.path(key);
         let mut reason = String::new();
         for _ in 0..BODY_ATTEMPTS {
@@ -217,8 +231,12 @@ impl Objects for S3Objects {
         let mut keys = Vec::new();
         let mut pages =
             self.client.list_objects_v2().bucket(&self.bucket).prefix(&path).into_paginator().send();
+        self.travel().await;
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failed("listing", &path, &e))?;
+            if page.is_truncated() == Some(true) {
+                self.travel().await;
+            }
             let ours =
                 page.contents().iter().filter_map(|o| o.key()).filter_map(|k| k.strip_prefix(&self.prefix));
             keys.extend(ours.map(String::from));
@@ -229,6 +247,7 @@ impl Objects for S3Objects {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.travel().await;
         let path = self.path(key);
         match self.client.delete_object().bucket(&self.bucket).key(&path).send().await {
             Ok(_) => Ok(()),

@@ -51,8 +51,8 @@ pub enum SegmentError {
 
 /// One party's shares of the rows of a log entry: of a batch of accepted submissions, or of the sums of units.
 ///
-/// Beside each row stand the keys of the commitments to its two shares, by which another party that lost its own can check
-/// them.
+/// Each row has the keys of the commitments to its two shares beside it, by which another party that lost its own row can
+/// check them.
 ///
 /// Row r, lane l is the [`LANE_BYTES`] bytes at `(r * lanes + l) * LANE_BYTES`: share i, then share i+1 of the
 /// party with index i, each a little-endian integer modulo 2^128. `Debug` shows the shape only; the shares are

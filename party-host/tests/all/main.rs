@@ -8,5 +8,7 @@ mod bounds;
 mod parties;
 mod peer;
 mod refusals;
+mod reload;
 mod sandbox;
+mod starting;
 mod store;

@@ -1,5 +1,5 @@
-//! Peer links over real loopback sockets: sessions between well-behaved parties. What strangers and a party gone
-//! bad can do is in `peer/hostile.rs`.
+//! Peer links over real loopback sockets: sessions between well-behaved parties. `peer/hostile.rs` has strangers and
+//! a party gone bad.
 
 mod hostile;
 mod links;

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use party_host::sandbox::{
-    Context, Direction, PairSecrets, PeerIo, Sandbox, SandboxError, Session, SessionOver,
+    AbortCode, Context, Direction, PairSecrets, PeerIo, Sandbox, SandboxError, Session, SessionOver,
 };
 use tercet_mpc::noise::Laplace;
 use tercet_mpc::order::{OrderAnswer, OrderRequest};
@@ -56,7 +56,7 @@ impl PeerIo for Wires {
     }
 }
 
-/// A column of its own for each computation, and what three parties read off it.
+/// A column for each computation, and the numbers that three parties read off it.
 fn compute(
     sandbox: &Sandbox,
     number: u8,
@@ -145,7 +145,7 @@ fn counts_are_decided_and_nothing_else() {
         let counts: Vec<u8> = counts[party.index()].iter().flat_map(|c| c.to_lane()).collect();
         sandbox.at_least(session, context, secrets, &counts, &[10], wires)
     });
-    assert!(refused.iter().all(|r| matches!(r, Err(SandboxError::Abort { code, .. }) if code == "input")));
+    assert!(refused.iter().all(|r| matches!(r, Err(SandboxError::Abort { code: AbortCode::Input, .. }))));
 }
 
 /// Noise comes as shares, one for each distribution, that fit together; a party that cheats gets nobody to go on.

@@ -1,4 +1,4 @@
-//! Who asks, what for, and for how long: what a provider is told before anything is sent.
+//! The author, the purpose and the duration of a survey: the facts that a provider reads before anything is sent.
 
 use super::{SurveyError, SurveySection, invalid};
 

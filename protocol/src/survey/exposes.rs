@@ -1,4 +1,4 @@
-//! Order statistics of a survey: what its lists need, and which single values it says that it publishes.
+//! Order statistics of a survey: the numbers of rows that its lists need, and the single values that it publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -17,7 +17,7 @@ pub const MAX_BINS: usize = 64;
 pub struct OrderList {
     /// The column.
     pub column: u8,
-    /// The revealed field by whose groups they are; none: of everybody.
+    /// The revealed field by whose groups the statistics are; `None`: they are about everybody.
     pub field: Option<usize>,
     /// The least number of rows that they are computed over, n_min, and the number of rows that must enter (less those that are
     /// erased) until they are computed anew.
@@ -32,7 +32,7 @@ fn thousandths(share: Share) -> Option<Thousandths> {
     fine.then(|| Thousandths::try_from(share.billionths() / (Share::BILLION / 1000)).unwrap_or(1000))
 }
 
-/// The parts that the rules look at; none of a statistic that is not read off sorted values.
+/// The parts that the rules look at; `None` for a statistic that is not read off sorted values.
 fn orders(permit: &Permit) -> Option<Vec<Order>> {
     let measure = permit.measure.as_ref()?;
     let shares: Vec<_> = measure.shares().iter().map(|s| thousandths(*s)).collect::<Option<_>>()?;
@@ -49,7 +49,19 @@ fn orders(permit: &Permit) -> Option<Vec<Order>> {
         Family::TrimmedMean => each(Order::Trimmed),
         Family::Lorenz => each(Order::Lorenz),
         Family::TopShare => each(Order::TopShare),
-        _ => return None,
+        Family::Count
+        | Family::Sum
+        | Family::Mean
+        | Family::GeometricMean
+        | Family::HarmonicMean
+        | Family::Variance
+        | Family::VariancePopulation
+        | Family::Stddev
+        | Family::StddevPopulation
+        | Family::Histogram
+        | Family::Covariance
+        | Family::Correlation
+        | Family::Regression => return None,
     })
 }
 
@@ -94,7 +106,7 @@ impl SurveyManifest {
         all
     }
 
-    /// The columns that an order statistic is of.
+    /// The columns that an order statistic sorts.
     fn sorted_columns(&self, permit: &Permit) -> BTreeSet<u8> {
         targets(self, permit.family, &permit.columns).into_iter().flat_map(super::secret::columns).collect()
     }
@@ -127,7 +139,7 @@ impl SurveyManifest {
         Ok(all)
     }
 
-    /// Says which of the listed statistics break the rule, and what to do.
+    /// Says which of the listed statistics break the rule, and how to mend the list.
     fn broken(&self, permits: &[(Permit, Vec<Order>)], column: u8, breaks: Breaks) -> SurveyError {
         let name = |order: Order| {
             let of = permits.iter().find(|(_, orders)| orders.contains(&order));
@@ -158,7 +170,7 @@ impl SurveyManifest {
         invalid("survey.statistics", problem)
     }
 
-    /// Checks that what order statistics may tell about single people is bounded, or said.
+    /// Checks that order statistics tell only a bounded amount about single people, or that the survey says so.
     pub(super) fn validate_orders(&self) -> Result<(), SurveyError> {
         for (text, permit) in self.survey.statistics.iter().zip(self.permits()) {
             let wrong = |problem: String| {
@@ -228,13 +240,6 @@ impl SurveyManifest {
 }
 
 /// A name of the family with parameters.
-fn example(family: Family) -> &'static str {
-    match family {
-        Family::Quantile => "quantile:0.9",
-        Family::QuantileNearest => "quantile_nearest:0.9",
-        Family::TrimmedMean => "trimmed_mean:0.1",
-        Family::Lorenz => "lorenz:0.1,0.5,0.9",
-        Family::TopShare => "top_share:0.1",
-        _ => "histogram:0,1,10",
-    }
+fn example(family: Family) -> String {
+    format!("{family}:{}", family.parameters().example())
 }

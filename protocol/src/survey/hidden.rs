@@ -1,5 +1,5 @@
-//! Columns that may be missing and categories: what a survey may ask of them. How the groups that they make are released is in
-//! `secret.rs`.
+//! Columns that may be missing, and categories: the rules for a survey with them. `secret.rs` has the rules for the groups
+//! that they make.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ impl SurveyManifest {
         grouped.flat_map(|p| targets(self, p.family, &p.columns)).flat_map(columns).collect()
     }
 
-    /// The output whose sum is the number of rows that a statistic is over; none: of all.
+    /// The output whose sum is the number of rows that a statistic is over; `None`: all rows.
     pub fn counted(&self, target: Target) -> Option<Output> {
         counted(target, &self.optional())
     }
@@ -46,7 +46,8 @@ impl SurveyManifest {
         self.columns.get(usize::from(column)).map(|c| c.name.as_str()).unwrap_or_default()
     }
 
-    /// Refuses what cannot be kept together with missing values and categories, so that no question finds it out.
+    /// Refuses settings that cannot be kept together with missing values and categories, so that no question finds it
+    /// out.
     pub(super) fn validate_hidden(&self) -> Result<(), SurveyError> {
         for column in &self.columns {
             if !column.may_be_missing() {
@@ -86,7 +87,7 @@ impl SurveyManifest {
         Ok(())
     }
 
-    /// Of columns that are connected by pairs, two may be missing if there is no third.
+    /// Of columns that are connected by pairs, two may be missing, if there is no third one.
     fn validate_pairs(&self) -> Result<(), SurveyError> {
         let categorized = self.categorized();
         for component in self.components().into_values() {

@@ -1,6 +1,6 @@
 //! The texts that a survey's author asks of a provider, and how the request is made of them.
 //!
-//! `[[source.inputs]]` declares what is asked: an API key, an account's number. `[[source.parameters]]` and
+//! `[[source.inputs]]` declares the questions: an API key, an account's number. `[[source.parameters]]` and
 //! `[[source.request_headers]]` are templates of query parameters and headers:
 //!
 //! ```toml
@@ -19,8 +19,8 @@
 //! ```
 //!
 //! An expression in braces is a name, a text in quotes, a function's result, or several of them joined with `+`. A
-//! name is an input's, or one of `method`, `path`, `query` (as it stands so far, encoded) and `body`. Templates are
-//! the client's: nobody else evaluates them, and what they give is checked like any request.
+//! name is an input's, or one of `method`, `path`, `query` (as far as it is made, encoded) and `body`. Templates
+//! belong to the client: nobody else evaluates them, and their results are checked like any request.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ring::hmac;
@@ -70,7 +70,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Sets what a name stands for.
+    /// Sets the value of a name.
     pub fn set(&mut self, name: &str, value: Zeroizing<String>) {
         self.known.retain(|(n, _)| n != name);
         self.known.push((name.to_owned(), value));
@@ -147,7 +147,7 @@ enum Expression {
 }
 
 impl Template {
-    /// Parses text with expressions in braces; `{{` and `}}` stand for braces.
+    /// Parses text with expressions in braces; `{{` and `}}` mean braces.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_TEMPLATE {
             return Err(format!("a template has at most {MAX_TEMPLATE} bytes"));

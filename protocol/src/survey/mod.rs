@@ -66,13 +66,13 @@ pub struct SurveyManifest {
     pub source: SourceSection,
     /// Notaries whose attestations are accepted.
     pub notaries: Vec<NotarySection>,
-    /// Where the provider's identity stands in the response. Without it, one TLS session counts as one identity.
+    /// The place of the provider's identity in the response. Without it, one TLS session counts as one identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentitySection>,
     /// Revealed values by which rows may be grouped and filtered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldSection>,
-    /// Noise of what is released.
+    /// Noise of the released sums.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<NoiseSection>,
     /// The committed values.
@@ -90,7 +90,7 @@ pub struct SurveySection {
     pub name: String,
     /// One line for people.
     pub title: String,
-    /// Who asks: a name that providers know.
+    /// The author: a name that providers know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Where questions and complaints go: an address.

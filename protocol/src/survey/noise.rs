@@ -28,8 +28,8 @@ impl NoiseSection {
 }
 
 impl SurveyManifest {
-    /// The privacy loss of each person in the survey's whole life, over all sums that carry noise; none without noise, and where it
-    /// is above what an epsilon may be.
+    /// The privacy loss of each person in the survey's whole life, over all sums that carry noise; `None` without noise, and if
+    /// it is larger than an epsilon may be.
     pub fn spent(&self) -> Option<Epsilon> {
         let noise = self.noise_of(&self.statistics());
         Epsilon::from_billionths(noise.values().map(|n| n.epsilon().billionths()).sum())

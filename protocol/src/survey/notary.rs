@@ -93,7 +93,7 @@ impl NotarySection {
         }
     }
 
-    /// The point in a key that is written as PEM; none if it is written otherwise or is of another algorithm.
+    /// The point in a key that is written as PEM; `None` if it is written otherwise or is of another algorithm.
     fn point_of_pem(&self) -> Option<Vec<u8>> {
         let (_, rest) = self.key.split_once("-----BEGIN PUBLIC KEY-----")?;
         let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;

@@ -8,9 +8,9 @@ use super::{BodyFormat, ExcessDigits, SurveyManifest};
 use crate::statistic::targets;
 
 impl SurveyManifest {
-    /// The numbers that every provider shares: each column's value, its square, logarithm and reciprocal where a
-    /// statistic of it needs them, whether it is there where it may be missing, the products of pairs, and what is
-    /// summed under a condition. Listing `variance` makes every column's square one of them, `variance(a)` one.
+    /// The numbers that every provider shares: each column's value; its square, logarithm and reciprocal where a
+    /// statistic of it needs them; one for a value that may be missing and is not; the products of pairs; and the
+    /// sums under a condition. Listing `variance` adds every column's square, and `variance(a)` that of one.
     pub fn outputs(&self) -> Vec<Output> {
         let optional = self.optional();
         let outputs = |p: &Permit| {

@@ -1,4 +1,4 @@
-//! Where in a survey file something stands: errors about values say line and column, as the parser's do.
+//! The positions of keys in a survey file: errors about values give line and column, as the parser's errors do.
 
 use super::SurveyError;
 
@@ -28,8 +28,8 @@ impl SurveyError {
     }
 }
 
-/// Line and column, from 1, of a key as errors name it (`survey.min_new`). A problem that begins with a quoted text is at that text.
-/// None where several tables could be meant.
+/// Line and column, from 1, of a key as errors name it (`survey.min_new`). A problem that begins with a quoted text is at that
+/// text. `None` if several tables could be meant.
 fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     let (table, name) = key.split_once('.').unwrap_or((key, ""));
     let headers: Vec<usize> =

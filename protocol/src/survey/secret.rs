@@ -1,5 +1,5 @@
-//! Secret groups: groups of rows that nobody knows the members of. Who has a value in a column that may be missing, who has
-//! which value of a category, whose value lies in which bin of a histogram.
+//! Secret groups: groups of rows whose members nobody knows. They are the rows with a value in a column that may be
+//! missing, with one value of a category, or with a value in one bin of a histogram.
 //!
 //! Sums over such columns are released for *secret units* only: whole groups in which at least `min_new` have come. When that
 //! is so, the parties decide on shared counts at each release point; see `tercet_releases::Clocks`.
@@ -49,11 +49,11 @@ pub struct SecretBlock {
 enum By {
     /// The category, by its index among the statement's columns.
     Category(u8),
-    /// Who has a value in the only column.
+    /// The rows with a value in the only column.
     Presence(u8),
-    /// Who has a value in a column, and who has none, since other columns are in pairs with it.
+    /// The rows with a value in a column, and those without, since other columns are in pairs with it.
     Beside(u8),
-    /// Who has a value in both columns, in one of them, in neither.
+    /// The rows with a value in both columns, in one of them, in neither.
     Both(u8, u8),
     /// The bin of a histogram: numbers of rows only.
     Bins,
@@ -83,7 +83,7 @@ impl SecretPartition {
         Partition { blocks: self.blocks.len(), rest: self.rest }
     }
 
-    /// The sum of an output over the rows of one group; none if no lanes of the survey say it.
+    /// The sum of an output over the rows of one group; `None` if no lanes of the survey give it.
     pub fn within(&self, block: usize, output: Output) -> Option<Linear> {
         let zero = Linear::default();
         let columns = columns_of(output);
@@ -124,7 +124,7 @@ impl SecretPartition {
     }
 }
 
-/// The output over rows that have a value in both columns; none if it is of a third one.
+/// The output over rows that have a value in both columns; `None` if it uses a third one.
 fn both(output: Output, a: u8, b: u8) -> Option<Output> {
     let columns = columns_of(output);
     if columns.iter().any(|c| *c != a && *c != b) {
@@ -137,7 +137,7 @@ fn both(output: Output, a: u8, b: u8) -> Option<Output> {
     })
 }
 
-/// All columns that an output is of, also by its condition.
+/// All columns that an output uses, also in its condition.
 fn columns_of(output: Output) -> BTreeSet<u8> {
     let of_term = match output.term() {
         Term::One => (None, None),
@@ -153,7 +153,7 @@ fn columns_of(output: Output) -> BTreeSet<u8> {
     of_term.0.into_iter().chain(of_term.1).chain(of_condition).collect()
 }
 
-/// The columns that a statistic is of.
+/// The columns of a target.
 pub(super) fn columns(target: Target) -> Vec<u8> {
     match target {
         Target::Rows => Vec::new(),
@@ -324,7 +324,7 @@ impl SurveyManifest {
         all
     }
 
-    /// The pairs that listed statistics are of.
+    /// The pairs that listed statistics use.
     pub(super) fn pairs(&self) -> BTreeSet<(u8, u8)> {
         let of = |p: &Permit| targets(self, p.family, &p.columns);
         let two = |t| if let Target::Two(a, b) = t { Some((a.min(b), a.max(b))) } else { None };
@@ -337,8 +337,9 @@ impl SurveyManifest {
         groups.into_iter().find_map(|g| self.category(&g).map(|(index, c)| (c.name.clone(), index)))
     }
 
-    /// The outputs that providers share for these, those of listed statistics: sums that are released by secret groups are shared
-    /// for each group, and so is what the groups' sizes are made of. What is not of such a column stays as it is.
+    /// The outputs that providers share in place of `listed`, the outputs of listed statistics. Sums that are released by secret
+    /// groups are shared for each group, and so are the numbers from which the groups' sizes are computed. Outputs of other
+    /// columns stay as they are.
     pub(crate) fn by_secret_group(&self, listed: &BTreeSet<Output>) -> BTreeSet<Output> {
         let mut all = listed.clone();
         for partition in self.partitions() {

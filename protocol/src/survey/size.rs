@@ -13,7 +13,7 @@ const NUMBER: usize = 400;
 const STATISTIC: usize = 600;
 /// Bytes of a part beside its number: label and unit, with escapes.
 const PART: usize = 200;
-/// Bytes of what surrounds the statistics: ids, release point, signatures.
+/// Bytes of a result besides the statistics: ids, release point, signatures.
 const FRAME: usize = 4096;
 
 impl SurveyManifest {

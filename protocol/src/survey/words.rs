@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A syntax error, in words: no types of this program, and what to write instead.
+/// A syntax error in words: without types of this program, and with what to write instead.
 pub(super) fn of_syntax(error: &toml::de::Error, text: &str) -> String {
     let message = said(error.message());
     match error.span() {
@@ -11,7 +11,7 @@ pub(super) fn of_syntax(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// Line and column of a position, counted from 1, and the key that stands there.
+/// Line and column of a position, counted from 1, and the key at that position.
 fn place(text: &str, span: &Range<usize>) -> String {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

@@ -1,4 +1,5 @@
-//! Columns that may be missing and categories: what surveys may ask of them, what providers share, which secret groups there are.
+//! Columns that may be missing, and categories: the rules for surveys, the numbers that providers share, and the
+//! secret groups.
 
 use tercet_mpc::statement::{Lane, Part};
 use tercet_mpc::{Condition, Output, Term};
@@ -177,7 +178,7 @@ fn sum(linear: &Linear, people: &[&Person]) -> i64 {
     linear.rows * people.len() as i64 + linear.of.iter().map(of).sum::<i64>()
 }
 
-/// Who is in a group, by what the group is said to be.
+/// True if a person is in a group, by the group's definition.
 fn is_in(partition: &SecretPartition, block: usize, person: &Person) -> bool {
     let (has, label) = (&partition.blocks[block].has, &partition.blocks[block].label);
     let there = |c: &u8| person.0[usize::from(*c)].is_some();
@@ -267,7 +268,7 @@ fn partitions_divide_the_rows_and_their_sums() {
     }
 }
 
-/// The bins of a histogram: what the providers share says how many values lie in each, whatever the values.
+/// The bins of a histogram: the numbers that providers share give the size of each bin, whatever the values are.
 #[test]
 fn histograms_count_by_shared_limits() {
     let scale = 100_000_000i64;

@@ -7,7 +7,7 @@ mod releases;
 mod statistics;
 mod survey;
 
-/// `docs/problems.md` tells of every kind of problem.
+/// `docs/problems.md` describes every kind of problem.
 #[test]
 fn every_problem_is_documented() {
     let text = include_str!("../../../docs/problems.md");

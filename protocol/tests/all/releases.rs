@@ -1,4 +1,4 @@
-//! The release rules as a survey states them: intervals, bounds, order statistics, what is exposed, warnings.
+//! The release rules as a survey states them: intervals, bounds, order statistics, exposed values, warnings.
 
 use tercet_protocol::survey::{SurveyError, SurveyManifest, duration};
 use tercet_releases::{DAY, DEFAULT_EVERY, DEFAULT_PATIENCE};

@@ -1,4 +1,4 @@
-//! The survey file: what is accepted, and that every wrong input is refused by the key it is at.
+//! The survey file: valid files are read, and every wrong input is refused by the key that it is at.
 
 use proptest::prelude::*;
 use tercet_protocol::ids::{EngineDigest, PublicKey};

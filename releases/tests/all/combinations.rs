@@ -1,7 +1,7 @@
 //! The linear combinations that an attacker can compute from released sums, over the rational numbers.
 //!
-//! Sums of values, of squares, of products and of other columns are sums of different unknowns, over the same rows: a combination of
-//! all of them is one combination for each kind, and these are what is looked at.
+//! Sums of values, of squares, of products and of other columns are sums of different unknowns, over the same rows: a combination
+//! of all of them is one combination for each kind, and the test looks at these.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Order statistics: searches that confirm the rules on small systems, and show what breaks without each.
+//! Order statistics: searches that confirm the rules on small systems, and show the attack that each rule prevents.
 
 use std::collections::BTreeSet;
 
@@ -182,8 +182,8 @@ fn medians_under_filters_read_out_a_group() {
     assert_eq!(victims.iter().filter(|v| **v == median(victims.clone())).count(), 1);
 }
 
-/// Who erases somebody learns nothing from the sums that order statistics open: these never add up to a total, which the sums of
-/// the units would betray. With the total, the erased value comes out.
+/// A party that erases somebody learns nothing from the sums that order statistics open: these never add up to a total, whose
+/// difference from the units' sums would be the erased value. With the total, the erased value comes out.
 #[test]
 fn totals_over_those_who_are_left_would_tell_who_left() {
     let (n, m) = (40usize, 3usize);

@@ -31,8 +31,8 @@ pub struct Person {
     pub label: Vec<String>,
 }
 
-/// `n` people within so many days, whose labels have fields of so many values each; the k-th value is 1/k as frequent as the
-/// first.
+/// `n` people within `days` days, whose labels have `fields` fields of `values` values each; the k-th value is 1/k as
+/// frequent as the first.
 pub fn people(n: usize, fields: usize, values: usize, days: u64, random: &mut Random) -> Vec<Person> {
     let weights: Vec<f64> = (1..=values).map(|k| 1.0 / k as f64).collect();
     let all: f64 = weights.iter().sum();
@@ -69,7 +69,7 @@ pub struct Outcome {
     pub full: usize,
     /// Whose unit tells at least one.
     pub some: usize,
-    /// Who is never counted.
+    /// Number of people who are never counted.
     pub never: usize,
     /// Seconds from being accepted to being counted, ascending.
     pub waits: Vec<u64>,
@@ -95,7 +95,7 @@ impl Outcome {
     }
 }
 
-/// Runs a survey of so many days, and gives its ledger too.
+/// Runs a survey of this many days, and gives its ledger too.
 pub fn run(
     people: &[Person],
     fields: usize,

@@ -33,7 +33,7 @@ fn label(of: [u8; 2]) -> Vec<String> {
     of.iter().map(|v| format!("v{v}")).collect()
 }
 
-/// Applies an event; what the rules refuse is refused by every party alike.
+/// Applies an event; every party refuses the same events.
 fn apply(ledger: &mut Ledger, clock: &mut u64, event: &Event) {
     match event {
         Event::Come { identity, label: of } => {
@@ -316,8 +316,8 @@ fn a_release_point_that_says_something_else_is_refused() {
     assert_eq!((ledger.units_at(0), ledger.units_at(2)), (0..0, 1..1));
 }
 
-/// A release point at which nothing could enter stays due until the next. Who comes in the meantime enters with the next one, or
-/// else would choose the company.
+/// A release point at which nothing could enter stays due until the next. A row that comes in the meantime enters with the next
+/// one; otherwise its provider could choose the company.
 #[test]
 fn who_comes_after_a_due_time_waits_for_the_next() {
     let mut ledger = Ledger::new(rules(3, false));
@@ -340,7 +340,7 @@ fn who_comes_after_a_due_time_waits_for_the_next() {
     assert_eq!((entering.rows(), &entering.formation.never[..]), (4, &[4][..]));
 }
 
-/// An erased row is not taken out of its unit: what others were told stays as it was, and no difference shows who left.
+/// An erased row is not taken out of its unit: earlier answers stay as they were, and no difference shows who left.
 #[test]
 fn who_leaves_a_unit_stays_in_its_sums() {
     let mut ledger = Ledger::new(rules(3, true));

@@ -35,7 +35,7 @@ enum Broken {
     Reformed,
     /// A filter looks at rows, not at units.
     SplitByFilter,
-    /// Who is counted may be replaced, and the unit is summed with the new row.
+    /// A counted row may be replaced, and the unit is summed with the new row.
     ReplacedInside,
     /// Rows that are left at the last release point are a unit, however few.
     FewLeft,
@@ -54,7 +54,7 @@ struct System {
     /// Which unknown each row is: its own, unless an attacker knows that it repeats another one.
     unknown: Vec<usize>,
     released: BTreeSet<Weights>,
-    /// Of each unit, the rows that are summed now.
+    /// For each unit, the rows that are summed now.
     sums: Vec<Vec<Row>>,
     /// Most rows there may be.
     rows: usize,
@@ -201,7 +201,8 @@ fn texts(label: &[&str]) -> Vec<String> {
     label.iter().map(|s| (*s).to_owned()).collect()
 }
 
-/// All systems of up to so many events. Says how many were attacked, and the first attack that found something.
+/// All systems of up to this many events. Gives the number of attacked systems, and the first attack that found
+/// something.
 fn search(
     system: &System,
     alphabet: &[Event],

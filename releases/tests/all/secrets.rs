@@ -1,7 +1,7 @@
 //! Secret groups: exhaustive searches and properties of the clocks.
 //!
-//! The model has what only the parties together have, which row is in which group, and releases each secret unit's sum. Rows
-//! enter with public units, as the product computes it.
+//! The model knows what only the parties together know, which row is in which group, and releases each secret unit's sum.
+//! Rows enter with public units, computed as in the product.
 
 use std::collections::BTreeSet;
 
@@ -138,7 +138,7 @@ impl Model {
     }
 }
 
-/// All ways in which up to four rows of two blocks enter at each of so many release points.
+/// All ways in which up to four rows of two blocks enter at each of the release points.
 fn search(model: &Model, points: usize, found: &mut Option<String>) -> usize {
     if points == 0 || found.is_some() {
         return 0;
@@ -204,7 +204,7 @@ fn rows_of_a_rare_group_wait_before_they_join_a_rest() {
     assert_eq!(until(4, true), Some(vec![4, 4]));
 }
 
-/// Four accounts of the attacker's and one person: who has a value is told by no bit and no sum, unless five have one.
+/// Four accounts of the attacker's and one person: no bit and no sum tells who has a value, unless five have one.
 #[test]
 fn a_group_of_false_accounts_waits_for_the_fifth() {
     for victim_is_in in [false, true] {

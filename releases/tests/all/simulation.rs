@@ -1,4 +1,4 @@
-//! Who keeps a label and who waits how long, by the product's own code; and a year of the default schedule.
+//! Labels that are kept and times of waiting, by the product's own code; and a year of the default schedule.
 
 use tercet_releases::{DAY, DEFAULT_EVERY, DEFAULT_PATIENCE, Filter, Ledger, Rules, Schedule};
 
@@ -43,7 +43,7 @@ fn the_figures_of_the_design_come_out() {
     assert!(sample.hours(0.9) < 72.0);
 }
 
-/// A year of daily release points: what is kept grows with the people and not with time, and nobody waits for long.
+/// A year of daily release points: the state grows with the people and not with time, and nobody waits for long.
 #[test]
 fn a_year_of_the_default_schedule_leaves_a_bounded_state() {
     const DAYS: u64 = 365;

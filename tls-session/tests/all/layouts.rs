@@ -1,4 +1,4 @@
-//! Layouts: what is claimed of each byte, and claims that no session bears.
+//! Layouts: the claims about each byte, and claims that no session supports.
 #![allow(clippy::single_range_in_vec_init, reason = "a session may hide one range")]
 
 use tercet_tls_session::forge::{Application, Forge, Forged, Identity, TIME};

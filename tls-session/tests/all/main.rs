@@ -7,7 +7,7 @@ mod samples;
 mod statements;
 mod tampering;
 
-/// `docs/notary.md` tells of every refusal.
+/// `docs/notary.md` describes every refusal.
 #[test]
 fn every_refusal_is_documented() {
     let text = include_str!("../../../docs/notary.md");

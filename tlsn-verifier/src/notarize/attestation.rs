@@ -94,7 +94,7 @@ impl Attestation {
         })
     }
 
-    /// The attestation is about exactly what was asked.
+    /// The attestation answers exactly this request.
     pub(crate) fn check_answers(&self, request: &AttestationRequest) -> Result<(), NotarizeError> {
         let answered = self.to_request().ok_or(NotarizeError::Answer("kind of commitments"))?;
         let parts = [

@@ -1,4 +1,4 @@
-//! From an attestation and its secrets to what others get to see.
+//! From an attestation and its secrets to the presentation for others.
 
 use super::{Attestation, NotarizeError};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Chooses what a presentation opens. The whole attestation body is always in it.
+/// Chooses the commitments that a presentation opens. The whole attestation body is always in it.
 #[derive(Debug)]
 pub struct PresentationBuilder<'a> {
     attestation: &'a Attestation,

@@ -27,8 +27,8 @@ impl ServerHandshake {
     /// - `name`: the host that was asked for; spelled canonically here.
     /// - `certs`: DER, leaf first.
     /// - `scheme`, `signature`: the server's, as TLS numbers them.
-    /// - `signed`: what was signed: client random, server random, and ECDHE parameters on
-    ///   secp256r1 (133 bytes). It is what rustls hands to `verify_tls12_signature`.
+    /// - `signed`: the signed message: client random, server random, and ECDHE parameters on secp256r1 (133 bytes).
+    ///   rustls hands it to `verify_tls12_signature`.
     pub fn new(
         name: &str,
         certs: Vec<Vec<u8>>,

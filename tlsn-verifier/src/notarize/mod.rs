@@ -2,13 +2,13 @@
 //!
 //! For the local notary and for fixtures. The flow of a prover that speaks TLS 1.2 by itself:
 //!
-//! 1. [`ServerHandshake::new`] from what the TLS library verified;
+//! 1. [`ServerHandshake::new`] from the handshake that the TLS library verified;
 //! 2. [`Notarization::new`] commits to ranges of the transcript; its
 //!    [`request`](Notarization::request) carries no plaintext and goes to the notary;
 //! 3. the notary's [`NotarySigningKey::attest`] signs;
 //! 4. [`Notarization::finish`] checks the answer and gives [`Attestation`] and
 //!    [`Secrets`](crate::Secrets);
-//! 5. [`PresentationBuilder`] opens what is to be shown.
+//! 5. [`PresentationBuilder`] opens the parts to be shown.
 //!
 //! Such a notary signs the prover's word alone: it has not taken part in the TLS session. Randomness is always passed
 //! in as a `fill` function.

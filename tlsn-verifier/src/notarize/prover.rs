@@ -114,8 +114,8 @@ impl Notarization {
         &self.request
     }
 
-    /// Checks that the attestation is signed by `notary` and is about what was asked, and gives
-    /// out the secrets that belong to it.
+    /// Checks that `notary` signed the attestation and that it answers the request, and gives out the secrets that
+    /// belong to it.
     pub fn finish(self, attestation: &Attestation, notary: &NotaryKey) -> Result<Secrets, NotarizeError> {
         attestation.check_answers(&self.request)?;
         let signer = attestation.verify_signature()?;

@@ -114,9 +114,8 @@ impl Decode for AttestationRequest {
 }
 
 impl NotarySigningKey {
-    /// Signs what a prover asks for, as connected at `time` (seconds since the Unix epoch, the
-    /// notary's own clock). Requests that verifiers would refuse are refused here already.
-    /// `fill` chooses the attestation's id.
+    /// Signs a prover's request, as connected at `time` (seconds since the Unix epoch, the notary's own clock).
+    /// Requests that verifiers would refuse are refused here already. `fill` chooses the attestation's id.
     pub fn attest(
         &self,
         request: &AttestationRequest,

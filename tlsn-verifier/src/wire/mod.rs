@@ -1,5 +1,4 @@
-//! The structures of the wire format, as they stand in files: decoded strictly, encoded
-//! byte-identically, not yet believed.
+//! The structures of the wire format, as in files: decoded strictly, encoded byte-identically, not yet believed.
 
 pub(crate) mod attestation;
 pub(crate) mod connection;

@@ -116,7 +116,7 @@ impl Drop for HashSecret {
     }
 }
 
-/// A secret as it stands in a secrets file.
+/// A secret as in a secrets file.
 pub(crate) fn decode_tagged_secret(r: &mut Reader<'_>) -> Result<HashSecret> {
     let hash = hash_variant(r.version);
     if r.variant(hash + 1, "the kind of secret")? != hash {

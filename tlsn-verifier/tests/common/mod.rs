@@ -1,4 +1,4 @@
-//! The vectors and what their `meta.json` says about them.
+//! The vectors and the facts in their `meta.json`.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 

@@ -56,7 +56,7 @@ pub struct Session {
     root: Vec<u8>,
 }
 
-/// Keeps what the handshake showed. The presentation's verifier checks it all again.
+/// Keeps the handshake. The presentation's verifier checks it all again.
 #[derive(Debug, Default)]
 struct Capture(Mutex<Option<Captured>>);
 

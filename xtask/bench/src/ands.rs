@@ -1,4 +1,5 @@
-//! AND gates with malicious security: what one costs a party, in the sandbox and native, and what verifying adds.
+//! AND gates with malicious security: the cost of one for a party, in the sandbox and native, and the additional cost
+//! of verifying.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -107,7 +108,7 @@ impl Job {
     }
 }
 
-/// Gates, and what the three parties spent.
+/// Gates, and the three parties' costs.
 fn measured(run: impl Fn(PartyId, Wires) -> Result<u64> + Sync) -> Result<(u64, [Cost; 3])> {
     let gates = Mutex::new(0);
     let costs = at_three(|party, wires| {
@@ -138,7 +139,7 @@ impl Sorted {
     }
 }
 
-/// Sorts so many random rows in the sandbox, then natively.
+/// Sorts this many random rows in the sandbox, then natively.
 pub fn sort(cli: &Cli, rows: usize) -> Result<[Sorted; 2]> {
     let limits = Limits { memory: 4 << 30, compute: Duration::from_secs(600) };
     let sandbox = Sandbox::load(&cli.engine, None, limits)?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use tercet_evidence::Kind;
 use tercet_protocol::ids::{PublicKey, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, seal_private};
 
 use crate::Cli;
 use crate::report::{Limit, Report, spread};
@@ -36,14 +36,14 @@ pub fn run(cli: &Cli) -> Result<Report> {
                 kind: Kind::Presentation,
                 withdrawal_key: PublicKey([0; 32]),
                 evidence: presentation.clone(),
-                share_hashes: Vec::new(),
+                share_hashes: ShareHashes::default(),
             };
             let context = public.proof_context();
             let start = Instant::now();
             let proven =
                 tercet_mpc::prove(&case.statement, &case.witness, &context, &[i as u8; 32], &mut |_| {})?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
-            public.share_hashes = proven.public.encode().to_vec();
+            public.share_hashes = proven.public;
             last = Some((case.statement.layout(), public, proven));
         }
         let (layout, public, proven) = last.context("no round")?;

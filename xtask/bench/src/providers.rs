@@ -15,7 +15,7 @@ use tercet_evidence::{Kind, Secrets, SurveyVerifier, Witness};
 use tercet_mpc::OneCore;
 use tercet_protocol::ids::{PublicKey, SubmissionId};
 use tercet_protocol::keys::random;
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, seal_private};
 use tercet_stack::Stack;
 use tlsn_verifier::{HashAlg, WireVersion};
 use zeroize::Zeroizing;
@@ -63,7 +63,7 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Of the accounts at the sample exchange.
+    /// The providers of the accounts at the sample exchange.
     pub async fn of(stack: &Stack) -> Result<Self> {
         let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
         let deployment = coordinator.deployment(coordinator.survey(stack.survey()).await?).await?;
@@ -174,10 +174,10 @@ fn prove(survey: &tercet_protocol::survey::SurveyDescriptor, notarized: Notarize
         kind: Kind::Presentation,
         withdrawal_key: PublicKey([0; 32]),
         evidence: notarized.presentation,
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let proven = tercet_mpc::prove(&statement, &witness, &public.proof_context(), &random()?, &mut |_| {})?;
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Ok(Proven { public, private: proven.private })
 }
 
@@ -196,11 +196,11 @@ fn prove_session(
         kind: Kind::Session,
         withdrawal_key: PublicKey([0; 32]),
         evidence,
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let context = public.proof_context();
     let proven = tercet_mpc::prove_session(&OneCore, &statement, &secret, &context, &random()?, &mut |_| {})?;
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Ok(Proven { public, private: proven.private })
 }
 

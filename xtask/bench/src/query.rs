@@ -1,38 +1,32 @@
-//! Statistics over many stored rows, through coordinator and parties, right after their start and again.
+//! Sums over many rows in many units: a release point, and questions after it, with parties that were just started and again.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use party_host::config::{Config, Keys};
-use party_host::keyring::{FileKeyring, Sealer};
-use party_host::secrets::WrappingPlace;
-use party_host::store::{Segment, Store};
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use tercet_client::coordinator::Coordinator;
 use tercet_client::http::HttpOptions;
-use tercet_client::query::{QueryOptions, ResultFile, query};
-use tercet_mpc::RingShare;
-use tercet_mpc::sharing::Ring;
-use tercet_mpc::statement::{Lane, Output, Part};
-use tercet_protocol::ids::{Commitment, EntryHash, Nullifier, PublicKey, SubmissionId};
-use tercet_protocol::keys::random;
-use tercet_protocol::log::{Accepted, CommittedEntry, EntryBody, LogEntry};
-use tercet_protocol::survey::SurveyDescriptor;
+use tercet_client::query::{QueryOptions, ResultFile, await_published, query};
+use tercet_protocol::api::ReleaseNow;
+use tercet_protocol::survey::{FieldSection, SurveyDescriptor, SurveyManifest};
 use tercet_stack::Stack;
-use zeroize::Zeroizing;
 
+use crate::fill::{Rows, decimal, fill};
 use crate::report::{Limit, Report, spread};
+use crate::system::Http;
 use crate::{Cli, proc, system};
 
 /// Rows of a batch, as parties commit them under load (their default bound).
-const ROWS: usize = 128;
-/// Objects written at once while the stores are filled.
-const WRITING: usize = 16;
-/// Queries after the first.
-const WARM: usize = 7;
+pub const ROWS: usize = 128;
+/// Rows of a unit here.
+const UNIT: usize = 20;
+/// Questions after the first, each another one: what was answered before is not computed again.
+const WARM: [&[&str]; 5] =
+    [&["mean"], &["variance"], &["count", "mean"], &["sum", "stddev"], &["count", "sum", "mean"]];
+/// Times that an answered question is asked again.
+const STORED: usize = 50;
 /// Longest wait for the parties to find each other after their start.
 pub const TOGETHER: Duration = Duration::from_secs(60);
 
@@ -40,37 +34,56 @@ pub const TOGETHER: Duration = Duration::from_secs(60);
 pub fn run(cli: &Cli) -> Result<Report> {
     let rows = if cli.quick { 10_000 } else { 100_000 };
     let folder = tempfile::tempdir()?;
-    let mut stack = system::start(cli, folder.path(), 1)?;
+    let file = {
+        let first = system::start(cli, folder.path(), 1)?;
+        let file = survey(&first)?;
+        first.stop();
+        file
+    };
+    let mut stack = system::start_with(cli, folder.path(), 1, Some(file), 0)?;
     for i in 0..3 {
-        stack.kill(&format!("party-{i}"))?;
+        stack.terminate(&format!("party-{i}"))?;
     }
     let runtime = system::runtime()?;
     eprintln!("filling three stores with {rows} rows");
     let clock = Instant::now();
     let survey = stack.descriptor()?;
-    let (batches, values) = runtime.block_on(fill(&stack, &survey, rows))?;
+    let what = Rows { all: rows, in_batch: ROWS, labels: rows / UNIT };
+    let (batches, values) = runtime.block_on(fill(&stack, &survey, what, &[0, 1, 2]))?;
     let scale = survey.manifest().columns.first().context("a survey without columns")?.places();
     let sum = decimal(values.iter().sum(), u32::from(scale));
     let filling = clock.elapsed().as_secs_f64();
 
+    for i in 0..3 {
+        stack.restart(&format!("party-{i}"))?;
+    }
+    let (release, listed) = runtime.block_on(release(&stack, &survey))?;
+    check(&listed, rows, &sum)?;
+    for i in 0..3 {
+        stack.terminate(&format!("party-{i}"))?;
+    }
     let clock = Instant::now();
     for i in 0..3 {
         stack.restart(&format!("party-{i}"))?;
     }
     let starting = clock.elapsed().as_secs_f64() / 3.0;
-    let (cold, warm) = runtime.block_on(measure(&stack, &survey, rows, &sum))?;
+    let Spent { cold, of_party, warm, stored } = runtime.block_on(measure(&stack, &survey, rows, &sum))?;
     let mut report = Report::new(
         "query",
         format!(
-            "all statistics of the sample survey over {rows} rows in {batches} batches, asked at the coordinator, three \
-             signatures verified, sum equal to the clear-text sum"
+            "sums over {rows} rows in {} units of {UNIT}, from {batches} batches, asked at the coordinator, three signatures \
+             verified, count and sum equal to clear text; cold: the first question after the parties' start",
+            rows / UNIT
         ),
     );
+    report.limited("cold.party", of_party, "s", Limit::AtMost(0.05));
     report.limited("cold", cold, "s", Limit::AtMost(1.0));
     let (min, median, max) = spread(&warm);
     report.limited("warm.median", median, "s", Limit::AtMost(1.0));
     report.figure("warm.min", min, "s");
     report.figure("warm.max", max, "s");
+    report.limited("stored.median", spread(&stored).1, "s", Limit::AtMost(0.005));
+    report.figure("release", release, "s");
     report.figure("party.start", starting, "s");
     for i in 0..3 {
         let name = format!("party-{i}");
@@ -82,143 +95,65 @@ pub fn run(cli: &Cli) -> Result<Report> {
     Ok(report)
 }
 
-/// The objects that one party stores at one height.
-struct Stored {
-    height: u64,
-    hash: EntryHash,
-    committed: Arc<CommittedEntry>,
-    segment: Arc<Segment>,
-}
-
-/// Writes agreed batches of random rows to the three stores; gives their number, and the rows' values.
-pub async fn fill(stack: &Stack, survey: &SurveyDescriptor, rows: usize) -> Result<(usize, Vec<u128>)> {
-    let mut stores = Vec::with_capacity(3);
-    let mut identities = Vec::with_capacity(3);
-    for operator in 0..3 {
-        let config = Config::load(Some(&stack.layout().party_config(operator)), [])?;
-        let identity = Keys::load(&config.keys, &party_host::aws::load(None).await).await?.identity;
-        ensure!(
-            survey.parties()[operator] == identity.public(),
-            "operator {operator} is not party {operator}"
-        );
-        let (access, secret) = stack.layout().s3_key(operator)?;
-        let credentials =
-            SharedCredentialsProvider::new(Credentials::new(access, secret, None, None, "data folder"));
-        let WrappingPlace::File(key_file) = &config.keys.store else {
-            bail!("a local system wraps its keys in files");
-        };
-        let keyring = Arc::new(FileKeyring::open_or_create(key_file)?);
-        let store =
-            Store::open(&config.store, Some(credentials), Sealer::new(keyring, identity.public())).await?;
-        store.ensure_bucket().await?;
-        stores.push(store);
-        identities.push(identity);
-    }
-
-    let lanes = survey.manifest().lanes();
-    let mut previous = EntryHash([0; 32]);
-    let mut values = Vec::with_capacity(rows);
-    let mut all: [Vec<Stored>; 3] = Default::default();
-    for height in 1..=rows.div_ceil(ROWS) as u64 {
-        let here = ROWS.min(rows - (height as usize - 1) * ROWS);
-        let mut accepted = Vec::with_capacity(here);
-        let mut shares: [Vec<u8>; 3] = Default::default();
-        for _ in 0..here {
-            accepted.push(Accepted {
-                submission: SubmissionId(random()?),
-                nullifier: Nullifier(random()?),
-                replaces: None,
-                fields: Vec::new(),
-                rows: [Commitment([0; 32]); 3],
-                withdrawal_key: PublicKey([0; 32]),
-            });
-            let value = u128::from(u64::from_le_bytes(random()?) >> 24);
-            values.push(value);
-            for lane in &lanes {
-                share(lane_value(lane, value)?, &mut shares)?;
-            }
-        }
-        let ids: Vec<_> = accepted.iter().map(|a| a.submission).collect();
-        let body = EntryBody::Batch { accepted };
-        let entry = LogEntry { survey: survey.id(), height, previous, at: height, body };
-        let votes = [entry.sign(&identities[0]), entry.sign(&identities[1]), entry.sign(&identities[2])];
-        let hash = entry.hash();
-        previous = hash;
-        let committed = Arc::new(CommittedEntry { entry, votes });
-        for (party, shares) in all.iter_mut().zip(shares) {
-            let segment = Arc::new(Segment::new(
-                ids.clone(),
-                lanes.len() as u32,
-                Zeroizing::new(shares),
-                Zeroizing::new(vec![0; ids.len() * 64]),
-            )?);
-            party.push(Stored { height, hash, committed: committed.clone(), segment });
-        }
-    }
-    let batches = all[0].len();
-    let id = survey.id();
-    let writes =
-        stores.iter().zip(all).flat_map(|(store, party)| party.into_iter().map(move |s| (store.clone(), s)));
-    stream::iter(writes)
-        .map(|(store, s)| async move {
-            store.put_segment(id, s.height, s.hash, s.segment).await?;
-            store.commit(id, &s.committed).await?;
-            Ok::<_, anyhow::Error>(())
-        })
-        .buffer_unordered(WRITING)
-        .try_collect::<()>()
-        .await?;
-    Ok((batches, values))
-}
-
-/// The number in a lane of a row with this value.
-pub fn lane_value(lane: &Lane, value: u128) -> Result<u128> {
-    // Values are below 2^40 here, so squares fit.
-    let whole = match lane.output {
-        Output::Value(0) => value,
-        Output::Square(0) => value * value,
-        other => bail!("the sample survey has an output that this benchmark does not know: {other:?}"),
+/// The survey of the sample exchange with two fields of 100 and of 50 values: 5,000 labels.
+fn survey(stack: &Stack) -> Result<PathBuf> {
+    let sample = stack.layout().sample_survey()?;
+    let mut manifest = SurveyManifest::from_toml(&std::fs::read_to_string(&sample)?)?;
+    let field = |name: &str, values: usize| FieldSection {
+        name: name.into(),
+        prefix: Some(format!("\"{name}\":\"")),
+        suffix: Some("\"".into()),
+        values: (0..values).map(|i| format!("{name}{i}")).collect(),
+        ..FieldSection::default()
     };
-    Ok(match lane.part {
-        Part::Whole => whole,
-        Part::Low => whole & u128::from(u64::MAX),
-        Part::High => whole >> 64,
-    })
+    manifest.fields = vec![field("region", 100), field("kind", 50)];
+    let path = sample.with_file_name("labelled.toml");
+    std::fs::write(&path, toml::to_string(&manifest)?)?;
+    Ok(path)
 }
 
-/// Appends a number's shares to the three parties' rows: party i gets share i and share i + 1.
-fn share(value: u128, rows: &mut [Vec<u8>; 3]) -> Result<()> {
-    let masks = [Ring(u128::from_le_bytes(random()?)), Ring(u128::from_le_bytes(random()?))];
-    for (row, share) in rows.iter_mut().zip(RingShare::split(Ring(value), masks)) {
-        row.extend(share.to_lane());
-    }
-    Ok(())
+/// Makes a release point at party 0, and waits for its listed statistics; the seconds that party 0 took for both.
+pub async fn release(stack: &Stack, survey: &SurveyDescriptor) -> Result<(f64, ResultFile)> {
+    let http = Http::new();
+    let url = format!("{}/v1/surveys/{}/releases", stack.party(0), survey.id());
+    let started = Instant::now();
+    let (seconds, now) = loop {
+        let clock = Instant::now();
+        let (status, body) = http.send(Method::POST, &url, Bytes::new()).await?;
+        if status.is_success() {
+            break (clock.elapsed().as_secs_f64(), serde_json::from_slice::<ReleaseNow>(&body)?);
+        }
+        // The parties' links come up in the seconds after their start.
+        let text = String::from_utf8_lossy(&body);
+        ensure!(started.elapsed() < TOGETHER, "no release point: {status}: {text}");
+        eprintln!("not yet: {text}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    ensure!(now.release == 1, "a release point of these rows, not {}", now.release);
+    let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
+    let listed = await_published(&coordinator, survey, now.release, TOGETHER).await?;
+    Ok((seconds, listed))
 }
 
-/// An integer of 10^-scale in decimal, without trailing zeros.
-fn decimal(n: u128, scale: u32) -> String {
-    let unit = 10u128.pow(scale);
-    let text = format!("{}.{:0width$}", n / unit, n % unit, width = scale as usize);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-async fn measure(
-    stack: &Stack,
-    survey: &SurveyDescriptor,
-    rows: usize,
-    sum: &str,
-) -> Result<(f64, Vec<f64>)> {
+/// Asks.
+async fn measure(stack: &Stack, survey: &SurveyDescriptor, rows: usize, sum: &str) -> Result<Spent> {
     let coordinator = Coordinator::new(&stack.coordinator(), HttpOptions::default())?;
     let options = QueryOptions { poll: Duration::from_millis(10), ..QueryOptions::default() };
-    let started = Instant::now();
-    // The first query that the parties can hold together: their links come up in the seconds after the start.
-    let cold = loop {
+    let ask = async |names: &[&str]| {
+        let names: Vec<String> = names.iter().copied().map(String::from).collect();
         let clock = Instant::now();
-        match query(&coordinator, survey, &[], options).await {
-            Ok(result) => {
-                let seconds = clock.elapsed().as_secs_f64();
+        let result = query(&coordinator, survey, &names, options).await?;
+        Ok::<_, tercet_client::Error>((clock.elapsed().as_secs_f64(), result))
+    };
+    let http = Http::new();
+    let started = Instant::now();
+    // The first question that the parties can hold together.
+    let (cold, of_party) = loop {
+        let before = at_party(&http, stack).await?;
+        match ask(&["count", "sum"]).await {
+            Ok((seconds, result)) => {
                 check(&result, rows, sum)?;
-                break seconds;
+                break (seconds, at_party(&http, stack).await? - before);
             }
             Err(e) if started.elapsed() > TOGETHER => return Err(e.into()),
             Err(e) => {
@@ -227,14 +162,46 @@ async fn measure(
             }
         }
     };
-    let mut warm = Vec::with_capacity(WARM);
-    for _ in 0..WARM {
-        let clock = Instant::now();
-        let result = query(&coordinator, survey, &[], options).await?;
-        warm.push(clock.elapsed().as_secs_f64());
-        check(&result, rows, sum)?;
+    let mut warm = Vec::with_capacity(WARM.len());
+    for names in WARM {
+        warm.push(ask(names).await?.0);
     }
-    Ok((cold, warm))
+    // A question that was answered before: nothing is computed, and no party hears of it.
+    let url = format!("{}/v1/surveys/{}/queries", stack.coordinator(), survey.id());
+    let body = Bytes::from_static(b"{\"statistics\":[\"count\",\"sum\"]}");
+    let mut stored = Vec::with_capacity(STORED);
+    for _ in 0..STORED {
+        let clock = Instant::now();
+        let (status, answer) = http.send(Method::POST, &url, body.clone()).await?;
+        stored.push(clock.elapsed().as_secs_f64());
+        ensure!(
+            status == StatusCode::OK && String::from_utf8_lossy(&answer).contains(sum),
+            "a question that was answered before is answered {status}"
+        );
+    }
+    Ok(Spent { cold, of_party, warm, stored })
+}
+
+/// Seconds that questions took.
+struct Spent {
+    /// The first one, at the coordinator.
+    cold: f64,
+    /// Of it at party 0.
+    of_party: f64,
+    /// Further ones.
+    warm: Vec<f64>,
+    /// The first one again.
+    stored: Vec<f64>,
+}
+
+/// The seconds that party 0 has spent on requests about queries so far.
+async fn at_party(http: &Http, stack: &Stack) -> Result<f64> {
+    let body = http.get(&stack.metrics(0)).await?;
+    let text = String::from_utf8_lossy(&body);
+    let of_queries = |l: &&str| {
+        l.starts_with("tercet_http_request_seconds_sum{") && l.contains("route=\"/v1/queries/{id}\"")
+    };
+    Ok(text.lines().filter(of_queries).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
 /// The released count and sum are the true ones; the signatures are verified already.

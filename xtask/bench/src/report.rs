@@ -45,7 +45,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report; `what` says in a line what was measured.
+    /// An empty report; `what` names the figure in a line.
     pub fn new(bench: &'static str, what: impl Into<String>) -> Self {
         Self { bench, what: what.into(), figures: Vec::new() }
     }

@@ -5,7 +5,7 @@ use tercet_mpc::decimal::Excess;
 use tercet_mpc::{Column, ColumnWitness, HashAlg, Output, Statement};
 use zeroize::Zeroizing;
 
-/// A statement with what it takes to prove it.
+/// A statement with the witness to prove it.
 pub struct Case {
     /// The statement that is proven.
     pub statement: Statement,

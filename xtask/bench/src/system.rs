@@ -15,7 +15,7 @@ use tercet_stack::{Options, PROCESSES, Process, Stack};
 
 use crate::{Cli, proc};
 
-/// Starts the whole system in `folder` with so many accounts at the sample exchange.
+/// Starts the whole system in `folder` with this many accounts at the sample exchange.
 pub fn start(cli: &Cli, folder: &Path, accounts: u32) -> Result<Stack> {
     start_with(cli, folder, accounts, None, 0)
 }
@@ -40,8 +40,8 @@ pub fn start_with(
     Stack::start(options, &mut |name| eprintln!("starting {name}"))
 }
 
-/// Replaces the system's S3 server by one that forces every object to the disk before it answers, so that a commit
-/// means what it means in the cloud.
+/// Replaces the system's S3 server by one that forces every object to the disk before it answers, so that a commit is
+/// as durable as in the cloud.
 pub fn durable_s3(cli: &Cli, stack: &mut Stack) -> Result<Process> {
     let endpoint =
         Config::load(Some(&stack.layout().party_config(0)), [])?.store.endpoint.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Three parties in this process: wires between threads, and what each party spends.
+//! Three parties in this process: wires between threads, and each party's costs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ struct Sent {
 }
 
 impl Wires {
-    /// Of the three parties. Index 0 is the next party, 1 the previous.
+    /// The wires of the three parties. Index 0 is the next party, 1 the previous.
     fn three() -> [Self; 3] {
         let (next_out, mut next_in): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();
         let (previous_out, mut previous_in): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();

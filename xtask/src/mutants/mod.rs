@@ -31,7 +31,8 @@ pub struct Options {
     shard: Option<String>,
 }
 
-/// After so long a test has noticed: an altered program may wait for what never comes.
+/// Longest time of an altered program, which may wait for something that never comes: after this the test has
+/// noticed.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// The files that cargo-mutants alters.
@@ -205,7 +206,7 @@ fn compare(switches: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Lets cargo-mutants alter the code, and prints what no test noticed and nobody has explained.
+/// Lets cargo-mutants alter the code, and prints the alterations that no test noticed and nobody has explained.
 fn others(shard: Option<&str>) -> Result<()> {
     ensure!(
         command::exists("cargo-mutants"),

@@ -1,4 +1,4 @@
-//! Breadth-first search over all reachable states, with the shortest trace to what is wrong.
+//! Breadth-first search over all reachable states, with the shortest trace to a faulty one.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub trait Model {
     /// One state of the whole.
     type State: Clone + Hash;
-    /// One step, as it is printed in a trace.
+    /// One step, in the form in which a trace prints it.
     type Action: Display;
 
     /// Where the search starts.

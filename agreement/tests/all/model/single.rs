@@ -10,11 +10,11 @@ const SESSIONS: usize = 3;
 /// One phase: in a session a party votes for an entry, and three votes commit it.
 #[derive(Debug, Clone, Copy)]
 pub struct SinglePhase {
-    /// Who has voted is bound to the entry for good.
+    /// A party that has voted is bound to the entry for good.
     pub vote_binds: bool,
 }
 
-/// By party and session: the entry voted for; by party: the entry committed.
+/// By party and session, the entry that it voted for; by party, the entry that it committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Votes {
     voted: [[u8; SESSIONS]; 2],

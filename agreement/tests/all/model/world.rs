@@ -33,7 +33,7 @@ impl Kinds for Token {
     type Signature = ();
 }
 
-/// The search shows only what was really signed, so everything shown holds.
+/// The search shows only messages that were really signed, so everything shown holds.
 impl Crypto<Token> for Token {
     fn sign_prepare(&self, _: &Statement<Token>) {}
     fn is_prepare(&self, _: u8, _: &Statement<Token>, (): &()) -> bool {
@@ -54,7 +54,7 @@ enum Phase {
     Prepared,
 }
 
-/// An honest party, and what it ever said.
+/// An honest party, and everything that it ever said.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Party {
     machine: Machine<Token>,
@@ -62,20 +62,20 @@ struct Party {
     /// Attempts started, and the one it is in.
     attempts: u8,
     at: u8,
-    /// By attempt: which attempt of the other it bound itself to, and to which entry that is to be finished.
+    /// For each attempt, the attempt of the other to which it bound itself, and the entry to be finished.
     bound: [u8; MOST],
     finishes: [u8; MOST],
-    /// By attempt: which entry it prepared with which number, and whether the prepare was sent.
+    /// For each attempt, the entry that it prepared with its number, and if the prepare was sent.
     entry: [u8; MOST],
     number: [u8; MOST],
     sent: [bool; MOST],
-    /// By attempt: in which attempts the lock and the latest prepare of its hello were made.
+    /// For each attempt, the attempts in which the lock and the latest prepare of its hello were made.
     shown: [(u8, u8); MOST],
     /// Entries voted for, and committed with receipts given: one bit each.
     votes: u8,
     receipts: u8,
     committed: u8,
-    /// Where the party stands in attempts that it did not leave: with the wrong rule of two sessions at once.
+    /// The phases of attempts that the party did not leave: with the wrong rule of two sessions at once.
     parked: Vec<(u8, Phase, Machine<Token>)>,
 }
 
@@ -96,7 +96,7 @@ pub struct Setting {
     pub rules: Rules,
     /// B is once set back to an earlier state, or to none.
     pub restore: bool,
-    /// A's and B's clocks stand still, so that numbers grow by one only.
+    /// A's and B's clocks do not move, so that numbers grow by one only.
     pub clocks_stand: bool,
     /// Only forks and losses count, not whether the parties go on.
     pub only_safety: bool,
@@ -111,7 +111,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// The protocol as it is.
+    /// The protocol with all its rules.
     pub fn right(attempts: u8) -> Self {
         Self {
             attempts,
@@ -133,7 +133,7 @@ impl Setting {
     }
 }
 
-/// A step: who, and what.
+/// A step: the party, and its deed.
 pub struct Action(usize, String);
 
 impl fmt::Display for Action {
@@ -174,7 +174,7 @@ impl Party {
         self.machine.memory().lock.as_ref().map_or(0, |l| l.entry)
     }
 
-    /// Rows are kept of the own lock, of the latest prepare and of what is committed.
+    /// Rows are kept of the own lock, of the latest prepare and of committed entries.
     fn has_rows(&self, entry: u8) -> bool {
         let latest = self.machine.memory().latest.as_ref().map_or(0, |p| p.entry);
         self.locked_on() == entry || latest == entry || self.committed == entry

@@ -1,4 +1,4 @@
-//! A world: one table, three stub parties, any number of coordinators, a clock that stands still.
+//! A world: one table, three stub parties, any number of coordinators, and a clock that moves only when it is set.
 
 pub mod parties;
 pub mod reply;
@@ -28,7 +28,7 @@ use tercet_protocol::keys::SigningKey;
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
 use tercet_protocol::query_ticket::Question;
 use tercet_protocol::result::SignedResult;
-use tercet_protocol::submission::{PublicPart, Receipt};
+use tercet_protocol::submission::{PublicPart, Receipt, ShareHashes};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 
 /// The world's time at its start: within the survey's dates and after the fixtures' connection times.
@@ -181,7 +181,7 @@ impl World {
             kind: Kind::Presentation,
             withdrawal_key: withdrawal_key(provider).public(),
             evidence: presentation(provider),
-            share_hashes: vec![variant; tercet_mpc::ShareHashes::BYTES],
+            share_hashes: ShareHashes { proof: [variant; 32], ..ShareHashes::default() },
         }
     }
 
@@ -260,7 +260,7 @@ impl World {
     pub async fn publish(&self, release: u64) -> SignedResult {
         let signed = self.statistics_of(release);
         self.parties.iter().for_each(|p| p.publish(&signed));
-        coordinator_lambda::functions::refresh_once(&self.coordinator).await.unwrap();
+        coordinator_lambda::scheduled::refresh_once(&self.coordinator).await.unwrap();
         signed
     }
 

@@ -35,7 +35,7 @@ type OnQuery = Box<dyn Fn(QueryId, &QueryTicket) -> (u16, serde_json::Value) + S
 #[derive(Default)]
 struct Script {
     submissions: HashMap<SubmissionId, Says>,
-    /// Answers `PUT`; what it answers with 200 is also what `GET` gives from then on.
+    /// Answers `PUT`; a 200 answer is also the answer of `GET` from then on.
     on_query: Option<OnQuery>,
     queries: HashMap<QueryId, serde_json::Value>,
     puts: Vec<(QueryId, QueryTicket)>,

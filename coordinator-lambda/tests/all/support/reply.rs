@@ -1,4 +1,4 @@
-//! Calling a router, and what every reply must satisfy.
+//! Calls of a router, and the properties that every reply must have.
 
 use std::net::SocketAddr;
 
@@ -79,7 +79,7 @@ impl Call {
         self
     }
 
-    /// Sends it and checks what holds for every reply.
+    /// Sends it and checks the properties that every reply must have.
     pub async fn send(self, router: &Router) -> Reply {
         let mut request = self.request.body(Body::from(self.body)).unwrap();
         request.extensions_mut().insert(ConnectInfo(self.address.parse::<SocketAddr>().unwrap()));

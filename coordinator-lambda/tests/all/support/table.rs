@@ -17,7 +17,7 @@ use serde_json::Value;
 use tercet_embedded::dynamodb::local::{Answer, Local};
 use tercet_embedded::dynamodb::partitions::{Limits, Partitions, touched};
 
-/// How long requests take in the test's time. Measured durations of DynamoDB in one region are below these.
+/// Duration of a request in the test's time. Measured durations of DynamoDB in one region are below these.
 const ONE_WAY: Duration = Duration::from_millis(3);
 const TRANSACTION: Duration = Duration::from_millis(15);
 
@@ -26,11 +26,11 @@ const TRANSACTION: Duration = Duration::from_millis(15);
 pub struct Call {
     /// The operation and the kinds of items it touches, such as `UpdateItem bucket`.
     pub name: String,
-    /// Whether it writes.
+    /// True if it writes.
     pub writes: bool,
     /// Read or write units; what a failed condition used is one for each item.
     pub units: f64,
-    /// Whether the service refused it.
+    /// True if the service refused it.
     pub refused: bool,
 }
 
@@ -103,7 +103,7 @@ impl Table {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
-    /// How often AWS's limits refused, by the name of the refusal.
+    /// Number of refusals by AWS's limits, by the refusal's name.
     pub fn limited_by(&self) -> BTreeMap<String, usize> {
         self.state.lock().unwrap().limited.clone()
     }
@@ -116,7 +116,7 @@ impl Table {
         state.writes = 0;
     }
 
-    /// How many writes were begun since then, and whether one of them was the last.
+    /// Number of writes that were begun since then; true if one of them was the last.
     pub fn lived(&self) -> (usize, bool) {
         let state = self.state.lock().unwrap();
         (state.writes, state.died)

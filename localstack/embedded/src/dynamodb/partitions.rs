@@ -86,7 +86,7 @@ fn kilobytes(value: &Value) -> f64 {
     (value.to_string().len() as f64 / 1_024.0).ceil()
 }
 
-/// What is left of a partition's units.
+/// The rest of a partition's units.
 #[derive(Debug, Clone, Copy)]
 struct Left {
     writes: f64,

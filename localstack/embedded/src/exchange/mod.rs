@@ -14,9 +14,9 @@
 //! last parameter, `signature`, the HMAC-SHA256 under the account's secret of the query before it, in hexadecimal. A
 //! signature that is there must be right.
 //!
-//! The accounts are invented, but always the same ones for the same seed. In the state folder it keeps
-//! `root.der` and `root.pem` (the CA, to be trusted by whoever checks a presentation), `root.key.pem` (its
-//! key) and `accounts.json` (every account with key and balance: the demonstration's oracle).
+//! The accounts are invented, but always the same ones for the same seed. In the state folder it keeps `root.der` and
+//! `root.pem` (the CA, to be trusted when a presentation is checked), `root.key.pem` (its key) and `accounts.json`
+//! (every account with key and balance: the demonstration's oracle).
 
 mod accounts;
 mod respond;

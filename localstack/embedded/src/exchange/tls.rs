@@ -26,7 +26,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Reads `root.key.pem` and `root.der` from the folder; makes what is missing.
+    /// Reads `root.key.pem` and `root.der` from the folder; makes a missing one.
     ///
     /// The key is written first and decides: a certificate that is not of this key is replaced, so that a
     /// start that was cut off is repaired by the next one.

@@ -8,7 +8,7 @@ use std::ops::Bound;
 pub(super) struct Query<'a> {
     /// Only keys that start so.
     pub prefix: &'a str,
-    /// Keys that share what stands before this (after the prefix) are given once, as a group.
+    /// Keys that share the text before this one (after the prefix) are given once, as a group.
     pub delimiter: Option<&'a str>,
     /// Only keys after this one.
     pub start_after: &'a str,

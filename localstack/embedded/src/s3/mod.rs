@@ -47,7 +47,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the objects, made if needed. One server at a time.
     pub root: PathBuf,
-    /// Who may do what.
+    /// The accounts with their permissions.
     pub keys: Keys,
     /// Buckets to make if they are not there yet.
     pub buckets: Vec<String>,

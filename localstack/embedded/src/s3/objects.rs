@@ -210,7 +210,7 @@ impl Objects {
         index.get(bucket).ok_or(Refused::NoSuchBucket)?.get(key).cloned().ok_or(Refused::NoSuchKey)
     }
 
-    /// An object and its file, opened: what it reads stays the same whatever happens to the key afterwards.
+    /// An object and its file, opened: its bytes stay the same whatever happens to the key afterwards.
     pub fn open_object(&self, bucket: &str, key: &str) -> Result<(Arc<Object>, File), Refused> {
         let index = self.read();
         let object = index.get(bucket).ok_or(Refused::NoSuchBucket)?.get(key).ok_or(Refused::NoSuchKey)?;
@@ -234,7 +234,7 @@ impl Objects {
     }
 }
 
-/// A temporary file's path; removes what is there when dropped (nothing, once it has been renamed).
+/// A temporary file's path; removes the file when dropped (nothing, once it has been renamed).
 struct Temporary(PathBuf);
 
 impl Temporary {

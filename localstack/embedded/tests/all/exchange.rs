@@ -67,7 +67,7 @@ fn vectors() -> Vec<(String, String)> {
     vectors
 }
 
-/// Replaces what stands between two marks, of which there must be exactly one pair.
+/// Replaces the text between two marks, of which there must be exactly one pair.
 fn replace(text: &str, before: &str, after: &str, new: &str) -> String {
     assert_eq!(text.matches(before).count(), 1, "{before}");
     let start = text.find(before).unwrap() + before.len();

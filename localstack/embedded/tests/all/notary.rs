@@ -50,7 +50,7 @@ async fn http(server: &Server, method: &str, path: &str, body: &[u8]) -> (u16, V
     (status, answer.split_off(end))
 }
 
-/// Keeps what the server showed; the presentation's verifier checks it.
+/// Keeps the server's handshake; the presentation's verifier checks it.
 #[derive(Debug, Default)]
 struct Capture(Mutex<Captured>);
 
@@ -103,7 +103,7 @@ impl ServerCertVerifier for Capture {
     }
 }
 
-/// Fetches account `index`: what the handshake showed, and both directions.
+/// Fetches account `index`: the handshake, and both directions.
 async fn fetch(exchange: &Exchange, index: usize) -> (ServerHandshake, Vec<u8>, Vec<u8>) {
     let capture = Arc::new(Capture::default());
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

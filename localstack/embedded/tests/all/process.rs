@@ -2,7 +2,7 @@
 
 use crate::support::{Process, command};
 
-/// Exit code and what was written to standard error.
+/// Exit code and standard error.
 fn refused(args: &[&str]) -> (Option<i32>, String) {
     let output = command(args, &[]).output().unwrap();
     assert!(output.stdout.is_empty());

@@ -1,4 +1,4 @@
-//! Bytes that the provider keeps to itself are proven to stay what their place is.
+//! Bytes that the provider keeps to itself are proven to have the property that their place demands.
 //!
 //! Bytes lie in bit planes; up to 64 of one kind are checked together.
 
@@ -14,7 +14,7 @@ pub struct Waiting<W> {
     kind: InertKind,
     planes: Planes<W>,
     count: u32,
-    /// In bit 0: whether the next byte stands behind a backslash that escapes it.
+    /// Bit 0 is set if the next byte is behind a backslash that escapes it.
     escaped: W,
 }
 
@@ -129,7 +129,7 @@ fn special<B: Backend>(b: &mut B, planes: Planes<B::W>, width: u32) -> [B::W; 3]
     [control, quote, backslash]
 }
 
-/// Checks that bytes are of a JSON number: digits, `+ - .`, `e E`. Twelve gates a byte.
+/// Checks that bytes belong to a JSON number: digits, `+ - .`, `e E`. Twelve gates a byte.
 fn number<B: Backend>(b: &mut B, planes: Planes<B::W>, width: u32) {
     let ones = b.constant(mask(width));
     let [b0, b1, b2, b3, b4, b5, letter, b7] = planes;

@@ -34,7 +34,7 @@ impl<W: Bits> Hmac<W> {
         Self { inner: half(0x3636_3636), outer: half(0x5c5c_5c5c) }
     }
 
-    /// Of a public message of at most 55 bytes: two compressions, one of them with a public block.
+    /// The signature of a public message of at most 55 bytes: two compressions, one of them with a public block.
     fn sign<B: Backend<W = W>>(&self, b: &mut B, message: &[u8]) -> Digest<W> {
         // The key's block stands before it.
         let bits = 8 * (64 + message.len() as u64);

@@ -1,8 +1,8 @@
-//! A recorded TLS 1.3 session as a circuit: from the handshake secret to what each byte of its records is.
+//! A recorded TLS 1.3 session as a circuit: from the handshake secret to the role of each byte of its records.
 //!
 //! The keys of both directions follow from the secret, which is checked to be the session's; a block's keystream XOR
-//! its ciphertext is the text. Bytes that are shown are compared, a column's are handed on, and the provider's own are
-//! checked to be what their place admits. The records' tags are not checked: all keys are the session's.
+//! its ciphertext is the text. Shown bytes are compared, a column's bytes are handed on, and the provider's own bytes
+//! are checked by the rule of their place. The records' tags are not checked: all keys are the session's.
 
 mod aes;
 mod chacha;

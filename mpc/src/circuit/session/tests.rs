@@ -8,7 +8,7 @@ use crate::bits::{BitReader, Words};
 use crate::circuit::{Backend, Counter, Plain};
 use crate::statement::session::InertKind;
 
-/// True if bytes may stand in places of this kind; each piece says whether it goes on with the place before.
+/// True if the circuit admits these bytes in places of this kind; each piece says if it continues the place before.
 fn admitted(kind: InertKind, pieces: &[(&[u8], bool)]) -> bool {
     let mut plain = Plain::new(&[], &[], &Counter::default());
     let mut waiting = Waiting::new(kind);

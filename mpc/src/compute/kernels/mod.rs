@@ -1,7 +1,7 @@
 //! The bulk computations of verification: vectors over K and columns of bits, where a host has instructions for them.
 //!
 //! Pure functions. The implementations for `Vec` are the definitions; a host with wide vectors and carry-less
-//! multiplication has others. Whoever writes one must give equal results: a wrong one makes honest proofs fail.
+//! multiplication has others. Its results must be equal: a wrong one makes honest proofs fail.
 
 mod pair;
 pub mod rows;
@@ -69,7 +69,7 @@ pub trait FieldVector: Sized {
     /// Multiplies element i by weight i modulo their number; by zero if there are none.
     fn weigh(&mut self, weights: &Self);
 
-    /// Of the halves (v0, v1), keeps `v0 + point * (v0 + v1)`. Of an odd length, v1 has a zero at its end.
+    /// Keeps `v0 + point * (v0 + v1)` of the halves (v0, v1). If the length is odd, v1 has a zero at its end.
     fn fold(&mut self, point: Gf128);
 
     /// For such halves of two vectors of one length: the inner products `<a0, b0>` and `<a0 + a1, b0 + b1>`.

@@ -1,7 +1,7 @@
 //! The first level of a proof: columns of bits to polynomials, to elements of K.
 //!
-//! Functions are inlined into whoever compiles them for a processor's vectors; tables are looked up with bits of shares
-//! as addresses within lines that are all in the nearest cache.
+//! Functions are inlined into the code that compiles them for a processor's vectors; tables are looked up with bits of
+//! shares as addresses within lines that are all in the nearest cache.
 
 use alloc::vec::Vec;
 
@@ -142,7 +142,7 @@ pub fn pad(words: &mut Vec<u64>) {
     words.resize(words.len().next_multiple_of(BLOCK_WORDS), 0);
 }
 
-/// Columns in so many words.
+/// Number of columns in this many words.
 pub fn columns_of(words: usize) -> usize {
     words / BLOCK_WORDS * subfield::COLUMNS
 }

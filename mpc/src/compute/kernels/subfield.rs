@@ -1,7 +1,7 @@
 //! GF(256) inside K, bit-sliced: the points at which columns of bits become polynomials.
 //!
-//! The subfield is GF(2)[x]/(x^8 + x^4 + x^3 + x + 1); [`THETA`] is the image of x in K. Rows stand at the 32 bytes
-//! below 32 (a subspace), further values at the 32 bytes of the coset 32..64.
+//! The subfield is GF(2)[x]/(x^8 + x^4 + x^3 + x + 1); [`THETA`] is the image of x in K. The points of rows are the
+//! 32 bytes below 32 (a subspace), those of further values the 32 bytes of the coset 32..64.
 
 use crate::field::Gf128;
 

@@ -1,4 +1,4 @@
-//! The cheapest way to sort so many rows, by what comparisons and exchanges cost.
+//! The cheapest way to sort a number of rows, by the costs of comparisons and exchanges.
 
 use alloc::vec::Vec;
 
@@ -10,7 +10,7 @@ use crate::compute::compare::price;
 /// `exp(H(k + 1) - 1)`.
 const PIVOTS: [(u64, u64); 6] = [(1, 165), (2, 230), (3, 295), (7, 557), (15, 1081), (31, 2130)];
 
-/// Segments of at most so many rows are sorted by comparing all pairs.
+/// Segments of at most this many rows are sorted by comparing all pairs.
 const SMALL: [u64; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /// Sizes of a sample that is sorted first, one less than a power of two.
@@ -41,8 +41,8 @@ impl Plan {
     }
 }
 
-/// Of rows in segments of random sizes, the share that is in segments of more than x times the average: `(1 + x) e^-x`,
-/// since gaps between random rows are distributed exponentially. Plain arithmetic, the same at every party.
+/// The share of rows, in segments of random sizes, that are in segments of more than x times the average: `(1 + x)
+/// e^-x`, since gaps between random rows are distributed exponentially. Plain arithmetic, the same at every party.
 fn beyond(x: f64) -> f64 {
     let mut power = (1.0 - x / 64.0).max(0.0);
     for _ in 0..6 {
@@ -52,7 +52,7 @@ fn beyond(x: f64) -> f64 {
 }
 
 impl Tuning {
-    /// The cheapest plan of a sort for so many rows.
+    /// The cheapest plan of a sort of this many rows.
     pub(super) fn plan(&self, count: usize, width: u64) -> Plan {
         let level = |comparisons: u64| {
             let words = comparisons.div_ceil(64);

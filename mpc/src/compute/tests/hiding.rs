@@ -20,7 +20,7 @@ struct Level {
 /// All that a prover puts into one proof.
 #[derive(Clone, Default)]
 struct Proven {
-    /// The digest of the messages, and what the second verifier gets of it.
+    /// The digest of the messages, and the part of it that the second verifier gets.
     digests: [[u8; 32]; 2],
     levels: Vec<Level>,
     /// The rest of the prover's vectors, their masks, and the last challenge.
@@ -105,8 +105,8 @@ fn sent(seen: &Seen, step: Step, from: PartyId, to: Peer) -> Vec<&[u8]> {
     seen.frames.iter().filter(|(e, _)| of(e)).map(|(_, f)| f.as_slice()).collect()
 }
 
-/// The first verifier gets commitments to what it can compute from its guess: they match under none of the blinds that it
-/// could know. They do match under the blind that the second verifier draws.
+/// The first verifier gets commitments to values that it can compute from its guess: they match under none of the blinds
+/// that it could know. They do match under the blind that the second verifier draws.
 #[test]
 fn commitments_do_not_tell_whether_a_guess_is_right() {
     let seen = run_seen();

@@ -7,7 +7,7 @@ use super::*;
 use crate::noise::Laplace;
 use tercet_mutants::alter;
 
-/// Most times that a program is altered at one place; the first are of all kinds.
+/// Most times that a program is altered at one place; the first alterations are of all kinds.
 const MOST: usize = 12;
 
 /// Alters each party in turn, at each time that its program comes to the place. The honest two never come to another result
@@ -82,7 +82,7 @@ fn decision_job(c: &mut Compute<'_, TestNet<'_>>) -> Result<Vec<bool>, Abort> {
     at_least(c, &counts[c.session.party().index()], &[10; 3])
 }
 
-/// Sums with noise; what a liar adds to the noise would show in them.
+/// Sums with noise, in which a liar's addition to the noise would show.
 fn noise_job(c: &mut Compute<'_, TestNet<'_>>) -> Result<Vec<u128>, Abort> {
     let noise = [Laplace::new("0.5".parse().unwrap(), 3).unwrap(); 2];
     let noise = draw_noise(c, &noise)?;
@@ -118,7 +118,7 @@ fn a_lying_verifier_only_stops_the_session() {
     lie("lie-verdict", true, &vec![true, false, true], decision_job);
 }
 
-/// The two verifiers of a proof compare what they saw of it: if one has seen other messages or commitments, both stop.
+/// The two verifiers of a proof compare transcripts: if one has seen other messages or commitments, both stop.
 #[test]
 fn verifiers_compare_what_they_saw() {
     for (from, to) in PartyId::ALL.into_iter().flat_map(|p| [(p, p.next()), (p, p.prev())]) {
@@ -142,7 +142,7 @@ fn altered_rows_are_caught() {
     lie("lie-product", true, &everything().answer(&VALUES), order_job);
 }
 
-/// A share of what is opened, or the word about the other's.
+/// A lie in an opened share, or in the hash of the other's.
 #[test]
 fn a_wrong_opening_is_caught() {
     for name in ["lie-opening", "lie-vouching"] {

@@ -1,4 +1,4 @@
-//! Noise: its distribution, where it goes, and what a cheater can do about it.
+//! Noise: its distribution, its target, and a cheater's influence on it.
 
 use super::*;
 use crate::noise::Laplace;
@@ -16,7 +16,7 @@ fn drawn(seed: u64, noise: &[Laplace], exchange_ns: u64) -> Vec<i128> {
 }
 
 /// Chi-square of samples against the distribution with `p = exp(-x)`, in bins of one value from -12 to 12 and two for
-/// what is beyond: 26 degrees of freedom.
+/// the values beyond: 26 degrees of freedom.
 fn chi_square(samples: &[i128], x: f64) -> f64 {
     const REACH: i128 = 12;
     let p = (-x).exp();

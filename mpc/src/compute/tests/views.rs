@@ -178,7 +178,7 @@ fn noise_depends_on_all_keys() {
     }
 }
 
-/// Whoever looks, all orders of shuffled rows are equally likely: the key that a party lacks decides alone.
+/// To every party, all orders of shuffled rows are equally likely: the key that it lacks decides alone.
 #[test]
 fn nobody_knows_the_order_of_shuffled_rows() {
     for viewer in PartyId::ALL {
@@ -203,8 +203,7 @@ fn nobody_knows_the_order_of_shuffled_rows() {
     }
 }
 
-/// Of a ring element only the bits below its range are opened, shifted to the top: those above would say something about
-/// the shares.
+/// Only the bits below a ring element's range are opened, shifted to the top: those above would tell about the shares.
 #[test]
 fn ring_elements_are_opened_without_what_is_above_them() {
     let lanes = shares(&[1, 2, 3], 4);
@@ -245,7 +244,7 @@ fn the_coin_depends_on_all_keys() {
     }
 }
 
-/// If rows were altered, the others learn that, and not the key of the tags times what was altered: the difference that is
+/// If rows were altered, the others learn that, and not the key of the tags times the alteration: the difference that is
 /// opened weighs each row by a power of the coin, and has a factor that nobody knows.
 #[test]
 fn the_difference_of_tags_is_masked() {

@@ -25,7 +25,7 @@ pub fn last_claim(claim: Gf128, [one, top]: [Gf128; LEVEL], r: Gf128) -> Gf128 {
     claim + r * (claim + one + top) + r.square() * top
 }
 
-/// The elements of the last level: `a` and `b` are what is left, the masks hide them.
+/// The elements of the last level: `a` and `b` are the rest of the vectors, hidden by the masks.
 pub fn last(a: Gf128, mask_a: Gf128, b: Gf128, mask_b: Gf128) -> [Gf128; LEVEL] {
     [mask_a * mask_b, (a + mask_a) * (b + mask_b)]
 }

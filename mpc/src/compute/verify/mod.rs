@@ -10,8 +10,8 @@
 //! verifier's part comes from the key it shares with the prover, so only the other's travels. Two exchanges, of which
 //! the second decides.
 //!
-//! Gates are about secrets with little entropy, so every hash that a verifier sees of what it could compute from a guess
-//! of them (commitments to explicit parts, the digest of the messages) has a blind from the key that the prover shares
+//! Gates are about secrets with little entropy. So every hash that a verifier sees of values that it could compute from
+//! a guess (commitments to explicit parts, the digest of the messages) has a blind from the key that the prover shares
 //! with the other verifier.
 
 mod inner;
@@ -101,7 +101,7 @@ pub(super) struct Proofs<H: Host> {
     digest_blind_next: Blind,
     /// The second verifier's mask of the previous party's.
     mask_own: Gf128,
-    /// Hide from the other verifier what the previous party commits to.
+    /// Hide the previous party's commitments from the other verifier.
     blinds_own: Vec<Blind>,
 }
 
@@ -118,11 +118,11 @@ struct Claim {
 struct Part<'a> {
     shares: &'a [Gf128],
     commitments: &'a [Commitment],
-    /// Hides what the verifier shows in the end.
+    /// Hides the value that the verifier shows in the end.
     mask: Gf128,
 }
 
-/// Elements of a proof for so many columns, and its commitments.
+/// Elements of a proof for this many columns, and its commitments.
 fn sizes(columns: usize) -> (usize, usize) {
     let levels = inner::levels(2 * columns);
     (ROWS + inner::LEVEL * (levels + 1), levels + 2)
@@ -266,7 +266,7 @@ struct Shared<'a> {
     hidden: &'a [Gf128],
     /// The second verifier's mask.
     second_mask: Gf128,
-    /// Of the commitments, from the key shared with the second verifier.
+    /// The blinds of the commitments, from the key shared with the second verifier.
     blinds: &'a [Blind],
 }
 
@@ -299,7 +299,7 @@ fn proof<H: Host>(
     saying.proof
 }
 
-/// A proof while it is made, and what of the first verifier's part and of the blinds is not used yet.
+/// A proof while it is made, with the unused rest of the first verifier's part and of the blinds.
 struct Saying<'a> {
     proof: Proof,
     hidden: &'a [Gf128],
@@ -371,7 +371,7 @@ impl Claim {
         bytes
     }
 
-    /// The other verifier's value, what it shows, and its transcript's digest.
+    /// The other verifier's value, the value that it shows, and its transcript's digest.
     fn decode(bytes: &[u8]) -> Option<(Gf128, Gf128, [u8; DIGEST])> {
         let (digest, rest) = bytes.split_first_chunk::<DIGEST>()?;
         let (value, shown) = rest.split_first_chunk::<16>()?;
@@ -392,7 +392,7 @@ fn blind(stream: &mut impl KeyStream) -> Blind {
     blind
 }
 
-/// The first verifier's part of a proof of so many elements, and its mask.
+/// The first verifier's part of a proof of this many elements, and its mask.
 fn hidden(stream: &mut impl KeyStream, elements: usize) -> Vec<Gf128> {
     let mut bytes = vec![0; Gf128::BYTES * elements];
     stream.fill(&mut bytes);

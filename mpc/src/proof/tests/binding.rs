@@ -87,8 +87,8 @@ fn a_party_checks_its_private_part_alone() {
     }
 }
 
-/// A provider who commits to other rows than it shares is refused by whoever holds the share: a party that once loses its
-/// row could not get it back.
+/// A provider who commits to other rows than it shares is refused by the holders of the share: a party that once loses
+/// its row could not get it back.
 #[test]
 fn row_commitments_are_of_the_rows() {
     let s = statement(HashAlg::Blake3, b"12.5");

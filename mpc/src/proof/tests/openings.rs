@@ -1,4 +1,4 @@
-//! The dependence of challenges on everything, and what openings and `Debug` show.
+//! The dependence of challenges on everything; openings and `Debug` show no secret.
 
 use super::*;
 

@@ -11,7 +11,8 @@ fn ones(samples: &[Vec<u8>]) -> Vec<u32> {
     (0..bits).map(|i| samples.iter().map(|s| u32::from(s[i / 8] >> (i % 8) & 1)).sum()).collect()
 }
 
-/// Each share by itself is uniform, witness and proof, bit by bit, whatever the value; and so is what two shares add up to.
+/// Each share by itself is uniform, witness and proof, bit by bit, whatever the value; and so is the sum of two
+/// shares.
 #[test]
 fn a_share_says_nothing_about_the_value() {
     const PROOFS: u32 = 128;
@@ -42,7 +43,7 @@ fn a_share_says_nothing_about_the_value() {
     }
 }
 
-/// Seeds, blind and masks are the stream of everything secret and public that the proof is of, and of nothing else.
+/// Seeds, blind and masks depend on everything secret and public in the proof, and on nothing else.
 #[test]
 fn the_prover_draws_from_everything() {
     let s = statement(HashAlg::Blake3, b"1.23");
@@ -90,7 +91,7 @@ fn a_challenge_is_no_point_of_the_proof() {
     assert_eq!(outside_subspace(log + 1, || candidates.next().unwrap()), outside);
 }
 
-/// A digit whose place is above the 64th: the value is not what the lower ones say.
+/// A digit whose place is above the 64th: the value differs from the one that the lower digits give.
 #[test]
 fn digits_far_above_the_largest_value_count() {
     for (length, scale, bits) in [(64usize, 18, 1u8), (64, 18, 40), (64, 10, 20), (60, 18, 30)] {

@@ -1,4 +1,4 @@
-//! From what is known of a direction's application data as one text to the runs of its records.
+//! From the roles of a direction's application data, as one text, to the runs of its records.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -36,7 +36,7 @@ pub enum Role {
 /// Bytes of a direction's application data that are not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// Where they stand in it.
+    /// Their positions in it.
     pub range: Range<usize>,
     /// Their role.
     pub role: Role,

@@ -1,4 +1,4 @@
-//! A session that finishes what an earlier one left: all three know from the hellos which entry it is.
+//! A session that finishes an entry of an earlier session: all three parties know from the hellos which entry it is.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::store::Segment;
 /// Most bytes of an entry that is sent to a party which lacks it.
 const MAX_ENTRY: usize = 16 * 1024 * 1024;
 
-/// Finishes the entry of a certificate. What a certificate with this party's own prepare names is not judged again,
-/// only its hash and its rows. The caller holds the survey's session lock.
+/// Finishes the entry of a certificate. An entry that this party has prepared is not judged again; only its hash and
+/// its rows are compared. The caller holds the survey's session lock.
 pub async fn finish(
     survey: &SurveyNode,
     mut wire: Wire,
@@ -60,7 +60,8 @@ pub async fn finish(
 
 type Supplied = (LogEntry, RowsAt, Vec<Arc<Segment>>);
 
-/// One party lacks the entry or its rows: the two others send it what they hold in common with it.
+/// One party lacks the entry or its rows: each of the two others sends the part that it has in common with that
+/// party.
 async fn supplied(
     survey: &SurveyNode,
     wire: &mut Wire,

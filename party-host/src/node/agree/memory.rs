@@ -34,8 +34,8 @@ pub struct Obsolete {
 }
 
 impl Obsolete {
-    /// Deletes the rows now: an entry that is proposed once more may be staged under the same name. Records go while the
-    /// session goes on. What is left after a failure is deleted at the next start.
+    /// Deletes the rows now: an entry that is proposed once more may be staged under the same name. Records are deleted
+    /// while the session goes on; a failure leaves some until the next start.
     pub async fn delete(self, store: &Store, survey: SurveyId) {
         for rows in self.rows.chunks(DELETED_AT_ONCE) {
             let mut deleting = Vec::with_capacity(rows.len());
@@ -61,7 +61,7 @@ impl Obsolete {
 }
 
 impl Agreement {
-    /// Reads what the bucket holds above the log's head, and deletes what is left of lower heights.
+    /// Reads the records above the log's head from the bucket, and deletes those of lower heights.
     pub async fn load(
         store: &Store,
         survey: SurveyId,
@@ -81,7 +81,7 @@ impl Agreement {
         Ok(())
     }
 
-    /// Takes what was found in place of what is remembered.
+    /// Replaces the memory by the records that were found.
     pub fn take(&mut self, found: Found) {
         let Found { records, locks, lock, abandoned } = found;
         let latest = records.iter().map(|r| &r.prepare).max_by_key(|p| p.number).cloned();
@@ -110,7 +110,7 @@ impl Agreement {
         self.drop_records(keeps, |e| needed.contains(&Some(*e)))
     }
 
-    /// A lock is durable. What an older one was made of goes.
+    /// A lock is durable. The parts of an older lock become obsolete.
     pub fn locked_durably(&mut self, number: u64) -> Obsolete {
         let (height, entry) = (self.machine.head().0 + 1, self.locked());
         let older = std::mem::replace(&mut self.locks, vec![number]);

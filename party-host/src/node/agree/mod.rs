@@ -1,6 +1,6 @@
 //! The way of an entry of any kind to its end: what belongs to it is staged, the three parties prepare, lock and vote,
 //! the entry is committed. `docs/agreement.md` has the rules and their argument; the crate `tercet-agreement` decides,
-//! and this module does what it says.
+//! and this module carries out its decisions.
 //!
 //! Nothing else writes the log, but for entries that a party takes from a peer with three votes ([`super::catchup`]).
 

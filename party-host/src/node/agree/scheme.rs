@@ -18,7 +18,7 @@ impl Kinds for Names {
     type Signature = Signature;
 }
 
-/// Signs as this party, and verifies what a survey's three parties signed.
+/// Signs as this party, and verifies the signatures of a survey's three parties.
 pub struct Keys<'a> {
     /// The survey.
     pub survey: SurveyId,
@@ -65,7 +65,7 @@ fn read_prepare(r: &mut Reader<'_>) -> Result<Prepare<Names>, CodecError> {
     Ok(Prepare { entry, session, number: r.u64()?, signature: Signature(r.array()?) })
 }
 
-/// A prepare as it is sent.
+/// The encoding of a prepare.
 pub fn encode_prepare(p: &Prepare<Names>) -> Vec<u8> {
     let mut w = Writer::default();
     write_prepare(&mut w, p);
@@ -80,7 +80,7 @@ pub fn decode_prepare(bytes: &[u8]) -> Result<Prepare<Names>, CodecError> {
     Ok(prepare)
 }
 
-/// A certificate as it is sent and stored.
+/// The encoding of a certificate, sent and stored.
 pub fn encode_certificate(c: &Certificate<Names>) -> Vec<u8> {
     let mut w = Writer::default();
     w.array(c.entry.as_ref()).array(&c.session);

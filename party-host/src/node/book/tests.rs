@@ -8,8 +8,8 @@ use tercet_protocol::log::LogEntry;
 use tercet_protocol::query_ticket::Question;
 use tercet_releases::ranks::Renewal;
 
-use super::super::anew::Whose;
 use super::super::plan::{Units, plan};
+use super::super::renewal::Whose;
 use super::*;
 
 const MANIFEST: &str = include_str!("../../../../tests/fixtures/vectors/survey.toml");

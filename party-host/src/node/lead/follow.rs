@@ -1,4 +1,4 @@
-//! Answers what a peer opened: a session to join, or a question of a party that is behind.
+//! Answers a peer's message: a session to join, or a question of a party that is behind.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(in crate::node) struct Half {
     deliver: oneshot::Sender<(u8, Hello, Channel)>,
 }
 
-/// Answers what a peer opened.
+/// Answers a peer's message.
 pub(super) async fn join(node: Arc<Node>, incoming: IncomingSession) {
     let IncomingSession { peer, session, hello, channel } = incoming;
     let refuse = |channel: Channel, what: &str| channel.abort(AbortReason::new("refused", what));

@@ -34,7 +34,7 @@ pub enum SessionError {
     /// A peer's log is shorter than ours.
     #[error("party {party} is at height {theirs}, this party at {ours}: it catches up")]
     PeerBehind {
-        /// Who is behind.
+        /// The party that is behind.
         party: u8,
         /// Our height.
         ours: u64,
@@ -44,10 +44,10 @@ pub enum SessionError {
     /// A party lacks the rows of an entry that is to be finished.
     #[error("party {party} lacks the rows of an entry that is to be finished")]
     Lacking {
-        /// Who.
+        /// The party.
         party: u8,
     },
-    /// Two locks stand against each other.
+    /// The locks of two parties contradict each other.
     #[error(
         "the parties show locks on two entries, and neither gives way: a party misbehaves, or two lost their state. If it \
          stays so, the operators compare their stores and abandon the entry"
@@ -62,7 +62,7 @@ pub enum SessionError {
     /// A peer's log is longer than ours.
     #[error("this party is at height {ours}, party {party} at {theirs}: catching up")]
     Behind {
-        /// Who is ahead.
+        /// The party that is ahead.
         party: u8,
         /// Our height.
         ours: u64,

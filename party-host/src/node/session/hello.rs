@@ -97,7 +97,7 @@ pub struct Introduction {
     pub me: u8,
     /// The engine.
     pub engine: EngineDigest,
-    /// Where it stands in the log, and what it is locked on.
+    /// Its height in the log, and its lock.
     pub standing: Standing<Names>,
     /// The rows that it holds beside the log.
     pub holdings: Holdings,
@@ -123,8 +123,8 @@ impl Introduction {
         })
     }
 
-    /// Checks the two others' hellos against ours and derives the session's id; gives the nonces too. Where the others
-    /// stand in the log is for the agreement to judge.
+    /// Checks the two others' hellos against ours and derives the session's id; gives the nonces too. The agreement
+    /// judges the others' heights in the log.
     pub(super) fn agree(
         &self,
         ours: &Hello,
@@ -184,7 +184,7 @@ impl Hello {
         }
     }
 
-    /// Where the speaker stands. A lock or a prepare that cannot be read is none.
+    /// The speaker's standing: height and lock. A lock or a prepare that cannot be read counts as none.
     pub(super) fn standing(&self) -> Standing<Names> {
         let bytes = |text: &Option<String>| hex::decode(text.as_deref()?).ok();
         Standing {

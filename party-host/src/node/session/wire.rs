@@ -10,7 +10,7 @@ use super::{SessionError, Step};
 use crate::peer::{AbortReason, Channel};
 use crate::sandbox::{Direction, PeerIo, SessionOver};
 
-/// A fault to be injected into what this party sends: tests make a party misbehave with it.
+/// A fault that is injected into a party's frames: tests make a party misbehave with it.
 #[cfg(feature = "fault-injection")]
 pub trait Fault: Send + Sync + 'static {
     /// The fate of a frame for `party`; `None`: it is never sent.
@@ -68,7 +68,7 @@ impl Wire {
         self
     }
 
-    /// The frame as it leaves this party; none when a fault swallows it.
+    /// The frame as it leaves this party; `None` if a fault swallows it.
     #[cfg(feature = "fault-injection")]
     fn outgoing(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes> {
         match &self.fault {
@@ -154,13 +154,13 @@ impl Wire {
         self.unnamed(d, party, frame)
     }
 
-    /// Sends the same frame to both peers and returns what they sent: (next, previous).
+    /// Sends the same frame to both peers and returns their frames: (next, previous).
     pub async fn exchange(&mut self, step: Step, frame: Vec<u8>) -> Result<[(u8, Bytes); 2], SessionError> {
         let frame = Bytes::from(frame);
         self.exchange_each(step, [frame.clone(), frame]).await
     }
 
-    /// Sends a frame each to the next and the previous party and returns what they sent, in this order.
+    /// Sends one frame each to the next and the previous party and returns their frames, in this order.
     pub async fn exchange_each(
         &mut self,
         step: Step,
@@ -193,7 +193,7 @@ impl EngineWire {
         Self(Arc::new(Mutex::new(wire)))
     }
 
-    /// Takes the wire back; none while the engine still holds it.
+    /// Takes the wire back; `None` while the engine still holds it.
     pub fn into_wire(self) -> Option<Wire> {
         Arc::into_inner(self.0).map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner))
     }

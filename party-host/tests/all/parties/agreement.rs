@@ -1,5 +1,5 @@
 //! One log: a party that withholds votes, comes back with another bucket or stops anywhere does not make the logs of the
-//! two others differ, and what a session left is finished by itself.
+//! two others differ, and an unfinished entry of a session is finished without help.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,7 +168,7 @@ async fn a_stands_first(world: &World, a: &super::world::Prepared, b: &super::wo
     height(a) == 1 && height(b) == 2
 }
 
-/// A session that finishes an entry, with one party altering what it sends in it.
+/// A session that finishes an entry, in which one party alters its messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_withheld_in_a_finishing_session_loses_the_entry() {
     for step in [Step::Confirm, Step::Prepare, Step::Vote] {

@@ -61,7 +61,7 @@ impl Dying {
         *self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the service does to a call at its beginning.
+    /// The service's treatment of a call at its beginning.
     async fn begin(&self, writes: bool) -> Result<(), StoreError> {
         self.alive()?;
         loop {

@@ -116,8 +116,8 @@ fn exposing() -> SurveyManifest {
     ages(AGES, 5, 5)
 }
 
-/// Every kind of statistic of a column that some have no value of, against clear text over those who have one; and who has one
-/// is told of in groups only.
+/// Every kind of statistic of a column that some rows have no value of, against clear text over the rows that have one. Only
+/// groups tell who has a value.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_values_are_left_out_exactly_and_in_groups() {
     let server = Server::start();
@@ -213,7 +213,7 @@ async fn histograms_count_in_bins_that_are_large_enough() {
     refused(&world, &["histogram:0,40,60,127(age)"], pro, ProblemKind::StatisticNotPermitted).await;
 }
 
-/// Pairs leave out who lacks one of two values, and that must not tell of who does.
+/// Pairs leave out rows that lack one of two values, and that must not tell anything about the rows that do.
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_of_pairs_are_over_those_who_have_both() {
     let server = Server::start();

@@ -62,7 +62,7 @@ async fn a_cohort_gets_in_once_and_comes_out_as_exact_statistics() {
     assert_eq!(again.result.statistics[0], *statistic(&listed, "sum"));
 }
 
-/// Every statistic of sorted values as what the clear text says, in surveys whose lists the rules allow.
+/// Every statistic of sorted values equals that of the clear text, in surveys whose lists the rules allow.
 #[tokio::test(flavor = "multi_thread")]
 async fn sorted_values_come_out_as_the_clear_text_says() {
     const LISTS: [&[&str]; 2] = [

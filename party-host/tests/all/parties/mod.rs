@@ -1,8 +1,9 @@
-//! Three parties together: what is accepted, what is refused and why, and what happens when one of them cheats.
+//! Three parties together: acceptance, refusals with their reasons, and a party that cheats.
 
 mod abandon;
 mod agreement;
 mod category;
+mod checkpoints;
 mod crash;
 mod hidden;
 mod honest;

@@ -1,4 +1,5 @@
-//! Noise end to end: drawn once for each unit when it enters, and the same for whoever asks, whatever and how often.
+//! Noise end to end: drawn once for each unit when it enters, and the same for everybody, whatever and how often they
+//! ask.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is not a stop: a storage service that is full or does not answer, a link that is cut, clocks that are off, a party that
+//! Faults that must not stop a party: a storage service that is full or does not answer, a link that is cut, clocks that are off, a party that
 //! is down for a day. Each ends with nothing lost and nothing in twice.
 
 use std::collections::HashSet;

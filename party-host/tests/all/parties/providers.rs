@@ -130,7 +130,7 @@ async fn every_way_to_cheat_is_refused_and_the_honest_value_still_gets_in() {
     }
 
     let mut hash = world.prepare(name);
-    hash.public.share_hashes[40] ^= 1;
+    hash.public.share_hashes.seeds[1][8] ^= 1;
     refused(&world, &hash, ProblemKind::ProofInvalid).await;
     let mut short = world.prepare(name);
     short.private.iter_mut().for_each(|p| p.truncate(p.len() - 1));

@@ -1,5 +1,5 @@
-//! Release points end to end: what is asked changes no answer, who leaves is erased and told of by nothing, and nothing that is asked
-//! or refused fills the store.
+//! Release points end to end: a question changes no answer, a row that leaves is erased and no answer tells of it, and neither
+//! questions nor refusals fill the store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

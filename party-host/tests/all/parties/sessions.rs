@@ -7,7 +7,7 @@ use tercet_evidence::{Data, Secrets, SurveyVerifier, Witness, plan};
 use tercet_mpc::proof::{OneCore, prove_session};
 use tercet_protocol::api::{ProblemKind, SubmissionState, SubmissionStatus};
 use tercet_protocol::kind::Kind;
-use tercet_protocol::submission::PublicPart;
+use tercet_protocol::submission::{PublicPart, ShareHashes};
 use tercet_protocol::survey::SurveyManifest;
 use tercet_tls_session::forge::{Application, Forge, Forged, Identity};
 use tercet_tls_session::keys::Suite;
@@ -143,11 +143,11 @@ fn prepare(world: &World, evidence: &Evidence, forged: &Forged, seed: u8) -> Pre
         kind: Kind::Session,
         withdrawal_key: withdrawal_key().public(),
         evidence: encoded,
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let context = public.proof_context();
     let proven = prove_session(&OneCore, &statement, &secret, &context, &[seed; 32], &mut |_| {}).unwrap();
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Prepared { public, private: proven.private.map(|p| p.to_vec()) }
 }
 

@@ -111,7 +111,7 @@ pub fn clear(manifest: &SurveyManifest, names: &[&str], values: &[i128]) -> Vec<
     release(manifest, &statistics, &|_, _| None, &opened)
 }
 
-/// Sums of what each provider proves of its own value: whole, filtered and grouped, against clear text.
+/// Sums of numbers that each provider proves about its own value: whole, filtered and grouped, against clear text.
 #[tokio::test(flavor = "multi_thread")]
 async fn geometric_and_harmonic_means_are_of_positive_values() {
     let names = ["geometric_mean", "harmonic_mean", "mean"];

@@ -278,8 +278,8 @@ async fn no_altered_message_of_a_release_point_bends_it() {
     assert_eq!((count.len(), count[0].label.as_str(), count[0].submissions), (1, "home", Some(5)));
 }
 
-/// The engine's own steps are altered bit by bit in its tests; here they cross the real links and the sandbox, to the leader, which
-/// would hand out what it takes.
+/// The engine's own steps are altered bit by bit in its tests; here they cross the real links and the sandbox, to the leading
+/// party, which hands out the result.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_altered_message_of_a_sort_bends_a_result() {
     use tercet_mpc::Step as Engine;

@@ -11,9 +11,11 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use party_host::clock::{Clock, ManualClock};
+use party_host::config::{BatchConfig, LimitsConfig, ReleasesConfig};
 use party_host::keyring::{FileKeyring, Sealer};
 use party_host::node::{Node, NodeParts, Parts, SurveyNode};
 use party_host::peer::{KnownPeer, Limits as PeerLimits, PeerConfig, PeerLinks};
+use party_host::reload::{Published, Workshop};
 use party_host::sandbox::{Limits, Sandbox};
 use party_host::store::{Progress, S3Objects, Store, StoreConfig};
 use tempfile::TempDir;
@@ -24,7 +26,7 @@ use tercet_protocol::api::{Problem, SubmissionState, SubmissionStatus};
 use tercet_protocol::ids::{PublicKey, Signature, SubmissionId, SurveyId};
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::operator::{CoordinatorInfo, Federation, OperatorManifest};
-use tercet_protocol::submission::{PublicPart, ShareUpload, Ticket, seal_private};
+use tercet_protocol::submission::{PublicPart, ShareHashes, ShareUpload, Ticket, seal_private};
 use tercet_protocol::survey::{PROTOCOL_VERSION, SurveyDescriptor, SurveyManifest};
 use tokio::net::TcpListener;
 
@@ -72,7 +74,7 @@ pub fn withdrawal_key() -> SigningKey {
     SigningKey::from_seed(&[77; 32]).unwrap()
 }
 
-/// A submission as a provider made it: what each party gets, not sealed yet.
+/// A submission as a provider made it: the part of each party, not sealed yet.
 #[derive(Clone)]
 pub struct Prepared {
     pub public: PublicPart,
@@ -202,6 +204,7 @@ impl World {
             endpoint: Some(url),
             create_bucket: true,
             cache_mib: 16,
+            added_ms: 0,
         };
         let keyring = FileKeyring::open_or_create(&self.dir.path().join(format!("store-{i}.key"))).unwrap();
         let identity = Arc::new(key(IDENTITY, i));
@@ -255,6 +258,35 @@ impl World {
         });
         node.adopt(survey).await.unwrap();
         self.parties[i] = Some(node);
+    }
+
+    /// A party's identity key.
+    pub fn identity(&self, i: usize) -> SigningKey {
+        key(IDENTITY, i)
+    }
+
+    pub fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// The keys of a party that the federation lists.
+    pub fn published_keys(&self, i: usize) -> Published {
+        let OperatorManifest { identity, sealing, peer_key, .. } = self.federation.operators[i];
+        Published { identity, sealing, peer: peer_key }
+    }
+
+    /// The parts that a running party loads further surveys with.
+    pub fn workshop(&self, i: usize) -> Workshop {
+        let running = self.party(i).survey(self.survey_id()).unwrap();
+        let limits = LimitsConfig { peer_seconds: self.patience.as_secs(), ..LimitsConfig::default() };
+        Workshop {
+            identity: Arc::new(self.identity(i)),
+            store: running.store.clone(),
+            sandbox: sandbox(),
+            limits,
+            batch: BatchConfig::default(),
+            releases: ReleasesConfig { any_time: true },
+        }
     }
 
     /// Puts a party's clock off by so many seconds.
@@ -324,11 +356,11 @@ impl World {
             kind: Kind::Presentation,
             withdrawal_key: withdrawal_key().public(),
             evidence: presentation,
-            share_hashes: Vec::new(),
+            share_hashes: ShareHashes::default(),
         };
         let context = public.proof_context();
         let proven = tercet_mpc::prove(statement, witnesses, &context, &[seed; 32], &mut |_| {}).unwrap();
-        public.share_hashes = proven.public.encode().to_vec();
+        public.share_hashes = proven.public;
         Prepared { public, private: proven.private.map(|p| p.to_vec()) }
     }
 
@@ -410,7 +442,7 @@ impl World {
         found
     }
 
-    /// Everybody stops and starts again on what is stored.
+    /// Everybody stops and starts again from the stored data.
     pub async fn restart(&mut self) {
         for i in 0..3 {
             let node = self.parties[i].take().unwrap();

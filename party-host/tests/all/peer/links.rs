@@ -1,4 +1,4 @@
-//! Configurations, restarts, keys that change, absent peers, and what is measured.
+//! Configurations, restarts, keys that change, absent peers, and the metrics.
 
 use super::*;
 
@@ -182,4 +182,53 @@ async fn metrics_count_what_happens() {
     assert_eq!(y.recv(2, Instant::now()).await, Err(PeerError::ReceiveDeadline(2)));
     let fault = format!("tercet_peer_session_faults_total{{peer=\"{one}\",code=\"receive-deadline\"}} 1");
     assert!(exported.render().contains(&fault), "{}", exported.render());
+}
+
+/// A party that moves, one that leaves, one that comes: the links that stay the same stay up.
+#[tokio::test]
+async fn peers_are_replaced_while_sessions_run() {
+    let limits = Limits::default();
+    let listeners = [listener().await, listener().await, listener().await];
+    let at = [1, 2, 3].map(|seed| (seed, listeners[usize::from(seed) - 1].local_addr().unwrap()));
+    let [a, b, c] = listeners;
+    let (a, b) = (start(a, 1, &at[1..2], &limits), start(b, 2, &at[..1], &limits));
+    let c = start(c, 3, &at[..1], &limits);
+    let (mut x, mut y) = session(&a, &b, 0).await;
+    let three = key(3).public();
+    assert_eq!(a.open(three, id(1), Bytes::new()).await.unwrap_err(), PeerError::UnknownPeer(three));
+    assert!(matches!(
+        a.replace(vec![known(2, at[1].1), known(2, at[2].1)]),
+        Err(StartError::DuplicateKey(_))
+    ));
+
+    a.replace(vec![known(2, at[1].1), known(3, at[2].1)]).unwrap();
+    x.send(1, Bytes::from_static(b"still here"), far()).await.unwrap();
+    assert_eq!(y.recv(1, far()).await.unwrap(), "still here");
+    let to_c = a.open(three, id(2), Bytes::from_static(b"hello")).await.unwrap();
+    assert_eq!(c.accept().await.unwrap().session, id(2));
+    let to_a = c.open(key(1).public(), id(3), Bytes::from_static(b"hello")).await.unwrap();
+    assert_eq!(a.accept().await.unwrap().session, id(3));
+    drop((to_c, to_a));
+
+    // The second party is none any more: its sessions end, and it is not let in again.
+    a.replace(vec![known(3, at[2].1)]).unwrap();
+    assert_eq!(
+        a.open(key(2).public(), id(4), Bytes::new()).await.unwrap_err(),
+        PeerError::UnknownPeer(key(2).public())
+    );
+    assert!(x.recv(2, far()).await.is_err() && y.recv(2, far()).await.is_err());
+    let refused = async {
+        let mut opened = b.open(key(1).public(), id(5), Bytes::new()).await?;
+        opened.recv(1, far()).await
+    };
+    assert!(refused.await.is_err());
+    works_with(&a, &c, 6).await;
+}
+
+/// Shows that a session to the party with seed 3 works.
+async fn works_with(a: &PeerLinks, c: &PeerLinks, n: u64) {
+    let mut x = a.open(key(3).public(), id(n), Bytes::from_static(b"hello")).await.unwrap();
+    let mut y = c.accept().await.unwrap().channel;
+    x.send(1, Bytes::from_static(b"ping"), far()).await.unwrap();
+    assert_eq!(y.recv(1, far()).await.unwrap(), "ping");
 }

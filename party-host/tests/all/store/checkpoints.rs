@@ -103,7 +103,7 @@ impl FarWorld {
         Store::new(self.objects.clone(), self.sealer.clone(), 0)
     }
 
-    /// Commits a log and reads it once, as a party does that has no checkpoints yet, until there are so many.
+    /// Commits a log and reads it once, as a party without checkpoints does, until there are this many.
     async fn filled(log: &[LogEntry], checkpoints: usize) -> Self {
         let world = Self::new();
         commit(&world.store(), log).await;
@@ -238,8 +238,8 @@ async fn missing_altered_cut_and_exchanged_checkpoints_change_nothing() {
     }
 }
 
-/// A bucket that was restored: its entries end below its checkpoints, which then say nothing. What is above the log comes from
-/// the two other parties.
+/// A bucket that was restored: its entries end below its checkpoints, which then count for nothing. Entries above the log come
+/// from the two other parties.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_adds_nothing_to_the_log() {
     let all = log(2100, 0);
@@ -254,8 +254,8 @@ async fn a_checkpoint_adds_nothing_to_the_log() {
     assert!(matches!(&e, StoreError::Missing { key } if key.ends_with("00500")), "{e}");
 }
 
-/// Checkpoints of another log, sealed with this party's own key: from a restored copy of it, or by whoever has the key.
-/// Three parties' votes stand against them, wherever they are.
+/// Checkpoints of another log, sealed with this party's own key: from a restored copy of it, or by somebody who has the
+/// key. Three parties' votes contradict them, wherever they are.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_of_another_log_is_found_by_the_votes_of_the_next_entry() {
     let (all, other) = (log(30, 0), log(30, 1));

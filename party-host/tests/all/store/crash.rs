@@ -79,7 +79,7 @@ fn answer(n: u64) -> Vec<u8> {
     format!("answer {n}").into_bytes()
 }
 
-/// One life of a party: looks at what is there, clears staged batches away, and goes on to the end.
+/// One life of a party: looks at the bucket, clears staged batches away, and goes on to the end.
 async fn live(store: &Store, done: &mut Acknowledged) -> Result<(), StoreError> {
     store.ensure_bucket().await?;
     let chain = chain(HEIGHTS);

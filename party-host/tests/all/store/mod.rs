@@ -69,6 +69,7 @@ impl World {
             endpoint: Some(self.server.url()),
             create_bucket: true,
             cache_mib: 1,
+            added_ms: 0,
         }
     }
 

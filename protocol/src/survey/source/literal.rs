@@ -1,4 +1,4 @@
-//! Literals in JSON: the older way of saying where a value stands, by what stands in front of it and behind it.
+//! Literals in JSON: the older way to give a value's place, by the text in front of it and the text behind it.
 //!
 //! A literal is read as tokens of JSON and compared with the document's tokens, so that neither white space nor the
 //! spelling of a string counts, and nothing inside a string is ever taken for it.
@@ -24,7 +24,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a prefix and a suffix. The error says what is wrong.
+    /// Reads a prefix and a suffix. The error names the fault.
     pub fn parse(prefix: &str, suffix: &str) -> Result<Self, &'static str> {
         // The value's own quotes belong to the value.
         let Some((mut before, open)) = tokens(prefix) else { return Err(NOT_JSON) };

@@ -1,4 +1,4 @@
-//! Where values stand: the source's rules as they are applied, checked and read once from the survey's tables.
+//! The places of values: the source's rules as they are applied, checked and read once from the survey's tables.
 
 mod advice;
 mod literal;
@@ -32,7 +32,7 @@ pub const DEFAULT_CREDENTIALS: [&str; 9] = [
     "api-key",
 ];
 
-/// Request headers that may stand in every request, shown.
+/// Shown request headers that every request may have.
 pub const ORDINARY_HEADERS: [&str; 6] =
     ["host", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
 
@@ -67,7 +67,7 @@ const REFUSED_HEADERS: [&str; 24] = [
 /// Beginnings of further such names.
 const REFUSED_BEGINNINGS: [&str; 3] = ["x-forwarded-", "x-original-", "proxy-"];
 
-/// Whether a request header of this name is never admitted. Many servers take `X_Forwarded_Host` for `X-Forwarded-Host`, so
+/// True if a request header of this name is never admitted. Many servers take `X_Forwarded_Host` for `X-Forwarded-Host`, so
 /// both are one.
 pub fn is_refused_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
@@ -97,7 +97,7 @@ pub struct Rules {
     pub body: Option<Body>,
     /// The reading of the response's body.
     pub format: BodyFormat,
-    /// The response's media type; none: the usual ones of JSON.
+    /// The response's media type; `None`: the usual ones of JSON.
     pub media_type: Option<String>,
     /// The text in front of the JSON.
     pub guard: Option<String>,
@@ -120,7 +120,7 @@ pub struct Body {
     pub json: bool,
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In the parsed body, by its path.
@@ -143,7 +143,7 @@ pub enum Place {
 /// A revealed value: the identity, or a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where it stands.
+    /// The place.
     pub place: Place,
     /// The place that must exist where the value may be absent.
     pub within: Option<Path>,
@@ -158,7 +158,7 @@ pub struct Wanted {
 pub struct Hidden {
     /// Its column's or category's name.
     pub name: String,
-    /// Where it stands.
+    /// The place.
     pub place: Place,
     /// The place that must exist where the value may be absent, and the meaning of its absence.
     pub absent: Option<(Path, Absent)>,
@@ -185,7 +185,7 @@ impl SurveyManifest {
         validate::rules(self)
     }
 
-    /// No two hidden values stand in one place.
+    /// Two hidden values never have one place.
     pub(super) fn validate_places(&self) -> Result<(), SurveyError> {
         validate::distinct(&self.source_rules()?)
     }

@@ -1,5 +1,5 @@
-//! JSONPath (RFC 9535), of it what can be evaluated on documents with hidden values: names, indices from 0, wildcards,
-//! and filters that compare members with strings and integers.
+//! JSONPath (RFC 9535), the part that can be evaluated on documents with hidden values: names, indices from 0,
+//! wildcards, and filters that compare members with strings and integers.
 
 use std::fmt;
 
@@ -102,7 +102,7 @@ fn member(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     if short { write!(f, ".{name}") } else { write!(f, "[{}]", quoted(name)) }
 }
 
-/// A string as it stands in a path.
+/// A string as it is written in a path.
 fn quoted(text: &str) -> String {
     let mut out = String::from("'");
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! One value, one form: what identities, fields and filters compare.
+//! One value, one form: the form in which identities, fields and filters are compared.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -20,7 +20,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// The value of a JSON number, by its exact decimal value. The error says what the number is.
+    /// The value of a JSON number, by its exact decimal value. The error says which kind of number is refused.
     pub fn from_number(text: &str) -> Result<Self, &'static str> {
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -53,7 +53,7 @@ impl Scalar {
         Ok(Self::Integer(format!("{sign}{significant}{}", "0".repeat(weight as usize))))
     }
 
-    /// The value of a text, unescaped. The error says what is wrong with it.
+    /// The value of a text, unescaped. The error names the fault.
     pub fn from_text(text: &str) -> Result<Self, &'static str> {
         // Normalisation makes a text at most three times as long (UAX #15), so this bounds the work.
         if text.len() > 4 * MAX_TEXT {

@@ -1,4 +1,4 @@
-//! The tables of a survey file that say where values stand, as their author writes them.
+//! The tables of a survey file that give the places of values, as their author writes them.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct SourceSection {
     /// Query parameters that the request must have, each exactly once; percent-encoded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, String>,
-    /// Names of the query parameters that may stand beside them.
+    /// Names of further query parameters that the request may have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_query: Vec<String>,
     /// Request headers that must be there, with these values.
@@ -53,13 +53,13 @@ pub struct SourceSection {
     /// The response's media type: of JSON, without it, `application/json` or any with `+json`; `none`: no `Content-Type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// A text that stands in front of the JSON, such as `)]}',` and a line feed.
+    /// A text in front of the JSON, such as `)]}',` and a line feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
     /// The questions to the provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputSection>,
-    /// Templates of query parameters behind the required ones, in order. They may stand in the request without being
+    /// Templates of query parameters behind the required ones, in order. The request may have them without being
     /// listed in `other_query`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<TemplateSection>,
@@ -107,7 +107,7 @@ impl BodyFormat {
     }
 }
 
-/// `[identity]`: where it stands, said in one of four ways.
+/// `[identity]`: its place, given in one of four ways.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentitySection {
@@ -167,7 +167,7 @@ pub struct FieldSection {
     /// The treatment of upper and lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<Fold>,
-    /// The values that are admitted; none: any of 1 to 64 printable bytes.
+    /// The admitted values; empty: any text of 1 to 64 printable bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
@@ -215,13 +215,13 @@ pub struct ColumnSection {
     /// True if the value stands in quotes, false if it does not. Without it: either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<bool>,
-    /// The text that stands where there is no value (`null`, or empty); without it, every submission has one.
+    /// The text that means that there is no value (`null`, or empty). Without it, every submission has a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
 }
 
 impl ColumnSection {
-    /// Decimal places of the integers that are computed with; none where the scale is below zero.
+    /// Decimal places of the integers in computations; 0 where the scale is below zero.
     pub fn places(&self) -> u8 {
         self.scale.try_into().unwrap_or(0)
     }
@@ -267,7 +267,7 @@ pub struct CategorySection {
     /// The value's JSONPath in the response's body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// The values that there are, 2 to 16. Of those that are too few to stand alone, the last ones are put together first.
+    /// All values, 2 to 16. If several are too rare to be shown alone, the last ones are put together first.
     pub values: Vec<String>,
 }
 

@@ -65,12 +65,12 @@ impl Form {
 pub struct PathTemplate {
     /// The text in front of the open segment; the whole path if there is none.
     before: String,
-    /// The open segment's name and form, and what stands behind it.
+    /// The open segment's name and form, and the text behind it.
     open: Option<(String, Form, String)>,
 }
 
 impl PathTemplate {
-    /// Reads a path such as `/v1/users/{id:digits}/account`. The error says what is wrong.
+    /// Reads a path such as `/v1/users/{id:digits}/account`. The error names the fault.
     pub fn parse(path: &str) -> Result<Self, &'static str> {
         let visible = path.bytes().all(|b| b.is_ascii_graphic());
         if !path.starts_with('/') || path.len() > 1024 || !visible || path.contains(['?', '#']) {
@@ -124,7 +124,7 @@ impl PathTemplate {
     }
 }
 
-/// A query's parameters, decoded: percent-encoding (RFC 3986), and `+` for a space. The error says what is wrong.
+/// A query's parameters, decoded: percent-encoding (RFC 3986), and `+` for a space. The error names the fault.
 pub fn query(text: &str) -> Result<Vec<(String, String)>, String> {
     if text.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! From a survey's tables to its rules: what is wrong is refused here, in words.
+//! From a survey's tables to its rules: faults are refused here, in words.
 
 mod json;
 mod request;
@@ -333,7 +333,7 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
     Ok(())
 }
 
-/// Two hidden values never stand in one place, whatever a response says.
+/// Two hidden values never have one place, whatever a response contains.
 pub(super) fn distinct(rules: &Rules) -> Result<(), SurveyError> {
     for (i, a) in rules.committed.iter().enumerate() {
         if let Some(b) = rules.committed[..i].iter().find(|b| b.place == a.place) {

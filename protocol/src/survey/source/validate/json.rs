@@ -1,4 +1,4 @@
-//! Whether a text is JSON as requests are compared with: what no request could equal is refused when the survey is checked.
+//! Checks that a text is JSON that a request can equal: other texts are refused when the survey is checked.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -16,7 +16,7 @@ const PAGE: i32 = 100;
 /// Submissions that the reaper asks the parties about at the same time.
 const AT_ONCE: usize = 8;
 
-/// Runs [`refresh_once`] and counts what it did.
+/// Runs [`refresh_once`] and counts the outcomes.
 pub async fn refresh(c: &Coordinator) -> Result<Vec<(SurveyId, Refreshed)>, Error> {
     let done = refresh_once(c).await;
     let surveys = done.as_deref().unwrap_or_default();
@@ -31,7 +31,7 @@ pub async fn refresh(c: &Coordinator) -> Result<Vec<(SurveyId, Refreshed)>, Erro
     done
 }
 
-/// Runs [`reap_once`] and counts what it did.
+/// Runs [`reap_once`] and counts the outcomes.
 pub async fn reap(c: &Coordinator) -> Result<Reaped, Error> {
     let done = reap_once(c).await;
     let reaped = done.as_ref().copied().unwrap_or_default();
@@ -50,11 +50,11 @@ pub async fn reap(c: &Coordinator) -> Result<Reaped, Error> {
 pub struct Reaped {
     /// Pending submissions looked at.
     pub seen: u64,
-    /// Of those, now accepted.
+    /// Number that are now accepted.
     pub accepted: u64,
-    /// Of those, now rejected.
+    /// Number that are now rejected.
     pub rejected: u64,
-    /// Of those, looked at in vain: the registry failed.
+    /// Number whose look-up failed in the registry.
     pub failed: u64,
 }
 

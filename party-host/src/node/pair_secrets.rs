@@ -20,7 +20,7 @@ const PROBES: usize = 2;
 
 /// Agrees with both peers. Each side of a pair draws half of the pair's secret and sends it over the pair's own
 /// channel, which is encrypted and authenticated by both keys: the third party learns nothing of it. The pace is the
-/// slowest of what each of the three saw at best, so that all choose the same circuits.
+/// slowest of the three parties' best exchanges, so that all choose the same circuits.
 pub async fn agree(
     wire: &mut Wire,
     me: u8,

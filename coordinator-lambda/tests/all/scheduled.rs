@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coordinator_lambda::functions::{Reaped, reap_once};
+use coordinator_lambda::scheduled::{Reaped, reap_once};
 use tercet_protocol::api::{Problem, ProblemKind, SubmissionState};
 
 use crate::support::World;

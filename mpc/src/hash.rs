@@ -5,7 +5,7 @@ pub use blake3::{Hasher, OutputReader};
 /// Context of the digests of messages in multiplications (BLAKE3's `derive_key` mode).
 pub const MESSAGES: &str = "tercet-mpc v1 multiplication messages";
 
-/// BLAKE3's extendable output of `input` under a key. Whoever writes another must give equal bytes.
+/// BLAKE3's extendable output of `input` under a key. Another implementation must give equal bytes.
 pub trait KeyStream: Sized {
     /// At its beginning.
     fn new(key: &[u8; 32], input: &[u8]) -> Self;
@@ -26,7 +26,7 @@ impl KeyStream for blake3::OutputReader {
 
 /// BLAKE3 of everything that it has been given, under the context [`MESSAGES`].
 pub trait Digest: Sized {
-    /// Of nothing yet.
+    /// The digest of nothing yet.
     fn new() -> Self;
 
     /// Takes more in.

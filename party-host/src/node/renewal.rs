@@ -3,7 +3,7 @@
 //! The decision is a function of the log: it is taken when a release point is applied, whether or not the computation then
 //! succeeds. Two computations over sets of rows that differ by less would tell about the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_protocol::survey::SurveyManifest;
 use tercet_releases::ranks::{Renewal, Renewals};
@@ -93,15 +93,19 @@ fn rows(ledger: &Ledger, groups: &Groups, list: &List) -> Vec<(Whose, u64, u64)>
     by.into_iter().map(|(value, (entered, erased))| (whose(value), entered, erased)).collect()
 }
 
-/// Of a column that may be missing: the release points whose rows are put in order, and how many of them have a value.
+/// For a column that may be missing: the release points whose rows are put in order, and the number of them that have
+/// a value.
 ///
 /// Nobody knows whether an erased row had a value, so the number of values among the others is not known either. Secret units
 /// some of whose rows were erased are therefore left out as a whole.
 pub fn clean(ledger: &Ledger, groups: &Groups, column: u8) -> Vec<(Range, u64)> {
     let Some(partition) = groups.of_column(column) else { return Vec::new() };
+    let erased: BTreeSet<u32> = ledger.units().iter().filter(|u| u.erased > 0).map(|u| u.point).collect();
     let units = groups.units().iter().filter(|u| u.partition == partition);
     let ranges = units.filter_map(|u| u.ranges.first().map(|range| (*range, u.rows)));
-    ranges.filter(|(range, _)| !ledger.units().iter().any(|u| within(u, range) && u.erased > 0)).collect()
+    ranges
+        .filter(|(range, _)| !erased.iter().any(|point| range.after < *point && *point <= range.until))
+        .collect()
 }
 
 /// True if a unit entered at a release point in this range.
