@@ -4,12 +4,14 @@ pub mod parties;
 pub mod reply;
 pub mod table;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use coordinator_lambda::config::{Limits, Rate};
 use coordinator_lambda::store::Store;
@@ -169,6 +171,18 @@ impl World {
     pub fn restart(&mut self) {
         self.coordinator = self.another();
         self.router = api::router(Arc::clone(&self.coordinator));
+    }
+
+    /// The time at which the table forgets each item of this kind, which is the beginning of its key.
+    pub async fn forgotten(&self, kind: &str) -> Vec<u64> {
+        let scanned =
+            client(&self.config, self.table.as_ref()).scan().table_name(TABLE).send().await.unwrap();
+        let of_this_kind =
+            |item: &&HashMap<String, AttributeValue>| item["pk"].as_s().unwrap().starts_with(kind);
+        let end = |item: &HashMap<String, AttributeValue>| {
+            item.get("expires_at").map_or(0, |end| end.as_n().unwrap().parse().unwrap())
+        };
+        scanned.items().iter().filter(of_this_kind).map(end).collect()
     }
 
     /// One more coordinator over the same table, as Lambda would start.
