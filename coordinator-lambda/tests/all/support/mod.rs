@@ -156,6 +156,8 @@ impl World {
         std::fs::write(folder.path().join("coordinator.toml"), text).unwrap();
         let mut config = Config::load(Some(&folder.path().join("coordinator.toml")), []).unwrap();
         config.limits = options.limits;
+        // The clock stands still here, and a party may be silent and speak again at the same time.
+        config.party_rest_seconds = 0;
         config.dynamodb_endpoint = Some(database.url());
         (options.config)(&mut config);
 
