@@ -186,6 +186,7 @@ impl Coordinator {
                 nullifier,
                 withdrawal_key,
                 expires,
+                forgotten: survey.forgotten(self.config.keep_days),
                 replace: survey.replaces(),
                 max_unfinished: limits.max_unfinished,
                 shards: limits.unfinished_shards,

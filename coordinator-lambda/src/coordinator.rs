@@ -104,7 +104,10 @@ impl Coordinator {
         digest: String,
     ) -> Result<Self, StartError> {
         let deployment = Arc::new(Deployment::of(documents, key.public(), config.public_url.as_deref())?);
-        let parties = Parties::new(Duration::from_millis(config.party_timeout_ms))?;
+        let parties = Parties::new(
+            Duration::from_millis(config.party_timeout_ms),
+            Duration::from_secs(config.party_rest_seconds),
+        )?;
         let served = RwLock::new(Served { deployment, digest });
         let looked = Mutex::new(clock.seconds());
         Ok(Self { config, served, looked, store, parties, key, clock })

@@ -29,6 +29,12 @@ impl Survey {
         self.descriptor.id()
     }
 
+    /// Unix seconds at which everything about its submissions is forgotten, if that is `days` after its closing.
+    pub fn forgotten(&self, days: u64) -> u64 {
+        let closes = self.descriptor.manifest().survey.closes.unix_timestamp();
+        u64::try_from(closes).unwrap_or(0).saturating_add(days.saturating_mul(86_400))
+    }
+
     /// True if a second proof of an identity takes the place of the first.
     pub fn replaces(&self) -> bool {
         self.descriptor.manifest().survey.resubmission == Resubmission::Replace

@@ -72,6 +72,8 @@ pub enum Loss {
     Old,
     /// Each party in turn is killed while people take part.
     Crash,
+    /// A party moves to the configuration that the Helm chart renders for it.
+    Chart,
 }
 
 /// Options of `cargo xtask drill`.

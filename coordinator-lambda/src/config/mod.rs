@@ -36,7 +36,9 @@ const PATH_KEYS: [&str; 3] = ["federation", "surveys", "signing_key_file"];
 /// Set by Lambda: the folder of the function's own files.
 const LAMBDA_TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 /// The other keys. `TERCET_*` variables of other names belong to other programs and are ignored.
-const OTHER_KEYS: [&str; 11] = [
+const OTHER_KEYS: [&str; 13] = [
+    "party_rest_seconds",
+    "keep_days",
     "create_table",
     "documents_seconds",
     "ticket_seconds",
@@ -89,6 +91,10 @@ pub struct Config {
     /// Where metrics go: `none`, or `emf` for CloudWatch, which is the default on Lambda.
     #[serde(default)]
     pub metrics: Metrics,
+    /// Days after a survey's closing for which its submissions and the hashes of its identities are kept. Until then people can ask for
+    /// their receipts and withdraw.
+    #[serde(default = "keep_days")]
+    pub keep_days: u64,
     /// Lifetime of a ticket, in seconds.
     #[serde(default = "ticket_seconds")]
     pub ticket_seconds: u64,
@@ -98,6 +104,9 @@ pub struct Config {
     /// After how many seconds without an answer a query is given up.
     #[serde(default = "query_seconds")]
     pub query_seconds: u64,
+    /// Seconds for which a party that gave no answer in time is not asked again by the same process.
+    #[serde(default = "party_rest_seconds")]
+    pub party_rest_seconds: u64,
     /// Longest wait for one answer of a party, in milliseconds.
     #[serde(default = "party_timeout_ms")]
     pub party_timeout_ms: u64,
@@ -125,6 +134,9 @@ fn loopback() -> SocketAddr {
 fn documents_seconds() -> u64 {
     30
 }
+fn keep_days() -> u64 {
+    365
+}
 fn ticket_seconds() -> u64 {
     300
 }
@@ -133,6 +145,9 @@ fn settle_seconds() -> u64 {
 }
 fn query_seconds() -> u64 {
     600
+}
+fn party_rest_seconds() -> u64 {
+    10
 }
 fn party_timeout_ms() -> u64 {
     3_000
@@ -293,9 +308,11 @@ impl Config {
         range("limits.max_unfinished", l.max_unfinished.into(), 1, 10_000_000)?;
         range("limits.unfinished_shards", l.unfinished_shards.into(), 1, 1_000)?;
         range("documents_seconds", self.documents_seconds, 1, 3_600)?;
+        range("keep_days", self.keep_days, 1, 3_650)?;
         range("ticket_seconds", self.ticket_seconds, 1, 86_400)?;
         range("settle_seconds", self.settle_seconds, 0, 3_600)?;
         range("query_seconds", self.query_seconds, 1, 86_400)?;
+        range("party_rest_seconds", self.party_rest_seconds, 0, 600)?;
         range("party_timeout_ms", self.party_timeout_ms, 1, 60_000)?;
         range("request_timeout_ms", self.request_timeout_ms, 100, 900_000)?;
         range("statistics_max_age", self.statistics_max_age, 0, 86_400)
