@@ -501,7 +501,8 @@ bits = 48
 fn survey(site: &Site, notary: &str) -> SurveyDescriptor {
     let manifest = SurveyManifest::from_toml(&survey_file(notary)).unwrap();
     let parties = [11, 12, 13].map(|seed| SigningKey::from_seed(&[seed; 32]).unwrap().public());
-    SurveyDescriptor::assemble(manifest, &[site.root.clone()], parties, EngineDigest([0; 32])).unwrap()
+    SurveyDescriptor::assemble(manifest, std::slice::from_ref(&site.root), parties, EngineDigest([0; 32]))
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
