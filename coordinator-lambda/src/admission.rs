@@ -86,8 +86,8 @@ impl Coordinator {
 
     /// The survey with this id.
     pub fn survey(&self, id: SurveyId) -> Result<Arc<Survey>, Error> {
-        match self.deployment.survey(id) {
-            Some(survey) => Ok(Arc::clone(survey)),
+        match self.deployment().survey(id).cloned() {
+            Some(survey) => Ok(survey),
             None => {
                 refuse(ProblemKind::NotFound, "this coordinator has no survey with this id: see /v1/surveys")
             }

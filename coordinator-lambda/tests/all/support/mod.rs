@@ -165,6 +165,12 @@ impl World {
         Self { clock, parties, survey, coordinator, router, config, database, table, folder }
     }
 
+    /// A new coordinator over the same table takes the place of the one that has ended.
+    pub fn restart(&mut self) {
+        self.coordinator = self.another();
+        self.router = api::router(Arc::clone(&self.coordinator));
+    }
+
     /// One more coordinator over the same table, as Lambda would start.
     pub fn another(&self) -> Arc<Coordinator> {
         another(&self.config, &self.clock, self.table.as_ref())

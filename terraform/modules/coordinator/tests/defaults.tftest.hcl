@@ -52,7 +52,7 @@ run "defaults" {
     error_message = "one entry: the HTTP API"
   }
   assert {
-    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
+    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 1500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
     error_message = "the gateway limits the rate, and its log has no addresses"
   }
   assert {
@@ -163,5 +163,20 @@ run "one_number_decides_the_limits" {
   assert {
     condition     = output.concurrency_needed == 30
     error_message = "the operator learns how many instances the account needs"
+  }
+}
+
+run "documents_are_in_the_table" {
+  command = apply
+  variables {
+    documents = "tests/documents"
+  }
+  assert {
+    condition     = toset(keys(aws_dynamodb_table_item.document)) == toset(["federation.json", "surveys/a.json"]) && jsondecode(aws_dynamodb_table_item.document["surveys/a.json"].item).pk.S == "document"
+    error_message = "each document is an item"
+  }
+  assert {
+    condition     = length(aws_dynamodb_table_item.documents_digest) == 1
+    error_message = "the functions see that they have changed"
   }
 }
