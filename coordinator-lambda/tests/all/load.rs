@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use coordinator_lambda::Coordinator;
 use coordinator_lambda::admission::{Outcome, RateReport};
-use coordinator_lambda::api::invocation::RequestToken;
 use coordinator_lambda::config::{Limits, Rate};
 use coordinator_lambda::error::Error;
 use coordinator_lambda::surveys::Survey;
+use coordinator_lambda::token::RequestToken;
 use tercet_protocol::ids::{EntryHash, Nullifier, Signature, SubmissionId, sha256};
 use tercet_protocol::submission::Receipt;
 use tokio::task::JoinSet;
