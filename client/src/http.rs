@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Client;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use tercet_protocol::api::{PROBLEM_JSON, Problem};
 use tercet_protocol::keys::random;
@@ -125,6 +125,31 @@ impl Answer {
     }
 }
 
+/// An answer of any status.
+pub struct Look {
+    /// Status code.
+    pub status: u16,
+    /// The server's clock.
+    pub date: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Look {
+    async fn of(mut response: reqwest::Response) -> Result<Self, String> {
+        let date = response.headers().get(DATE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| chain(&e))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err("the answer is too large".into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self { status, date, body })
+    }
+}
+
 enum Failure {
     /// No answer, or none that can be used.
     Lost {
@@ -195,6 +220,30 @@ impl Http {
             }
             _ => Err(bad("only https (and http on loopback) is supported")),
         }
+    }
+
+    /// Asks once and takes whatever comes, for people who look at a deployment. The error is a text for them.
+    pub async fn look(&self, url: Url) -> Result<Look, String> {
+        let client = if is_loopback(&url) { &self.local } else { &self.client };
+        let request = client.get(url).timeout(Duration::from_secs(10));
+        Look::of(request.send().await.map_err(|e| chain(&e))?).await
+    }
+
+    /// The same for a request that was made elsewhere.
+    #[cfg(feature = "cloud")]
+    pub(crate) async fn look_with(
+        &self,
+        method: Method,
+        url: Url,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Look, String> {
+        let client = if is_loopback(&url) { &self.local } else { &self.client };
+        let mut request = client.request(method, url).timeout(Duration::from_secs(20)).body(body);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        Look::of(request.send().await.map_err(|e| chain(&e))?).await
     }
 
     /// Sends, and retries after faults that may pass, until a success or a final refusal.

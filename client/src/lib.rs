@@ -23,6 +23,7 @@
 pub mod certificates;
 pub mod consent;
 pub mod coordinator;
+pub mod doctor;
 mod error;
 pub mod files;
 pub mod http;
@@ -36,6 +37,7 @@ pub mod secrets;
 pub mod seen;
 pub mod session;
 pub mod show;
+pub mod standing;
 pub mod submit;
 pub mod survey;
 pub mod survey_new;

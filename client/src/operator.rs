@@ -333,6 +333,12 @@ pub fn read_manifest(path: &Path) -> Result<OperatorManifest, Error> {
     Ok(manifest)
 }
 
+/// Reads a federation. Whether it is sound is for the caller to check.
+pub fn read_federation(path: &Path) -> Result<Federation, Error> {
+    serde_json::from_str(&files::read_text(path, 4 * MAX_MANIFEST)?)
+        .map_err(|e| Error::usage(format!("{} is not a federation: {e}", path.display())))
+}
+
 /// Reads a survey file and the certificates that it names (PEM or DER, beside it): the rules, and the DER roots.
 pub fn read_survey(path: &Path) -> Result<(SurveyManifest, Vec<Vec<u8>>), Error> {
     read_survey_of(path, None)

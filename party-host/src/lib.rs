@@ -17,6 +17,7 @@ pub mod keyring;
 pub mod measures;
 pub mod node;
 pub mod peer;
+mod private;
 pub mod reload;
 pub mod sandbox;
 pub mod secrets;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use party_host::config::Config;
 use party_host::documents::DocumentPlace;
+use party_host::keyring::FileKeyring;
 use party_host::node::Node;
 use party_host::store::StoreError;
 use party_host::{aws, health, serve};
@@ -55,6 +56,12 @@ enum Command {
         /// Where the party listens; without it the configuration says so.
         #[arg(long, value_name = "ADDRESS")]
         at: Option<SocketAddr>,
+    },
+    /// Makes the key file that wraps the data keys of everything in the store, for a party that cannot make it at its first start because
+    /// its keys come from a Secret. Never replaces one.
+    StoreKey {
+        /// Where to write it.
+        file: PathBuf,
     },
     /// Takes everything that this party's bucket lacks from the two other parties, and ends. A party does the same by
     /// itself when it starts.
@@ -108,8 +115,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
-    if let Some(Command::Healthcheck { at: Some(at) }) = cli.command {
-        return Ok(health::check(at).await?);
+    match &cli.command {
+        Some(Command::Healthcheck { at: Some(at) }) => return Ok(health::check(*at).await?),
+        Some(Command::StoreKey { file }) => {
+            FileKeyring::create(file)?;
+            println!("{} is there; back it up: without it the bucket is noise", file.display());
+            return Ok(());
+        }
+        _ => {}
     }
     let config = match &cli.config {
         Some(place @ DocumentPlace::Object { .. }) => {

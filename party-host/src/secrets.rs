@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
+use crate::private::is_private;
 
 /// A 32-byte seed's place. Written as a path, or as an ARN (`arn:…:secretsmanager:…`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,11 +120,9 @@ fn parse(place: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
-    use std::os::unix::fs::PermissionsExt as _;
     let unreadable = |source| ConfigError::Read { path: path.into(), source };
     let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(unreadable)?;
-    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    if !is_private(&std::fs::metadata(path).map_err(unreadable)?) {
         return Err(ConfigError::Permissions(path.into()));
     }
     parse(&path.display().to_string(), &text)

@@ -10,7 +10,7 @@ mod evidence;
 mod operators;
 
 pub use evidence::{Format, Given, Hash, Notarize, TakePart};
-pub use operators::{CoordinatorTool, FederationTool, Operator, Rotated, Store, Survey};
+pub use operators::{CoordinatorTool, Doctor, FederationTool, Operator, Rotated, Store, Survey};
 
 /// Private statistics over web data that is proven authentic.
 ///

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tercet_client::Error;
 
-use args::{Cli, Command, Survey};
+use args::{Cli, Command, Operator, Survey};
 
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
@@ -45,6 +45,10 @@ fn run(command: Command) -> Result<ExitCode, Error> {
             return surveys::attempt(&file, request.as_deref(), &response, json);
         }
         Command::Survey(args) => local::survey(&args),
+        Command::Operator(Operator::Doctor(args)) => {
+            let healthy = wait(operators::doctor(&args))?;
+            return Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Operator(args) => wait(operators::operator(&args)),
         Command::Coordinator(args) => wait(operators::coordinator(&args)),
         Command::Federation(args) => operators::federation(&args),
@@ -67,7 +71,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
 }
 
 /// Runs a command that talks to the network. Two cores' worth of proving must not hold up the uploads.
-fn wait(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn wait<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -104,6 +108,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Survey(
             Survey::Check { json, .. } | Survey::Assemble { json, .. } | Survey::Try { json, .. },
         ) => *json,
+        Command::Operator(Operator::Doctor(a)) => a.json,
         Command::Survey(Survey::Approve { .. } | Survey::New { .. })
         | Command::Operator(_)
         | Command::Coordinator(_)

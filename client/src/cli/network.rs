@@ -14,8 +14,9 @@ use tercet_client::show::{to_csv, to_text};
 use tercet_client::submit::{Event, SubmitOptions, Submitted};
 use tercet_client::withdraw::{MAX_RECEIPT_FILE, ReceiptFile};
 use tercet_evidence::Secrets;
-use tercet_protocol::api::{QueryRequest, SubmissionState};
+use tercet_protocol::api::{QueryRequest, SubmissionState, SubmissionStatus};
 use tercet_protocol::filter::Filter;
+use tercet_protocol::submission::Receipt;
 use tercet_protocol::survey::SurveyDescriptor;
 use zeroize::Zeroizing;
 
@@ -202,10 +203,22 @@ pub async fn release(args: &Release) -> Result<(), Error> {
     Ok(())
 }
 
+/// The receipts of parties that have accepted what the coordinator cannot decide yet. That they cannot be asked is no error: then
+/// it stays undecided here too.
+async fn accepted_by_parties(coordinator: &Coordinator, status: &SubmissionStatus) -> Option<Vec<Receipt>> {
+    let survey = coordinator.survey(status.survey).await.ok()?;
+    let deployment = coordinator.deployment(survey).await.ok()?;
+    tercet_client::standing::accepted(coordinator.http(), &deployment, status.submission).await
+}
+
 pub async fn status(args: &Status) -> Result<(), Error> {
     let coordinator = connect(&args.connect)?;
-    let status = coordinator.submission(args.id).await?;
-    if matches!(status.state, SubmissionState::Accepted { .. } | SubmissionState::Withdrawn { .. }) {
+    let mut status = coordinator.submission(args.id).await?;
+    if status.state == SubmissionState::Pending
+        && let Some(receipts) = accepted_by_parties(&coordinator, &status).await
+    {
+        status.state = SubmissionState::Accepted { receipts };
+    } else if matches!(status.state, SubmissionState::Accepted { .. } | SubmissionState::Withdrawn { .. }) {
         let survey = coordinator.survey(status.survey).await?;
         let deployment = coordinator.deployment(survey).await?;
         match &status.state {
@@ -223,7 +236,12 @@ pub async fn status(args: &Status) -> Result<(), Error> {
         SubmissionState::Pending => "pending: admitted or uploaded, not decided yet".to_owned(),
         SubmissionState::Accepted { receipts } => {
             let height = receipts.first().map_or(0, |r| r.height);
-            format!("accepted: three receipts verified, log height {height}")
+            match receipts.len() {
+                3 => format!("accepted: three receipts verified, log height {height}"),
+                _ => format!(
+                    "accepted: the receipts of two parties verified, log height {height}; the third one gives none now"
+                ),
+            }
         }
         SubmissionState::Rejected { problem } => format!("rejected: {}", printable(&problem.to_string())),
         SubmissionState::Withdrawn { receipts } => {

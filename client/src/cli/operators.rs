@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tercet_client::doctor::{self, Report};
 use tercet_client::files::{self, Access};
+use tercet_client::http::{Http, HttpOptions};
+use tercet_client::inspect::printable;
 use tercet_client::secrets::{self, Stored};
 use tercet_client::{Error, operator};
 use tercet_protocol::operator::{CoordinatorInfo, OperatorManifest};
 
-use super::args::{CoordinatorTool, FederationTool, Operator, Rotated, Store};
+use super::args::{CoordinatorTool, Doctor, FederationTool, Operator, Rotated, Store};
 use super::output;
 
 /// Three manifests, read and checked.
@@ -130,5 +133,42 @@ pub async fn operator(args: &Operator) -> Result<(), Error> {
             Ok(())
         }
         Operator::Store(args) => store(args, &operator::PARTY_SECRETS).await,
+        // Has an exit status of its own: see `doctor`.
+        Operator::Doctor(_) => Ok(()),
     }
+}
+
+/// Looks at a deployment; true if nothing differs.
+pub async fn doctor(args: &Doctor) -> Result<bool, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let ours = operator::manifest(&args.dir, now)?;
+    let federation = operator::read_federation(&args.federation)?;
+    let http = Http::new(HttpOptions::default())?;
+    let mut findings = doctor::network::check(&http, &federation, &ours, now).await;
+    if let Some(path) = &args.deployment {
+        let deployment = doctor::Deployment::read(path)?;
+        findings.extend(on_aws(&http, &deployment, now).await?);
+    }
+    let report = Report { findings };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::text(&printable(&report.to_text()));
+    }
+    Ok(report.healthy())
+}
+
+#[cfg(feature = "cloud")]
+async fn on_aws(
+    http: &Http,
+    deployment: &doctor::Deployment,
+    now: u64,
+) -> Result<Vec<doctor::Finding>, Error> {
+    let aws = doctor::aws::config(&deployment.region).await;
+    Ok(doctor::aws::check(http, &aws, deployment, now).await)
+}
+
+#[cfg(not(feature = "cloud"))]
+async fn on_aws(_: &Http, _: &doctor::Deployment, _: u64) -> Result<Vec<doctor::Finding>, Error> {
+    Err(Error::Usage("this tercet was built without what asks AWS: leave --deployment out, or build it with the feature `cloud`".into()))
 }

@@ -69,7 +69,7 @@ pub async fn exchange(
                     if let Err(e) = state {
                         // The alert may reach the server; the session is lost either way.
                         let _ = flush(&mut tls, &mut tunnel).await;
-                        return Err(failed("no TLS 1.3 session with", &e));
+                        return Err(failed("no TLS 1.3 session with", &format!("{e}{}", needs(&e))));
                     }
                     drain(&mut tls, &mut received).map_err(|e| failed("cannot read from", &e))?;
                 }
@@ -97,6 +97,20 @@ pub async fn exchange(
         Err(_) => return Err(Error::Exchange(format!("{server} did not make one TLS 1.3 handshake"))),
     };
     Ok(Exchange { statement, client, server: tunnel.received, secret, response: received })
+}
+
+/// A session's needs, where the server may lack one of them.
+fn needs(e: &rustls::Error) -> &'static str {
+    match e {
+        rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => {
+            "; a session needs a server with TLS 1.3, one of the suites TLS_AES_128_GCM_SHA256 and \
+             TLS_CHACHA20_POLY1305_SHA256, one of the groups P-256 and X25519, and no certificate of the client"
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            "; the survey says for which name, and which roots may vouch for it"
+        }
+        _ => "",
+    }
 }
 
 /// Sends the bytes that TLS has to send.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
+mod doctor;
 mod exchanges;
 mod field_cases;
 mod fixtures;
@@ -11,6 +12,7 @@ mod notarizing;
 mod operators;
 mod querying;
 mod recording;
+mod standing;
 mod stub;
 mod submitting;
 mod vectors;

@@ -397,6 +397,7 @@ async fn a_server_with_aes_256_only_is_refused_in_words() {
     let server = Server::openssl(&site, &["-ciphersuites", "TLS_AES_256_GCM_SHA384"]);
     let error = refused(&site, &server, Group::P256).await.to_string();
     assert!(error.contains("no TLS 1.3 session with"), "{error}");
+    assert!(error.contains("TLS_AES_128_GCM_SHA256"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use tercet_protocol::ids::sha256;
 use zeroize::Zeroizing;
 
 use super::{DataKey, KeyWrapper, KeyringError, WrappedKey, random};
+use crate::private::is_private;
 
 const FORMAT: &str = "tercet-keyring-1";
 const NONCE: usize = 12;
@@ -212,9 +213,8 @@ fn read(path: &Path) -> Result<KeyFile, KeyringError> {
     let file = File::open(path).map_err(io)?;
     // Of the open file, not of the path: nothing can be swapped in between.
     let meta = file.metadata().map_err(io)?;
-    let mode = meta.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyringError::Permissions { path: path.into(), mode });
+    if !is_private(&meta) {
+        return Err(KeyringError::Permissions { path: path.into(), mode: meta.permissions().mode() & 0o777 });
     }
     let bad = |reason: String| KeyringError::File { path: path.into(), reason };
     if meta.len() > MAX_FILE {

@@ -72,3 +72,30 @@ output "store_prefix" {
   description = "Where the share store lies in the bucket."
   value       = local.store_prefix
 }
+
+output "doctor" {
+  description = "What `tercet operator doctor` compares AWS with: terraform output -json doctor > deployment.json."
+  value = {
+    account         = local.account
+    region          = local.region
+    bucket          = module.bucket.id
+    bucket_policy   = jsonencode(module.bucket.settings.policy)
+    storage_key     = aws_kms_key.storage.arn
+    noncurrent_days = var.noncurrent_days
+    keys            = [for key in [aws_kms_key.shares, aws_kms_key.storage] : { arn = key.arn, policy = key.policy }]
+    secrets         = { for name, secret in aws_secretsmanager_secret.key : name => secret.arn }
+    secret_policy   = local.only_the_task_reads
+    alarms          = concat([for alarm in values(module.log.alarms) : alarm.alarm_name], flatten([for s in module.service : [for alarm in values(s.alarms) : alarm.alarm_name]]))
+    rules           = concat([for rule in values(aws_cloudwatch_event_rule.guard) : rule.name], flatten(module.service[*].rules))
+    topics          = var.alarms.topic_arns
+    vault           = one([for vault in aws_backup_vault.party : { name = vault.name, locked = length(aws_backup_vault_lock_configuration.party) == 1 }])
+    service = one([for s in module.service : {
+      cluster     = local.name
+      name        = s.service.name
+      started     = var.started
+      image       = var.image
+      certificate = var.certificate_arn
+      domain      = var.domain_name
+    }])
+  }
+}

@@ -24,8 +24,9 @@ module "service" {
     name = "party"
     environment = {
       TERCET_PARTY_CONFIG = "s3://${module.bucket.id}/${aws_s3_object.config.key}"
-      # A changed document, or another text in var.restart, is another task definition, so `apply` restarts the party.
-      TERCET_RESTART = substr(sha256(jsonencode([var.restart, local.config, local.documents])), 0, 16)
+      # A changed configuration, or another text in var.restart, is another task definition, so `apply` restarts the party. Federation and surveys
+      # are not in it: the party looks for new ones each minute.
+      TERCET_RESTART = substr(sha256(jsonencode([var.restart, local.config])), 0, 16)
     }
     # With the address, so that it does not read the configuration from the bucket each time.
     health = ["/usr/bin/party-host", "healthcheck", "--at", "127.0.0.1:${local.ports.api}"]

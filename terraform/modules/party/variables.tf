@@ -60,7 +60,7 @@ variable "engine_digest" {
 }
 
 variable "documents" {
-  description = "Folder with federation.json, surveys/*.json and their approvals, which are copied into the bucket; null: the operator copies them. A changed document restarts the party."
+  description = "Folder with federation.json, surveys/*.json and their approvals, which are copied into the bucket; null: the operator copies them. The party takes changed ones within a minute."
   type        = string
   default     = null
   validation {

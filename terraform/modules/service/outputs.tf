@@ -62,3 +62,8 @@ output "deployment_targets" {
   description = "Where failed deployments are told."
   value       = [for target in aws_cloudwatch_event_target.deployment : target.arn]
 }
+
+output "rules" {
+  description = "Names of the rules that tell of failed deployments."
+  value       = aws_cloudwatch_event_rule.deployment[*].name
+}

@@ -4,15 +4,18 @@
 //! Failures that are tried: messages lost, links cut, parties down; stores that fail before a write, or after having done it;
 //! a stop after any durable write; a bucket lost, or set back to an older state; clocks that jump; a corrupted party that
 //! withholds votes or prepares from one peer or both, shows old certificates as its locks or hides its own, says that it has
-//! moved on, votes without having prepared, and sends false shares.
+//! moved on, votes without having prepared, sends false shares of rows and of sums that are opened, and leads questions that the
+//! coordinator gave no ticket for.
 //!
 //! Deliberately no failures: a party that was restored may make no progress together with the others while a second
 //! one is corrupted, if the rows of a locked entry are gone at two of them; an operation may be refused at any time.
 //!
 //! Invariants: the logs of honest parties are equal or one is a prefix of the other; a receipt's entry is in both honest logs,
-//! with the shares that the provider made; an identity counts once; a released sum is the true sum of its rows, erased ones as
-//! they were counted; and once all behave, every submission is decided.
+//! with the shares that the provider made, or with those of the newest refresh; an identity counts once; an answer has a
+//! ticket and is the true sum of the rows that were counted, erased ones among them; and once all behave, every submission is
+//! decided, and a question is answered.
 
+pub mod ask;
 pub mod party;
 pub mod session;
 pub mod world;
@@ -65,4 +68,22 @@ pub enum Planted {
     RowsUnchecked,
     /// An identity may count again.
     IdentityTwice,
+    /// A party keeps its old shares in a refresh, and looks at no commitment.
+    OldSharesKept,
+    /// What the two holders of a share say of it is not compared when a sum is opened.
+    OpenedUnchecked,
+    /// A question needs no ticket.
+    NoTicket,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::LockNotDurable,
+        Self::RowsUnchecked,
+        Self::IdentityTwice,
+        Self::OldSharesKept,
+        Self::OpenedUnchecked,
+        Self::NoTicket,
+    ];
 }

@@ -48,6 +48,27 @@ pub enum Body {
     Release(Vec<u64>, [u64; 3]),
     /// A row that is erased.
     Erase(u64),
+    /// New shares of all rows: the seed of what is added to them, and by the height of the rows their commitments. The seed stands
+    /// for the nonces of the session, which the entry of a real log does not hold.
+    Refresh(u64, Vec<(u64, Committed)>),
+}
+
+/// Rows with the commitments to their three shares.
+pub type Committed = Vec<(u64, [u64; 3])>;
+
+/// What is added to the three shares of a row, which is nothing together.
+pub fn corrections(seed: u64, row: u64) -> [u64; 3] {
+    let [a, b] = [0, 1].map(|i| hash([7, seed, row, i]));
+    [a, b, 0u64.wrapping_sub(a).wrapping_sub(b)]
+}
+
+/// Rows of a bucket that the log demands, or that an entry brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demanded {
+    /// The height of the entry that brought them, and their name.
+    pub place: (u64, u64),
+    /// The rows.
+    pub rows: Committed,
 }
 
 /// An entry of the log.
@@ -71,8 +92,33 @@ impl Entry {
                 parts.extend(rows.iter().chain(c));
             }
             Body::Erase(id) => parts.extend([2, *id]),
+            Body::Refresh(seed, all) => {
+                parts.extend([3, *seed]);
+                for (height, rows) in all {
+                    parts.push(*height);
+                    rows.iter().for_each(|(id, c)| parts.extend([*id].iter().chain(c)));
+                }
+            }
         }
         hash(parts)
+    }
+
+    /// All that a party stages for it, whose log amounts to `state`.
+    pub fn demands(&self, state: &State) -> Vec<Demanded> {
+        match &self.body {
+            Body::Erase(_) => vec![],
+            Body::Batch(_) | Body::Release(..) => {
+                vec![Demanded { place: (self.height, self.hash()), rows: self.rows() }]
+            }
+            Body::Refresh(_, all) => {
+                let own = self.hash();
+                let earlier = |height: &u64| state.hashes.get(height).copied().unwrap_or(0);
+                let name = |height: &u64| hash([6, earlier(height), own]);
+                all.iter()
+                    .map(|(height, rows)| Demanded { place: (*height, name(height)), rows: rows.clone() })
+                    .collect()
+            }
+        }
     }
 
     /// The rows that it brings: names and commitments.
@@ -80,7 +126,7 @@ impl Entry {
         match &self.body {
             Body::Batch(rows) => rows.iter().map(|(id, _, c)| (*id, *c)).collect(),
             Body::Release(_, c) => vec![(self.hash_of_unit(), *c)],
-            Body::Erase(_) => vec![],
+            Body::Erase(_) | Body::Refresh(..) => vec![],
         }
     }
 
@@ -156,12 +202,12 @@ impl Party {
     /// Replaces the memory by the bucket's contents.
     pub fn reload(&mut self) {
         self.machine = Machine::new(self.me as u8, self.height(), self.head(), Memory::default());
-        let height = self.height() + 1;
+        let (height, state) = (self.height() + 1, self.state());
         let b = &mut self.bucket;
         b.records.retain(|_, (_, e)| e.height == height);
         let current: BTreeSet<u64> = b.records.keys().copied().collect();
         b.locks.retain(|n, _| current.contains(n));
-        let has = |e: &Entry| e.rows().is_empty() || b.rows.contains_key(&(e.height, e.hash()));
+        let has = |e: &Entry| e.demands(&state).iter().all(|d| b.rows.contains_key(&d.place));
         let latest = b.records.values().rev().find(|(_, e)| has(e)).map(|(p, _)| p.clone());
         let of_lock = |n: &u64| b.records.get(n).is_some_and(|(_, e)| has(e));
         let lock = b.locks.iter().rev().find(|(n, _)| of_lock(n)).map(|(_, c)| c.clone());
@@ -192,7 +238,7 @@ impl Party {
 
     /// True if the rows of an entry are here.
     pub fn has_rows(&self, entry: &Entry) -> bool {
-        entry.rows().is_empty() || self.bucket.rows.contains_key(&(entry.height, entry.hash()))
+        entry.demands(&self.state()).iter().all(|d| self.bucket.rows.contains_key(&d.place))
     }
 
     /// The entry of a hash whose record this party has.
@@ -215,10 +261,13 @@ impl Party {
         }
         self.write(rng, calm, |b| b.log.push((entry.clone(), votes)))?;
         self.machine = machine;
-        let (height, hash) = (entry.height, entry.hash());
         self.bucket.records.clear();
         self.bucket.locks.clear();
-        self.bucket.rows.retain(|(h, e), _| *h != height || *e == hash);
+        // What was staged for another entry goes, and what has new shares now.
+        let demanded = self.state().demanded;
+        self.bucket
+            .rows
+            .retain(|(height, name), _| demanded.get(height).is_some_and(|d: &Demanded| d.place.1 == *name));
         self.settle(entry);
         entry.rows().iter().for_each(|(id, _)| {
             self.pool.remove(id);
@@ -239,6 +288,10 @@ impl Party {
     pub fn state(&self) -> State {
         let mut state = State::default();
         for (entry, _) in &self.bucket.log {
+            for demanded in entry.demands(&state) {
+                state.demanded.insert(demanded.place.0, demanded);
+            }
+            state.hashes.insert(entry.height, entry.hash());
             match &entry.body {
                 Body::Batch(rows) => {
                     for (id, who, _) in rows {
@@ -247,26 +300,31 @@ impl Party {
                         state.waiting.insert(*id);
                     }
                 }
-                Body::Release(rows, _) => rows.iter().for_each(|id| {
-                    state.waiting.remove(id);
-                }),
+                Body::Release(rows, _) => {
+                    state.units.insert(entry.height);
+                    rows.iter().for_each(|id| {
+                        state.waiting.remove(id);
+                        state.counted.push(*id);
+                    });
+                }
                 Body::Erase(id) => {
                     state.waiting.remove(id);
                     state.erased.insert(*id);
                 }
+                Body::Refresh(..) => {}
             }
         }
         state
     }
 
-    /// Entries whose rows are not here.
-    pub fn lacking(&self) -> Vec<Rc<Entry>> {
-        let erased = self.state().erased;
-        let wants = |e: &Entry| {
-            let here = self.bucket.rows.get(&(e.height, e.hash()));
-            e.rows().iter().any(|(id, _)| !erased.contains(id) && !here.is_some_and(|r| r.contains_key(id)))
+    /// Rows that the log demands and that are not here.
+    pub fn lacking(&self) -> Vec<Demanded> {
+        let State { erased, demanded, .. } = self.state();
+        let wants = |d: &Demanded| {
+            let here = self.bucket.rows.get(&d.place);
+            d.rows.iter().any(|(id, _)| !erased.contains(id) && !here.is_some_and(|r| r.contains_key(id)))
         };
-        self.bucket.log.iter().map(|(e, _)| e.clone()).filter(|e| wants(e)).collect()
+        demanded.into_values().filter(wants).collect()
     }
 }
 
@@ -277,4 +335,12 @@ pub struct State {
     pub place: HashMap<u64, u64>,
     pub waiting: BTreeSet<u64>,
     pub erased: BTreeSet<u64>,
+    /// Entries by height.
+    pub hashes: HashMap<u64, u64>,
+    /// Rows that the bucket holds, by the height of the entry that brought them.
+    pub demanded: BTreeMap<u64, Demanded>,
+    /// Heights of release points.
+    pub units: BTreeSet<u64>,
+    /// Rows that are in units, erased ones among them.
+    pub counted: Vec<u64>,
 }

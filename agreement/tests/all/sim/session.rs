@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tercet_agreement::{Certificate, Hello, Prepare, Task};
 
-use super::party::{Body, Entry, Rows, Sim, commitment};
+use super::party::{Body, Demanded, Entry, Rows, Sim, State, commitment, corrections};
 use super::world::{Deed, World};
 use super::{Planted, hash};
 
@@ -17,6 +17,11 @@ pub enum Job {
     Release,
     Erase(u64),
     Finish,
+    Refresh,
+    /// A question, with the coordinator's ticket or without it.
+    Query {
+        ticket: bool,
+    },
 }
 
 /// Fewest rows of a unit.
@@ -32,7 +37,7 @@ impl World {
     }
 
     /// Sends to both others: who is in the session and misses a message leaves it.
-    fn exchange<T: Clone>(
+    pub fn exchange<T: Clone>(
         &mut self,
         inside: &mut [bool; 3],
         mut message: impl FnMut(&mut Self, usize, usize) -> Option<T>,
@@ -86,6 +91,11 @@ impl World {
             for q in (0..3).filter(|q| confirmed[p][*q].is_some()) {
                 self.parties[p].machine.heard(q as u8);
             }
+        }
+        if let Job::Query { ticket } = job
+            && (0..3).all(|p| inside[p] && tasks[p] == Some(Task::Free))
+        {
+            return self.ask(ticket);
         }
         let proposal = self.propose(job);
         let mut entries: [Option<Rc<Entry>>; 3] = [None, None, None];
@@ -212,7 +222,28 @@ impl World {
         let state = leader.state();
         let (height, previous) = (leader.height() + 1, leader.head());
         let body = match job {
-            Job::Finish => return None,
+            Job::Finish | Job::Query { .. } => return None,
+            Job::Refresh => {
+                let seed = self.rng.next();
+                let mut all = Vec::new();
+                for (height, demanded) in &state.demanded {
+                    let dealt = &self.dealt[&demanded.place.1];
+                    let left = demanded.rows.iter().filter(|(id, _)| !state.erased.contains(id));
+                    let rows: Vec<_> = left
+                        .map(|(id, _)| {
+                            let (old, add) = (dealt[id], corrections(seed, *id));
+                            (*id, [0, 1, 2].map(|i| commitment(*id, i, old[i].wrapping_add(add[i]))))
+                        })
+                        .collect();
+                    if !rows.is_empty() {
+                        all.push((*height, rows));
+                    }
+                }
+                if all.is_empty() {
+                    return None;
+                }
+                Body::Refresh(seed, all)
+            }
             Job::Batch => {
                 let mut who = std::collections::HashSet::new();
                 let everywhere = |id: &u64| self.parties.iter().all(|p| p.pool.contains_key(id));
@@ -242,7 +273,26 @@ impl World {
             Job::Erase(id) if state.place.contains_key(&id) && !state.erased.contains(&id) => Body::Erase(id),
             Job::Erase(_) => return None,
         };
-        Some(Rc::new(Entry { height, previous, body }))
+        let entry = Rc::new(Entry { height, previous, body });
+        self.deal(&entry, &state);
+        Some(entry)
+    }
+
+    /// Notes the true shares of the rows that an entry brings.
+    fn deal(&mut self, entry: &Entry, state: &State) {
+        for Demanded { place: (height, name), rows } in entry.demands(state) {
+            let shares = |id: &u64| match &entry.body {
+                Body::Release(of, _) => self.sums(of),
+                Body::Refresh(seed, _) => {
+                    let add = corrections(*seed, *id);
+                    let old = self.dealt[&state.demanded[&height].place.1][id];
+                    [0, 1, 2].map(|i| old[i].wrapping_add(add[i]))
+                }
+                Body::Batch(_) | Body::Erase(_) => self.truth[id].shares,
+            };
+            let dealt = rows.iter().map(|(id, _)| (*id, shares(id))).collect();
+            self.dealt.insert(name, dealt);
+        }
     }
 
     /// The true shares of a sum.
@@ -281,7 +331,8 @@ impl World {
                 }
                 let mut sum = [0u64; 2];
                 for id in of {
-                    let stored = party.bucket.rows.values().find_map(|r| r.get(id));
+                    let brought = state.place.get(id).and_then(|height| state.demanded.get(height));
+                    let stored = brought.and_then(|d| party.bucket.rows.get(&d.place)?.get(id));
                     let Some(shares) = stored else { return false };
                     (0..2).for_each(|i| sum[i] = sum[i].wrapping_add(shares[i]));
                 }
@@ -289,17 +340,42 @@ impl World {
                 // The engine's check of the commitments: a share that another party holds too is the same.
                 if (0..2).any(|i| commitment(unit, (p + i) % 3, sum[i]) != c[(p + i) % 3]) {
                     return party.planted == Some(Planted::RowsUnchecked)
-                        && self.put(p, entry, Rows::from([(unit, sum)]));
+                        && self.put(p, (entry.height, entry.hash()), Rows::from([(unit, sum)]));
                 }
                 rows.insert(unit, sum);
             }
             Body::Erase(id) => return state.place.contains_key(id) && !state.erased.contains(id),
+            Body::Refresh(seed, _) => {
+                let mut staged = Vec::new();
+                for demanded in entry.demands(&state) {
+                    let earlier = state.demanded.get(&demanded.place.0);
+                    let Some(stored) = earlier.and_then(|d| party.bucket.rows.get(&d.place)) else {
+                        return false;
+                    };
+                    let kept = party.planted == Some(Planted::OldSharesKept);
+                    let mut renewed = Rows::new();
+                    for (id, c) in &demanded.rows {
+                        let Some(mut pair) = stored.get(id).copied() else { return false };
+                        let add = corrections(*seed, *id);
+                        for i in (0..2).filter(|_| !kept) {
+                            let share = (p + i) % 3;
+                            pair[i] = pair[i].wrapping_add(add[share]);
+                            if commitment(*id, share, pair[i]) != c[share] {
+                                return false;
+                            }
+                        }
+                        renewed.insert(*id, pair);
+                    }
+                    staged.push((demanded.place, renewed));
+                }
+                return staged.into_iter().all(|(place, rows)| self.put(p, place, rows));
+            }
         }
-        self.put(p, entry, rows)
+        self.put(p, (entry.height, entry.hash()), rows)
     }
 
-    fn put(&mut self, p: usize, entry: &Entry, rows: Rows) -> bool {
-        let (place, calm) = ((entry.height, entry.hash()), self.calm);
+    fn put(&mut self, p: usize, place: (u64, u64), rows: Rows) -> bool {
+        let calm = self.calm;
         let written = self.parties[p].write(&mut self.rng, calm, |b| {
             b.rows.insert(place, rows);
         });
@@ -313,26 +389,27 @@ impl World {
         }
         let others = [(p + 1) % 3, (p + 2) % 3];
         let entry = others.iter().find_map(|q| self.parties[*q].record(certificate.entry))?;
-        if entry.rows().is_empty() {
-            return Some(entry);
+        for demanded in entry.demands(&self.parties[p].state()) {
+            let rows = self.supplied(p, &demanded)?;
+            if !self.put(p, demanded.place, rows) {
+                return None;
+            }
         }
-        let rows = self.supplied(p, &entry)?;
-        self.put(p, &entry, rows).then_some(entry)
+        Some(entry)
     }
 
-    /// The rows of an entry from the two others, checked by its commitments.
-    pub fn supplied(&mut self, p: usize, entry: &Entry) -> Option<Rows> {
+    /// Rows from the two others, checked by the commitments in the log.
+    pub fn supplied(&mut self, p: usize, demanded: &Demanded) -> Option<Rows> {
         let erased = self.parties[p].state().erased;
         let mut rows = Rows::new();
-        for (id, commitments) in entry.rows().into_iter().filter(|(id, _)| !erased.contains(id)) {
+        for (id, commitments) in demanded.rows.iter().copied().filter(|(id, _)| !erased.contains(id)) {
             let mut pair = [0; 2];
             // Share p from the party before, share p + 1 from the one after.
             for (i, from, half) in [(0, (p + 2) % 3, 1), (1, (p + 1) % 3, 0)] {
                 if !self.arrives(from, p) {
                     return None;
                 }
-                let place = (entry.height, entry.hash());
-                let mut share = self.parties[from].bucket.rows.get(&place)?.get(&id)?[half];
+                let mut share = self.parties[from].bucket.rows.get(&demanded.place)?.get(&id)?[half];
                 if self.deed(from) == Some(Deed::FalseShares) {
                     share ^= 1;
                 }

@@ -19,6 +19,8 @@ pub enum Deed {
     OldLock,
     MovedOn,
     FalseShares,
+    /// To both others, or to one.
+    FalseOpening(Option<usize>),
 }
 
 /// A submission as its provider made it.
@@ -44,6 +46,12 @@ pub struct World {
     pub finished: u64,
     pub certificates: Vec<Certificate<Sim>>,
     pub truth: HashMap<u64, Truth>,
+    /// The true three shares of rows, by the name that the rows have.
+    pub dealt: HashMap<u64, HashMap<u64, [u64; 3]>>,
+    /// Answers to questions that are not what they should be.
+    pub false_answer: Option<String>,
+    /// Answers that were given.
+    pub answers: u64,
     /// Votes that the corrupted party has seen.
     votes: HashMap<u64, Seen>,
     given: Vec<(u64, u64, u64)>,
@@ -68,6 +76,9 @@ impl World {
             finished: 0,
             certificates: Vec::new(),
             truth: HashMap::new(),
+            dealt: HashMap::new(),
+            false_answer: None,
+            answers: 0,
             votes: HashMap::new(),
             given: Vec::new(),
             old: Default::default(),
@@ -121,9 +132,9 @@ impl World {
                 self.receipts(p);
             }
         }
-        for entry in self.parties[p].lacking() {
-            let Some(rows) = self.supplied(p, &entry) else { continue };
-            let (place, calm) = ((entry.height, entry.hash()), self.calm);
+        for demanded in self.parties[p].lacking() {
+            let Some(rows) = self.supplied(p, &demanded) else { continue };
+            let (place, calm) = (demanded.place, self.calm);
             let _later = self.parties[p].write(&mut self.rng, calm, |b| {
                 b.rows.insert(place, rows);
             });
@@ -171,7 +182,7 @@ impl World {
         let pass = 1 + self.rng.below(2000) as u64;
         self.parties.iter_mut().for_each(|p| p.clock += pass);
         let p = self.rng.below(3);
-        match self.rng.below(47) {
+        match self.rng.below(53) {
             0..=9 => self.submit(),
             10..=17 => self.session(Job::Batch),
             18..=19 => self.session(Job::Release),
@@ -180,6 +191,16 @@ impl World {
                 self.session(Job::Erase(id));
             }
             21..=23 => self.session(Job::Finish),
+            47 => self.session(Job::Refresh),
+            48..=50 => {
+                // A corrupted leader asks what nobody gave a ticket for, too.
+                let ticket = self.corrupted != Some(0) || self.rng.once_in(2);
+                self.session(Job::Query { ticket });
+            }
+            51..=52 => {
+                (0..3).for_each(|p| self.keep_up(p));
+                self.session(Job::Release);
+            }
             24..=26 => self.keep_up(p),
             27 => self.parties[p].up = false,
             28..=30 => {
@@ -221,7 +242,9 @@ impl World {
                     Some(Deed::MovedOn),
                     Some(Deed::FalseShares),
                     None,
-                ][self.rng.below(10)];
+                    Some(Deed::FalseOpening(None)),
+                    Some(Deed::FalseOpening(Some(q))),
+                ][self.rng.below(12)];
             }
         }
     }
@@ -268,26 +291,19 @@ impl World {
                 return Some(wrong);
             }
         }
-        None
+        self.false_answer.clone()
     }
 
-    /// The shares that an honest party stores for its log are the providers'; of a unit, their sum.
+    /// The shares that an honest party stores for its log are those that were dealt.
     fn rows_are_true(&self, p: usize) -> Option<String> {
         let party = &self.parties[p];
-        for (entry, _) in &party.bucket.log {
-            let Some(stored) = party.bucket.rows.get(&(entry.height, entry.hash())) else { continue };
+        for (height, demanded) in party.state().demanded {
+            let Some(stored) = party.bucket.rows.get(&demanded.place) else { continue };
+            let dealt = &self.dealt[&demanded.place.1];
             for (id, pair) in stored {
-                let true_shares = match &entry.body {
-                    Body::Release(rows, _) => (0..3)
-                        .map(|i| {
-                            let of = |id: &u64| self.truth[id].shares[i];
-                            rows.iter().map(of).fold(0u64, u64::wrapping_add)
-                        })
-                        .collect::<Vec<_>>(),
-                    _ => self.truth.get(id).map_or(vec![0; 3], |t| t.shares.to_vec()),
-                };
-                if *pair != [true_shares[p], true_shares[(p + 1) % 3]] {
-                    return Some(format!("party {p} holds false shares at height {}", entry.height));
+                let shares = dealt.get(id).copied().unwrap_or_default();
+                if *pair != [shares[p], shares[(p + 1) % 3]] {
+                    return Some(format!("party {p} holds false shares at height {height}"));
                 }
             }
         }
@@ -335,17 +351,27 @@ impl World {
         if self.truth.values().any(undecided) {
             return Some("a submission is never decided".into());
         }
+        let before = self.answers;
+        for _ in 0..3 {
+            self.session(Job::Query { ticket: true });
+        }
+        if !state.units.is_empty() && self.answers == before {
+            return Some("a question is never answered".into());
+        }
+        if self.false_answer.is_some() {
+            return self.false_answer.clone();
+        }
         let lost = self.given.iter().find(|(id, height, _)| state.place.get(id) != Some(height));
         lost.map(|(id, ..)| format!("the receipt of {id} is lost"))
     }
 }
 
-/// Numbers of entries that a seed's run commits, and of those that a later session finished.
-pub fn progress(seed: u64, operations: usize) -> (u64, u64) {
+/// Numbers of entries that a seed's run commits, of those that a later session finished, and of questions that were answered.
+pub fn progress(seed: u64, operations: usize) -> [u64; 3] {
     let mut world = World::new(seed, None);
     (0..operations).for_each(|_| world.step());
     let highest = world.honest().into_iter().map(|p| world.parties[p].height()).max();
-    (highest.unwrap_or(0), world.finished)
+    [highest.unwrap_or(0), world.finished, world.answers]
 }
 
 /// Runs a seed with this many operations; gives the fault, if there is one.

@@ -183,6 +183,23 @@ pub struct Store {
     pub replace: bool,
 }
 
+/// `tercet operator doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The folder that tercet operator init made.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// The federation that the party runs with.
+    #[arg(long, value_name = "FILE")]
+    pub federation: PathBuf,
+    /// The deployment on AWS: what terraform output -json doctor prints.
+    #[arg(long, value_name = "FILE")]
+    pub deployment: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A key that can be replaced.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Rotated {
@@ -222,6 +239,17 @@ pub enum Operator {
         #[arg(long, value_name = "FILE.wasm")]
         engine: PathBuf,
     },
+    /// Look whether the party's deployment is as it has to be, and say what mends it.
+    ///
+    /// Changes nothing. Asks the network (names, certificate, ports, readiness, clock, the published manifest) and, with --deployment, AWS
+    /// (policies, encryption, versions, keys, secrets, backups, alarms, certificate, the running image). Run it where no peer's address is
+    /// yours, with credentials that may read the operator's account.
+    #[command(after_help = "Examples:
+  terraform output -json doctor > deployment.json
+  tercet operator doctor --dir party --federation federation.json --deployment deployment.json
+
+Exit status: 0 nothing differs, 1 something differs, 2 wrong usage or unreadable file.")]
+    Doctor(Doctor),
     /// Put the keys into AWS Secrets Manager.
     ///
     /// The secrets must exist: Terraform makes them empty. One that holds another key is left alone. Afterwards the

@@ -128,3 +128,8 @@ output "task_role_arn" {
 output "task_definition" {
   value = module.party.task_definition
 }
+
+output "doctor" {
+  description = "For `tercet operator doctor`: terraform output -json doctor > deployment.json."
+  value       = module.party.doctor
+}

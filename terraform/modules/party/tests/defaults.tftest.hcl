@@ -181,19 +181,40 @@ run "first_apply" {
   }
 }
 
-run "a_changed_document_restarts_the_party" {
+run "documents_are_copied_and_restart_nothing" {
   command = apply
   variables {
     documents = "tests/documents"
-    restart   = "2026-11-27"
   }
   assert {
     condition     = toset(keys(aws_s3_object.document)) == toset(["federation.json", "surveys/a.json", "surveys/a.approval"]) && alltrue([for o in aws_s3_object.document : o.server_side_encryption == "AES256"])
     error_message = "the documents are copied, under the key that their readers may use"
   }
   assert {
+    condition     = module.service[0].task_definition.container_definitions == run.service.container_definitions
+    error_message = "the party takes other documents while it runs"
+  }
+}
+
+run "a_changed_configuration_restarts_the_party" {
+  command = apply
+  variables {
+    sealing_rotation = true
+  }
+  assert {
     condition     = module.service[0].task_definition.container_definitions != run.service.container_definitions
-    error_message = "other documents are another task definition"
+    error_message = "another configuration is another task definition"
+  }
+}
+
+run "restarted_by_hand" {
+  command = apply
+  variables {
+    restart = "2026-11-27"
+  }
+  assert {
+    condition     = module.service[0].task_definition.container_definitions != run.service.container_definitions
+    error_message = "another text in restart is another task definition"
   }
 }
 
