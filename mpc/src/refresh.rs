@@ -71,11 +71,11 @@ mod tests {
     /// value: between them lies a correction that none of the two buckets tells.
     #[test]
     fn old_shares_of_one_party_and_new_ones_of_another_do_not_give_the_value() {
-        let parts = all(3, 4);
-        for lane in 0..LANES {
+        let [a, b, c] = all(3, 4);
+        for ((a, b), c) in a.into_iter().zip(b).zip(c) {
             let value = Ring(99);
             let old = Replicated::split(value, [Ring(5), Ring(6)]);
-            let new: Vec<_> = (0..3).map(|p| old[p] + parts[p][lane]).collect();
+            let new = [old[0] + a, old[1] + b, old[2] + c];
             for one in 0..3usize {
                 let other = (one + 1) % 3;
                 // Shares `one` and `one + 1` old, `one + 1` and `one + 2` new.

@@ -106,15 +106,16 @@ impl Abandonment {
     /// The log entry that takes the place of the one given up.
     pub fn entry(&self, at: u64) -> LogEntry {
         let Abandoned { survey, height, previous, entry } = self.abandoned;
-        let body = EntryBody::Void { entry, operators: self.operators };
+        let body = EntryBody::Void { entry, operators: Box::new(self.operators) };
         LogEntry { survey, height, previous, at, body }
     }
 
     /// The abandonment that an entry of the log shows; none of an entry of another kind.
     pub fn shown(entry: &LogEntry) -> Option<Self> {
-        let EntryBody::Void { entry: given_up, operators } = entry.body else { return None };
+        let EntryBody::Void { entry: given_up, operators } = &entry.body else { return None };
         let LogEntry { survey, height, previous, .. } = *entry;
-        Some(Self { abandoned: Abandoned { survey, height, previous, entry: given_up }, operators })
+        let abandoned = Abandoned { survey, height, previous, entry: *given_up };
+        Some(Self { abandoned, operators: **operators })
     }
 }
 

@@ -142,7 +142,7 @@ pub enum EntryBody {
         /// The entry that is given up.
         entry: EntryHash,
         /// The operators' signatures of what [`crate::abandonment::Abandoned`] says, in party order.
-        operators: [Signature; 3],
+        operators: Box<[Signature; 3]>,
     },
 }
 
@@ -234,7 +234,7 @@ impl EntryBody {
             4 => {
                 let entry = EntryHash(r.array()?);
                 let operators = [Signature(r.array()?), Signature(r.array()?), Signature(r.array()?)];
-                Self::Void { entry, operators }
+                Self::Void { entry, operators: Box::new(operators) }
             }
             _ => return Err(CodecError::Unknown("the kind of a log entry")),
         })
@@ -434,7 +434,10 @@ mod tests {
                 epoch: 2,
                 rows: vec![Refreshed { height: 1, rows: vec![[3, 4, 5].map(|n| Commitment([n; 32])); 2] }],
             },
-            EntryBody::Void { entry: EntryHash([7; 32]), operators: [8, 9, 10].map(|n| Signature([n; 64])) },
+            EntryBody::Void {
+                entry: EntryHash([7; 32]),
+                operators: Box::new([8, 9, 10].map(|n| Signature([n; 64]))),
+            },
         ]
     }
 

@@ -73,8 +73,10 @@ mod tests {
                     EntryBody::Refresh { epoch, rows: rows.into_iter().map(refreshed).collect() }
                 }
             ),
-            any::<[u8; 32]>()
-                .prop_map(|e| EntryBody::Void { entry: EntryHash(e), operators: [Signature([e[0]; 64]); 3] }),
+            any::<[u8; 32]>().prop_map(|e| EntryBody::Void {
+                entry: EntryHash(e),
+                operators: Box::new([Signature([e[0]; 64]); 3])
+            }),
         ];
         let body = prop_oneof![batches(), releases(), erased, others];
         (any::<[u8; 32]>(), any::<[u64; 2]>(), any::<[u8; 32]>(), body, any::<[u8; 3]>()).prop_map(

@@ -44,7 +44,7 @@ enum Found {
     /// It is none, for this reason.
     Unfit(Span, String),
     /// Three parties voted for it.
-    Entry(LogEntry, EntryHash),
+    Entry(Box<LogEntry>, EntryHash),
 }
 
 /// The objects to read of a log of this height, in order: checkpoints where there are some, entries elsewhere. The last entry is
@@ -193,7 +193,7 @@ impl Store {
         let mut read = std::pin::pin!(self.read_all(survey, *parties, plan(height, checkpoints)));
         while let Some(found) = read.try_next().await? {
             match found {
-                Found::Entry(entry, hash) => log.entry(entry, hash)?,
+                Found::Entry(entry, hash) => log.entry(*entry, hash)?,
                 Found::Checkpoint(checkpoint) => log.checkpoint(checkpoint)?,
                 Found::Unfit(span, why) => {
                     let Span { first, last } = span;
@@ -205,7 +205,7 @@ impl Store {
                     let mut read = std::pin::pin!(self.read_all(survey, *parties, entries));
                     while let Some(found) = read.try_next().await? {
                         if let Found::Entry(entry, hash) = found {
-                            log.entry(entry, hash)?;
+                            log.entry(*entry, hash)?;
                             progress.done.store(log.head.0, Ordering::Relaxed);
                         }
                     }
@@ -266,7 +266,7 @@ impl Store {
             Ok::<_, tercet_protocol::log::LogError>((committed.entry, hash))
         });
         match voted.await.map_err(|e| ended(&e))? {
-            Ok((entry, hash)) => Ok(Found::Entry(entry, hash)),
+            Ok((entry, hash)) => Ok(Found::Entry(Box::new(entry), hash)),
             Err(e) => Err(StoreError::corrupt(&log_key(survey, height), e)),
         }
     }

@@ -113,6 +113,6 @@ async fn the_operators_word_outlives_a_stop() {
     let EntryBody::Void { entry: given_up, operators } = body_at(&world, 1).await else {
         panic!("another entry")
     };
-    assert_eq!((given_up, operators), (entry, abandonment.operators));
+    assert_eq!((given_up, *operators), (entry, abandonment.operators));
     world.accept(&world.prepare(&cohort()[1])).await;
 }

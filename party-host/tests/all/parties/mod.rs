@@ -3,6 +3,7 @@
 mod abandon;
 mod agreement;
 mod category;
+mod checkpoints;
 mod crash;
 mod hidden;
 mod honest;
