@@ -7,7 +7,7 @@ use super::signed::{Refused, Signed, element};
 use super::{CERTIFICATE_DAYS, Deployment, Finding, Service, Vault, clocks, http_date};
 use crate::http::Http;
 
-/// What mends whatever Terraform made and somebody changed.
+/// The advice about anything that Terraform made and somebody changed.
 const APPLY: &str = "terraform apply, in the folder of the root";
 
 /// Looks at a deployment. `now` is in Unix seconds.

@@ -25,7 +25,7 @@ pub const CERTIFICATE_DAYS: u64 = 30;
 /// Seconds by which two clocks may differ. AWS refuses requests whose time is five minutes off, and tickets end by the clock.
 pub const CLOCK_SECONDS: u64 = 30;
 
-/// What a check says.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -42,9 +42,9 @@ pub enum State {
 pub struct Finding {
     /// The check's stable name.
     pub check: &'static str,
-    /// How it stands.
+    /// The result.
     pub state: State,
-    /// What was seen, for people.
+    /// The observation, for people.
     pub says: String,
     /// The command or deed that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +138,7 @@ pub struct Deployment {
     pub topics: Vec<String>,
     /// The vault of backups, if there is one.
     pub vault: Option<Vault>,
-    /// What runs, if ECS runs it.
+    /// The service, if ECS runs it.
     pub service: Option<Service>,
 }
 
@@ -158,11 +158,11 @@ pub struct KmsKey {
 pub struct Vault {
     /// Its name.
     pub name: String,
-    /// Whether copies cannot be deleted before their time.
+    /// True if copies cannot be deleted before their time.
     pub locked: bool,
 }
 
-/// What ECS runs.
+/// A service of ECS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
@@ -170,7 +170,7 @@ pub struct Service {
     pub cluster: String,
     /// The service's name.
     pub name: String,
-    /// Whether it is to run.
+    /// True if it is to run.
     pub started: bool,
     /// The image, by digest.
     pub image: Option<String>,

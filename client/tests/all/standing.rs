@@ -17,7 +17,7 @@ use crate::stub::{Stub, World, json, problem_response, submit_options};
 /// The answer of one party about an accepted submission; none: it is down.
 type Answer = fn(&World, Receipt) -> Option<Receipt>;
 
-/// How many receipts prove that a submission is accepted, when the parties answer so.
+/// Number of receipts that prove that a submission is accepted, with these answers of the parties.
 async fn proven(answers: [Answer; 3]) -> Option<usize> {
     let accepted = Arc::new(AtomicBool::new(false));
     let later = accepted.clone();

@@ -56,7 +56,7 @@ pub enum Body {
 /// Rows with the commitments to their three shares.
 pub type Committed = Vec<(u64, [u64; 3])>;
 
-/// What is added to the three shares of a row, which is nothing together.
+/// The corrections of the three shares of a row, which add up to zero.
 pub fn corrections(seed: u64, row: u64) -> [u64; 3] {
     let [a, b] = [0, 1].map(|i| hash([7, seed, row, i]));
     [a, b, 0u64.wrapping_sub(a).wrapping_sub(b)]
