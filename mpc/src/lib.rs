@@ -29,6 +29,7 @@ pub mod compute;
 pub mod decimal;
 pub mod field;
 pub mod fixed;
+pub mod hash;
 pub mod net;
 pub mod noise;
 pub mod order;

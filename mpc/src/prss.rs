@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use zeroize::Zeroizing;
 
-use crate::compute::KeyStream;
+use crate::hash::KeyStream;
 use crate::net::Step;
 use crate::proof::Transcript;
 use crate::sharing::{Replicated, Shareable};

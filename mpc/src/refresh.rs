@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::compute::KeyStream;
+use crate::hash::KeyStream;
 use crate::sharing::{Replicated, Ring, RingShare, Shareable as _};
 use crate::{PartyId, mutant};
 

@@ -1,6 +1,6 @@
 //! Keystreams and digests, at the host.
 
-use tercet_mpc::compute::{Digest, KeyStream};
+use tercet_mpc::hash::{Digest, KeyStream};
 
 use crate::bindings::tercet::engine::hash;
 

@@ -7,7 +7,6 @@
 mod adder;
 mod compare;
 mod guard;
-pub mod hash;
 pub mod kernels;
 mod lockstep;
 mod mode;
@@ -23,8 +22,8 @@ mod tests;
 
 use alloc::vec::Vec;
 
+pub use crate::hash::{Digest, KeyStream};
 pub use guard::at_least;
-pub use hash::{Digest, KeyStream};
 pub use kernels::{BitColumns, FieldVector};
 pub use noise::draw_noise;
 pub use read::{ReadError, SharedColumn, answer};

@@ -5,6 +5,7 @@
 
 mod extension;
 mod gates;
+mod hashes;
 mod points;
 mod prover;
 mod share;
@@ -14,10 +15,11 @@ mod transcript;
 mod verifier;
 
 pub use gates::{OneCore, Workers, add};
+pub use hashes::{Reject, ShareHashes};
 pub use prover::{
     ColumnWitness, HandshakeSecret, Phase, Progress, ProveError, Proven, prove, prove_on, prove_session,
 };
-pub use share::{PRIVATE_MAX_BYTES, PrivatePart, Reject, Share, ShareHashes};
+pub use share::{PRIVATE_MAX_BYTES, PrivatePart, Share};
 pub(crate) use transcript::Transcript;
 pub use transcript::{Challenges, challenges};
 pub use verifier::{Opening, check, open};

@@ -5,7 +5,8 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::gates::{OneCore, Workers, prove_gates, steps};
-use super::share::{Explicit, PrivatePart, Share, ShareHashes};
+use super::hashes::ShareHashes;
+use super::share::{Explicit, PrivatePart, Share};
 use super::transcript::{commitments, element, gamma};
 use crate::bits::{BitWriter, Words};
 use crate::circuit::{self, Counter, Plain, Streams};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::share::ShareHashes;
+use super::hashes::ShareHashes;
 use crate::PROTOCOL_VERSION;
 use crate::field::Gf128;
 use crate::mutant;

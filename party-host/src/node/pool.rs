@@ -49,7 +49,7 @@ pub struct Upload {
 impl Upload {
     /// Bytes that it takes while it waits.
     fn size(&self) -> usize {
-        self.private.len() + self.statement.len() + self.share_hashes.len()
+        self.private.len() + self.statement.len() + ShareHashes::BYTES
     }
 
     /// The log's line if it is accepted and replaces nothing.

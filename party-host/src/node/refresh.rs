@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use tercet_mpc::compute::hash::OutputReader;
+use tercet_mpc::hash::OutputReader;
 use tercet_mpc::{PartyId, RingShare, refresh, rows};
 use tercet_protocol::codec::Writer;
 use tercet_protocol::ids::{Commitment, EntryHash, SubmissionId, sha256};

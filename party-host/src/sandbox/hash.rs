@@ -1,7 +1,6 @@
 //! The engine's keystreams and digests: on the host's side, where BLAKE3 has the processor's vectors.
 
-use tercet_mpc::compute::hash::{Hasher, OutputReader};
-use tercet_mpc::compute::{Digest as _, KeyStream as _};
+use tercet_mpc::hash::{Digest as _, Hasher, KeyStream as _, OutputReader};
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 

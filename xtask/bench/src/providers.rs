@@ -196,11 +196,11 @@ fn prove_session(
         kind: Kind::Session,
         withdrawal_key: PublicKey([0; 32]),
         evidence,
-        share_hashes: Vec::new(),
+        share_hashes: ShareHashes::default(),
     };
     let context = public.proof_context();
     let proven = tercet_mpc::prove_session(&OneCore, &statement, &secret, &context, &random()?, &mut |_| {})?;
-    public.share_hashes = proven.public.encode().to_vec();
+    public.share_hashes = proven.public;
     Ok(Proven { public, private: proven.private })
 }
 

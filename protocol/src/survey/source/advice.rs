@@ -34,10 +34,10 @@ impl SurveyManifest {
                 ));
             }
         }
-        if self.source.credentials.iter().flatten().any(|n| n.eq_ignore_ascii_case("cookie")) {
+        if rules.credentials.iter().any(|n| n == "cookie") {
             all.push(
                 "a hidden cookie may hold a currency or choose an account: ask for a shown value of the answer that tells, as a field \
-                 with one admitted value"
+                 with one admitted value; or, if the site needs no cookie, list the credentials without it"
                     .into(),
             );
         }
@@ -102,6 +102,7 @@ mod tests {
             (of(SURVEY, 2026), "can its owner change it"),
             (with("method =", "other_query = ['page']\nmethod ="), "the parameter page"),
             (with("method =", "credentials = ['Cookie']\nmethod ="), "a hidden cookie"),
+            (of(SURVEY, 2026), "a hidden cookie"),
             (with("bits = 48", "bits = 48\nmissing = 'null'"), "the quotes are seen"),
             (with("bits = 48", "bits = 48\nmissing = ''"), "is public"),
             (
@@ -112,5 +113,6 @@ mod tests {
             assert!(text.contains(says), "{says}: {text}");
         }
         assert!(!of(SURVEY, 2026).contains("closed"));
+        assert!(!with("method =", "credentials = ['X-API-Key']\nmethod =").contains("cookie"));
     }
 }
