@@ -98,7 +98,7 @@ pub enum Refusal {
     OutOfTurn,
 }
 
-/// Where a party is in its session.
+/// The phase of a party in its session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Step<K: Kinds> {
     /// In none.

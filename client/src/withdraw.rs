@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for WithdrawalKey {
 pub struct ReceiptFile {
     /// The way to leave, for whoever opens the file.
     pub how_to_withdraw: String,
-    /// Where the submission went.
+    /// The coordinator that the submission went to.
     pub coordinator: String,
     /// The submission.
     pub submission: SubmissionId,

@@ -16,7 +16,7 @@ use crate::transcript::Data;
 pub struct Located {
     /// Index of the column, categories behind the columns.
     pub column: usize,
-    /// Where in the received data: ranges in ascending order.
+    /// The position in the received data: ranges in ascending order.
     pub pieces: Vec<Range<usize>>,
     /// True if it is in quotes.
     pub quoted: bool,

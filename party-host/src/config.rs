@@ -31,7 +31,7 @@ pub struct Config {
     pub surveys: DocumentPlace,
     /// The engine component (`party_wasm.wasm`). Its SHA-256 must be the one that the surveys pin.
     pub engine: PathBuf,
-    /// Where the keys are.
+    /// The places of the keys.
     pub keys: KeyPlaces,
     /// The share store.
     pub store: StoreConfig,
@@ -59,7 +59,7 @@ pub struct CloudWatchConfig {
     pub party: String,
 }
 
-/// Where the keys are: files that their owner alone can read, or ARNs of secrets and of a KMS key.
+/// The places of the keys: files that their owner alone can read, or ARNs of secrets and of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPlaces {
@@ -153,7 +153,7 @@ pub enum ConfigError {
     /// A document in a bucket cannot be read.
     #[error("cannot read {place}: {problem}")]
     Object {
-        /// Where it is.
+        /// Its place.
         place: String,
         /// The reason, and the way out.
         problem: String,

@@ -134,7 +134,7 @@ pub struct Deployment {
     pub alarms: Vec<String>,
     /// Names of rules of EventBridge.
     pub rules: Vec<String>,
-    /// Where alarms go.
+    /// The targets of alarms.
     pub topics: Vec<String>,
     /// The vault of backups, if there is one.
     pub vault: Option<Vault>,
@@ -152,7 +152,7 @@ pub struct KmsKey {
     pub policy: String,
 }
 
-/// Where backups are.
+/// The place of backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {

@@ -59,7 +59,7 @@ pub enum Kind {
     Common,
     /// A secret.
     Secret,
-    /// Of one person.
+    /// A word about one person.
     Personal,
 }
 

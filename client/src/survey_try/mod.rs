@@ -31,7 +31,7 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// The kind of evidence that was assumed: of a survey that takes several, the first one that is admitted.
     pub evidence: Option<String>,
-    /// Who the survey takes the person for.
+    /// The identity of the person, by the survey's rules.
     pub identity: Option<String>,
     /// The revealed fields.
     pub fields: BTreeMap<String, String>,

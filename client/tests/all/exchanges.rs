@@ -83,7 +83,7 @@ fn tried(case: &Case) -> Outcome {
     attempt(&manifest, &request, &response).unwrap_or_else(|e| Outcome::bad_survey(&e))
 }
 
-/// Where the outcome is not as decided.
+/// The cases whose outcome is not the decided one.
 fn difference(case: &Case, outcome: &Outcome) -> Option<String> {
     let column = outcome.columns.get("balance");
     let read = outcome.admitted.then(|| {

@@ -7,7 +7,7 @@ use super::{Document, MAX_BYTES, MAX_DEPTH, MAX_HOLES, MAX_NODES, Node, NodeId, 
 /// Why bytes are no document of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Where in the body.
+    /// The position in the body.
     pub at: usize,
     /// The fault.
     pub problem: &'static str,
@@ -48,7 +48,7 @@ pub fn parse<'a>(bytes: &'a [u8], start: usize, holes: &[Range<usize>]) -> Resul
 
 struct Parser<'a, 'h> {
     holes: &'h [Range<usize>],
-    /// Where the next hole begins: no hole is passed but by `hidden`.
+    /// The beginning of the next hole: no hole is passed but by `hidden`.
     next: usize,
     at: usize,
     depth: usize,

@@ -75,7 +75,7 @@ pub enum Direction {
 pub struct Inert {
     /// The direction of the data that contain them.
     pub direction: Direction,
-    /// Where: ranges in ascending order, joined one place.
+    /// The position: ranges in ascending order, joined one place.
     pub pieces: Vec<Range<usize>>,
     /// The property that they must keep.
     pub place: InertPlace,

@@ -36,9 +36,9 @@ use crate::sharing::{self, Replicated, Shareable};
 
 /// The services that a computation needs from outside: frames and bulk products.
 pub trait Host: Transport {
-    /// Where vectors of K are computed with.
+    /// The host's vectors of K.
     type Vector: FieldVector;
-    /// Where columns of bits are.
+    /// The host's columns of bits.
     type Columns: BitColumns<Vector = Self::Vector>;
     /// The stream from which correlated randomness is drawn.
     type Stream: KeyStream;

@@ -110,7 +110,7 @@ pub enum ProveError {
     /// The statement is about a session, or is not.
     #[error("this evidence is proven from other secrets: {expected}")]
     Kind {
-        /// Which.
+        /// The secrets that prove it.
         expected: &'static str,
     },
 }

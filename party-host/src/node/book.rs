@@ -139,7 +139,7 @@ impl Book {
         Some(Moved { height, old: self.rows_at(height)?, new })
     }
 
-    /// Which rows were given new shares, and when.
+    /// The rows that were given new shares, and the time.
     pub fn epochs(&self) -> &Epochs {
         &self.epochs
     }
@@ -187,7 +187,7 @@ impl Book {
         self.ledger.counted() + self.ledger.waits() as u64
     }
 
-    /// Where a submission was accepted.
+    /// The place at which a submission was accepted.
     pub fn place(&self, id: &SubmissionId) -> Option<Place> {
         let row = self.submitted(id)?;
         Some(Place { height: row.height, nullifier: row.nullifier })

@@ -1,4 +1,4 @@
-//! Which stored rows were given new shares, and when: a pure function of the log, as everything in the book.
+//! The stored rows that were given new shares, and the time: a pure function of the log, as everything in the book.
 //!
 //! An epoch is one refresh of all rows that the log held when it began. It takes one entry, or several that go on where the
 //! one before stopped; other entries may come in between.

@@ -166,7 +166,7 @@ impl std::fmt::Debug for Sender {
     }
 }
 
-/// Where the peer's stream comes from.
+/// The source of the peer's stream.
 #[derive(Debug)]
 pub(super) enum Source {
     /// The peer's answer is not there yet. The task that waits for it hands over the body, or faults the session.

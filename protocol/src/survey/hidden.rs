@@ -12,7 +12,7 @@ use super::{CategorySection, ColumnSection, SurveyError, SurveyManifest, invalid
 use crate::statistic::targets;
 
 impl SurveyManifest {
-    /// Which columns may be missing.
+    /// True for each column that may be missing.
     pub fn optional(&self) -> Vec<bool> {
         self.columns.iter().map(ColumnSection::may_be_missing).collect()
     }

@@ -41,7 +41,7 @@ pub enum Staged {
 }
 
 impl Staged {
-    /// Where the rows lie, and what they are.
+    /// The place of the rows, and the rows themselves.
     fn split(self) -> (RowsAt, Vec<Arc<Segment>>) {
         match self {
             Self::Rows(rows) => (RowsAt::Own, vec![rows]),

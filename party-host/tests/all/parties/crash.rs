@@ -13,7 +13,7 @@ use tercet_protocol::api::SubmissionState;
 
 use super::world::{World, cohort, manifest};
 
-/// Where a party stops: at the first write of an object whose key has this part, before it or after it.
+/// The point at which a party stops: the first write of an object whose key has this part, before it or after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     pub part: &'static str,

@@ -122,7 +122,7 @@ fn tokens(text: &str) -> Option<(Vec<Token>, Rest)> {
     }
 }
 
-/// Where a string that begins with a quote ends, behind its closing quote.
+/// The end of a string that begins with a quote, behind its closing quote.
 fn string_end(text: &str) -> Option<usize> {
     let mut escaped = false;
     for (i, b) in text.bytes().enumerate().skip(1) {
