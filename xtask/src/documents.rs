@@ -212,6 +212,34 @@ fn claims_name_tests_that_exist() {
 }
 
 #[test]
+fn files_that_documents_name_exist() {
+    let files: Vec<String> = [".rs", ".md"]
+        .iter()
+        .flat_map(|ending| files(ending))
+        .map(|file| format!("/{}", shown(&file)))
+        .collect();
+    let mut missing = Vec::new();
+    for document in files.iter().filter(|file| file.ends_with(".md")) {
+        // Decision records and the changelog are about the code of their time.
+        if document.contains("/adr/") || document.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let text = read(&root().join(document.trim_start_matches('/')));
+        for (number, line) in prose(&text) {
+            for word in line.split('`').skip(1).step_by(2) {
+                let code = (word.ends_with(".rs") || word.ends_with(".md")) && word.contains('/');
+                let plain = !word.contains(['{', '*', ' ', ':', '$']);
+                let there = |file: &String| file.ends_with(&format!("/{word}"));
+                if code && plain && !files.iter().any(there) {
+                    missing.push(format!("{document}:{number}: {word}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "files that documents name and that are not there:\n{}", missing.join("\n"));
+}
+
+#[test]
 fn doc_comments_are_sentences() {
     let mut found = Vec::new();
     for file in files(".rs") {
