@@ -6,7 +6,7 @@
 
 mod adder;
 mod compare;
-mod guard;
+mod decisions;
 pub mod kernels;
 mod lockstep;
 mod mode;
@@ -23,7 +23,7 @@ mod tests;
 use alloc::vec::Vec;
 
 pub use crate::hash::{Digest, KeyStream};
-pub use guard::at_least;
+pub use decisions::at_least;
 pub use kernels::{BitColumns, FieldVector};
 pub use noise::draw_noise;
 pub use read::{ReadError, SharedColumn, answer};
