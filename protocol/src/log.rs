@@ -141,7 +141,7 @@ pub enum EntryBody {
     Void {
         /// The entry that is given up.
         entry: EntryHash,
-        /// The operators' signatures of what [`crate::abandonment::Abandoned`] says, in party order.
+        /// The operators' signatures of [`crate::abandonment::Abandoned`], in party order.
         operators: Box<[Signature; 3]>,
     },
 }

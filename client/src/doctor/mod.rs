@@ -1,4 +1,5 @@
-//! `tercet operator doctor`: looks at a party's deployment from outside, changes nothing, and says what differs from what it needs.
+//! `tercet operator doctor`: looks at a party's deployment from outside, changes nothing, and reports every
+//! difference from its needs.
 //!
 //! [`network`] asks the deployment itself, and [`aws`] asks AWS. A question that nobody answers is a finding of its own
 //! ([`State::Unknown`]): it is neither good nor bad.
@@ -57,7 +58,7 @@ impl Finding {
         Self { check, state: State::Good, says: says.into(), mend: None }
     }
 
-    /// Not as it has to be, and what mends it.
+    /// A difference, and the way to mend it.
     pub(crate) fn differs(check: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { check, state: State::Differs, says: says.into(), mend: Some(mend.into()) }
     }
@@ -86,7 +87,7 @@ impl Report {
         self.findings.iter().all(|f| f.state != State::Differs)
     }
 
-    /// The report for people: a line a check, and below it what mends it.
+    /// The report for people: a line for each check, and below it the way to mend a difference.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         for f in &self.findings {
@@ -108,7 +109,7 @@ impl Report {
     }
 }
 
-/// A deployment on AWS as Terraform made it: what `terraform output -json doctor` prints.
+/// A deployment on AWS as Terraform made it: the output of `terraform output -json doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
@@ -181,7 +182,7 @@ pub struct Service {
 }
 
 impl Deployment {
-    /// Reads what `terraform output -json doctor` wrote.
+    /// Reads the output of `terraform output -json doctor`.
     pub fn read(path: &Path) -> Result<Self, Error> {
         serde_json::from_str(&files::read_text(path, MAX_DEPLOYMENT)?).map_err(|e| {
             Error::usage(format!(

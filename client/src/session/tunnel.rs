@@ -23,7 +23,7 @@ const NOTARY: &str = "the notary";
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// An open tunnel. What it carried is kept, in both directions.
+/// An open tunnel. It keeps the bytes of both directions.
 pub struct Tunnel {
     socket: WebSocketStream<Box<dyn Stream>>,
     /// The bytes that were sent to the server.

@@ -19,7 +19,7 @@ pub struct Saved {
     pub bytes: Vec<u8>,
     /// The texts between marks.
     pub hidden: Vec<Range<usize>>,
-    /// True if somewhere nothing stands between two marks: nothing can be hidden there.
+    /// True if two marks have nothing between them: nothing can be hidden there.
     pub empty: bool,
 }
 

@@ -111,7 +111,7 @@ impl Outcome {
 }
 
 /// Tries a survey on an exchange, with each kind of evidence that the survey takes. Where the response marks nothing as hidden,
-/// what is hidden is what the client would hide; likewise the request, where neither file marks anything.
+/// the ranges that the client would hide are hidden; likewise the request, where neither file marks anything.
 pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> Result<Outcome, SurveyError> {
     let policy = Policy::new(SurveyId([0; 32]), manifest)?;
     if request.empty || response.empty {
@@ -127,7 +127,7 @@ pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> 
     Ok(if second.admitted { second } else { first })
 }
 
-/// Tries it as a proxied session, which can prove what hidden bytes may be, or as a presentation, which cannot.
+/// Tries it as a proxied session, which can prove properties of hidden bytes, or as a presentation, which cannot.
 fn attempt_with(
     policy: &Policy,
     manifest: &SurveyManifest,

@@ -1,5 +1,5 @@
-//! Some three hundred exchanges through `tercet survey try`: what websites send and people need, and what forgers would send. Each
-//! was decided by the source rules and by RFC 9112 and RFC 8259 before it was tried.
+//! Some three hundred exchanges through `tercet survey try`: the answers of websites, the needs of people, and the attempts of
+//! forgers. Each was decided by the source rules and by RFC 9112 and RFC 8259 before it was tried.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -50,7 +50,7 @@ pub trait KeyWrapper: Send + Sync + fmt::Debug {
     async fn unwrap(&self, wrapped: &WrappedKey, context: &[u8]) -> Result<DataKey, KeyringError>;
 }
 
-/// Why a key cannot be had. The texts say what the operator can do.
+/// The reasons why a key cannot be had. The texts say what the operator can do.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The wrapping service does not answer.

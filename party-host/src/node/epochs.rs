@@ -26,7 +26,7 @@ pub struct Part {
 pub struct Epochs {
     /// Number of rows of each entry that are not erased.
     rows: BTreeMap<u64, usize>,
-    /// By the height of the rows: the height of the newest entry that refreshed them.
+    /// For each height of rows, the height of the newest entry that refreshed them.
     refreshed: BTreeMap<u64, u64>,
     epoch: u64,
     /// Height and time of the epoch's first entry.
@@ -72,7 +72,7 @@ impl Epochs {
         (from, self.began.0.max(from))
     }
 
-    /// The next part: the rest of the newest epoch, or the beginning of another one. None if there are no rows.
+    /// The next part: the rest of the newest epoch, or the beginning of another one. `None` if there are no rows.
     pub fn next_part(&self) -> Option<Part> {
         let goes_on = !self.complete();
         let (from, to) = if goes_on { self.left_over() } else { (0, u64::MAX) };

@@ -134,7 +134,7 @@ impl Node {
         }
     }
 
-    /// The deployment as it is now.
+    /// The present description of the deployment.
     pub fn federation(&self) -> Arc<Federation> {
         self.federation.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -48,8 +48,8 @@ pub enum Body {
     Release(Vec<u64>, [u64; 3]),
     /// A row that is erased.
     Erase(u64),
-    /// New shares of all rows: the seed of what is added to them, and by the height of the rows their commitments. The seed stands
-    /// for the nonces of the session, which the entry of a real log does not hold.
+    /// New shares of all rows: the seed of the corrections, and their commitments by the height of the rows. The seed replaces
+    /// the nonces of the session, which the entry of a real log does not hold.
     Refresh(u64, Vec<(u64, Committed)>),
 }
 

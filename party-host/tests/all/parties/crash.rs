@@ -20,7 +20,7 @@ pub struct Point {
     pub after: bool,
 }
 
-/// A storage service that does not do what it should, until it does again.
+/// A storage service that misbehaves for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
     /// There is no room: nothing is written, everything is read.
