@@ -198,7 +198,7 @@ pub fn verify(
             )
         })?;
         if !receipt.agrees(first) {
-            let what = "its receipt tells of another erasure than the others'";
+            let what = "its receipt is about another erasure than the others'";
             return Err(Error::bad_answer(from(receipt.party), what));
         }
     }

@@ -69,7 +69,7 @@ impl Tunnel {
         match this.hear().await? {
             Heard::Text(FromNotary::Opened { .. }) => Ok(this),
             Heard::Text(FromNotary::Refused { code, detail }) => Err(Error::Notary { code, detail }),
-            _ => Err(Error::bad_answer(NOTARY, "it does not say that its connection stands")),
+            _ => Err(Error::bad_answer(NOTARY, "it does not say that its connection is open")),
         }
     }
 

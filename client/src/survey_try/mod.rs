@@ -115,7 +115,7 @@ impl Outcome {
 pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> Result<Outcome, SurveyError> {
     let policy = Policy::new(SurveyId([0; 32]), manifest)?;
     if request.empty || response.empty {
-        let reason = "nothing stands between ⟦ and ⟧: no hidden place is empty";
+        let reason = "there is nothing between ⟦ and ⟧: no hidden place is empty";
         return Ok(Outcome::refused(tercet_evidence::Rule::Hidden.code(), reason.to_owned()));
     }
     let takes = |kind| manifest.notaries.iter().any(|n| n.kind == kind);
@@ -275,7 +275,7 @@ fn read(manifest: &SurveyManifest, admitted: &Admitted, response: &[u8]) -> Outc
                 let quotes = !column.quoted && bytes.starts_with(b"\"");
                 outcome.reason = Some(match quotes {
                     true => {
-                        format!("column {name}: its quotes are hidden too: hide only what stands inside them")
+                        format!("column {name}: its quotes are hidden too: hide only the text inside them")
                     }
                     false => {
                         let pages = column.quoted || manifest.source.format == BodyFormat::Text;

@@ -41,7 +41,7 @@ pub(super) fn read(
             ] {
                 if trailers.iter().any(|t| t.name == forbidden) {
                     return Err(format!(
-                        "the chunked body has the trailer {forbidden}, which may stand in the head only"
+                        "the chunked body has the trailer {forbidden}, which is allowed in the head only"
                     ));
                 }
             }

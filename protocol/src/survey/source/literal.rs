@@ -68,7 +68,7 @@ impl Pattern {
     }
 }
 
-const NOT_JSON: &str = "is not what stands in front of a value in JSON, such as \"balance\": with its quotes; \
+const NOT_JSON: &str = "is not the text in front of a value in JSON, such as \"balance\": with its quotes; \
     write at = \"$.balance\" instead, or format = \"text\" under [source] if the answer is no JSON";
 const INSIDE: &str = "ends inside a string or number: in JSON a value is hidden whole; choose another value, \
     or format = \"text\" under [source]";
