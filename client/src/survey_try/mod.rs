@@ -3,6 +3,7 @@
 
 mod exchange;
 mod hint;
+mod own;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -164,7 +165,10 @@ fn attempt_with(
     };
     let ranges = |hidden: &[Range<usize>]| hidden.iter().map(|r| [r.start, r.end]).collect();
     let outcome = match policy.admit(&transcript) {
-        Ok(admitted) => read(manifest, &admitted, &response.bytes),
+        Ok(admitted) => match own::refused(&admitted, request, response) {
+            Some((rule, reason)) => Outcome::refused(rule.code(), reason),
+            None => read(manifest, &admitted, &response.bytes),
+        },
         // The planner knows better why a column was not found than the policy, which then sees nothing hidden.
         Err(refusal) => Outcome::from(first(planned, refusal)),
     };
