@@ -11,7 +11,6 @@ use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Ticket};
 
-use crate::api::invocation::RequestToken;
 use crate::config::Rate;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, refuse};
@@ -19,6 +18,7 @@ use crate::settle::status;
 use crate::store::bucket::Taken;
 use crate::store::submissions::{Admit, Admitted, RecordState, SubmissionRecord};
 use crate::surveys::Survey;
+use crate::token::RequestToken;
 
 /// Largest body of a submission, in bytes: the evidence and the other fields of the public part.
 pub const MAX_SUBMISSION: usize = MAX_EVIDENCE + 2048;
@@ -86,8 +86,8 @@ impl Coordinator {
 
     /// The survey with this id.
     pub fn survey(&self, id: SurveyId) -> Result<Arc<Survey>, Error> {
-        match self.deployment.survey(id) {
-            Some(survey) => Ok(Arc::clone(survey)),
+        match self.deployment().survey(id).cloned() {
+            Some(survey) => Ok(survey),
             None => {
                 refuse(ProblemKind::NotFound, "this coordinator has no survey with this id: see /v1/surveys")
             }
@@ -186,6 +186,7 @@ impl Coordinator {
                 nullifier,
                 withdrawal_key,
                 expires,
+                forgotten: survey.forgotten(self.config.keep_days),
                 replace: survey.replaces(),
                 max_unfinished: limits.max_unfinished,
                 shards: limits.unfinished_shards,

@@ -134,7 +134,7 @@ impl Coordinator {
             return Ok(record);
         }
         // A survey that is no longer configured has no parties to ask.
-        let Some(survey) = self.deployment.survey(record.survey).cloned() else { return Ok(record) };
+        let Some(survey) = self.deployment().survey(record.survey).cloned() else { return Ok(record) };
         let party = &survey.party_urls[usize::from(LEADER)];
         let answer = match self.parties.query(party, record.query).await {
             Ok(Some(status)) => Ok(status),

@@ -1,9 +1,12 @@
 //! The scheduled functions: `refresh` publishes new release points, `reap` brings forgotten submissions to an end.
 //! Both may run twice at once or be cut off anywhere: every step is one conditional write.
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 use serde::Serialize;
 use tercet_protocol::ids::SurveyId;
+use tercet_protocol::keys::random;
 
 use crate::coordinator::Coordinator;
 use crate::error::Error;
@@ -13,6 +16,8 @@ use crate::surveys::Survey;
 
 /// Submissions read at once by the reaper.
 const PAGE: i32 = 100;
+/// Surveys whose parties are asked for new release points at the same time.
+const SURVEYS_AT_ONCE: usize = 4;
 /// Submissions that the reaper asks the parties about at the same time.
 const AT_ONCE: usize = 8;
 
@@ -61,23 +66,28 @@ pub struct Reaped {
 /// Looks for new release points of every survey and publishes their statistics. A failure of one survey is logged and
 /// does not keep the others waiting.
 pub async fn refresh_once(c: &Coordinator) -> Result<Vec<(SurveyId, Refreshed)>, Error> {
+    c.look_for_documents().await;
+    let surveys: Vec<Arc<Survey>> = c.deployment().surveys().cloned().collect();
+    // Parties of one survey that do not answer keep only a few others waiting.
+    let mut looks = futures::stream::iter(surveys).map(|survey| look(c, survey)).buffered(SURVEYS_AT_ONCE);
     let mut done = Vec::new();
     let mut failure = None;
-    for survey in c.deployment.surveys() {
-        let refreshed = if is_early(survey, c.clock.seconds()) {
-            Ok(Refreshed::Idle)
-        } else {
-            c.fetch_releases(survey).await
-        };
+    while let Some((survey, refreshed)) = looks.next().await {
         match refreshed {
-            Ok(refreshed) => done.push((survey.id(), refreshed)),
+            Ok(refreshed) => done.push((survey, refreshed)),
             Err(e) => {
-                tracing::error!(survey = %survey.id(), error = %e, "a survey's release points could not be fetched");
+                tracing::error!(%survey, error = %e, "a survey's release points could not be fetched");
                 failure = Some(e);
             }
         }
     }
     failure.map_or(Ok(done), Err)
+}
+
+async fn look(c: &Coordinator, survey: Arc<Survey>) -> (SurveyId, Result<Refreshed, Error>) {
+    let early = is_early(&survey, c.clock.seconds());
+    let refreshed = if early { Ok(Refreshed::Idle) } else { c.fetch_releases(&survey).await };
+    (survey.id(), refreshed)
 }
 
 fn is_early(survey: &Survey, now: u64) -> bool {
@@ -88,9 +98,12 @@ fn is_early(survey: &Survey, now: u64) -> bool {
 /// Asks the parties about every pending submission whose ticket has ended, so that each reaches its end although
 /// nobody asks for it.
 pub async fn reap_once(c: &Coordinator) -> Result<Reaped, Error> {
+    c.look_for_documents().await;
     let mut reaped = Reaped::default();
-    for survey in c.deployment.surveys() {
-        for list in 0..LISTS {
+    // A run that is cut off, because parties answer slowly, began elsewhere than the one before.
+    let first = random().map_or(0, u16::from_le_bytes) % LISTS;
+    for survey in c.deployment().surveys() {
+        for list in (first..LISTS).chain(0..first) {
             reap_list(c, survey.id(), list, &mut reaped).await?;
         }
     }

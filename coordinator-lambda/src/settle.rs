@@ -129,8 +129,8 @@ impl Coordinator {
             return Ok(record);
         }
         // A survey that is no longer configured has no parties to ask: its submissions stay as they are.
-        let Some(survey) = self.deployment.survey(record.survey) else { return Ok(record) };
-        let views = self.views(survey, &record).await;
+        let Some(survey) = self.deployment().survey(record.survey).cloned() else { return Ok(record) };
+        let views = self.views(&survey, &record).await;
         self.apply(record, &views).await
     }
 

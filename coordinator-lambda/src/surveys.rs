@@ -1,11 +1,11 @@
-//! The deployment as configured: federation and surveys, read and checked once at start.
+//! The deployment as configured: federation and surveys, checked when they are read, at start and when they change.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tercet_evidence::SurveyVerifier;
-use tercet_protocol::ids::{PublicKey, SurveyId};
+use tercet_protocol::ids::{PublicKey, SurveyId, sha256};
 use tercet_protocol::operator::{Federation, FederationError};
 use tercet_protocol::survey::{MAX_SURVEY_BYTES, Resubmission, SurveyDescriptor, SurveyError};
 
@@ -27,6 +27,12 @@ impl Survey {
     /// The survey's id.
     pub fn id(&self) -> SurveyId {
         self.descriptor.id()
+    }
+
+    /// Unix seconds at which everything about its submissions is forgotten, if that is `days` after its closing.
+    pub fn forgotten(&self, days: u64) -> u64 {
+        let closes = self.descriptor.manifest().survey.closes.unix_timestamp();
+        u64::try_from(closes).unwrap_or(0).saturating_add(days.saturating_mul(86_400))
     }
 
     /// True if a second proof of an identity takes the place of the first.
@@ -84,6 +90,9 @@ pub enum DeploymentError {
         /// Ours.
         found: String,
     },
+    /// The table holds no federation.
+    #[error("the table {0} holds no federation: give Terraform the folder of documents (variable documents)")]
+    Missing(String),
     /// A survey breaks a rule.
     #[error("{}: {source}", path.display())]
     Survey {
@@ -92,6 +101,62 @@ pub enum DeploymentError {
         /// The rule.
         source: SurveyError,
     },
+}
+
+/// A document and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The file, or the name in the table.
+    pub place: PathBuf,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The documents of a deployment, as they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documents {
+    /// The federation.
+    pub federation: Document,
+    /// The surveys.
+    pub surveys: Vec<Document>,
+}
+
+impl Documents {
+    /// Reads the federation's file and the `*.json` of the surveys' folder.
+    pub fn from_files(federation: &Path, surveys: &Path) -> Result<Self, DeploymentError> {
+        let unreadable = |source| DeploymentError::Read { path: surveys.into(), source };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(surveys).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|e| e == "json") {
+                found.push(read(&path, MAX_SURVEY_BYTES as u64)?);
+            }
+        }
+        found.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(Self { federation: read(federation, MAX_FEDERATION)?, surveys: found })
+    }
+
+    /// Out of the documents in a table: `federation.json` and `surveys/*.json`.
+    pub fn from_table(table: &str, documents: Vec<(String, String)>) -> Result<Self, DeploymentError> {
+        let (mut federation, mut surveys) = (None, Vec::new());
+        for (name, text) in documents {
+            let document = Document { place: name.as_str().into(), bytes: text.into_bytes() };
+            if name == "federation.json" {
+                federation = Some(document);
+            } else if name.starts_with("surveys/") && name.ends_with(".json") {
+                surveys.push(document);
+            }
+        }
+        let federation = federation.ok_or_else(|| DeploymentError::Missing(table.to_owned()))?;
+        Ok(Self { federation, surveys })
+    }
+
+    /// A text that changes whenever a document does.
+    pub fn digest(&self) -> String {
+        let all = std::iter::once(&self.federation).chain(&self.surveys);
+        let hashes: Vec<[u8; 32]> = all.map(|d| sha256(&[&d.bytes])).collect();
+        hex::encode(sha256(&[hashes.concat().as_slice()]))
+    }
 }
 
 /// Federation and surveys.
@@ -103,17 +168,12 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Reads and checks the files. `key` is this coordinator's public key, `url` its configured address.
-    pub fn load(
-        federation: &Path,
-        surveys: &Path,
-        key: PublicKey,
-        url: Option<&str>,
-    ) -> Result<Self, DeploymentError> {
-        let bytes = read(federation, MAX_FEDERATION)?;
-        let parsed: Federation = serde_json::from_slice(&bytes)
-            .map_err(|e| DeploymentError::Syntax { path: federation.into(), problem: e.to_string() })?;
-        parsed.verify().map_err(|source| DeploymentError::Federation { path: federation.into(), source })?;
+    /// Checks the documents. `key` is this coordinator's public key, `url` its configured address.
+    pub fn of(documents: &Documents, key: PublicKey, url: Option<&str>) -> Result<Self, DeploymentError> {
+        let Document { place, bytes } = &documents.federation;
+        let parsed: Federation = serde_json::from_slice(bytes)
+            .map_err(|e| DeploymentError::Syntax { path: place.clone(), problem: e.to_string() })?;
+        parsed.verify().map_err(|source| DeploymentError::Federation { path: place.clone(), source })?;
         let named = &parsed.coordinator;
         if !named.ticket_keys().contains(&key) {
             let (expected, found) = (named.key.to_string(), key.to_string());
@@ -124,25 +184,21 @@ impl Deployment {
             return Err(DeploymentError::OtherCoordinator { what: "address", expected, found });
         }
         let mut this = Self { federation: parsed, surveys: BTreeMap::new() };
-        let unreadable = |source| DeploymentError::Read { path: surveys.into(), source };
-        for entry in std::fs::read_dir(surveys).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|e| e == "json") {
-                this.add(&path)?;
-            }
+        for survey in &documents.surveys {
+            this.add(survey)?;
         }
         Ok(this)
     }
 
-    fn add(&mut self, path: &Path) -> Result<(), DeploymentError> {
-        let bytes = read(path, MAX_SURVEY_BYTES as u64)?;
-        let wrong = |source| DeploymentError::Survey { path: path.into(), source };
-        let descriptor = SurveyDescriptor::from_bytes(bytes).map_err(wrong)?;
+    fn add(&mut self, document: &Document) -> Result<(), DeploymentError> {
+        let Document { place, bytes } = document;
+        let wrong = |source| DeploymentError::Survey { path: place.clone(), source };
+        let descriptor = SurveyDescriptor::from_bytes(bytes.clone()).map_err(wrong)?;
         let verifier = SurveyVerifier::new(&descriptor).map_err(wrong)?;
         let operators = self
             .federation
             .in_order(descriptor.parties())
-            .map_err(|source| DeploymentError::Federation { path: path.into(), source })?;
+            .map_err(|source| DeploymentError::Federation { path: place.clone(), source })?;
         let party_urls = operators.map(|o| o.url.trim_end_matches('/').to_owned());
         self.surveys.insert(descriptor.id(), Arc::new(Survey { descriptor, verifier, party_urls }));
         Ok(())
@@ -159,11 +215,11 @@ impl Deployment {
     }
 }
 
-fn read(path: &Path, max: u64) -> Result<Vec<u8>, DeploymentError> {
+fn read(path: &Path, max: u64) -> Result<Document, DeploymentError> {
     let unreadable = |source| DeploymentError::Read { path: path.into(), source };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > max {
         return Err(DeploymentError::TooLarge { path: path.into(), size, max });
     }
-    std::fs::read(path).map_err(unreadable)
+    Ok(Document { place: path.into(), bytes: std::fs::read(path).map_err(unreadable)? })
 }

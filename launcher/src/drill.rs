@@ -1,17 +1,19 @@
 //! `cargo xtask drill`: an operator's work when a bucket is lost, or old, or a party dies, rehearsed on a local system of
 //! real processes. It says what was seen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use num_bigint::BigInt;
 use serde::Deserialize;
+use serde_json::json;
 use tercet_client::coordinator::{Coordinator, Deployment};
 use tercet_client::http::{HttpOptions, Request, Url};
 use tercet_client::query;
 use tercet_protocol::api::PartySurveyStatus;
 use tercet_stack::Stack;
+use xtask::deploy;
 use xtask::launched::{Drill, Loss};
 
 use crate::forwarded::Forwarded;
@@ -80,6 +82,12 @@ impl Rehearsal {
                 self.release().await?;
                 self.replace_bucket("", "its first bucket is put back, which is older").await?;
             }
+            Loss::Chart => {
+                self.kill(VICTIM)?;
+                self.as_in_a_pod()?;
+                self.stack.restart(&format!("party-{VICTIM}"))?;
+                self.until_equal(VICTIM, "it runs with the configuration of the chart").await?;
+            }
             Loss::Crash => {
                 for party in 0..3 {
                     self.take_part(PEOPLE / 5).await?;
@@ -142,6 +150,40 @@ impl Rehearsal {
         set_prefix(&self.stack.layout().party_config(VICTIM), prefix)?;
         self.stack.restart(&format!("party-{VICTIM}"))?;
         self.until_equal(VICTIM, what).await
+    }
+
+    /// Gives the victim the configuration that the chart renders for its store. Where the pod has volumes and ports of its own, this
+    /// machine's folders and ports take their place; everything else is as rendered.
+    fn as_in_a_pod(&self) -> Result<()> {
+        let (layout, ports) = (self.stack.layout(), self.stack.layout().ports()?);
+        let zeros = "0".repeat(64);
+        let values = json!({
+            "image": format!("registry.example.org/party@sha256:{zeros}"), "engineDigest": zeros,
+            "keys": {"secret": "keys"}, "documents": {"federation": "federation", "surveys": "surveys"},
+            "store": {"bucket": format!("tercet-party-{VICTIM}"), "endpoint": format!("http://127.0.0.1:{}", ports.s3)},
+            "peer": {"cidrs": ["127.0.0.1/32"]}, "metrics": {"namespace": "monitoring"}, "settings": {"limits": {"lease_seconds": 3}},
+        });
+        // JSON is YAML.
+        let file = layout.root().join("values.yaml");
+        std::fs::write(&file, serde_json::to_vec(&values)?)?;
+        let mut text = deploy::config(&file)?;
+        let place = |path: PathBuf| path.display().to_string();
+        for (in_the_pod, here) in [
+            ("0.0.0.0:8080", format!("127.0.0.1:{}", ports.parties[VICTIM])),
+            ("0.0.0.0:7443", format!("127.0.0.1:{}", ports.peers[VICTIM])),
+            ("0.0.0.0:9090", format!("127.0.0.1:{}", ports.metrics[VICTIM])),
+            ("/etc/tercet/federation/federation.json", place(layout.federation())),
+            ("/etc/tercet/surveys", place(layout.surveys())),
+            ("/usr/share/tercet/party_wasm.wasm", place(layout.engine())),
+            ("/run/tercet/keys", place(layout.operator(VICTIM))),
+        ] {
+            ensure!(text.contains(in_the_pod), "the chart renders no {in_the_pod}:\n{text}");
+            text = text.replace(in_the_pod, &here);
+        }
+        // The development system makes release points when it is asked to.
+        text += "\n[releases]\nany_time = true\n";
+        std::fs::write(layout.party_config(VICTIM), text)?;
+        Ok(())
     }
 
     /// Waits until a party has the others' log.

@@ -1,8 +1,8 @@
 //! `cargo xtask package`: the coordinator as a zip for Lambda (`provided.al2023`).
 //!
-//! One zip serves all three functions, which `TERCET_FUNCTION` tells apart. The same source, toolchain and
-//! deployment give the same bytes wherever it is built: paths are remapped, the binary is stripped, and the zip has
-//! fixed times, modes and order.
+//! One zip serves all three functions, which `TERCET_FUNCTION` tells apart. The same source and toolchain give the same
+//! bytes wherever it is built: paths are remapped, the binary is stripped, and the zip has fixed times, modes and order.
+//! Federation and surveys are not in it: the functions read them from the table.
 
 use std::fs::File;
 use std::io::{Cursor, Write as _};
@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use tercet_protocol::ids::sha256;
-use tercet_protocol::operator::Federation;
-use tercet_protocol::survey::SurveyDescriptor;
 use xtask::command::{root, run, target_dir};
 use xtask::launched::{Arch, Package as Options};
 use xtask::reproducible::{self, Another};
@@ -49,7 +47,7 @@ pub fn run_task(options: &Options) -> Result<()> {
 fn run_one(options: &Options, arch: Arch, another: Option<&Another>) -> Result<()> {
     let program = build(arch, &root(), &target_dir())?;
     let out = options.out.clone().unwrap_or_else(|| target_dir().join("lambda-packages"));
-    let package = pack(&program, arch, options.deployment.as_deref(), &out)?;
+    let package = pack(&program, arch, &out)?;
     if package.bytes > MAX_ZIP {
         bail!("the zip has {} bytes, more than the {MAX_ZIP} that the project allows itself", package.bytes);
     }
@@ -67,7 +65,7 @@ fn run_one(options: &Options, arch: Arch, another: Option<&Another>) -> Result<(
 /// Builds the committed source in another folder and compares the zips byte by byte.
 fn build_again(arch: Arch, first: &Package, another: &Another) -> Result<()> {
     let program = build(arch, &another.source(), &another.target())?;
-    let second = pack(&program, arch, None, &another.target().join("zip"))?;
+    let second = pack(&program, arch, &another.target().join("zip"))?;
     if std::fs::read(&first.zip)? != std::fs::read(&second.zip)? {
         bail!("not reproducible: {} here, {} from another folder", first.sha256, second.sha256);
     }
@@ -98,14 +96,10 @@ pub fn stripped(built: &Path) -> Result<PathBuf> {
     Ok(stripped)
 }
 
-/// Packs a program, and a deployment if there is one, into `out`.
-pub fn pack(program: &Path, arch: Arch, deployment: Option<&Path>, out: &Path) -> Result<Package> {
+/// Packs a program into `out`.
+pub fn pack(program: &Path, arch: Arch, out: &Path) -> Result<Package> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let mut files = vec![("bootstrap".to_owned(), 0o755, read(program)?)];
-    if let Some(folder) = deployment {
-        files.extend(checked(folder)?);
-    }
-    let bytes = zip(files)?;
+    let bytes = zip(vec![("bootstrap".to_owned(), 0o755, read(program)?)])?;
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let path = std::path::absolute(out)?.join(format!("coordinator-{}.zip", arch.name()));
     let package = Package {
@@ -125,31 +119,6 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let done = File::create(&partial).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
     done.and_then(|()| std::fs::rename(&partial, path))
         .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The deployment's files, after the checks that the functions make at their start: better now than there.
-fn checked(folder: &Path) -> Result<Vec<(String, u32, Vec<u8>)>> {
-    let path = folder.join("federation.json");
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let federation: Federation =
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is not a federation", path.display()))?;
-    federation.verify().with_context(|| path.display().to_string())?;
-    let mut files = vec![("deployment/federation.json".to_owned(), 0o644, bytes)];
-    let surveys = folder.join("surveys");
-    let entries =
-        std::fs::read_dir(&surveys).with_context(|| format!("cannot read {}", surveys.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_none_or(|e| e != "json") {
-            continue;
-        }
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let survey = SurveyDescriptor::from_bytes(bytes).with_context(|| path.display().to_string())?;
-        federation.in_order(survey.parties()).with_context(|| path.display().to_string())?;
-        // Named by its id, so that the zip doesn't depend on what the files were called.
-        files.push((format!("deployment/surveys/{}.json", survey.id()), 0o644, survey.bytes().to_vec()));
-    }
-    Ok(files)
 }
 
 /// A zip whose bytes depend on the files alone: sorted names, the format's earliest time, given modes.
@@ -185,21 +154,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..300_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect();
         let path = program(folder.path(), &bytes);
-        let first = pack(&path, Arch::X86_64, None, &folder.path().join("a")).unwrap();
+        let first = pack(&path, Arch::X86_64, &folder.path().join("a")).unwrap();
         // Other times, another mode, another folder: none of it is in the zip.
         let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000);
         File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
-        let second = pack(&path, Arch::X86_64, None, &folder.path().join("b")).unwrap();
+        let second = pack(&path, Arch::X86_64, &folder.path().join("b")).unwrap();
         assert_eq!(first.sha256, second.sha256);
         assert_eq!(std::fs::read(&first.zip).unwrap(), std::fs::read(&second.zip).unwrap());
-        let other = pack(&program(folder.path(), b"other"), Arch::X86_64, None, folder.path()).unwrap();
+        let other = pack(&program(folder.path(), b"other"), Arch::X86_64, folder.path()).unwrap();
         assert_ne!(first.sha256, other.sha256);
     }
 
     #[test]
     fn the_zip_holds_an_executable_bootstrap() {
         let folder = tempfile::tempdir().unwrap();
-        let package = pack(&program(folder.path(), b"\x7fELF"), Arch::Arm64, None, folder.path()).unwrap();
+        let package = pack(&program(folder.path(), b"\x7fELF"), Arch::Arm64, folder.path()).unwrap();
         let mut zip = zip::ZipArchive::new(File::open(&package.zip).unwrap()).unwrap();
         assert_eq!(zip.len(), 1);
         let mut file = zip.by_name("bootstrap").unwrap();
@@ -208,20 +177,5 @@ mod tests {
         file.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, b"\x7fELF");
         assert_eq!(package.lambda_zip.keys().copied().collect::<Vec<_>>(), ["api", "reap", "refresh"]);
-    }
-
-    #[test]
-    fn a_deployment_that_cannot_run_is_not_packed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = program(folder.path(), b"x");
-        let deployment = folder.path().join("deployment");
-        let out = folder.path().join("out");
-        let error = pack(&path, Arch::Arm64, Some(&deployment), &out).unwrap_err();
-        assert!(format!("{error:#}").contains("federation.json"), "{error:#}");
-        std::fs::create_dir_all(deployment.join("surveys")).unwrap();
-        std::fs::write(deployment.join("federation.json"), "{}").unwrap();
-        let error = pack(&path, Arch::Arm64, Some(&deployment), &out).unwrap_err();
-        assert!(format!("{error:#}").contains("not a federation"), "{error:#}");
-        assert!(!out.exists(), "nothing half-written");
     }
 }

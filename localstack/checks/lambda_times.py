@@ -1,9 +1,8 @@
 """Measures the packaged coordinator as Lambda would run it, through the Runtime API, on this machine.
 
-    lambda_times.py PACKAGE.zip SIGNING.key [STARTS] [REQUESTS]
+    lambda_times.py PACKAGE.zip DOCUMENTS SIGNING.key [STARTS] [REQUESTS]
 
-PACKAGE.zip was made with a deployment (`cargo xtask package --deployment DIR`), SIGNING.key is its coordinator's key
-file. Cold: from starting the process to the end of the first response. Warm: one request for the list of surveys, which
+DOCUMENTS is a folder with federation.json and surveys/*.json, SIGNING.key is the coordinator's key file. Cold: from starting the process to the end of the first response. Warm: one request for the list of surveys, which
 asks nobody, so that it is our code and the runtime alone. Prints one JSON object.
 """
 
@@ -46,10 +45,10 @@ def ask(process: Bootstrap, number: int) -> None:
 
 
 def main() -> None:
-    if not 3 <= len(sys.argv) <= 5:
+    if not 4 <= len(sys.argv) <= 6:
         raise SystemExit(__doc__)
-    package, key = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
-    starts, requests = (int(n) for n in (sys.argv[3:] + ["10", "300"][len(sys.argv) - 3 :]))
+    package, documents, key = Path(sys.argv[1]), Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
+    starts, requests = (int(n) for n in (sys.argv[4:] + ["10", "300"][len(sys.argv) - 4 :]))
     cold, warm, memory = [], [], 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -58,7 +57,8 @@ def main() -> None:
         (folder / "bootstrap").chmod(0o755)
         env = {
             "PATH": os.environ["PATH"], "LAMBDA_TASK_ROOT": scratch, "TERCET_FUNCTION": "api", "TERCET_TABLE": "tercet",
-            "TERCET_SIGNING_KEY_FILE": str(key), "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x",
+            "TERCET_SIGNING_KEY_FILE": str(key), "TERCET_FEDERATION": str(documents / "federation.json"),
+            "TERCET_SURVEYS": str(documents / "surveys"), "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x",
             "AWS_SECRET_ACCESS_KEY": "x", "AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_LOG_GROUP_NAME": "g", "AWS_LAMBDA_LOG_STREAM_NAME": "s",
         }

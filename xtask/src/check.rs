@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::command::{self, MEMBERS, cargo, exists, root};
 use crate::launched::{E2e, Launched, Localstack};
 use crate::report::Report;
-use crate::{book, deny, emulated, engine, fuzz, launch, mutants, terraform, workflows};
+use crate::{book, deny, deploy, emulated, engine, fuzz, launch, mutants, terraform, workflows};
 
 /// The steps to run.
 #[derive(clap::Args)]
@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     ("terraform", terraform::check),
     ("terraform policy scan", terraform::scan),
     ("roots for AWS on an emulator", emulated::check),
+    ("deployments", deploy::check),
     ("fuzz targets", |_| fuzz::briefly()),
     ("localstack", localstack),
 ];

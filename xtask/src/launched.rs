@@ -72,6 +72,8 @@ pub enum Loss {
     Old,
     /// Each party in turn is killed while people take part.
     Crash,
+    /// A party moves to the configuration that the Helm chart renders for it.
+    Chart,
 }
 
 /// Options of `cargo xtask drill`.
@@ -87,14 +89,11 @@ pub struct Package {
     /// The processors that Lambda runs it on, a zip for each: may be given twice.
     #[arg(long, value_enum, default_values_t = [Arch::Arm64])]
     pub arch: Vec<Arch>,
-    /// Folder with `federation.json` and `surveys/*.json`, to be packed with the program.
-    #[arg(long, value_name = "DIR")]
-    pub deployment: Option<PathBuf>,
     /// Where to put the zips, each with a JSON file about it; by default `lambda-packages` in the target folder.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Build the commit a second time, from another folder into another target folder, and compare.
-    #[arg(long, conflicts_with = "deployment")]
+    #[arg(long)]
     pub check: bool,
     /// Print one JSON object for each.
     #[arg(long)]

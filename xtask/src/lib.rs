@@ -11,6 +11,7 @@ mod book;
 mod check;
 pub mod command;
 mod deny;
+pub mod deploy;
 #[cfg(test)]
 mod documents;
 mod emulated;

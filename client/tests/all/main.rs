@@ -13,6 +13,7 @@ mod operators;
 mod querying;
 mod recording;
 mod standing;
+mod storing;
 mod stub;
 mod submitting;
 mod vectors;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
 use axum::response::Response;
 use tercet_protocol::api::{Problem, ProblemKind};
 
@@ -40,8 +41,15 @@ pub fn router(coordinator: Arc<Coordinator>) -> Router {
         .fallback(|| async { problem::response(&not_found()) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(crate::admission::MAX_SUBMISSION))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&coordinator), newest_documents))
         .layer(axum::middleware::from_fn_with_state(wrapping, middleware::wrap))
         .with_state(coordinator)
+}
+
+/// A request is answered by the newest documents, as far as they were looked for lately.
+async fn newest_documents(State(c): State<Arc<Coordinator>>, request: Request, next: Next) -> Response {
+    c.look_for_documents().await;
+    next.run(request).await
 }
 
 fn not_found() -> Problem {

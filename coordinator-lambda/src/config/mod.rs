@@ -35,11 +35,12 @@ const TEXT_KEYS: [&str; 10] = [
 const PATH_KEYS: [&str; 3] = ["federation", "surveys", "signing_key_file"];
 /// Set by Lambda: the folder of the function's own files.
 const LAMBDA_TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
-/// Where in it the package has federation and surveys.
-const PACKED: &str = "deployment";
 /// The other keys. `TERCET_*` variables of other names belong to other programs and are ignored.
-const OTHER_KEYS: [&str; 10] = [
+const OTHER_KEYS: [&str; 13] = [
+    "party_rest_seconds",
+    "keep_days",
     "create_table",
+    "documents_seconds",
     "ticket_seconds",
     "settle_seconds",
     "query_seconds",
@@ -72,10 +73,15 @@ pub struct Config {
     /// AWS region; without it the SDK's usual places are asked.
     #[serde(default)]
     pub region: Option<String>,
-    /// File with the federation (JSON). On Lambda by default the one packed into the function.
-    pub federation: PathBuf,
-    /// Folder of survey descriptors, one `*.json` each. On Lambda by default the one packed into the function.
-    pub surveys: PathBuf,
+    /// File with the federation (JSON). Without it and `surveys`, both are read from the table, where Terraform puts them.
+    #[serde(default)]
+    pub federation: Option<PathBuf>,
+    /// Folder of survey descriptors, one `*.json` each.
+    #[serde(default)]
+    pub surveys: Option<PathBuf>,
+    /// Seconds between two looks whether federation and surveys have changed.
+    #[serde(default = "documents_seconds")]
+    pub documents_seconds: u64,
     /// File with the 32-byte seed of the key that signs tickets, raw or in hexadecimal.
     #[serde(default)]
     pub signing_key_file: Option<PathBuf>,
@@ -85,6 +91,10 @@ pub struct Config {
     /// Where metrics go: `none`, or `emf` for CloudWatch, which is the default on Lambda.
     #[serde(default)]
     pub metrics: Metrics,
+    /// Days after a survey's closing for which its submissions and the hashes of its identities are kept. Until then people can ask for
+    /// their receipts and withdraw.
+    #[serde(default = "keep_days")]
+    pub keep_days: u64,
     /// Lifetime of a ticket, in seconds.
     #[serde(default = "ticket_seconds")]
     pub ticket_seconds: u64,
@@ -94,6 +104,9 @@ pub struct Config {
     /// After how many seconds without an answer a query is given up.
     #[serde(default = "query_seconds")]
     pub query_seconds: u64,
+    /// Seconds for which a party that gave no answer in time is not asked again by the same process.
+    #[serde(default = "party_rest_seconds")]
+    pub party_rest_seconds: u64,
     /// Longest wait for one answer of a party, in milliseconds.
     #[serde(default = "party_timeout_ms")]
     pub party_timeout_ms: u64,
@@ -118,6 +131,12 @@ pub struct Config {
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
+fn documents_seconds() -> u64 {
+    30
+}
+fn keep_days() -> u64 {
+    365
+}
 fn ticket_seconds() -> u64 {
     300
 }
@@ -127,6 +146,9 @@ fn settle_seconds() -> u64 {
 fn query_seconds() -> u64 {
     600
 }
+fn party_rest_seconds() -> u64 {
+    10
+}
 fn party_timeout_ms() -> u64 {
     3_000
 }
@@ -135,6 +157,20 @@ fn request_timeout_ms() -> u64 {
 }
 fn statistics_max_age() -> u64 {
     10
+}
+
+/// Where federation and surveys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// In a file and a folder.
+    Files {
+        /// The federation's file.
+        federation: &'a Path,
+        /// The surveys' folder.
+        surveys: &'a Path,
+    },
+    /// In the table.
+    Table,
 }
 
 /// The faults of a configuration.
@@ -195,15 +231,12 @@ impl Config {
             }
         }
         let mut env: BTreeMap<String, String> = env.into_iter().collect();
-        let packed = env.remove(LAMBDA_TASK_ROOT).map(|root| Path::new(&root).join(PACKED));
+        let on_lambda = env.remove(LAMBDA_TASK_ROOT).is_some();
         let names: BTreeMap<String, String> = env.into_iter().filter(|(k, _)| is_override(k)).collect();
         for (name, value) in &names {
             set(&mut table, name, value)?;
         }
-        if let Some(packed) = packed {
-            let text = |path: PathBuf| toml::Value::String(path.display().to_string());
-            table.entry("federation").or_insert_with(|| text(packed.join("federation.json")));
-            table.entry("surveys").or_insert_with(|| text(packed.join("surveys")));
+        if on_lambda {
             table.entry("metrics").or_insert_with(|| toml::Value::String("emf".into()));
         }
         let place = match file {
@@ -216,6 +249,14 @@ impl Config {
             .map_err(|e: toml::de::Error| ConfigError::Syntax { place, problem: e.message().to_owned() })?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Where federation and surveys are.
+    pub fn documents(&self) -> Place<'_> {
+        match (&self.federation, &self.surveys) {
+            (Some(federation), Some(surveys)) => Place::Files { federation, surveys },
+            _ => Place::Table,
+        }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -231,6 +272,13 @@ impl Config {
         };
         url("public_url", &self.public_url)?;
         url("dynamodb_endpoint", &self.dynamodb_endpoint)?;
+        if self.federation.is_some() != self.surveys.is_some() {
+            let one = if self.federation.is_some() { "surveys" } else { "federation" };
+            return Err(invalid(
+                one,
+                "give federation and surveys, or neither: then both are read from the table",
+            ));
+        }
         if self.signing_key_file.is_some() == self.signing_key_secret.is_some() {
             return Err(crate::secrets::one_place());
         }
@@ -259,9 +307,12 @@ impl Config {
         };
         range("limits.max_unfinished", l.max_unfinished.into(), 1, 10_000_000)?;
         range("limits.unfinished_shards", l.unfinished_shards.into(), 1, 1_000)?;
+        range("documents_seconds", self.documents_seconds, 1, 3_600)?;
+        range("keep_days", self.keep_days, 1, 3_650)?;
         range("ticket_seconds", self.ticket_seconds, 1, 86_400)?;
         range("settle_seconds", self.settle_seconds, 0, 3_600)?;
         range("query_seconds", self.query_seconds, 1, 86_400)?;
+        range("party_rest_seconds", self.party_rest_seconds, 0, 600)?;
         range("party_timeout_ms", self.party_timeout_ms, 1, 60_000)?;
         range("request_timeout_ms", self.request_timeout_ms, 100, 900_000)?;
         range("statistics_max_age", self.statistics_max_age, 0, 86_400)
@@ -326,7 +377,8 @@ mod tests {
         assert_eq!(config.limits.address, Rate { burst: 7, per_second: 1.0 });
         assert_eq!(config.limits.survey, Limits::default().survey);
         assert_eq!(config.table, "4711");
-        assert!(config.federation.is_absolute(), "relative to the file: {}", config.federation.display());
+        let Place::Files { federation, .. } = config.documents() else { panic!() };
+        assert!(federation.is_absolute(), "relative to the file: {}", federation.display());
     }
 
     #[test]
@@ -337,6 +389,7 @@ mod tests {
             ("", Some(("TERCET_LIMITS__ADRESS__BURST", "1")), "adress"),
             ("", Some(("TERCET_LIMITS__ADDRESS__BURST", "0")), "limits.address.burst"),
             ("ticket_seconds = 0\n", None, "ticket_seconds"),
+            ("documents_seconds = 0\n", None, "documents_seconds"),
             ("public_url = \"ftp://x\"\n", None, "public_url"),
             ("listen = \"nowhere\"\n", None, ""),
             ("", Some(("TERCET_SIGNING_KEY_SECRET", "both")), "either"),
@@ -348,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn on_lambda_federation_and_surveys_are_in_the_package() {
+    fn without_files_federation_and_surveys_are_in_the_table() {
         let env = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
         };
@@ -358,12 +411,12 @@ mod tests {
             ("TERCET_SIGNING_KEY_SECRET", "s"),
         ];
         let config = Config::load(None, env(&lambda)).unwrap();
-        assert_eq!(config.federation, Path::new("/var/task/deployment/federation.json"));
-        assert_eq!(config.surveys, Path::new("/var/task/deployment/surveys"));
+        assert_eq!(config.documents(), Place::Table);
         assert_eq!(config.metrics, Metrics::Emf);
         let config =
             Config::load(None, env(&[lambda.as_slice(), &[("TERCET_METRICS", "none")]].concat())).unwrap();
         assert_eq!(config.metrics, Metrics::None);
-        assert!(Config::load(None, env(&lambda[1..])).unwrap_err().to_string().contains("federation"));
+        let half = [lambda.as_slice(), &[("TERCET_FEDERATION", "f.json")]].concat();
+        assert!(Config::load(None, env(&half)).unwrap_err().to_string().contains("surveys"));
     }
 }

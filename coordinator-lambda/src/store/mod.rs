@@ -15,12 +15,14 @@
 //! | `query#<id>` | `state` | A question that is or was computed ([`queries`]) |
 //! | `release#<survey>` | `<number>` | A published release point ([`releases`]) |
 //! | `result#<hash>` | `<piece>` | The text of a result, in pieces ([`results`]) |
+//! | `document` | `<name>` | `text`: the federation or a survey; `digest` changes with any of them (`documents`) |
 //!
 //! Whatever everybody writes is spread over *partition* keys, because DynamoDB takes 1,000 writes a second for each of them;
 //! sort keys of one partition share them. How many there are follows from the submissions a second that a survey takes
 //! ([`crate::config::Limits::of`]).
 
 pub mod bucket;
+mod documents;
 mod item;
 pub mod queries;
 pub mod releases;
@@ -97,6 +99,7 @@ pub struct Store {
     table: String,
     /// Arrival times that this process has seen of busy buckets.
     arrivals: bucket::Arrivals,
+    texts: results::Texts,
 }
 
 /// The outcome of a transaction.
@@ -119,7 +122,7 @@ impl Store {
 
     /// Over an existing client.
     pub fn new(db: Client, table: String) -> Self {
-        Self { db, table, arrivals: bucket::Arrivals::default() }
+        Self { db, table, arrivals: bucket::Arrivals::default(), texts: results::Texts::default() }
     }
 
     /// Makes the table if it is missing and waits until it is usable.

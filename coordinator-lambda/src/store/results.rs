@@ -1,6 +1,9 @@
 //! Results as text, under the hash of that text: whatever is kept cannot be replaced. A text that is longer than an
 //! item may be is cut into several.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use tercet_protocol::ids::sha256;
 use tercet_protocol::survey::MAX_RESULT;
@@ -10,6 +13,33 @@ use super::{Key, Store, StoreError, patiently, service};
 
 /// Most bytes of text in one item; DynamoDB takes 400 KB with names and keys.
 const CHUNK: usize = 300_000;
+
+/// Most bytes of texts that a process remembers.
+const REMEMBERED: usize = 16 << 20;
+
+/// Texts that this process has read or written lately, the newest last. A text never changes under its name, so that a crowd
+/// which looks at one result reads one partition of the table once for each process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Texts(Arc<Mutex<VecDeque<(String, String)>>>);
+
+impl Texts {
+    fn of(&self, hash: &str) -> Option<String> {
+        let texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.iter().find(|(name, _)| name == hash).map(|(_, text)| text.clone())
+    }
+
+    fn note(&self, hash: &str, text: &str) {
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if text.len() > REMEMBERED || texts.iter().any(|(name, _)| name == hash) {
+            return;
+        }
+        texts.push_back((hash.to_owned(), text.to_owned()));
+        let mut total: usize = texts.iter().map(|(_, text)| text.len()).sum();
+        while total > REMEMBERED {
+            total -= texts.pop_front().map_or(total, |(_, text)| text.len());
+        }
+    }
+}
 
 fn chunk_key(hash: &str, index: usize) -> Key {
     Key::new(format!("result#{hash}"), format!("{index:04}"))
@@ -57,17 +87,22 @@ impl Store {
                 },
             }
         }
+        self.texts.note(&hash, value);
         Ok(hash)
     }
 
     /// The text of this name; `None` if it has gone.
     pub async fn kept(&self, hash: &str) -> Result<Option<String>, StoreError> {
+        if let Some(text) = self.texts.of(hash) {
+            return Ok(Some(text));
+        }
         let Some(first) = self.get(&chunk_key(hash, 0), true).await? else { return Ok(None) };
         let mut out = first.text("text")?.to_owned();
         for index in 1..first.number::<usize>("chunks")? {
             let Some(next) = self.get(&chunk_key(hash, index), true).await? else { return Ok(None) };
             out.push_str(next.text("text")?);
         }
+        self.texts.note(hash, &out);
         Ok(Some(out))
     }
 }
@@ -75,6 +110,18 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_oldest_texts_are_forgotten() {
+        let (texts, large) = (Texts::default(), "x".repeat(REMEMBERED / 2));
+        for name in ["a", "b", "b", "c"] {
+            texts.note(name, &large);
+        }
+        assert_eq!(texts.of("a"), None);
+        assert!(texts.of("b").is_some() && texts.of("c").is_some());
+        texts.note("d", &"x".repeat(REMEMBERED + 1));
+        assert!(texts.of("b").is_some() && texts.of("d").is_none());
+    }
 
     #[test]
     fn long_texts_are_cut_between_characters() {

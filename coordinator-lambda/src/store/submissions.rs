@@ -75,6 +75,8 @@ pub struct Admit {
     pub withdrawal_key: PublicKey,
     /// Unix seconds at which the ticket ends.
     pub expires: u64,
+    /// Unix seconds at which the table forgets the submission and its identity.
+    pub forgotten: u64,
     /// True if an accepted identity may be admitted again.
     pub replace: bool,
     /// Most unfinished submissions of the survey.
@@ -147,9 +149,10 @@ impl Store {
             let identity = Update::builder()
                 .table_name(&self.table)
                 .set_key(Some(identity_key(a.survey, a.nullifier).attributes()))
-                .update_expression("SET pending = :id")
+                .update_expression("SET pending = :id, expires_at = :forgotten")
                 .condition_expression(free)
                 .expression_attribute_values(":id", text(a.submission))
+                .expression_attribute_values(":forgotten", number(a.forgotten))
                 .build()
                 .map_err(build)?;
             let mut item = submission_key(a.submission).attributes();
@@ -159,6 +162,7 @@ impl Store {
                 ("nullifier".to_owned(), text(a.nullifier)),
                 ("withdrawal_key".to_owned(), text(a.withdrawal_key)),
                 ("expires".to_owned(), number(a.expires)),
+                ("expires_at".to_owned(), number(a.forgotten)),
                 ("shard".to_owned(), number(shard)),
             ]);
             let submission = Put::builder()

@@ -40,6 +40,27 @@ async fn the_cohort_is_admitted_with_valid_tickets() {
 }
 
 #[tokio::test]
+async fn submissions_and_identities_are_forgotten_some_time_after_the_survey() {
+    let world = World::with(Options { config: |c| c.keep_days = 10, ..Options::default() }).await;
+    let public = world.public(0, 0);
+    let reply = post(world.submissions(), public.encode())
+        .header("content-type", "application/octet-stream")
+        .send(&world.router)
+        .await;
+    assert_eq!(reply.status, 201);
+    let closes = world.survey.manifest().survey.closes.unix_timestamp() as u64;
+    for kind in ["submission#", "identity#"] {
+        assert_eq!(world.forgotten(kind).await, [closes + 10 * 86_400], "{kind}");
+    }
+    // Its decision changes nothing about that.
+    world.clock.advance_seconds(1_000);
+    world.status(public.id()).await;
+    for kind in ["submission#", "identity#"] {
+        assert_eq!(world.forgotten(kind).await, [closes + 10 * 86_400], "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_a_submission_is_refused_before_anything_is_spent() {
     let world = World::new().await;
     let good = world.public(0, 0);

@@ -181,6 +181,9 @@ async fn run(work: Work, death: Option<Death>) -> usize {
     let (writes, died) = table.lived();
     assert_eq!(died, death.is_some(), "{work:?} {death:?} {end:?}");
     table.die(None);
+    let mut world = Arc::into_inner(world).unwrap();
+    world.restart();
+    let world = Arc::new(world);
     if death.is_some() {
         // Whoever had no answer sends the same again, or the next tick comes.
         act(Arc::clone(&world), work, id).await;

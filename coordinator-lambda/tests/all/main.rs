@@ -5,6 +5,7 @@
 mod admission;
 mod costs;
 mod crash;
+mod documents;
 mod lambda;
 mod limits;
 mod load;

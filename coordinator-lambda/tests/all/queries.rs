@@ -1,5 +1,6 @@
 //! Questions: their one form, their costs, refusals, and that answers have three parties' signatures.
 
+use coordinator_lambda::config::Limits;
 use tercet_protocol::api::{Problem, ProblemKind, QueryState, QueryStatus};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{PublicKey, QueryId, Signature, SurveyId};
@@ -397,23 +398,41 @@ fn bnb(m: &mut SurveyManifest) {
         values: vec!["0".into(), "1".into()],
         ..FieldSection::default()
     });
+    m.fields.push(FieldSection {
+        name: "free".into(),
+        at: Some("$.balances[?@.asset=='ETH'].free".into()),
+        ..FieldSection::default()
+    });
 }
 
-/// A filter's values are the survey's: there are finitely many questions at a release point, whatever is written in a
-/// request, and each has one id.
+/// Values that a field does not have make no question. Where a survey lets a field have any value, the parties refuse those
+/// that no group has; and whatever the parties say, the rate of new questions bounds what is kept.
 #[tokio::test]
-async fn filter_values_that_nobody_has_make_no_new_questions() {
+async fn filter_values_that_nobody_has_make_a_bounded_number_of_items() {
     let table = Table::new();
-    let world = World::with(Options { table: Some(table), survey: bnb, ..Options::default() }).await;
+    let questions = Limits::default().questions;
+    let limits = Limits { questions, ..Options::default().limits };
+    let options = Options { limits, table: Some(table), survey: bnb, ..Options::default() };
+    let world = World::with(options).await;
     world.publish(1).await;
     let before = world.items().await;
+    let ask = async |field: &str, number: u32| {
+        world.ask(&format!(r#"{{"statistics":["sum"],"where":{{"{field}":["{number}.5"]}}}}"#)).await.status
+    };
     for number in 0..500 {
-        let body = format!(r#"{{"statistics":["sum"],"where":{{"bnb":["{number}.5"]}}}}"#);
-        world.ask(&body).await.problem(ProblemKind::Malformed);
+        assert_eq!(ask("bnb", number).await, 400);
     }
     assert_eq!(world.items().await, before, "not even a rate");
-    assert!(world.parties[0].puts().is_empty());
+    let mut taken = 0;
+    for number in 0..500 {
+        taken += u32::from(ask("free", number).await == 202);
+    }
+    assert_eq!(taken, questions.burst);
+    assert_eq!(world.parties[0].puts().len(), taken as usize);
+    // Besides the questions, rates: each part of four of them.
+    assert!(world.items().await <= before + taken as usize + 4 * 64);
     // Every value, in any order and however often, is one question.
+    world.clock.advance_seconds(60);
     let mut ids = std::collections::BTreeSet::new();
     for body in [
         r#"{"statistics":["sum"],"where":{"bnb":["1","0"]}}"#,

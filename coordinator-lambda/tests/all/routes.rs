@@ -1,6 +1,6 @@
 //! The routes that only read, and the frame around all routes.
 
-use coordinator_lambda::surveys::{Deployment, DeploymentError};
+use coordinator_lambda::surveys::{Deployment, DeploymentError, Documents};
 use http::Method;
 use tercet_protocol::api::{FederationInfo, ProblemKind, SurveySummary};
 use tercet_protocol::ids::{SurveyId, sha256};
@@ -43,7 +43,7 @@ async fn the_federation_names_this_coordinator() {
     let surveys = world.folder.path().join("surveys");
     let load = |seed: u8| {
         let key = SigningKey::from_seed(&[seed; 32]).unwrap().public();
-        Deployment::load(&file, &surveys, key, None)
+        Deployment::of(&Documents::from_files(&file, &surveys).unwrap(), key, None)
     };
     assert!(matches!(load(98), Err(DeploymentError::OtherCoordinator { what: "key", .. })));
     let mut federation: Federation = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

@@ -157,13 +157,14 @@ impl Deployment {
         progress("package");
         let arch = Arch::here()?;
         let out = self.folder.join("package");
-        let package = package::pack(&m.bootstrap, arch, Some(&self.folder.join("deployment")), &out)?;
+        let package = package::pack(&m.bootstrap, arch, &out)?;
         let states = self.folder.join("terraform");
         let mut variables = common(&self.endpoint, COORDINATOR_ACCOUNT);
         variables.extend([
             ("lambda_zip".to_owned(), json!(package.lambda_zip)),
             ("lambda_architecture".to_owned(), json!(arch.name())),
             ("rest_api_id".to_owned(), json!(REST_API)),
+            ("documents".to_owned(), json!(self.folder.join("deployment"))),
             ("settings".to_owned(), Value::Object(m.settings.clone())),
         ]);
         self.roots.push(Root::new("coordinator", "coordinator", &states, variables)?);

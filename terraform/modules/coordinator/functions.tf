@@ -32,6 +32,14 @@ resource "aws_iam_role_policy" "function" {
         Resource = local.table_arn
       },
       {
+        # Documents are what the operator puts there: no request makes a function write them.
+        Sid       = "NotTheDocuments"
+        Effect    = "Deny"
+        NotAction = ["dynamodb:GetItem", "dynamodb:Query"]
+        Resource  = local.table_arn
+        Condition = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = ["document"] } }
+      },
+      {
         Sid      = "TicketKey"
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
@@ -83,8 +91,6 @@ resource "aws_lambda_function" "function" {
   environment {
     variables = merge(
       {
-        TERCET_FEDERATION                     = "deployment/federation.json"
-        TERCET_SURVEYS                        = "deployment/surveys"
         TERCET_LIMITS__SUBMISSIONS_PER_SECOND = local.submissions_per_second
       },
       local.url == null ? {} : { TERCET_PUBLIC_URL = local.url },

@@ -15,7 +15,13 @@ locals {
   ratios                 = jsondecode(file("${path.module}/limits.json"))
   submissions_per_second = coalesce(var.submissions_per_second, local.ratios.submissions_per_second)
   gateway_rate           = ceil(local.submissions_per_second * local.ratios.gateway_requests_per_submission)
-  concurrency_needed     = ceil(local.submissions_per_second * local.ratios.instance_seconds_per_submission)
+  concurrency_needed     = ceil(local.submissions_per_second * local.ratios.instance_milliseconds_per_submission / 1000)
+
+  # Name and text of each document.
+  documents = var.documents == null ? {} : {
+    for name in setunion(fileset(var.documents, "federation.json"), fileset(var.documents, "surveys/*.json")) :
+    name => file("${var.documents}/${name}")
+  }
 
   # By name, as AWS makes it: emulators behind LocalStack give tables ARNs of no account.
   table_name = "${var.name}-registry"
@@ -99,6 +105,25 @@ resource "aws_dynamodb_table" "registry" {
 
   # Destroyed in the other order: while the table is protected, the ticket key stays too.
   depends_on = [aws_secretsmanager_secret_policy.signing_key]
+}
+
+# The federation and the surveys, if the operator keeps them in a folder: the functions look for a change every half minute.
+resource "aws_dynamodb_table_item" "document" {
+  for_each   = local.documents
+  table_name = aws_dynamodb_table.registry.name
+  hash_key   = "pk"
+  range_key  = "sk"
+  item       = jsonencode({ pk = { S = "document" }, sk = { S = each.key }, text = { S = each.value } })
+}
+
+# Written after the documents: it is what the functions look at.
+resource "aws_dynamodb_table_item" "documents_digest" {
+  count      = length(local.documents) == 0 ? 0 : 1
+  table_name = aws_dynamodb_table.registry.name
+  hash_key   = "pk"
+  range_key  = "sk"
+  item       = jsonencode({ pk = { S = "document" }, sk = { S = "digest" }, text = { S = sha256(jsonencode(local.documents)) } })
+  depends_on = [aws_dynamodb_table_item.document]
 }
 
 # Made empty; `tercet coordinator store` puts the ticket key's seed there, so that it is in no state file.

@@ -22,7 +22,14 @@ locals {
     refusals = { namespace = local.metrics, metric = "RateLimited", threshold = var.alarms.refusals, dimensions = local.api_counts, text = "Requests over the limits (429): an attack, limits that are too tight, or parties that decide too slowly" }
     failures = { namespace = local.metrics, metric = "Errors", threshold = 0, dimensions = local.api_counts, text = "Requests that failed inside the coordinator (5xx): see the log for \"request failed\"" }
   }
-  all_alarms = merge(local.function_alarms, local.table_alarms, local.counted_alarms)
+  # What the gateway answers itself, for example when no function's instance is free: the functions never see those.
+  # docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html and api-gateway-metrics-and-dimensions.html
+  gateway_alarms = merge(
+    { for api in aws_apigatewayv2_api.http[*] : "gateway" => { namespace = "AWS/ApiGateway", metric = "5xx", threshold = 0, dimensions = { ApiId = api.id }, text = local.gateway_text } },
+    { for api in aws_api_gateway_rest_api.rest[*] : "gateway" => { namespace = "AWS/ApiGateway", metric = "5XXError", threshold = 0, dimensions = { ApiName = api.name }, text = local.gateway_text } },
+  )
+  gateway_text = "The gateway answered 5xx: no function's instance was free (raise the account's limit or reserve some), or a function failed"
+  all_alarms   = merge(local.function_alarms, local.table_alarms, local.counted_alarms, local.gateway_alarms)
 }
 
 resource "aws_cloudwatch_metric_alarm" "alarm" {

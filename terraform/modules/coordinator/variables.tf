@@ -31,6 +31,16 @@ variable "lambda_architecture" {
   }
 }
 
+variable "documents" {
+  description = "Folder with federation.json and surveys/*.json, which are put into the table; null: none yet, and the functions say so. A changed document is taken within a minute, without a restart."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.documents == null || try(fileexists("${var.documents}/federation.json"), false)
+    error_message = "documents: the folder holds no federation.json. Paths are relative to where Terraform runs."
+  }
+}
+
 variable "settings" {
   description = "Environment variables of the functions, TERCET_… or RUST_LOG. Never secrets: they are in Secrets Manager."
   type        = map(string)

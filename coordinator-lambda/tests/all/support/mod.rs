@@ -4,12 +4,14 @@ pub mod parties;
 pub mod reply;
 pub mod table;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use coordinator_lambda::config::{Limits, Rate};
 use coordinator_lambda::store::Store;
@@ -154,6 +156,8 @@ impl World {
         std::fs::write(folder.path().join("coordinator.toml"), text).unwrap();
         let mut config = Config::load(Some(&folder.path().join("coordinator.toml")), []).unwrap();
         config.limits = options.limits;
+        // The clock stands still here, and a party may be silent and speak again at the same time.
+        config.party_rest_seconds = 0;
         config.dynamodb_endpoint = Some(database.url());
         (options.config)(&mut config);
 
@@ -163,6 +167,24 @@ impl World {
         let coordinator = another(&config, &clock, table.as_ref());
         let router = api::router(Arc::clone(&coordinator));
         Self { clock, parties, survey, coordinator, router, config, database, table, folder }
+    }
+
+    /// A new coordinator over the same table takes the place of the one that has ended.
+    pub fn restart(&mut self) {
+        self.coordinator = self.another();
+        self.router = api::router(Arc::clone(&self.coordinator));
+    }
+
+    /// The time at which the table forgets each item of this kind, which is the beginning of its key.
+    pub async fn forgotten(&self, kind: &str) -> Vec<u64> {
+        let scanned =
+            client(&self.config, self.table.as_ref()).scan().table_name(TABLE).send().await.unwrap();
+        let of_this_kind =
+            |item: &&HashMap<String, AttributeValue>| item["pk"].as_s().unwrap().starts_with(kind);
+        let end = |item: &HashMap<String, AttributeValue>| {
+            item.get("expires_at").map_or(0, |end| end.as_n().unwrap().parse().unwrap())
+        };
+        scanned.items().iter().filter(of_this_kind).map(end).collect()
     }
 
     /// One more coordinator over the same table, as Lambda would start.

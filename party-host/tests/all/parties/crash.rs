@@ -41,12 +41,27 @@ pub struct Dying {
     outage: Mutex<Option<Outage>>,
     /// Calls that the outage has spoiled.
     spoiled: AtomicU64,
+    calls: Mutex<Vec<String>>,
 }
 
 impl Dying {
     pub fn new(inner: Arc<dyn Objects>) -> Self {
         let (point, outage) = (Mutex::new(None), Mutex::new(None));
-        Self { inner, point, dead: AtomicBool::new(false), outage, spoiled: AtomicU64::new(0) }
+        let calls = Mutex::new(Vec::new());
+        Self { inner, point, dead: AtomicBool::new(false), outage, spoiled: AtomicU64::new(0), calls }
+    }
+
+    /// The calls since the last look: the operation and the kind of object, such as `create log`.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keys are `surveys/ID/KIND/NAME`, or `KIND/NAME`.
+    fn note(&self, operation: &str, key: &str) {
+        let parts: Vec<&str> = key.split('/').collect();
+        let kind = if parts[0] == "surveys" { parts.get(2) } else { parts.first() };
+        let call = format!("{operation} {}", kind.copied().unwrap_or_default());
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
     pub fn set(&self, outage: Option<Outage>) {
@@ -109,6 +124,7 @@ impl Objects for Dying {
 
     async fn create(&self, key: &str, body: Bytes) -> Result<Created, StoreError> {
         self.begin(true).await?;
+        self.note("create", key);
         if self.outage() == Some(Outage::LateErrors) {
             self.inner.create(key, body).await?;
             return Err(self.spoils("500 internal error", true));
@@ -127,16 +143,19 @@ impl Objects for Dying {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.begin(false).await?;
+        self.note("get", key);
         self.inner.get(key).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.begin(false).await?;
+        self.note("list", prefix);
         self.inner.list(prefix).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.begin(false).await?;
+        self.note("delete", key);
         self.inner.delete(key).await
     }
 }

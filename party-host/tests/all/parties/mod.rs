@@ -4,6 +4,7 @@ mod abandon;
 mod agreement;
 mod category;
 mod checkpoints;
+mod costs;
 mod crash;
 mod hidden;
 mod honest;

@@ -57,6 +57,12 @@ variable "alarms" {
   default     = {}
 }
 
+variable "documents" {
+  description = "Folder with federation.json and surveys/*.json; null: none yet. A changed document is taken within a minute."
+  type        = string
+  default     = null
+}
+
 variable "deletion_protection" {
   description = "Off only before a `destroy` that is meant."
   type        = bool
@@ -113,6 +119,7 @@ module "coordinator" {
   entry               = var.entry
   waf                 = var.waf
   settings            = var.settings
+  documents           = var.documents
   tracing             = var.tracing
   alarms              = var.alarms
   deletion_protection = var.deletion_protection

@@ -15,6 +15,12 @@ variable "lambda_architecture" {
   default     = "x86_64"
 }
 
+variable "documents" {
+  description = "Folder with federation.json and surveys/*.json."
+  type        = string
+  default     = null
+}
+
 variable "settings" {
   description = "More environment variables of the functions."
   type        = map(string)
@@ -33,6 +39,7 @@ module "coordinator" {
   lambda_zip          = var.lambda_zip
   lambda_architecture = var.lambda_architecture
   settings            = var.settings
+  documents           = var.documents
 
   # What LocalStack's free edition cannot do otherwise.
   entry         = "rest"

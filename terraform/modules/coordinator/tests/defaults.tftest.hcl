@@ -52,7 +52,7 @@ run "defaults" {
     error_message = "one entry: the HTTP API"
   }
   assert {
-    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
+    condition     = aws_apigatewayv2_stage.http[0].default_route_settings[0].throttling_rate_limit == 1500 && !strcontains(aws_apigatewayv2_stage.http[0].access_log_settings[0].format, "sourceIp")
     error_message = "the gateway limits the rate, and its log has no addresses"
   }
   assert {
@@ -64,8 +64,8 @@ run "defaults" {
     error_message = "refresh and reap run every minute, invoked by their own rules only"
   }
   assert {
-    condition     = alltrue([for a in ["api-errors", "api-throttles", "reap-errors", "refusals", "failures", "table-writethrottleevents"] : contains(keys(aws_cloudwatch_metric_alarm.alarm), a)]) && length(aws_cloudwatch_metric_alarm.silent) == 2
-    error_message = "errors, throttles, refusals and silence raise alarms"
+    condition     = alltrue([for a in ["api-errors", "api-throttles", "reap-errors", "refusals", "failures", "table-writethrottleevents"] : contains(keys(aws_cloudwatch_metric_alarm.alarm), a)]) && length(aws_cloudwatch_metric_alarm.silent) == 2 && aws_cloudwatch_metric_alarm.alarm["gateway"].metric_name == "5xx"
+    error_message = "errors, throttles, refusals, silence and what the gateway answers itself raise alarms"
   }
   assert {
     condition     = alltrue([for f in aws_lambda_function.function : f.runtime == "provided.al2023" && f.tracing_config[0].mode == "PassThrough"]) && length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 6
@@ -100,7 +100,7 @@ run "rest_with_firewall" {
     tracing         = true
   }
   assert {
-    condition     = length(aws_api_gateway_rest_api.rest) == 1 && length(aws_apigatewayv2_api.http) == 0 && length(aws_wafv2_web_acl_association.rest) == 1 && aws_api_gateway_domain_name.rest[0].security_policy == "TLS_1_2"
+    condition     = length(aws_api_gateway_rest_api.rest) == 1 && length(aws_apigatewayv2_api.http) == 0 && aws_cloudwatch_metric_alarm.alarm["gateway"].metric_name == "5XXError" && length(aws_wafv2_web_acl_association.rest) == 1 && aws_api_gateway_domain_name.rest[0].security_policy == "TLS_1_2"
     error_message = "a REST API behind the firewall"
   }
   assert {
@@ -163,5 +163,20 @@ run "one_number_decides_the_limits" {
   assert {
     condition     = output.concurrency_needed == 30
     error_message = "the operator learns how many instances the account needs"
+  }
+}
+
+run "documents_are_in_the_table" {
+  command = apply
+  variables {
+    documents = "tests/documents"
+  }
+  assert {
+    condition     = toset(keys(aws_dynamodb_table_item.document)) == toset(["federation.json", "surveys/a.json"]) && jsondecode(aws_dynamodb_table_item.document["surveys/a.json"].item).pk.S == "document"
+    error_message = "each document is an item"
+  }
+  assert {
+    condition     = length(aws_dynamodb_table_item.documents_digest) == 1
+    error_message = "the functions see that they have changed"
   }
 }
