@@ -29,8 +29,8 @@ output "targets" {
 }
 
 output "egress_cidrs" {
-  description = "Where the service's own connections come from."
-  value       = ["${aws_eip.nat.public_ip}/32"]
+  description = "Where the service's own connections come from; empty without a fixed address."
+  value       = [for address in aws_eip.nat : "${address.public_ip}/32"]
 }
 
 output "execution_policy" {

@@ -125,8 +125,8 @@ run "service" {
     error_message = "images do not change under their names"
   }
   assert {
-    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy", "disk"] : contains(keys(module.service[0].alarms), a)]) && contains(keys(module.log.alarms), "aborts")
-    error_message = "aborts, lag, expiry, disk and memory raise alarms"
+    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy", "disk"] : contains(keys(module.service[0].alarms), a)]) && contains(keys(module.log.alarms), "aborts") && module.service[0].alarms["height-lag"].treat_missing_data == "breaching"
+    error_message = "aborts, lag, expiry, disk and memory raise alarms, and so does a party that sends no metrics"
   }
   assert {
     condition     = strcontains(local.config, "namespace = \"${module.service[0].alarms["height-lag"].namespace}\"") && strcontains(local.config, "party = \"${module.service[0].alarms["height-lag"].dimensions.party}\"")
@@ -234,5 +234,22 @@ run "guarded" {
   assert {
     condition     = alltrue([for name in ["PutBucketPolicy", "DeleteBucketPolicy", "PutBucketLifecycle", "PutBucketVersioning", "PutKeyPolicy", "UpdateAssumeRolePolicy"] : strcontains(aws_cloudwatch_event_rule.guard["policies"].event_pattern, name)])
     error_message = "each call that could give somebody the party's powers is watched"
+  }
+}
+
+run "without_a_fixed_address" {
+  command = apply
+  variables {
+    fixed_egress   = false
+    peers_anywhere = true
+    peer_cidrs     = ["0.0.0.0/0"]
+  }
+  assert {
+    condition     = one(module.service[0].service.network_configuration).assign_public_ip && output.egress_cidrs == [] && run.service.egress_cidrs == ["198.51.100.7/32"]
+    error_message = "without NAT the task has an address of its own, which nobody can rely on"
+  }
+  assert {
+    condition     = length(module.service[0].task_cidrs) == 0 && module.service[0].open_ports == [443]
+    error_message = "nobody reaches the task past its load balancer there either"
   }
 }
