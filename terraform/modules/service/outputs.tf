@@ -63,6 +63,16 @@ output "deployment_targets" {
   value       = [for target in aws_cloudwatch_event_target.deployment : target.arn]
 }
 
+output "zones" {
+  description = "Which zones may be taken."
+  value       = one(data.aws_availability_zones.available.filter)
+}
+
+output "insights" {
+  description = "The log of Container Insights."
+  value       = aws_cloudwatch_log_group.insights
+}
+
 output "rules" {
   description = "Names of the rules that tell of failed deployments."
   value       = aws_cloudwatch_event_rule.deployment[*].name
