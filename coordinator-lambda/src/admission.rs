@@ -11,7 +11,6 @@ use tercet_protocol::api::{Admission, Problem, ProblemKind, SubmissionStatus};
 use tercet_protocol::ids::{Nullifier, PublicKey, SubmissionId, SurveyId};
 use tercet_protocol::submission::{MAX_EVIDENCE, PublicPart, Ticket};
 
-use crate::api::invocation::RequestToken;
 use crate::config::Rate;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, refuse};
@@ -19,6 +18,7 @@ use crate::settle::status;
 use crate::store::bucket::Taken;
 use crate::store::submissions::{Admit, Admitted, RecordState, SubmissionRecord};
 use crate::surveys::Survey;
+use crate::token::RequestToken;
 
 /// Largest body of a submission, in bytes: the evidence and the other fields of the public part.
 pub const MAX_SUBMISSION: usize = MAX_EVIDENCE + 2048;

@@ -21,6 +21,7 @@ pub mod secrets;
 pub mod settle;
 pub mod store;
 pub mod surveys;
+pub mod token;
 pub mod withdrawals;
 
 pub use clock::{Clock, SystemClock};

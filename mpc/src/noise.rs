@@ -163,7 +163,6 @@ mod tests {
     use alloc::string::ToString as _;
 
     use super::*;
-    use alloc::string::ToString as _;
 
     fn laplace(epsilon: &str, sensitivity: u128) -> Result<Laplace, NoiseError> {
         Laplace::new(epsilon.parse().unwrap(), sensitivity)

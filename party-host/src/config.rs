@@ -31,6 +31,9 @@ pub struct Config {
     pub surveys: DocumentPlace,
     /// The engine component (`party_wasm.wasm`). Its SHA-256 must be the one that the surveys pin.
     pub engine: PathBuf,
+    /// Engines of earlier releases, for surveys that pin them: such a survey goes on after the party was updated.
+    #[serde(default)]
+    pub earlier_engines: Vec<PathBuf>,
     /// Where the keys are.
     pub keys: KeyPlaces,
     /// The share store.
@@ -262,6 +265,7 @@ impl Config {
         self.surveys.rebase(folder);
         let base = folder.local();
         self.engine = base.join(&self.engine);
+        self.earlier_engines.iter_mut().for_each(|path| *path = base.join(&*path));
         let keys = &mut self.keys;
         for place in [&mut keys.identity, &mut keys.sealing, &mut keys.peer] {
             place.rebase(base);

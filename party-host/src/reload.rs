@@ -19,7 +19,7 @@ use crate::config::{BatchConfig, ConfigError, LimitsConfig, ReleasesConfig};
 use crate::documents::DocumentPlace;
 use crate::measures;
 use crate::node::{Node, Parts, SurveyNode};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, SandboxError};
 use crate::serve::{self, ServeError};
 use crate::store::{Progress, Store};
 
@@ -61,8 +61,8 @@ pub struct Workshop {
     pub identity: Arc<SigningKey>,
     /// The operator's bucket.
     pub store: Store,
-    /// The engine.
-    pub sandbox: Sandbox,
+    /// The engine, and those of earlier releases that a survey may pin.
+    pub sandboxes: Vec<Sandbox>,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Batching.
@@ -72,18 +72,22 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    fn parts(&self) -> Parts {
-        Parts {
+    /// The parts of a survey: with the engine that it pins, or, to be refused, with the newest.
+    fn parts(&self, survey: &SurveyDescriptor) -> Result<Parts, SandboxError> {
+        let pinned = self.sandboxes.iter().find(|s| s.digest() == survey.engine());
+        let newest = || SandboxError::Load("the party has no engine".into());
+        let sandbox = pinned.or(self.sandboxes.first()).ok_or_else(newest)?.clone();
+        Ok(Parts {
+            sandbox,
             identity: self.identity.clone(),
             store: self.store.clone(),
-            sandbox: self.sandbox.clone(),
             pending: self.limits.pending,
             patience: Duration::from_secs(self.limits.peer_seconds),
             gather: Duration::from_millis(self.batch.gather_ms),
             max_batch: self.batch.max,
             linger: Duration::from_millis(self.batch.linger_ms),
             releases_any: self.releases.any_time,
-        }
+        })
     }
 
     /// Loads surveys that are [`announced`], one after the other, and lets each take part as soon as it is loaded. A survey that
@@ -96,7 +100,8 @@ impl Workshop {
         let mut outcome = Ok(());
         for (survey, progress) in surveys {
             let (id, name) = (survey.id(), survey.manifest().survey.name.clone());
-            let taken = match SurveyNode::load(survey, self.parts(), &progress).await {
+            let parts = self.parts(&survey)?;
+            let taken = match SurveyNode::load(survey, parts, &progress).await {
                 Ok(survey) => node.adopt(survey).await.map_err(ServeError::from),
                 Err(source) => Err(ServeError::SurveyStart { name, source }),
             };
@@ -109,11 +114,16 @@ impl Workshop {
     }
 }
 
-/// Tells the party which surveys it is about to load: until then requests about them are answered with 503.
-pub fn announced(node: &Node, surveys: Vec<SurveyDescriptor>) -> Vec<(SurveyDescriptor, Arc<Progress>)> {
+/// Tells the party which surveys it is about to load: until then requests about them are answered with 503. `first`: those that
+/// it starts with.
+pub fn announced(
+    node: &Node,
+    surveys: Vec<SurveyDescriptor>,
+    first: bool,
+) -> Vec<(SurveyDescriptor, Arc<Progress>)> {
     let announce = |survey: SurveyDescriptor| {
         let progress = Arc::new(Progress::default());
-        node.loads(survey.id(), progress.clone());
+        node.loads(survey.id(), progress.clone(), first);
         (survey, progress)
     };
     surveys.into_iter().map(announce).collect()
@@ -232,7 +242,7 @@ impl Documents {
             }
         }
         let new: Vec<_> = surveys.into_iter().filter(|s| !node.knows(&s.id())).collect();
-        workshop.load(node, announced(node, new)).await
+        workshop.load(node, announced(node, new, false)).await
     }
 
     /// Looks each minute, and at once when told to.

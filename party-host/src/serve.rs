@@ -1,6 +1,7 @@
 //! Assembles a party from its configuration, and runs it until it is told to stop.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -286,9 +287,12 @@ impl Starting {
             memory: config.limits.engine_memory_mib << 20,
             compute: Duration::from_secs(config.limits.engine_seconds),
         };
-        let (engine, pinned) = (config.engine, surveys.first().map(SurveyDescriptor::engine));
-        // Compiling takes about a second of CPU.
-        let compiling = tokio::task::spawn_blocking(move || Sandbox::load(&engine, pinned, limits));
+        let engines = [vec![config.engine], config.earlier_engines].concat();
+        // Compiling takes about a second of CPU for each.
+        let compiling = tokio::task::spawn_blocking(move || {
+            let load = |engine: &PathBuf| Sandbox::load(engine, None, limits);
+            engines.iter().map(load).collect::<Result<Vec<_>, _>>()
+        });
 
         host.does("waiting for the lease on the bucket");
         let keyring: Arc<dyn KeyWrapper> = match &config.keys.store {
@@ -307,7 +311,7 @@ impl Starting {
         let _second = self.held.set(Held { store: store.clone(), lease, renewing });
 
         host.does("compiling the engine");
-        let sandbox = compiling.await.map_err(|e| SandboxError::Load(e.to_string()))??;
+        let sandboxes = compiling.await.map_err(|e| SandboxError::Load(e.to_string()))??;
         let peers = federation.operators.iter().filter(|m| m.identity != identity.public());
         let rtt = config.limits.added_rtt_ms;
         let links = PeerLinks::start(
@@ -321,10 +325,10 @@ impl Starting {
         )?;
         let clock = Arc::new(SystemClock);
         let node = Node::start(NodeParts { identity: identity.clone(), sealing, federation, links, clock });
-        let waiting = announced(&node, surveys);
+        let waiting = announced(&node, surveys, true);
         host.runs(node.clone());
         let (limits, batch, releases) = (config.limits, config.batch, config.releases);
-        let workshop = Workshop { identity, store, sandbox, limits, batch, releases };
+        let workshop = Workshop { identity, store, sandboxes, limits, batch, releases };
         workshop.load(&node, waiting).await?;
         let (watched, look, stop) = (node.clone(), self.look, self.stop);
         tokio::spawn(async move { stop.run_until_cancelled(documents.watch(watched, workshop, look)).await });

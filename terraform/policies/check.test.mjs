@@ -113,6 +113,12 @@ test('a function that may read the whole registry', async () => {
   await finds(documents, { tables: documents.tables }, /-refresh .* can dynamodb:Scan/)
 })
 
+test('a function that may change the documents that it serves', async () => {
+  const documents = copy()
+  for (const { policy } of roleOf(documents, '-api').policies) policy.Statement = policy.Statement.filter((s) => s.Sid !== 'NotTheDocuments')
+  await finds(documents, { tables: documents.tables }, /-api .* can dynamodb:PutItem .* documents/)
+})
+
 test('nothing to evaluate is a finding', async () => {
   const nothing = { roles: [], buckets: [], keys: [], secrets: [], tables: [] }
   await finds(nothing, nothing, /nothing to evaluate/)

@@ -249,6 +249,11 @@ class Run {
       for (const action of ['dynamodb:Scan', 'dynamodb:DeleteTable', 'dynamodb:ExportTableToPointInTime']) {
         await this.expect(false, who, action, resource, {}, 'no function reads the whole registry or deletes it')
       }
+      const documents = { 'dynamodb:LeadingKeys': ['document'] }
+      await this.expect(true, who, 'dynamodb:Query', resource, documents, 'every function reads the documents')
+      for (const action of ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem']) {
+        await this.expect(false, who, action, resource, documents, 'no function changes the documents that it serves')
+      }
     }
     const strangers = [...this.roles, ...this.others].filter((w) => accountOf(w.arn) !== resource.account)
     for (const who of strangers) {

@@ -32,6 +32,7 @@ const S3_ACTIONS = {
   PutObjectLockConfiguration: 'PutBucketObjectLockConfiguration',
   GetBucketCors: 'GetBucketCORS', DeleteBucketOwnershipControls: 'PutBucketOwnershipControls',
   DeleteBucketTagging: 'PutBucketTagging', GetBucketNotificationConfiguration: 'GetBucketNotification',
+  PutBucketNotificationConfiguration: 'PutBucketNotification',
 }
 const TRANSACTION_ACTIONS = { Put: 'PutItem', Update: 'UpdateItem', Delete: 'DeleteItem', ConditionCheck: 'ConditionCheckItem' }
 // Needs no permission.
@@ -57,7 +58,9 @@ function requestsOf(record, documents) {
       if (request.Prefix !== undefined && action === 's3:ListBucket') context['s3:prefix'] = request.Prefix
       const objects = operation === 'DeleteObjects' ? (request.Delete?.Objects ?? []).map((o) => o.Key) : [request.Key]
       const own = objects.map((key) => ({ action, arn: key === undefined ? bucket.arn : `${bucket.arn}/${key}`, context, resource: bucket }))
-      const uses = { 's3:GetObject': 'kms:Decrypt', 's3:PutObject': 'kms:GenerateDataKey' }[action]
+      // A look at an object's head opens nothing, and S3's own key is nobody's to grant.
+      const ownKey = headers['x-amz-server-side-encryption'] === 'AES256'
+      const uses = ownKey ? undefined : { GetObject: 'kms:Decrypt', PutObject: 'kms:GenerateDataKey' }[operation]
       return [...own, ...(uses ? through('s3', uses, bucket.account, documents, {}) : [])]
     }
     case 'kms': {

@@ -86,3 +86,13 @@ test('the test’s own looks are not asked', async () => {
   const look = { account: ACCOUNT, agent: 'Boto3/1.40', service: 's3', operation: 'GetObject', request: { Bucket: 'shares', Key: 'store/log/1' } }
   assert.equal((await askRecorded(deployed(), [look])).asked, 0)
 })
+
+test('an operator writes public documents under S3’s own key, and looks at them', async () => {
+  const documents = deployed()
+  documents.keys[0].policy = document()
+  const write = { account: ACCOUNT, app: 'operator', service: 's3', operation: 'PutObject', request: { Bucket: 'shares', Key: 'deployment/a.json' }, headers: { 'x-amz-server-side-encryption': 'AES256' } }
+  const look = { ...write, operation: 'HeadObject', headers: {} }
+  assert.deepEqual((await askRecorded(documents, [write, look])).refused, [])
+  const read = { ...look, operation: 'GetObject' }
+  assert.equal((await askRecorded(documents, [read])).refused.length, 1, 'what lies under the account’s key needs the key')
+})

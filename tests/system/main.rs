@@ -6,4 +6,5 @@
 
 mod cohort;
 mod crash;
+mod start;
 mod world;

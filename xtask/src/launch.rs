@@ -55,8 +55,9 @@ fn build(task: &Launched) -> Result<()> {
     let (selection, engine) = match task {
         Launched::Package(_) => (vec!["-p", LAUNCHER], false),
         Launched::Container(options) if !options.trial => (vec!["-p", LAUNCHER], true),
+        // With an example, cargo settles features as for the tests, whose programs these then are.
         Launched::Localstack(Localstack::E2e(_)) => {
-            (MEMBERS.to_vec(), std::env::var_os("TERCET_ENGINE").is_none())
+            ([&["--example", "features"], &MEMBERS[..]].concat(), std::env::var_os("TERCET_ENGINE").is_none())
         }
         Launched::Localstack(_) => (system(), false),
         Launched::Demo(_) | Launched::Up(_) | Launched::Drill(_) | Launched::Container(_) => (system(), true),

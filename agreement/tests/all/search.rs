@@ -38,6 +38,14 @@ fn clocks_that_stand_still_do_no_harm() {
     holds("clocks stand", Setting { clocks_stand: true, ..Setting::right(3) });
 }
 
+/// The operators' word reaches the parties at any times, also after their votes for the entry that is given up.
+#[test]
+fn an_entry_that_is_given_up_and_the_one_in_its_place_are_never_both_final() {
+    let given_up = Setting { abandon: true, only_safety: true, ..Setting::right(3) };
+    holds("an entry is given up", given_up.clone());
+    fails("the operators' word is forgotten", Setting { forgetful: true, ..given_up });
+}
+
 #[test]
 fn each_rule_is_needed() {
     for rule in Rule::ALL {

@@ -22,7 +22,8 @@ const SECRET: [&str; 17] = [
 ];
 
 /// Names of what is about one person or account.
-const PERSONAL: [&str; 24] = [
+const PERSONAL: [&str; 25] = [
+    "id",
     "uid",
     "user",
     "userid",
@@ -122,6 +123,7 @@ mod tests {
             ("access_token", "x", Kind::Secret),
             ("q", "eyJhbGciOiJIUzI1NiJ9.e30.x7", Kind::Secret),
             ("userId", "4711", Kind::Personal),
+            ("id", "4711", Kind::Personal),
             ("account_id", "4711", Kind::Personal),
             ("q", "jane@example.org", Kind::Personal),
             ("q", "jane%40example.org", Kind::Personal),

@@ -22,13 +22,13 @@ use tercet_protocol::ids::SurveyId;
 use tercet_protocol::notary::TicketRequest;
 
 use super::context::ClientAddress;
-use super::invocation::RequestToken;
 use super::operations::Operation;
 use super::problem::Failure;
 use crate::admission::{Outcome, RateReport, whole_seconds};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, refuse};
 use crate::store::releases::Published;
+use crate::token::RequestToken;
 
 type Shared = State<Arc<Coordinator>>;
 type Answer = Result<Response, Failure>;

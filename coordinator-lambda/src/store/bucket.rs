@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use super::item::number;
 use super::{ATTEMPTS, Item, Key, Store, StoreError, patiently, service};
-use crate::api::invocation::RequestToken;
 use crate::config::Rate;
+use crate::token::RequestToken;
 
 /// A bucket's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

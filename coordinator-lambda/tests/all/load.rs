@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use coordinator_lambda::Coordinator;
 use coordinator_lambda::admission::{Outcome, RateReport};
-use coordinator_lambda::api::invocation::RequestToken;
 use coordinator_lambda::config::{Limits, Rate};
 use coordinator_lambda::error::Error;
 use coordinator_lambda::surveys::Survey;
+use coordinator_lambda::token::RequestToken;
 use tercet_protocol::ids::{EntryHash, Nullifier, Signature, SubmissionId, sha256};
 use tercet_protocol::submission::Receipt;
 use tokio::task::JoinSet;
@@ -109,7 +109,7 @@ async fn five_hundred_submissions_a_second_end_without_a_failure() {
     assert_eq!(world.unfinished().await, 0);
 }
 
-/// The same with one counter, which is how it was: the model is strict enough to show it.
+/// The same with one counter for all: the model is strict enough to show the fault.
 #[tokio::test(start_paused = true)]
 async fn one_counter_for_everybody_fails_under_the_same_load() {
     let limits = Limits { unfinished_shards: 1, ..Limits::default() };

@@ -6,16 +6,9 @@ use tercet_mpc::HashAlg;
 use tercet_protocol::ids::SurveyId;
 use tercet_protocol::survey::SurveyManifest;
 
-const SURVEY: &str = r#"
-[survey]
-name = "s"
-title = "s"
-opens = "2025-01-01T00:00:00Z"
-closes = "2030-01-01T00:00:00Z"
-min_cohort = 10
-min_new = 5
-statistics = ["count", "mean"]
-[source]
+const SURVEY: &str = concat!(
+    survey_head!(),
+    r#"[source]
 server_name = "a.example"
 method = "GET"
 path = "/v1/account"
@@ -35,7 +28,8 @@ name = "v"
 at = "$.v"
 scale = 2
 bits = 20
-"#;
+"#
+);
 
 const REQUEST: &str = "GET /v1/account?account=own&q=a+b/%C3%A9%25&timestamp=17 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\n\
                        Accept-Language: de\r\nConnection: close\r\n\r\n";

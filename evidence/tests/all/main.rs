@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// The beginning of a survey file, on which these tests do not depend.
+macro_rules! survey_head {
+    () => {
+        "[survey]\nname = \"s\"\ntitle = \"s\"\nopens = \"2025-01-01T00:00:00Z\"\ncloses = \"2030-01-01T00:00:00Z\"\n\
+         min_cohort = 10\nmin_new = 5\nstatistics = [\"count\", \"mean\"]\n"
+    };
+}
+
 mod changes;
 mod policy;
 mod properties;

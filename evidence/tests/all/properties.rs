@@ -256,16 +256,9 @@ proptest! {
     }
 }
 
-const SURVEY: &str = r#"
-[survey]
-name = "s"
-title = "s"
-opens = "2025-01-01T00:00:00Z"
-closes = "2030-01-01T00:00:00Z"
-min_cohort = 10
-min_new = 5
-statistics = ["count", "mean"]
-[source]
+const SURVEY: &str = concat!(
+    survey_head!(),
+    r#"[source]
 server_name = "a.example"
 method = "GET"
 path = "/"
@@ -283,7 +276,8 @@ name = "v"
 at = "$.rows[?@.k=='y'].v"
 scale = 2
 bits = 20
-"#;
+"#
+);
 
 /// An exchange with this body in chunks, the value of `y` hidden under one commitment; and the received bytes.
 fn exchange(body: &str, chunks: usize) -> (Transcript, Vec<u8>) {

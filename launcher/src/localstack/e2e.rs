@@ -113,15 +113,15 @@ fn scenario(materials: &Materials<'_>, python: &Path, say: &dyn Fn(&str)) -> Res
     evaluate_policies(&deployment, materials.folder, python)?;
     say("a second apply changes nothing");
     deployment.each(Root::unchanged)?;
-    say("terraform destroy");
     deployment.stop_processes();
-    deployment.each(Root::destroy)?;
-    check("gone")?;
     say("the deployed policies are asked about every call that was made, with its real caller");
     let asked = root().join("terraform/policies/asked.mjs");
     let (policies, calls) =
         (materials.folder.join(POLICIES), materials.folder.join("localstack").join(host::RECORD));
-    run(xtask::command::program("node").arg(asked).arg(policies).arg(calls))
+    run(xtask::command::program("node").arg(asked).arg(policies).arg(calls))?;
+    say("terraform destroy");
+    deployment.each(Root::destroy)?;
+    check("gone")
 }
 
 /// The deployed policy documents, in the test's folder.

@@ -74,9 +74,9 @@ impl App {
 
 /// A problem for an id that is not found while some surveys are not loaded yet: it may belong to one of those.
 fn absent(node: &Node, detail: &str) -> Failure {
-    Failure(match node.ready() {
-        Ok(()) => Problem::new(ProblemKind::NotFound, detail),
-        Err(why) => Problem::new(ProblemKind::PartyUnavailable, why).retry_after(5),
+    Failure(match node.loading() {
+        None => Problem::new(ProblemKind::NotFound, detail),
+        Some(what) => Problem::new(ProblemKind::PartyUnavailable, what).retry_after(5),
     })
 }
 

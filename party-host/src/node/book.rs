@@ -114,7 +114,7 @@ impl Book {
             points: Vec::new(),
             groups: Groups::new(manifest),
             orders: Orders::new(manifest),
-            epochs: Epochs::default(),
+            epochs: Epochs::new(manifest.lanes().len()),
         }
     }
 

@@ -21,9 +21,14 @@ pub struct Part {
     pub heights: Vec<u64>,
 }
 
+/// Most numbers in the rows of one entry of a refresh, which a party holds in memory at once: 32 bytes each.
+const MAX_NUMBERS: usize = 1 << 20;
+
 /// The rows that have shares, and the entries that refreshed them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Epochs {
+    /// Most rows of one entry of a refresh, unless an earlier entry brought more at once.
+    most: usize,
     /// Number of rows of each entry that are not erased.
     rows: BTreeMap<u64, usize>,
     /// By the height of the rows: the height of the newest entry that refreshed them.
@@ -36,6 +41,18 @@ pub struct Epochs {
 }
 
 impl Epochs {
+    /// No rows yet, which will have so many numbers each.
+    pub fn new(lanes: usize) -> Self {
+        Self {
+            most: MAX_REFRESHED.min(MAX_NUMBERS / lanes.max(1)),
+            rows: BTreeMap::new(),
+            refreshed: BTreeMap::new(),
+            epoch: 0,
+            began: (0, 0),
+            done: 0,
+        }
+    }
+
     /// The entry at a height brings rows.
     pub fn came(&mut self, height: u64, rows: usize) {
         if rows > 0 {
@@ -79,7 +96,7 @@ impl Epochs {
         let (mut heights, mut all) = (Vec::new(), 0);
         for (height, rows) in self.rows.range(from..to).filter(|(_, rows)| **rows > 0) {
             all += rows;
-            if all > MAX_REFRESHED && !heights.is_empty() {
+            if all > self.most && !heights.is_empty() {
                 break;
             }
             heights.push(*height);
@@ -125,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_epoch_covers_each_row_that_was_there_once_in_as_many_parts_as_it_takes() {
-        let mut epochs = Epochs::default();
+        let mut epochs = Epochs::new(3);
         assert_eq!((epochs.next_part(), epochs.complete()), (None, true));
         for height in 1..=40 {
             epochs.came(height, MAX_REFRESHED / 16);
@@ -158,8 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn wide_rows_take_more_entries() {
+        let mut epochs = Epochs::new(1024);
+        for height in 1..=4 {
+            epochs.came(height, 600);
+        }
+        assert_eq!(epochs.next_part().unwrap().heights, [1], "1024 rows of 1024 numbers");
+        epochs.came(1, 5000);
+        assert_eq!(epochs.next_part().unwrap().heights, [1], "an entry's rows stay together");
+    }
+
+    #[test]
     fn only_the_next_part_is_taken() {
-        let mut epochs = Epochs::default();
+        let mut epochs = Epochs::new(3);
         epochs.came(1, 2);
         epochs.came(3, 1);
         let good = refreshed(&epochs.next_part().unwrap(), &epochs);

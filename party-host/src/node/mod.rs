@@ -1,4 +1,16 @@
 //! The party itself: takes uploads, leads or joins sessions, answers questions about both.
+//!
+//! | Files | Subject |
+//! |---|---|
+//! | `survey`, `roster` | one survey as this party runs it; all of them |
+//! | `intake`, `pool` | uploads: checked alone, then waiting |
+//! | `lead`, `timetable`, `jobs` | who starts sessions, and what each kind does |
+//! | `session` | three parties introduce themselves and exchange frames |
+//! | `agree` | an entry is prepared, locked, voted for and committed |
+//! | `book`, `epochs`, `secret`, `renewal` | what the log amounts to |
+//! | `batch`, `release`, `erase`, `refresh`, `abandon` | the kinds of entries |
+//! | `units`, `stored`, `plan`, `query`, `engine`, `pair_secrets` | unit sums, questions and their answers |
+//! | `shelf`, `catchup`, `supply`, `rebuild` | what a party lacks, and how it gets it from the two others |
 
 mod abandon;
 mod agree;
@@ -19,6 +31,7 @@ mod rebuild;
 mod refresh;
 mod release;
 mod renewal;
+mod replay;
 mod roster;
 mod secret;
 mod session;
@@ -53,12 +66,13 @@ use crate::measures;
 use crate::peer::{PeerLinks, SessionId};
 pub use batch::{ENGINE_BASE, ENGINE_EACH};
 use pool::Outcome;
+pub use replay::SurveyStartError;
 pub use roster::RedeployError;
 use roster::Roster;
 pub use session::MAX_HELLO;
 #[cfg(feature = "fault-injection")]
 pub use session::{Fault, Step};
-pub use survey::{Parts, SurveyNode, SurveyStartError};
+pub use survey::{Parts, SurveyNode};
 
 /// Queries remembered.
 const MAX_QUERIES: usize = 1024;

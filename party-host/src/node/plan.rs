@@ -147,20 +147,6 @@ pub fn partition_of(
     book.groups().partitions().iter().position(fits)
 }
 
-/// Refuses values that no group has. Which values groups have is public; a question that names others would be a new question
-/// for each of them, with the answer of the question without them.
-fn known(book: &Book, field: usize, name: &str, values: &BTreeSet<String>) -> Result<(), Problem> {
-    let has = |value: &&String| book.ledger().units().iter().any(|unit| unit.label.get(field) == Some(value));
-    match values.iter().find(|value| !has(value)) {
-        None => Ok(()),
-        Some(value) => {
-            let shown: String = value.chars().take(64).flat_map(char::escape_debug).collect();
-            let detail = format!("no group has the {name} \"{shown}\" yet: ask without it");
-            Err(Problem::new(ProblemKind::CohortTooSmall, detail))
-        }
-    }
-}
-
 /// Plans a question. All refusals by the rules happen here.
 pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Result<Plan, Problem> {
     question.check(manifest).map_err(|e| not_permitted(e.to_string()))?;
@@ -174,7 +160,6 @@ pub fn plan(book: &Book, manifest: &SurveyManifest, question: &Question) -> Resu
     let mut filter = Filter::everybody();
     for (name, values) in &question.filter.0 {
         let field = manifest.field(name).ok_or_else(|| not_permitted("the survey has no such field"))?;
-        known(book, field, name, values)?;
         filter = filter.with(field, values.iter().cloned());
     }
     let least = manifest.survey.smallest_set();

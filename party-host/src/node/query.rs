@@ -49,6 +49,10 @@ pub async fn run(
     }
     let mut engine = Engine::new(survey, session);
     let mut opened = open(survey, &mut engine, &plan).await?;
+    if !plan.sortings.is_empty() {
+        let batches = survey.book().batches().len();
+        engine.wire()?.allow_reads(batches);
+    }
     for sorting in &plan.sortings {
         let ordered = sort(survey, &mut engine, sorting).await?;
         if let Some(of) = opened.get_mut(&sorting.scope) {

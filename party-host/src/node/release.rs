@@ -52,6 +52,10 @@ pub async fn run(
         return Err(refuse("proposes a release point at which nothing enters".into()));
     }
     let mut engine = Engine::new(survey, session);
+    // No more segments than there are rows, or batches.
+    let rows: usize = units.iter().map(Vec::len).sum();
+    let segments = rows.min(survey.book().batches().len());
+    engine.wire()?.allow_reads(segments);
     let mut sums = Sums::add_up(survey, &units).await?;
     noise(survey, &mut engine, &mut sums).await?;
     let secret = decide(survey, &mut engine, &entering, &sums).await?;

@@ -15,9 +15,16 @@ use crate::store::Progress;
 /// The state of an approved survey.
 enum Stage {
     /// Its log is being read.
-    Loading(Arc<Progress>),
+    Loading(Loading),
     /// It takes part.
     Runs(Arc<SurveyNode>),
+}
+
+/// A survey whose log is being read.
+struct Loading {
+    progress: Arc<Progress>,
+    /// The party is starting with it. One that is approved later keeps the party ready for the others.
+    first: bool,
 }
 
 /// Every approved survey by its id.
@@ -42,11 +49,12 @@ impl Roster {
         self.with(|all| all.values().filter_map(runs).collect())
     }
 
-    /// A sentence about the surveys that are not loaded yet; `None` if there are none.
-    pub fn loading(&self) -> Option<String> {
+    /// A sentence about the surveys that are not loaded yet, or about those of them that the party starts with; `None` if there
+    /// are none.
+    pub fn loading(&self, first_only: bool) -> Option<String> {
         let says = |(id, stage): (&SurveyId, &Stage)| match stage {
-            Stage::Loading(progress) => Some(loading(id, progress)),
-            Stage::Runs(_) => None,
+            Stage::Loading(of) if of.first || !first_only => Some(loading(id, &of.progress)),
+            _ => None,
         };
         let mut texts: Vec<String> = self.with(|all| all.iter().filter_map(says).collect());
         texts.sort();
@@ -74,8 +82,8 @@ impl Node {
     pub fn survey(&self, id: SurveyId) -> Result<Arc<SurveyNode>, Problem> {
         self.roster.with(|all| match all.get(&id) {
             Some(Stage::Runs(survey)) => Ok(survey.clone()),
-            Some(Stage::Loading(progress)) => {
-                let detail = format!("the party is starting: {}", loading(&id, progress));
+            Some(Stage::Loading(of)) => {
+                let detail = format!("the survey is being loaded: {}", loading(&id, &of.progress));
                 Err(Problem::new(ProblemKind::PartyUnavailable, detail).retry_after(5))
             }
             None => Err(Problem::new(
@@ -104,9 +112,10 @@ impl Node {
         self.roster.running()
     }
 
-    /// A survey's log is being read from here on: requests about it are answered with 503 until [`Self::adopt`].
-    pub fn loads(&self, id: SurveyId, progress: Arc<Progress>) {
-        self.roster.put(id, Stage::Loading(progress));
+    /// A survey's log is being read from here on: requests about it are answered with 503 until [`Self::adopt`]. The party is not
+    /// ready before those that it starts with are there: `first`.
+    pub fn loads(&self, id: SurveyId, progress: Arc<Progress>, first: bool) {
+        self.roster.put(id, Stage::Loading(Loading { progress, first }));
     }
 
     /// A survey could not be loaded, and is none of this party's.
@@ -128,10 +137,15 @@ impl Node {
         if *self.stop.borrow() {
             return Err("the party is shutting down".into());
         }
-        match self.roster.loading() {
+        match self.roster.loading(true) {
             Some(what) => Err(format!("the party is starting: {what}")),
             None => Ok(()),
         }
+    }
+
+    /// A sentence about surveys that are being loaded: what is not found may be in one of them.
+    pub fn loading(&self) -> Option<String> {
+        self.roster.loading(false)
     }
 
     /// The deployment as it is now.

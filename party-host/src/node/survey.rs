@@ -22,12 +22,13 @@ use tokio::sync::{Mutex, Notify, watch};
 use super::agree::{Agreement, Keys};
 use super::book::Book;
 use super::pool::Pool;
+use super::replay::{self, Replayed, SurveyStartError};
 use super::session::SessionError;
 use super::shelf::{Holdings, Shelf};
 use super::{rebuild, supply};
 use crate::measures;
 use crate::sandbox::Sandbox;
-use crate::store::{Draft, Progress, Span, Store, StoreError};
+use crate::store::{Draft, Progress, Store, StoreError};
 
 /// Answers kept in memory.
 const ANSWERS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -117,67 +118,6 @@ pub struct Parts {
     pub releases_any: bool,
 }
 
-/// Why a survey cannot run here.
-#[derive(Debug, thiserror::Error)]
-pub enum SurveyStartError {
-    /// The survey itself.
-    #[error(transparent)]
-    Survey(#[from] tercet_protocol::survey::SurveyError),
-    /// This operator is not one of the survey's parties.
-    #[error("this operator's identity key {0} is not among the survey's parties: it was approved by mistake")]
-    NotAParty(PublicKey),
-    /// The survey pins another engine.
-    #[error("the survey pins engine {pinned}, this party runs {running}: install the approved release")]
-    Engine {
-        /// The survey's.
-        pinned: tercet_protocol::ids::EngineDigest,
-        /// Ours.
-        running: tercet_protocol::ids::EngineDigest,
-    },
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The stored log does not hold together.
-    #[error(transparent)]
-    Inconsistent(#[from] super::book::Inconsistent),
-}
-
-impl SurveyStartError {
-    /// True if the content that was read is wrong; false if reading it failed.
-    fn is_of_content(&self) -> bool {
-        matches!(self, Self::Inconsistent(_) | Self::Store(StoreError::Corrupt { .. }))
-    }
-}
-
-/// The state that the log amounts to.
-struct Replayed {
-    book: Book,
-    /// The heights of entries that bring rows.
-    with_rows: Vec<u64>,
-    draft: Draft,
-}
-
-impl Replayed {
-    async fn read(
-        store: &Store,
-        descriptor: &SurveyDescriptor,
-        checkpoints: &[Span],
-        progress: &Progress,
-    ) -> Result<Self, SurveyStartError> {
-        let id = descriptor.id();
-        let (mut book, mut with_rows) = (Book::new(id, descriptor.manifest()), Vec::new());
-        let apply = |entry: LogEntry, hash| {
-            book.extend(&entry, hash)?;
-            if supply::has_rows(&entry) {
-                with_rows.push(entry.height);
-            }
-            Ok::<_, SurveyStartError>(())
-        };
-        let draft = store.replay(id, descriptor.parties(), checkpoints, progress, apply).await?;
-        Ok(Self { book, with_rows, draft })
-    }
-}
-
 impl SurveyNode {
     /// Loads the log and checks it, and deletes erased rows that a crash left. `progress` tells the progress.
     pub async fn load(
@@ -196,19 +136,7 @@ impl SurveyNode {
             return Err(SurveyStartError::Engine { pinned: descriptor.engine(), running: sandbox.digest() });
         }
         let id = descriptor.id();
-        let checkpoints = store.checkpoints(id).await?;
-        let read = match Replayed::read(&store, &descriptor, &checkpoints, progress).await {
-            // What does not hold together with checkpoints may do so without: the entries are the judges.
-            Err(e) if !checkpoints.is_empty() && e.is_of_content() => {
-                tracing::warn!(error = %e, "the log does not hold together with its checkpoints: it is read without them");
-                for span in checkpoints {
-                    store.delete_checkpoint(id, span).await?;
-                }
-                Replayed::read(&store, &descriptor, &[], progress).await
-            }
-            read => read,
-        };
-        let Replayed { book, with_rows, draft } = read?;
+        let Replayed { book, with_rows, draft } = replay::read(&store, &descriptor, progress).await?;
         let agreement = Agreement::load(&store, id, me, book.head()).await?;
         let shelf = rebuild::tidy(&store, id, &book, &with_rows, &agreement.staged()).await?;
         if !shelf.lacking().is_empty() {

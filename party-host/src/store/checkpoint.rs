@@ -7,6 +7,7 @@
 //! object of its own with its three votes ([`super::log`]). Three votes name all entries below by hash, so a checkpoint
 //! cannot differ from the log. A checkpoint that does not fit is deleted, and the entries are read instead.
 
+use tercet_mutants::mutant;
 use tercet_protocol::codec::{CodecError, Reader, Writer};
 use tercet_protocol::ids::{EntryHash, SurveyId};
 use tercet_protocol::log::LogEntry;
@@ -90,7 +91,8 @@ impl Checkpoint {
             let mut inner = Reader::new(bytes);
             let entry = LogEntry::read(&mut inner)?;
             inner.finish()?;
-            if entry.survey != survey || entry.height != height || entry.previous != below {
+            let follows = entry.previous == below || mutant!("checkpoint-chain-not-followed");
+            if entry.survey != survey || entry.height != height || !follows {
                 return Err(Unfit::Chain);
             }
             below = LogEntry::hash_of(bytes);

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use tercet_mutants::mutant;
 use tercet_protocol::ids::{EntryHash, PublicKey, SurveyId};
 use tercet_protocol::log::{CommittedEntry, LogEntry};
 
@@ -52,7 +53,11 @@ enum Found {
 fn plan(height: u64, checkpoints: &[Span]) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     let mut next = 1;
-    let mut sorted: Vec<Span> = checkpoints.iter().copied().filter(|span| span.last <= height).collect();
+    let mut sorted: Vec<Span> = checkpoints
+        .iter()
+        .copied()
+        .filter(|span| span.last <= height || mutant!("checkpoint-above-the-log"))
+        .collect();
     // Of several with one beginning the longest comes first; the others then overlap.
     sorted.sort_unstable_by_key(|span| (span.first, std::cmp::Reverse(span.last)));
     for span in sorted {
@@ -64,7 +69,7 @@ fn plan(height: u64, checkpoints: &[Span]) -> Vec<Wanted> {
         next = span.last + 1;
     }
     wanted.extend((next..=height).map(Wanted::Entry));
-    if matches!(wanted.last(), Some(Wanted::Checkpoint(_))) {
+    if matches!(wanted.last(), Some(Wanted::Checkpoint(_))) && !mutant!("newest-entry-not-read") {
         wanted.push(Wanted::Entry(height));
     }
     wanted
@@ -194,7 +199,11 @@ impl Store {
         while let Some(found) = read.try_next().await? {
             match found {
                 Found::Entry(entry, hash) => log.entry(*entry, hash)?,
-                Found::Checkpoint(checkpoint) => log.checkpoint(checkpoint)?,
+                Found::Checkpoint(checkpoint) => {
+                    log.checkpoint(checkpoint)?;
+                    // A thousand entries were applied at once: whoever asks meanwhile has a turn.
+                    tokio::task::yield_now().await;
+                }
                 Found::Unfit(span, why) => {
                     let Span { first, last } = span;
                     tracing::warn!(first, last, why, "a checkpoint is of no use: its entries are read");

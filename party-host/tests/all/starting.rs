@@ -25,7 +25,7 @@ async fn ask(host: &Arc<Host>, method: Method, path: &str) -> (u16, Option<Strin
 
 /// Every route but that of liveness.
 fn routes() -> Vec<(Method, String)> {
-    let (survey, submission, query) = (SurveyId([9; 32]), SubmissionId([9; 32]), QueryId([9; 32]));
+    let (survey, submission, query) = (SurveyId([9; 32]), SubmissionId([9; 32]), QueryId([9; 16]));
     vec![
         (Method::GET, "/readyz".into()),
         (Method::GET, "/v1/operator".into()),
@@ -62,7 +62,7 @@ async fn a_survey_that_is_being_loaded_keeps_no_other_one_back() {
     let (runs, loads, strange) = (world.survey_id(), SurveyId([9; 32]), SurveyId([8; 32]));
     assert_eq!(get("/readyz".into()).await.0, 200);
 
-    world.party(0).loads(loads, Arc::new(Progress::default()));
+    world.party(0).loads(loads, Arc::new(Progress::default()), true);
     let (status, retry, body) = get(format!("/v1/surveys/{loads}")).await;
     assert_eq!((status, retry.is_some()), (503, true), "{body}");
     assert!(body.contains(&loads.to_string()), "{body}");
@@ -78,6 +78,12 @@ async fn a_survey_that_is_being_loaded_keeps_no_other_one_back() {
     assert_eq!(get(format!("/v1/submissions/{}", prepared.id())).await.0, 200);
     world.accept(&world.prepare(&cohort()[1])).await;
 
+    // One that is approved while the party runs is no reason to take it out of service.
+    world.party(0).loads(loads, Arc::new(Progress::default()), false);
+    assert_eq!(get("/readyz".into()).await.0, 200);
+    assert_eq!(get(format!("/v1/surveys/{loads}")).await.0, 503);
+    assert_eq!(get(unknown.clone()).await.0, 503);
+
     world.party(0).gives_up(&loads);
     assert_eq!(get(unknown).await.0, 404);
     assert_eq!(get("/readyz".into()).await.0, 200);
@@ -89,7 +95,7 @@ async fn a_survey_that_is_being_loaded_keeps_no_other_one_back() {
 async fn peers_of_a_starting_party_hear_that_it_is_starting() {
     let world = World::start(manifest(), Duration::from_secs(5)).await;
     world.accept(&world.prepare(&cohort()[0])).await;
-    world.party(1).loads(world.survey_id(), Arc::new(Progress::default()));
+    world.party(1).loads(world.survey_id(), Arc::new(Progress::default()), true);
     let prepared = world.prepare(&cohort()[1]);
     let body = world.upload_body(&prepared, 0);
     let leader = world.party(0).clone();

@@ -109,8 +109,8 @@ pub struct Cost {
 impl tercet_mpc::compute::Host for Wires {
     type Vector = tercet_kernels::Vector;
     type Columns = tercet_kernels::Columns;
-    type Stream = tercet_mpc::compute::hash::OutputReader;
-    type Digest = tercet_mpc::compute::hash::Hasher;
+    type Stream = tercet_mpc::hash::OutputReader;
+    type Digest = tercet_mpc::hash::Hasher;
 }
 
 /// Runs a job at the three parties, each in a thread of its own.

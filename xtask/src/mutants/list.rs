@@ -56,6 +56,28 @@ pub const MUTANTS: &[Mutant] = &[
         MPC,
         "circuit::session::tests::escapes_are_followed_through_all_short_texts_and_pieces",
     ),
+    // A start by checkpoints, and the memory of a batch.
+    mutant(
+        "newest-entry-not-read",
+        PARTY,
+        "store::log::tests::every_height_is_read_and_the_last_with_its_votes",
+    ),
+    mutant(
+        "checkpoint-above-the-log",
+        PARTY,
+        "store::log::tests::every_height_is_read_and_the_last_with_its_votes",
+    ),
+    mutant(
+        "checkpoint-chain-not-followed",
+        PARTY,
+        "store::checkpoint::tests::no_byte_can_be_altered_and_no_place_exchanged",
+    ),
+    mutant("list-ends-at-the-guess", PARTY, "store::listing::tests::every_number_has_one_beginning"),
+    mutant(
+        "batch-larger-than-the-engine",
+        PARTY,
+        "node::pool::tests::a_batch_takes_no_more_memory_than_there_is",
+    ),
     // New shares of stored rows.
     mutant(
         "refresh-keeps-a-share",

@@ -100,6 +100,11 @@ pub struct Setting {
     pub clocks_stand: bool,
     /// Only forks and losses count, not whether the parties go on.
     pub only_safety: bool,
+    /// The operators give entry 1 up: each party hears of it at any time, or never. Entry 2 is then the one that takes its place,
+    /// which only who has heard of it prepares.
+    pub abandon: bool,
+    /// Wrong: a party may forget that it has heard of it.
+    pub forgetful: bool,
     /// Wrong: a certificate of an earlier session makes a lock.
     pub late_lock: bool,
     /// Wrong: a party stays in its earlier sessions too.
@@ -119,6 +124,8 @@ impl Setting {
             restore: false,
             clocks_stand: false,
             only_safety: false,
+            abandon: false,
+            forgetful: false,
             late_lock: false,
             several: false,
             volatile_lock: false,
@@ -260,6 +267,7 @@ impl Setting {
         if me.committed != 0 {
             return;
         }
+        self.hear(w, i, out);
         if me.attempts < self.attempts {
             let mut t = w.clone();
             let p = &mut t.parties[i];
@@ -307,11 +315,32 @@ impl Setting {
             if me.votes & other.votes & bit(entry) != 0 {
                 let mut t = w.clone();
                 let p = &mut t.parties[i];
-                p.machine.commit(&Token, 0, entry, &[(); 3]).expect("three votes");
+                if p.machine.commit(&Token, 0, entry, &[(); 3]).is_err() {
+                    assert_eq!((entry, self.abandon), (1, true), "three votes");
+                    continue;
+                }
                 (p.committed, p.phase) = (entry, Phase::Out);
                 p.receipts |= bit(entry);
                 out.push((Action(i, format!("commits entry {entry}")), t));
             }
+        }
+    }
+
+    /// A party hears that the operators gave entry 1 up, or forgets it.
+    fn hear(&self, w: &World, i: usize, out: &mut Vec<(Action, World)>) {
+        let memory = w.parties[i].machine.memory();
+        let mut t = w.clone();
+        let p = &mut t.parties[i];
+        if self.abandon && memory.abandoned.is_none() {
+            p.machine.abandon(1);
+            if p.phase == Phase::Prepared && p.entry[slot(p.at)] == 1 {
+                p.phase = Phase::Out;
+            }
+            out.push((Action(i, "hears that entry 1 is given up".into()), t));
+        } else if self.forgetful && memory.abandoned.is_some() {
+            p.machine.reload(Memory { abandoned: None, ..memory.clone() });
+            p.phase = Phase::Out;
+            out.push((Action(i, "forgets that entry 1 was given up".into()), t));
         }
     }
 
@@ -356,6 +385,9 @@ impl Setting {
         let theirs = me.bound[at];
         let anything = w.parties.iter().any(|p| p.entry.iter().any(|e| *e != 0));
         for entry in [1, 2] {
+            if self.abandon && entry == 2 && me.machine.memory().abandoned.is_none() {
+                continue;
+            }
             // The first entry is called 1; an entry that is finished needs its rows at one honest party.
             if (entry == 2 && !anything)
                 || (me.finishes[at] != 0 && !me.has_rows(entry) && !other.has_rows(entry))

@@ -17,6 +17,11 @@ pub trait Fault: Send + Sync + 'static {
     fn on_send(&self, party: u8, step: u32, frame: Bytes) -> Option<Bytes>;
 }
 
+/// Time that a party is given for each stored object that it may have to read: far more than one takes, since many are read at once.
+const EACH_READ: Duration = Duration::from_millis(3);
+/// Longest time that is given for reading.
+const LONGEST_READ: Duration = Duration::from_secs(600);
+
 /// The two channels of a session.
 pub struct Wire {
     me: u8,
@@ -123,6 +128,14 @@ impl Wire {
         }
         *heard = true;
         Ok(frame.split_off(name.len()))
+    }
+
+    /// Waits longer for the peers from here on: what comes next lets each party read so many stored objects by itself, and one that was
+    /// just started, with a store that is far away, takes minutes for what another has in memory. All three know from the log how many
+    /// there are.
+    pub fn allow_reads(&mut self, objects: usize) {
+        let read = EACH_READ.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX));
+        self.patience += read.min(LONGEST_READ);
     }
 
     fn deadline(&self) -> Instant {

@@ -62,9 +62,17 @@ fn values(of: [&BTreeMap<SubmissionId, Vec<RingShare>>; 3]) -> BTreeMap<Submissi
     of[0].iter().map(row).collect()
 }
 
-fn statistics(state: QueryState) -> String {
-    let QueryState::Done { result } = state else { panic!("{state:?}") };
-    serde_json::to_string(&result.result.statistics).unwrap()
+/// The answer to a question; after a start the links need a moment.
+async fn statistics(world: &World, asked: &[&str]) -> String {
+    let mut state = world.query(asked).await;
+    for _ in 0..50 {
+        if let QueryState::Done { result } = &state {
+            return serde_json::to_string(&result.result.statistics).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        state = world.query(asked).await;
+    }
+    panic!("{state:?}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +85,7 @@ async fn a_refresh_changes_every_share_and_no_answer() {
     world.withdraw(&prepared[3]).await;
     world.until_height(world.heights()[0].0).await;
     let asked = ["sum", "mean", "variance"];
-    let before = statistics(world.query(&asked).await);
+    let before = statistics(&world, &asked).await;
     let old = all_shares(&world).await;
     let secrets = values(old.each_ref());
 
@@ -102,7 +110,7 @@ async fn a_refresh_changes_every_share_and_no_answer() {
         // Computed anew from the new shares: what was asked before is forgotten at a start.
         world.restart().await;
         world.until_height(1).await;
-        assert_eq!(statistics(world.query(&asked).await), before);
+        assert_eq!(statistics(&world, &asked).await, before);
         let now = world.clock_now();
         world.clock.set(now + HOUR);
     }
@@ -121,7 +129,7 @@ async fn a_refresh_changes_every_share_and_no_answer() {
         whole(&world, lost).await;
         assert!(rows(&world, lost).await == kept, "party {lost} has other rows than before");
     }
-    assert_eq!(statistics(world.query(&asked).await), before);
+    assert_eq!(statistics(&world, &asked).await, before);
     world.accept(&prepared[14]).await;
 }
 

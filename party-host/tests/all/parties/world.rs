@@ -282,7 +282,7 @@ impl World {
         Workshop {
             identity: Arc::new(self.identity(i)),
             store: running.store.clone(),
-            sandbox: sandbox(),
+            sandboxes: vec![sandbox()],
             limits,
             batch: BatchConfig::default(),
             releases: ReleasesConfig { any_time: true },
