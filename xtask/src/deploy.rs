@@ -47,3 +47,54 @@ fn tools() -> Result<PathBuf> {
     run(program("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(folder))?;
     Ok(python::environment("deploy", "deploy/checks/requirements.txt")?.join("python3"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Adds what the sources below `folder` call their tests: functions of Rust, and runs of Terraform.
+    fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !["target", "node_modules", ".git", ".terraform"].contains(&name.as_str())
+                    && !path.join("CACHEDIR.TAG").exists()
+                {
+                    tests_below(&path, found);
+                }
+            } else if name.ends_with(".rs") || name.ends_with(".tftest.hcl") {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                let named = |line: &str| {
+                    let rest = line.trim_start();
+                    let rest = rest.strip_prefix("async ").unwrap_or(rest);
+                    let rest = rest.strip_prefix("fn ").or_else(|| rest.strip_prefix("run \""))?;
+                    Some(rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?.to_owned())
+                };
+                found.extend(text.lines().filter_map(named));
+            }
+        }
+    }
+
+    #[test]
+    fn each_finding_names_tests_that_exist() {
+        let mut existing = BTreeSet::new();
+        tests_below(&root(), &mut existing);
+        let table = std::fs::read_to_string(root().join("docs/findings.md")).unwrap();
+        let rows: Vec<&str> = table
+            .lines()
+            .filter(|l| ["| A", "| B", "| C"].iter().any(|start| l.starts_with(start)))
+            .collect();
+        assert_eq!(rows.len(), 4 + 8 + 16, "each finding of the review has a row");
+        for row in rows {
+            let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+            let named: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+            assert!(!named.is_empty(), "no test: {row}");
+            for name in named.into_iter().filter(|n| n.matches('_').count() >= 3) {
+                assert!(existing.contains(name), "no test is called {name}");
+            }
+        }
+    }
+}

@@ -216,6 +216,12 @@ variable "zone_id" {
   }
 }
 
+variable "fixed_egress" {
+  description = "Whether the program's own connections come from one address. false saves the NAT gateway ($36 a month): the task is then in a public subnet, where nobody but the load balancer reaches it, and others must let any address of the region in."
+  type        = bool
+  default     = true
+}
+
 variable "vpc_cidr" {
   description = "Address range of the program's own network."
   type        = string
