@@ -191,7 +191,7 @@ fn lines_of_documents_are_wrapped() {
 
 #[test]
 fn claims_name_tests_that_exist() {
-    let code: String = files(".rs").iter().map(|f| read(f)).collect();
+    let code: String = [".rs", ".tftest.hcl"].iter().flat_map(|e| files(e)).map(|f| read(&f)).collect();
     let mut missing = Vec::new();
     let mut seen = 0;
     for name in ["agreement", "protocol", "source-rules", "statistics", "threat-model"] {
@@ -201,7 +201,9 @@ fn claims_name_tests_that_exist() {
             // Shorter names may be keys of a survey file.
             if word.matches('_').count() >= 3 && word.chars().all(plain) {
                 seen += 1;
-                if !code.contains(&format!("fn {word}(")) {
+                // A test in Rust, or a run of Terraform's tests.
+                let there = [format!("fn {word}("), format!("run \"{word}\"")];
+                if !there.iter().any(|test| code.contains(test)) {
                     missing.push(format!("{}: {word}", shown(&file)));
                 }
             }
