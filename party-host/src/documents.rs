@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// Largest document that is read, in bytes. A federation has four manifests, a survey is a few kilobytes.
 const MAX_DOCUMENT: usize = 4 << 20;

@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 use crate::private::is_private;
 
 /// A 32-byte seed's place. Written as a path, or as an ARN (`arn:…:secretsmanager:…`).
