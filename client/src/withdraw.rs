@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for WithdrawalKey {
 pub struct ReceiptFile {
     /// The way to leave, for whoever opens the file.
     pub how_to_withdraw: String,
-    /// Where the submission went.
+    /// The coordinator that the submission went to.
     pub coordinator: String,
     /// The submission.
     pub submission: SubmissionId,
@@ -201,7 +201,7 @@ pub fn verify(
             )
         })?;
         if !receipt.agrees(first) {
-            let what = "its receipt tells of another erasure than the others'";
+            let what = "its receipt is about another erasure than the others'";
             return Err(Error::bad_answer(from(receipt.party), what));
         }
     }

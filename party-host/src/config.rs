@@ -34,7 +34,7 @@ pub struct Config {
     /// Engines of earlier releases, for surveys that pin them: such a survey goes on after the party was updated.
     #[serde(default)]
     pub earlier_engines: Vec<PathBuf>,
-    /// Where the keys are.
+    /// The places of the keys.
     pub keys: KeyPlaces,
     /// The share store.
     pub store: StoreConfig,
@@ -62,7 +62,7 @@ pub struct CloudWatchConfig {
     pub party: String,
 }
 
-/// Where the keys are: files that their owner alone can read, or ARNs of secrets and of a KMS key.
+/// The places of the keys: files that their owner alone can read, or ARNs of secrets and of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPlaces {
@@ -156,7 +156,7 @@ pub enum ConfigError {
     /// A document in a bucket cannot be read.
     #[error("cannot read {place}: {problem}")]
     Object {
-        /// Where it is.
+        /// Its place.
         place: String,
         /// The reason, and the way out.
         problem: String,

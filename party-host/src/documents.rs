@@ -16,7 +16,7 @@ const MAX_DOCUMENT: usize = 4 << 20;
 /// The message about an object that is not there.
 const NO_SUCH_KEY: &str = "it does not exist: give Terraform the folder of documents, or copy it there";
 
-/// Where a document, or a folder of documents, is. Written as a path or as `s3://BUCKET/KEY`.
+/// The place of a document, or of a folder of documents. Written as a path or as `s3://BUCKET/KEY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentPlace {
     /// On this machine.

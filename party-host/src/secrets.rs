@@ -1,4 +1,4 @@
-//! Where the party's own keys are: files, or secrets in AWS Secrets Manager. Never arguments or the environment.
+//! The places of the party's own keys: files, or secrets in AWS Secrets Manager. Never arguments or the environment.
 
 use std::path::{Path, PathBuf};
 

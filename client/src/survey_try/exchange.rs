@@ -19,7 +19,7 @@ pub struct Saved {
     pub bytes: Vec<u8>,
     /// The texts between marks.
     pub hidden: Vec<Range<usize>>,
-    /// True if somewhere nothing stands between two marks: nothing can be hidden there.
+    /// True if two marks have nothing between them: nothing can be hidden there.
     pub empty: bool,
 }
 
@@ -37,14 +37,14 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
     while let Some((first, tail)) = rest.split_first() {
         if let Some(tail) = rest.strip_prefix(OPEN) {
             if start.replace(saved.bytes.len()).is_some() {
-                return Err("a ⟦ stands inside another: marks do not nest");
+                return Err("a ⟦ is inside another: marks do not nest");
             }
             rest = tail;
         } else if let Some(tail) = rest.strip_prefix(CLOSE) {
             match start.take() {
                 Some(from) if from < saved.bytes.len() => saved.hidden.push(from..saved.bytes.len()),
                 Some(_) => saved.empty = true,
-                None => return Err("a ⟧ stands without ⟦ in front of it"),
+                None => return Err("a ⟧ has no ⟦ in front of it"),
             }
             rest = tail;
         } else {
@@ -53,7 +53,7 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
         }
     }
     if start.is_some() {
-        return Err("a ⟦ stands without ⟧ behind it");
+        return Err("a ⟦ has no ⟧ behind it");
     }
     // Ranges that touch are one hidden range.
     saved.hidden.dedup_by(|next, last| {

@@ -70,7 +70,7 @@ fn priced(what: &str, how: &str, dollars: f64) -> String {
     format!("| {what} | {how} | {dollars:.2} |")
 }
 
-/// Dollars for a million requests of the API that take so many milliseconds, without the table.
+/// Dollars for a million requests of the API that take this many milliseconds, without the table.
 fn served(milliseconds: f64) -> f64 {
     INVOCATION
         + GATEWAY

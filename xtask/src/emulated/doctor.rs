@@ -107,7 +107,7 @@ impl<'a> Patient<'a> {
         Ok(String::from_utf8(out.stdout)?)
     }
 
-    /// What the doctor found: each check with its state, or with `differs` if it was made of several things and one differs.
+    /// The doctor's findings: each check with its state, or with `differs` if it was made of several things and one differs.
     fn examine(&self) -> Result<BTreeMap<String, String>> {
         let dir = format!("keys-{}", self.operator.index - 1);
         let words = ["operator", "doctor", "--dir", &dir, "--federation", "federation.json"];

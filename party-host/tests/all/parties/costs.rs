@@ -1,4 +1,4 @@
-//! What a batch, a release point and a question cost a party at its bucket: docs/costs.md shows these numbers, and a path that
+//! The costs of a batch, a release point and a question at a party's bucket: docs/costs.md shows these numbers, and a path that
 //! makes one call more fails here. Each object that is created or read is one call to KMS as well (`keyring/kms.rs`).
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use tercet_protocol::filter::Filter;
 
 use super::world::{Prepared, World, cohort, manifest};
 
-/// How often each kind of call was made by a follower since the last look.
+/// Number of calls of each kind by a follower since the last look.
 fn calls(world: &World) -> BTreeMap<String, usize> {
     let mut counted = BTreeMap::new();
     for call in world.dying[1].as_ref().unwrap().take_calls() {

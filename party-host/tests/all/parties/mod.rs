@@ -17,6 +17,7 @@ mod refresh;
 mod releases;
 mod sessions;
 mod statistics;
+mod stops;
 mod stress;
 mod tamper;
 pub mod world;

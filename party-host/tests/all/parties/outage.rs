@@ -21,7 +21,7 @@ use super::world::{Prepared, World, cohort, manifest};
 const PATIENCE: Duration = Duration::from_millis(800);
 const DAY: u64 = 86_400;
 
-/// Where the answers that are receipts say that the submission stands.
+/// The place of the submission, by the answers that are receipts.
 fn given(answers: &[Result<SubmissionStatus, Problem>]) -> Option<(u64, EntryHash)> {
     let receipts = answers.iter().flatten().filter_map(|status| match &status.state {
         SubmissionState::Accepted { receipts } => receipts.first(),
@@ -140,10 +140,11 @@ async fn clocks_that_are_an_hour_off_lose_nothing() {
     }
 }
 
-fn incomes() -> SurveyManifest {
+/// A survey of incomes, of units of so many people.
+pub fn incomes(min_new: u64) -> SurveyManifest {
     let text = format!(
         "[survey]\nname = 'incomes'\ntitle = 'Incomes'\nopens = '2025-01-01T00:00:00Z'\n\
-         closes = '2030-01-01T00:00:00Z'\nmin_cohort = 20\nmin_new = 10\nresubmission = 'reject'\n\
+         closes = '2030-01-01T00:00:00Z'\nmin_cohort = {min_new}\nmin_new = {min_new}\nresubmission = 'reject'\n\
          statistics = ['count', 'sum']\n\n{}\n\
          [identity]\nprefix = '\"uid\":'\nsuffix = '}}'\n\n\
          [[columns]]\nname = 'income'\nprefix = '\"income\":'\nsuffix = ','\nscale = 0\nbits = 24\n",
@@ -152,11 +153,11 @@ fn incomes() -> SurveyManifest {
     SurveyManifest::from_toml(&text).unwrap()
 }
 
-fn income(uid: u64) -> u64 {
+pub fn income(uid: u64) -> u64 {
     1_000_000 + 37 * uid
 }
 
-fn person(world: &World, server: &Server, uid: u64) -> Prepared {
+pub fn person(world: &World, server: &Server, uid: u64) -> Prepared {
     let income = income(uid).to_string();
     let body = format!(r#"{{"income":{income},"uid":{uid}}}"#);
     let (presentation, secrets) = server.notarize(&body, &[&income], uid);
@@ -170,7 +171,7 @@ fn person(world: &World, server: &Server, uid: u64) -> Prepared {
 async fn a_thousand_submissions_wait_for_a_party_that_was_down_for_a_day() {
     const PEOPLE: u64 = 1000;
     let server = Server::start();
-    let mut world = World::start_trusting(incomes(), server.root(), Duration::from_secs(20)).await;
+    let mut world = World::start_trusting(incomes(10), server.root(), Duration::from_secs(20)).await;
     let people: Vec<Prepared> = (0..PEOPLE).map(|uid| person(&world, &server, uid)).collect();
     stop(&mut world, 2);
     let upload = |world: &World, party: usize, prepared: &Prepared, patience: Duration| {

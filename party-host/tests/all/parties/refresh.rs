@@ -49,12 +49,12 @@ async fn shares(world: &World, party: usize) -> BTreeMap<SubmissionId, Vec<RingS
     all
 }
 
-async fn all_shares(world: &World) -> [BTreeMap<SubmissionId, Vec<RingShare>>; 3] {
+pub async fn all_shares(world: &World) -> [BTreeMap<SubmissionId, Vec<RingShare>>; 3] {
     [shares(world, 0).await, shares(world, 1).await, shares(world, 2).await]
 }
 
 /// The values behind three parties' shares.
-fn values(of: [&BTreeMap<SubmissionId, Vec<RingShare>>; 3]) -> BTreeMap<SubmissionId, Vec<Ring>> {
+pub fn values(of: [&BTreeMap<SubmissionId, Vec<RingShare>>; 3]) -> BTreeMap<SubmissionId, Vec<Ring>> {
     let value = |id: &SubmissionId, lane: usize| Replicated::reconstruct(of.map(|s| s[id][lane]));
     let row = |(id, lanes): (&SubmissionId, &Vec<RingShare>)| {
         (*id, (0..lanes.len()).map(|lane| value(id, lane).expect("two holders differ")).collect())
@@ -180,7 +180,7 @@ async fn a_refresh_within_the_hour_is_not_begun() {
     assert!((0..3).all(|p| epoch(&world, p) == 1), "{:?}", world.heights());
 }
 
-/// Alters what it sends in one step: to one party, or the same to both, as a party does that lies consistently.
+/// Alters its messages of one step: to one party, or the same to both, as a party does that lies consistently.
 struct Liar {
     step: Step,
     to: Vec<u8>,
