@@ -172,7 +172,7 @@ async fn measure(stack: &Stack, survey: &SurveyDescriptor, rows: usize, sum: &st
     let mut stored = Vec::with_capacity(STORED);
     for _ in 0..STORED {
         let clock = Instant::now();
-        let (status, answer) = http.send(Method::POST, &url, body.clone()).await?;
+        let (status, answer) = http.post_json(&url, body.clone()).await?;
         stored.push(clock.elapsed().as_secs_f64());
         ensure!(
             status == StatusCode::OK && String::from_utf8_lossy(&answer).contains(sum),
