@@ -54,14 +54,15 @@ fn main() -> std::process::ExitCode {
         &format!("Restored, and clocks stand still, {fewer} sessions of each party (safety only)"),
         Setting { restore: true, clocks_stand: true, only_safety: true, ..right(fewer) },
     );
-    let given_up = Setting { abandon: true, only_safety: true, ..right(fewer) };
+    let given_up = |attempts| Setting { abandon: true, only_safety: true, ..right(attempts) };
     good &= run(
         &format!("The operators give an entry up, {fewer} sessions of each party (safety only)"),
-        given_up.clone(),
+        given_up(fewer),
     );
     println!("\nEach of these has to fail:");
-    good &= !run("The operators' word is forgotten", Setting { forgetful: true, ..given_up.clone() });
-    good &= !run("A party that has heard the operators is restored", Setting { restore: true, ..given_up });
+    good &= !run("The operators' word is forgotten", Setting { forgetful: true, ..given_up(2) });
+    good &=
+        !run("A party that has heard the operators is restored", Setting { restore: true, ..given_up(2) });
     let wrong = Rule::ALL.map(|rule| {
         let rules = Rules::without(rule);
         (format!("Without the rule {rule:?}"), Setting { rules, ..right(3) })

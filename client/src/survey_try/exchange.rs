@@ -29,6 +29,13 @@ pub fn saved(path: &Path) -> Result<Saved, Error> {
     parse(&bytes).map_err(|problem| Error::usage(format!("{}: {problem}", path.display())))
 }
 
+/// True if a response says that its body is in chunks, and no chunk's size stands at its beginning.
+pub fn is_taken_apart(response: &Saved) -> bool {
+    let Ok(Some(head)) = tercet_evidence::http::read_head(&response.bytes) else { return false };
+    let chunked = head.all("transfer-encoding").next().is_some();
+    chunked && !response.bytes.get(head.end).is_some_and(u8::is_ascii_hexdigit)
+}
+
 /// Takes the marks out of a file's bytes. The error says which mark is wrong.
 pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
     let mut saved = Saved::default();
@@ -106,6 +113,18 @@ mod tests {
         assert!(parse("a⟦⟧b".as_bytes()).unwrap().empty);
         for bad in ["⟦", "⟧", "⟦a⟦b⟧⟧", "a⟧b⟦c⟧"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_its_chunks_is_known() {
+        for (head, body, apart) in [
+            ("Transfer-Encoding: chunked", "{\"a\":1}", true),
+            ("Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n", false),
+            ("Content-Length: 2", "{}", false),
+        ] {
+            let saved = parse(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes()).unwrap();
+            assert_eq!(is_taken_apart(&saved), apart, "{head} {body}");
         }
     }
 

@@ -164,7 +164,7 @@ fn attempt_with(
         bindings,
     };
     let ranges = |hidden: &[Range<usize>]| hidden.iter().map(|r| [r.start, r.end]).collect();
-    let outcome = match policy.admit(&transcript) {
+    let mut outcome = match policy.admit(&transcript) {
         Ok(admitted) => match own::refused(&admitted, request, response) {
             Some((rule, reason)) => Outcome::refused(rule.code(), reason),
             None => read(manifest, &admitted, &response.bytes),
@@ -172,6 +172,12 @@ fn attempt_with(
         // The planner knows better why a column was not found than the policy, which then sees nothing hidden.
         Err(refusal) => Outcome::from(first(planned, refusal)),
     };
+    if outcome.rule.as_deref() == Some(tercet_evidence::Rule::Response.code())
+        && exchange::is_taken_apart(response)
+    {
+        let hint = "; the file has the body without its chunks, as curl writes it unless --raw is given";
+        outcome.reason.iter_mut().for_each(|reason| reason.push_str(hint));
+    }
     Outcome {
         evidence: Some(kind.to_string()),
         hidden: ranges(&transcript.received.hidden),

@@ -43,7 +43,8 @@ impl Cost {
 }
 
 fn cost(calls: &[Call]) -> Cost {
-    let sum = |writes: bool| calls.iter().filter(|c| c.writes == writes).map(|c| c.units).sum::<f64>();
+    let sum =
+        |writes: bool| calls.iter().filter(|c| c.writes == writes).map(|c| c.units).fold(0.0, |a, b| a + b);
     Cost { writes: sum(true), reads: sum(false) }
 }
 

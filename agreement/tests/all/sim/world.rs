@@ -182,7 +182,7 @@ impl World {
         let pass = 1 + self.rng.below(2000) as u64;
         self.parties.iter_mut().for_each(|p| p.clock += pass);
         let p = self.rng.below(3);
-        match self.rng.below(53) {
+        match self.rng.below(55) {
             0..=9 => self.submit(),
             10..=17 => self.session(Job::Batch),
             18..=19 => self.session(Job::Release),
@@ -197,6 +197,7 @@ impl World {
                 let ticket = self.corrupted != Some(0) || self.rng.once_in(2);
                 self.session(Job::Query { ticket });
             }
+            53..=54 => self.try_to_fork(),
             51..=52 => {
                 (0..3).for_each(|p| self.keep_up(p));
                 self.session(Job::Release);
@@ -247,6 +248,24 @@ impl World {
                 ][self.rng.below(12)];
             }
         }
+    }
+
+    /// The attempt that made two logs differ when one vote was enough: the corrupted party takes the votes for an entry and
+    /// forgets it, has another one become final at one honest party, and shows the other honest party the first.
+    fn try_to_fork(&mut self) {
+        let Some(c) = self.corrupted else { return };
+        let victim = [(c + 1) % 3, (c + 2) % 3][self.rng.below(2)];
+        (0..3).for_each(|p| self.keep_up(p));
+        let before = self.parties[c].bucket.clone();
+        self.deed = Some(Deed::KeepVotes);
+        self.submit();
+        self.session(Job::Batch);
+        self.parties[c].bucket = before;
+        (0..3).for_each(|p| self.parties[p].restart());
+        self.deed = Some(Deed::KeepVote(victim));
+        self.submit();
+        self.session(Job::Batch);
+        (0..3).for_each(|_| self.keep_up(victim));
     }
 
     /// A bucket is lost, or an older state of it is put back: of the corrupted party at will, of an honest one once.
