@@ -194,7 +194,7 @@ fn claims_name_tests_that_exist() {
     let code: String = [".rs", ".tftest.hcl"].iter().flat_map(|e| files(e)).map(|f| read(&f)).collect();
     let mut missing = Vec::new();
     let mut seen = 0;
-    for name in ["agreement", "protocol", "source-rules", "statistics", "threat-model"] {
+    for name in ["agreement", "findings", "protocol", "source-rules", "statistics", "threat-model"] {
         let file = root().join("docs").join(format!("{name}.md"));
         for word in prose(&read(&file)).into_iter().flat_map(|(_, line)| line.split('`').skip(1).step_by(2)) {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -211,6 +211,18 @@ fn claims_name_tests_that_exist() {
     }
     assert!(missing.is_empty(), "tests that documents name and nobody has written:\n{}", missing.join("\n"));
     assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn each_finding_of_the_review_names_what_would_find_it_again() {
+    let table = read(&root().join("docs/findings.md"));
+    let finding = |line: &&str| ["| A", "| B", "| C"].iter().any(|start| line.starts_with(start));
+    let rows: Vec<&str> = table.lines().filter(finding).collect();
+    assert_eq!(rows.len(), 4 + 8 + 16, "each finding has a row");
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        assert!(tests.contains('`'), "no test: {row}");
+    }
 }
 
 #[test]

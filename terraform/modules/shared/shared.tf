@@ -231,3 +231,23 @@ variable "vpc_cidr" {
     error_message = "vpc_cidr: a range of /16 to /24 such as 10.64.0.0/20."
   }
 }
+
+output "task_role_arn" {
+  description = "Role of the running program."
+  value       = aws_iam_role.task.arn
+}
+
+output "task_definition" {
+  description = "The task definition that runs; null without compute."
+  value       = one(module.service[*].task_definition.arn)
+}
+
+output "repository_url" {
+  description = "Where to push the image; null without compute."
+  value       = one(module.service[*].repository.repository_url)
+}
+
+output "domain_target" {
+  description = "Where the domain's record must point when zone_id is not given; null without compute."
+  value       = one(module.service[*].balancer.dns_name)
+}
