@@ -168,7 +168,7 @@ impl Shape {
         let kind = match self.scale {
             _ if self.exponent => "a number with an exponent".to_owned(),
             1 => "a number with a decimal place".to_owned(),
-            1.. => format!("a number with {} decimal places", self.scale),
+            2.. => format!("a number with {} decimal places", self.scale),
             0 if quoted => "a whole number".to_owned(),
             0 => "a whole number: somebody else's may have decimal places".to_owned(),
             _ => "a whole number of many digits: the last ones are left out, and must be zeros".to_owned(),
