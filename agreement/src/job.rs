@@ -1,4 +1,4 @@
-//! Which entry a session is to finish, if any.
+//! The entry that a session is to finish, if there is one.
 
 use crate::rules::Rules;
 use crate::signed::{Certificate, Hello, Kinds, Prepare};

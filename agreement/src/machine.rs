@@ -98,7 +98,7 @@ pub enum Refusal {
     OutOfTurn,
 }
 
-/// Where a party is in its session.
+/// The phase of a party in its session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Step<K: Kinds> {
     /// In none.
@@ -168,7 +168,7 @@ impl<K: Kinds> Machine<K> {
     }
 
     /// The three operators gave up an entry of the height that this party works on, and that is durable here: from now on no lock
-    /// on it counts, and it is not committed, whoever shows votes for it. A session that was about it is over.
+    /// on it counts, and it is not committed, no matter who shows votes for it. A session that was about it is over.
     pub fn abandon(&mut self, entry: K::Entry) {
         self.memory = Memory { abandoned: Some(entry), ..self.memory.clone() }.settled();
         let about = match &self.step {

@@ -1,6 +1,6 @@
 //! The rules that the checker can leave out, one at a time, to show the failure that each prevents.
 
-/// Which rules hold: all of them, unless the checker leaves one out.
+/// The rules that hold: all of them, unless the checker leaves one out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rules {
     pub(crate) two_numbers: bool,

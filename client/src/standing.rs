@@ -1,4 +1,4 @@
-//! Where a submission stands by the parties' own words. The coordinator calls it accepted once it has three receipts, which it
+//! The state of a submission by the parties' own words. The coordinator calls it accepted once it has three receipts, which it
 //! cannot get while a party is down; the provider may have had them for long.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::http::{Http, Request, join};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The receipts that the parties give now, if they prove that the submission is accepted: those of two parties that name one
-/// entry. At most one party is corrupted, so an honest one has that entry in its log, where it stands for good.
+/// entry. At most one party is corrupted, so an honest one has that entry in its log, where it stays for good.
 pub async fn accepted(http: &Http, deployment: &Deployment, id: SubmissionId) -> Option<Vec<Receipt>> {
     let asked =
         (0..deployment.parties.len()).map(|party| timeout(PATIENCE, ask(http, deployment, id, party)));

@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for WithdrawalKey {
 pub struct ReceiptFile {
     /// The way to leave, for whoever opens the file.
     pub how_to_withdraw: String,
-    /// Where the submission went.
+    /// The coordinator that the submission went to.
     pub coordinator: String,
     /// The submission.
     pub submission: SubmissionId,
@@ -113,6 +113,9 @@ pub struct Erased {
     pub receipts: Vec<ErasureReceipt>,
 }
 
+/// The copies of erased shares that stay for a while: an operator's store has old versions and backups, which end by themselves.
+const COPIES: &str = ", except\nencrypted copies in the operators' backups, until those end after some weeks";
+
 impl Erased {
     /// The remains of an erased submission, and the time for which the row was counted, in words.
     pub fn to_text(&self) -> String {
@@ -121,14 +124,14 @@ impl Erased {
         match &first.entered {
             None => format!(
                 "erased {erased}, by log entry {} of all three parties\n\
-                 It was still waiting: it was never counted, and nothing of it is kept.\n",
+                 It was still waiting: it was never counted, and nothing of it is kept{COPIES}.\n",
                 first.height
             ),
             Some(entered) => format!(
                 "erased {erased}, by log entry {} of all three parties\n\
                  It was counted from release point {} ({}) until then. Kept are the sums of the {} rows with which it\n\
-                 entered, of which it was one; nothing else of it is, and nothing that is computed from single rows will\n\
-                 contain it again.\n",
+                 entered, of which it was one; nothing else of it is{COPIES}.\n\
+                 Nothing that is computed from single rows will contain it again.\n",
                 first.height,
                 entered.release,
                 utc(entered.time),
@@ -198,7 +201,7 @@ pub fn verify(
             )
         })?;
         if !receipt.agrees(first) {
-            let what = "its receipt tells of another erasure than the others'";
+            let what = "its receipt is about another erasure than the others'";
             return Err(Error::bad_answer(from(receipt.party), what));
         }
     }

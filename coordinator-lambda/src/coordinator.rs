@@ -141,7 +141,7 @@ impl Coordinator {
         }
     }
 
-    /// What is served from now on, if the documents have changed.
+    /// The documents to serve from now on, if they have changed.
     async fn changed_documents(&self) -> Result<Option<Served>, StartError> {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner).digest.clone();
         let (documents, digest) = match self.config.documents() {

@@ -47,7 +47,7 @@ pub enum DeploymentError {
     /// A file or folder cannot be read.
     #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -55,7 +55,7 @@ pub enum DeploymentError {
     /// A file is larger than anything of its kind.
     #[error("{} has {size} bytes, more than the {max} allowed", path.display())]
     TooLarge {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Its size.
         size: u64,
@@ -65,7 +65,7 @@ pub enum DeploymentError {
     /// The federation is not JSON of its format.
     #[error("{} is not a federation file: {problem}", path.display())]
     Syntax {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The fault.
         problem: String,

@@ -16,7 +16,7 @@ use crate::transcript::Data;
 pub struct Located {
     /// Index of the column, categories behind the columns.
     pub column: usize,
-    /// Where in the received data: ranges in ascending order.
+    /// The position in the received data: ranges in ascending order.
     pub pieces: Vec<Range<usize>>,
     /// True if it is in quotes.
     pub quoted: bool,
@@ -86,7 +86,7 @@ fn node(
         Ok(Selection::Several(n)) => {
             return refuse(
                 Rule::Column,
-                format!("column {name} stands {n} times in the response: it must stand once"),
+                format!("column {name} occurs {n} times in the response: it must occur once"),
             );
         }
         // What its absence means is the policy's to say.
@@ -95,7 +95,7 @@ fn node(
             return refuse(
                 Rule::Column,
                 format!(
-                    "column {name}: its place does not stand in the response (absent and within say what that means)"
+                    "column {name}: its place is not in the response (absent and within say what that means)"
                 ),
             );
         }
@@ -113,7 +113,7 @@ fn node(
         }
         Value::Text(_) => Ok(Some((node.span.start + 1..node.span.end - 1, true))),
         Value::Number(_) | Value::Null | Value::Bool(_) => Ok(Some((node.span.clone(), false))),
-        _ => refuse(Rule::Column, format!("column {name}: an array or object stands in its place")),
+        _ => refuse(Rule::Column, format!("column {name}: there is an array or object in its place")),
     }
 }
 
@@ -123,9 +123,9 @@ fn text(response: &Response, wanted: &Hidden, prefix: &str, suffix: &str) -> Res
         let rest = response.body.get(from..).unwrap_or_default();
         rest.windows(needle.len().max(1)).position(|w| w == needle.as_bytes()).map(|at| from + at)
     };
-    let Some(at) = position(0, prefix) else { return missing("its prefix does not stand in the response") };
+    let Some(at) = position(0, prefix) else { return missing("its prefix is not in the response") };
     if position(at + 1, prefix).is_some() {
-        return missing("its prefix stands more than once in the response");
+        return missing("its prefix occurs more than once in the response");
     }
     let from = at + prefix.len();
     match position(from, suffix) {

@@ -10,6 +10,7 @@ use tercet_protocol::api::{
     Admission, FederationInfo, PartySurveyStatus, Problem, ProblemKind, QueryRequest, QueryState,
     QueryStatus, ReleaseList, SubmissionState, SubmissionStatus, SurveySummary,
 };
+use tercet_protocol::approval::Approval;
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{
     Commitment, EngineDigest, EntryHash, Nonce, Nullifier, PublicKey, QueryId, SealingKey, Signature,
@@ -61,6 +62,12 @@ pub fn api(data: &[u8]) {
     body::<QueryRequest>(data);
     body::<QueryTicket>(data);
     body::<Withdrawal>(data);
+    if let Some(approval) = body::<Approval>(data) {
+        // Whoever it names, it is about one survey and one operator.
+        assert!(
+            approval.verify(&SurveyId([0; 32]), &approval.identity).is_err() || approval.survey.0 == [0; 32]
+        );
+    }
     body::<ReleaseList>(data);
     body::<Vec<SurveySummary>>(data);
     body::<PartySurveyStatus>(data);

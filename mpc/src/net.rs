@@ -136,7 +136,7 @@ pub enum Abort {
     Inconsistent {
         /// In which step.
         step: Step,
-        /// Which item of the exchange.
+        /// The item of the exchange.
         item: usize,
     },
     /// The proof about a party's multiplications does not hold: that party cheats, or one of the two that verify.
@@ -203,7 +203,7 @@ impl Session {
         Self { party, id, exchanges: 0, open: 0, beside: 0, bytes: 0, closed: false }
     }
 
-    /// Which party this is.
+    /// The party of this session.
     pub fn party(&self) -> PartyId {
         self.party
     }

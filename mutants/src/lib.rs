@@ -44,7 +44,7 @@ mod switches {
     #[derive(Clone, Copy, Debug)]
     pub struct Alteration {
         name: &'static str,
-        /// Which time, from 0 on.
+        /// The time at which it is altered, from 0 on.
         at: usize,
         /// Number of times that it has come there.
         reached: usize,

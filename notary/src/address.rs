@@ -1,4 +1,4 @@
-//! Which addresses belong to servers of the public Internet.
+//! The addresses that belong to servers of the public Internet.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;

@@ -13,7 +13,7 @@ pub enum KeyError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
@@ -24,7 +24,7 @@ pub enum KeyError {
     /// The secret cannot be read.
     #[error("the secret {arn} cannot be read: {problem}")]
     Secret {
-        /// Which.
+        /// The secret.
         arn: String,
         /// Why not.
         problem: String,

@@ -111,7 +111,7 @@ pub enum ServeError {
     /// The socket.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where.
+        /// The place.
         address: SocketAddr,
         /// Why not.
         source: std::io::Error,
@@ -123,7 +123,7 @@ pub enum ServeError {
 
 /// A notary that runs.
 pub struct Running {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     /// The key under its statements.
     pub key: PublicKey,

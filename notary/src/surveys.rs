@@ -14,7 +14,7 @@ use tercet_protocol::survey::{MAX_SURVEY_BYTES, NotarySection, SurveyDescriptor,
 /// The port of servers.
 const PORT: u16 = 443;
 
-/// Where approved surveys lie. Written as a path or as `s3://BUCKET/PREFIX`.
+/// The place of approved surveys. Written as a path or as `s3://BUCKET/PREFIX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SurveysPlace {
     /// A folder on this machine.
@@ -72,7 +72,7 @@ pub enum SurveysError {
     /// A file or folder cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
@@ -88,7 +88,7 @@ pub enum SurveysError {
     /// A file is no assembled survey.
     #[error("{place}: {source}")]
     Survey {
-        /// Which.
+        /// The file.
         place: String,
         /// The fault.
         source: SurveyError,
@@ -157,7 +157,7 @@ impl Served {
     }
 }
 
-/// Where each document is, and its bytes.
+/// The place of each document, and its bytes.
 type Documents = Vec<(String, Vec<u8>)>;
 
 fn from_folder(folder: &Path) -> Result<Documents, SurveysError> {

@@ -1,6 +1,8 @@
 //! Configuration: a TOML file, then `TERCET_PARTY_*` environment variables; neither ever holds a secret.
 //! docs/operators.md has the table of keys.
 
+pub(crate) mod error;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use tercet_protocol::keys::{OpeningKey, SigningKey};
 use tercet_protocol::log::MAX_BATCH;
 
+pub use self::error::ConfigError;
 use crate::documents::DocumentPlace;
 use crate::node::{ENGINE_BASE, ENGINE_EACH};
 use crate::secrets::{EarlierKmsKeys, SeedPlace, WrappingPlace};
@@ -34,7 +37,7 @@ pub struct Config {
     /// Engines of earlier releases, for surveys that pin them: such a survey goes on after the party was updated.
     #[serde(default)]
     pub earlier_engines: Vec<PathBuf>,
-    /// Where the keys are.
+    /// The places of the keys.
     pub keys: KeyPlaces,
     /// The share store.
     pub store: StoreConfig,
@@ -62,7 +65,7 @@ pub struct CloudWatchConfig {
     pub party: String,
 }
 
-/// Where the keys are: files that their owner alone can read, or ARNs of secrets and of a KMS key.
+/// The places of the keys: files that their owner alone can read, or ARNs of secrets and of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPlaces {
@@ -140,52 +143,6 @@ impl Default for LimitsConfig {
             added_rtt_ms: 0,
         }
     }
-}
-
-/// The faults of a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A document in a bucket cannot be read.
-    #[error("cannot read {place}: {problem}")]
-    Object {
-        /// Where it is.
-        place: String,
-        /// The reason, and the way out.
-        problem: String,
-    },
-    /// The configuration does not parse.
-    #[error("{path}: {problem}")]
-    Syntax {
-        /// The file, or the environment variables.
-        path: String,
-        /// The fault, and its place.
-        problem: String,
-    },
-    /// A key file or secret is not 64 hexadecimal digits.
-    #[error("{0} must hold a 32-byte seed as 64 hexadecimal digits: make keys with `tercet operator init`")]
-    Key(String),
-    /// A secret cannot be read.
-    #[error("the secret {arn} cannot be read: {problem}")]
-    Secret {
-        /// Its ARN.
-        arn: String,
-        /// The reason, and the way out.
-        problem: String,
-    },
-    /// A key file can be read by others.
-    #[error("{} can be read by others than its owner: chmod 600 it", .0.display())]
-    Permissions(PathBuf),
-    /// An environment variable names a section where a value is meant, or the other way round.
-    #[error("environment variable {0}: {1}")]
-    Environment(String, String),
 }
 
 /// Prefix of the environment variables that set keys: `TERCET_PARTY_STORE__BUCKET` is `store.bucket`.

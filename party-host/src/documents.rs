@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// Largest document that is read, in bytes. A federation has four manifests, a survey is a few kilobytes.
 const MAX_DOCUMENT: usize = 4 << 20;
@@ -16,7 +16,7 @@ const MAX_DOCUMENT: usize = 4 << 20;
 /// The message about an object that is not there.
 const NO_SUCH_KEY: &str = "it does not exist: give Terraform the folder of documents, or copy it there";
 
-/// Where a document, or a folder of documents, is. Written as a path or as `s3://BUCKET/KEY`.
+/// The place of a document, or of a folder of documents. Written as a path or as `s3://BUCKET/KEY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentPlace {
     /// On this machine.

@@ -20,7 +20,7 @@ pub enum HealthError {
     /// No connection.
     #[error("http://{address}/healthz does not answer: {source}")]
     Unreachable {
-        /// Where it was looked for.
+        /// The address that was tried.
         address: SocketAddr,
         /// Why not.
         source: hyper_util::client::legacy::Error,

@@ -132,7 +132,7 @@ mod tests {
     /// The alarm counts the failures of a peer that contradicts this party, and none that an ordinary restart causes.
     #[test]
     fn the_alarm_for_cheating_counts_no_ordinary_failure() {
-        let text = terraform("observe.tf");
+        let text = terraform("service.tf");
         let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/session/error.rs");
         let source = std::fs::read_to_string(source).unwrap();
         let codes: BTreeSet<_> = text

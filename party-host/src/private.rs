@@ -1,9 +1,9 @@
-//! Which key files are private enough.
+//! The key files that are private enough.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 
-/// Who a process is: its user and its group.
+/// The user and the group of a process.
 #[derive(Debug, Clone, Copy)]
 struct Who {
     user: u32,

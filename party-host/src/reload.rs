@@ -192,7 +192,7 @@ impl Documents {
         judged
     }
 
-    /// None if a document is the one that was judged last. It counts as judged from here on.
+    /// `None` if a document is the one that was judged last. It counts as judged from here on.
     fn changed(
         &mut self,
         which: usize,

@@ -1,4 +1,4 @@
-//! Where the party's own keys are: files, or secrets in AWS Secrets Manager. Never arguments or the environment.
+//! The places of the party's own keys: files, or secrets in AWS Secrets Manager. Never arguments or the environment.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 use crate::private::is_private;
 
 /// A 32-byte seed's place. Written as a path, or as an ARN (`arn:…:secretsmanager:…`).

@@ -82,7 +82,7 @@ pub enum ServeError {
     /// A socket.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where.
+        /// The place.
         address: SocketAddr,
         /// Why not.
         source: std::io::Error,
@@ -111,7 +111,7 @@ const ANSWERS: Duration = Duration::from_secs(2);
 
 /// A party whose API listens. It may still be starting: see [`Loading`].
 pub struct Running {
-    /// Where its API listens.
+    /// The address of its API.
     pub address: SocketAddr,
     host: Arc<Host>,
     server: tokio::task::JoinHandle<()>,

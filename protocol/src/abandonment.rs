@@ -13,7 +13,7 @@ use crate::log::{EntryBody, LogEntry};
 pub struct Abandoned {
     /// The survey.
     pub survey: SurveyId,
-    /// The height that stands still.
+    /// The height at which the log has stopped.
     pub height: u64,
     /// The entry below it, which is final.
     pub previous: EntryHash,
@@ -110,7 +110,7 @@ impl Abandonment {
         LogEntry { survey, height, previous, at, body }
     }
 
-    /// The abandonment that an entry of the log shows; none of an entry of another kind.
+    /// The abandonment that an entry of the log shows; `None` for an entry of another kind.
     pub fn shown(entry: &LogEntry) -> Option<Self> {
         let EntryBody::Void { entry: given_up, operators } = &entry.body else { return None };
         let LogEntry { survey, height, previous, .. } = *entry;

@@ -19,7 +19,7 @@ pub const PREFER: &str = "prefer";
 /// The seconds of a `Prefer: wait=N`: the time for which the answer about a query may be held back until the query
 /// ends.
 ///
-/// None without such a preference, and if it is malformed: preferences may be ignored.
+/// `None` without such a preference, and if it is malformed: preferences may be ignored.
 pub fn preferred_wait(prefer: &str) -> Option<u64> {
     let preferences = prefer.split(',').filter_map(|p| p.split(';').next()?.trim().split_once('='));
     let mut waits = preferences.filter(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
@@ -263,7 +263,7 @@ pub struct QueryRequest {
     /// Names of the wanted statistics; empty: all that the survey lists with their parameters.
     #[serde(default)]
     pub statistics: Vec<String>,
-    /// Which rows count.
+    /// The rows that count.
     #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
 }

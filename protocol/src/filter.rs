@@ -1,4 +1,4 @@
-//! Which rows count: conditions on revealed fields.
+//! The rows that count: conditions on revealed fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -137,14 +137,14 @@ pub enum EntryBody {
     Refresh {
         /// The epoch that the new shares belong to; the first one is 1.
         epoch: u64,
-        /// Which rows, in the order of heights.
+        /// The rows, in the order of heights.
         rows: Vec<Refreshed>,
     },
     /// An entry that two parties lost the rows of is given up, by the three operators' hands.
     Void {
         /// The entry that is given up.
         entry: EntryHash,
-        /// The operators' signatures of what [`crate::abandonment::Abandoned`] says, in party order.
+        /// The operators' signatures of [`crate::abandonment::Abandoned`], in party order.
         operators: Box<[Signature; 3]>,
     },
 }

@@ -24,7 +24,7 @@ pub const MAX_ASKED: usize = 64;
 pub struct Question {
     /// Names of the statistics.
     pub statistics: BTreeSet<String>,
-    /// Which units count. Empty: all.
+    /// The units that count. Empty: all.
     #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
 }

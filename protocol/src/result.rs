@@ -113,7 +113,7 @@ pub struct ReleasedStatistics {
     pub height: u64,
     /// Hash of that entry.
     pub head: EntryHash,
-    /// Which submissions are covered.
+    /// The covered submissions.
     #[serde(default, rename = "where", skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
     /// Number of submissions covered.

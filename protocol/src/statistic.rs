@@ -30,7 +30,7 @@ pub struct Opened {
     pub noise: BTreeMap<Output, Laplace>,
 }
 
-/// Which rows something was opened about.
+/// The rows about which something was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     /// The field or category, and its value; `None`: all rows that were asked for.

@@ -15,7 +15,7 @@ use crate::kind::Kind;
 /// Largest evidence accepted, in bytes. It carries the transcript(its shown part) and certificates.
 pub const MAX_EVIDENCE: usize = 256 * 1024;
 /// Uploads that a party holds until they are decided, unless its operator says otherwise. The coordinator admits no more at
-/// a time: what was admitted has a place.
+/// a time, so an admitted submission has a place.
 pub const MAX_PENDING: usize = 4096;
 /// Largest sealed private part, in bytes (about 13 KB for a SHA-256 statement over one column, 150 KB for a recorded
 /// session of 2 KB, 2.3 MB for the longest). A party knows the size for a statement before it keeps a part.

@@ -8,7 +8,7 @@ const ADVISED: u64 = 10;
 /// Binary places of a proven logarithm or reciprocal.
 const PLACES: f64 = 24.0;
 
-/// Which sums over one column are released.
+/// The sums over one column that are released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Magnitudes are below 2^bits.

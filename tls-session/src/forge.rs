@@ -170,9 +170,9 @@ pub struct Forged {
     pub client_secret: [u8; 32],
     /// The server's handshake traffic secret.
     pub server_secret: [u8; 32],
-    /// Where the server's protected handshake records begin in `server`.
+    /// The beginning of the server's protected handshake records in `server`.
     pub server_flight: usize,
-    /// Where the application records begin in `client` and in `server`.
+    /// The beginning of the application records in `client` and in `server`.
     pub application: (usize, usize),
 }
 

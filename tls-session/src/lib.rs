@@ -14,6 +14,35 @@
 //! **Assumption**: the peer that the notary reached is the server, and nobody altered bytes between the two.
 //! Certificate and Finished alone protect nothing here, since the provider knows all keys.
 //!
+//! ```
+//! use tercet_tls_session::{Recorded, Refusal, Roots, verify};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let read = |name: &str| std::fs::read(format!("../tests/fixtures/vectors/tls13/nginx-rsa/{name}"));
+//! let (client, server) = (read("client_to_server.bin")?, read("server_to_client.bin")?);
+//! # let public: serde_json::Value = serde_json::from_slice(&read("public.json")?)?;
+//! # let secret = |name: &str| -> Result<[u8; 32], Box<dyn std::error::Error>> {
+//! #     let mut secret = [0; 32];
+//! #     hex::decode_to_slice(public[name].as_str().ok_or("no secret")?, &mut secret)?;
+//! #     Ok(secret)
+//! # };
+//! # let (client_secret, server_secret) =
+//! #     (secret("client_handshake_traffic_secret")?, secret("server_handshake_traffic_secret")?);
+//! # let time = public["attestation"]["opened_ms"].as_u64().ok_or("no time")? / 1000;
+//! let recorded = Recorded {
+//!     client: &client,
+//!     server: &server,
+//!     client_secret: &client_secret,
+//!     server_secret: &server_secret,
+//! };
+//! let root = read("root.der")?;
+//! let roots = Roots::from_der([&root[..]])?;
+//! assert!(verify(&recorded, "api.exchange.test", &roots, time).is_ok());
+//! assert_eq!(verify(&recorded, "another.test", &roots, time).err(), Some(Refusal::ServerName));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The crate itself needs `alloc` only. It does no input or output, has no clock and never panics on its input.
 
 #![no_std]

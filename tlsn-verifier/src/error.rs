@@ -20,7 +20,7 @@ pub enum DecodeError {
     UnexpectedEnd {
         /// The item that was being read.
         what: &'static str,
-        /// Where.
+        /// The position.
         offset: usize,
     },
     /// Something follows the end.
@@ -36,7 +36,7 @@ pub enum DecodeError {
         what: &'static str,
         /// The value found.
         tag: u32,
-        /// Where.
+        /// The position.
         offset: usize,
     },
     /// A length or count above the documented limit (see [`crate::limits`]).
@@ -48,7 +48,7 @@ pub enum DecodeError {
         value: u64,
         /// The limit.
         limit: usize,
-        /// Where.
+        /// The position.
         offset: usize,
     },
     /// Text that is not UTF-8.
@@ -56,7 +56,7 @@ pub enum DecodeError {
     NotUtf8 {
         /// The item that was being read.
         what: &'static str,
-        /// Where.
+        /// The position.
         offset: usize,
     },
     /// Ranges that upstream would normalise silently.
@@ -64,7 +64,7 @@ pub enum DecodeError {
         "the ranges at byte {offset} are not canonical: they must be sorted, disjoint, not adjacent and not empty"
     )]
     RangesNotCanonical {
-        /// Where the range set starts.
+        /// The start of the range set.
         offset: usize,
     },
     /// The revealed bytes and the index that places them differ in length.

@@ -191,17 +191,19 @@ fn lines_of_documents_are_wrapped() {
 
 #[test]
 fn claims_name_tests_that_exist() {
-    let code: String = files(".rs").iter().map(|f| read(f)).collect();
+    let code: String = [".rs", ".tftest.hcl"].iter().flat_map(|e| files(e)).map(|f| read(&f)).collect();
     let mut missing = Vec::new();
     let mut seen = 0;
-    for name in ["agreement", "protocol", "source-rules", "statistics", "threat-model"] {
+    for name in ["agreement", "findings", "protocol", "source-rules", "statistics", "threat-model"] {
         let file = root().join("docs").join(format!("{name}.md"));
         for word in prose(&read(&file)).into_iter().flat_map(|(_, line)| line.split('`').skip(1).step_by(2)) {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             // Shorter names may be keys of a survey file.
             if word.matches('_').count() >= 3 && word.chars().all(plain) {
                 seen += 1;
-                if !code.contains(&format!("fn {word}(")) {
+                // A test in Rust, or a run of Terraform's tests.
+                let there = [format!("fn {word}("), format!("run \"{word}\"")];
+                if !there.iter().any(|test| code.contains(test)) {
                     missing.push(format!("{}: {word}", shown(&file)));
                 }
             }
@@ -209,6 +211,46 @@ fn claims_name_tests_that_exist() {
     }
     assert!(missing.is_empty(), "tests that documents name and nobody has written:\n{}", missing.join("\n"));
     assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn each_finding_of_the_review_names_what_would_find_it_again() {
+    let table = read(&root().join("docs/findings.md"));
+    let finding = |line: &&str| ["| A", "| B", "| C"].iter().any(|start| line.starts_with(start));
+    let rows: Vec<&str> = table.lines().filter(finding).collect();
+    assert_eq!(rows.len(), 4 + 8 + 16, "each finding has a row");
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        assert!(tests.contains('`'), "no test: {row}");
+    }
+}
+
+#[test]
+fn files_that_documents_name_exist() {
+    let files: Vec<String> = [".rs", ".md"]
+        .iter()
+        .flat_map(|ending| files(ending))
+        .map(|file| format!("/{}", shown(&file)))
+        .collect();
+    let mut missing = Vec::new();
+    for document in files.iter().filter(|file| file.ends_with(".md")) {
+        // Decision records and the changelog are about the code of their time.
+        if document.contains("/adr/") || document.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let text = read(&root().join(document.trim_start_matches('/')));
+        for (number, line) in prose(&text) {
+            for word in line.split('`').skip(1).step_by(2) {
+                let code = (word.ends_with(".rs") || word.ends_with(".md")) && word.contains('/');
+                let plain = !word.contains(['{', '*', ' ', ':', '$']);
+                let there = |file: &String| file.ends_with(&format!("/{word}"));
+                if code && plain && !files.iter().any(there) {
+                    missing.push(format!("{document}:{number}: {word}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "files that documents name and that are not there:\n{}", missing.join("\n"));
 }
 
 #[test]

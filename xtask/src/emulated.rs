@@ -3,6 +3,8 @@
 //! ECS, ECR, certificates, AWS Backup) are made here through AWS's own provider, planned again without a change, and
 //! destroyed.
 
+mod doctor;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,7 @@ pub fn check(report: &mut Report) -> Result<()> {
         return report.skip("the roots for AWS on an emulator", python::MISSING);
     }
     let python = python::environment("emulator", REQUIREMENTS)?.join("python3");
+    doctor::build()?;
     let scratch = tempfile::tempdir()?;
     let start = Instant::now();
     let mut operators =
@@ -48,12 +51,17 @@ pub fn check(report: &mut Report) -> Result<()> {
     for operator in &mut operators {
         operator.prepare(scratch.path())?;
     }
+    let folder = scratch.path();
     std::thread::scope(|scope| {
         let running: Vec<_> = operators
             .iter()
             .map(|operator| {
                 scope.spawn(move || {
-                    if operator.index == 0 { coordinator(operator, start) } else { party(operator, start) }
+                    if operator.index == 0 {
+                        coordinator(operator, start)
+                    } else {
+                        party(operator, folder, start)
+                    }
                 })
             })
             .collect();
@@ -86,12 +94,16 @@ fn coordinator(operator: &Operator, start: Instant) -> Result<()> {
 }
 
 /// Everything of a party. The first one's bucket holds data when it is destroyed.
-fn party(operator: &Operator, start: Instant) -> Result<()> {
+fn party(operator: &Operator, folder: &Path, start: Instant) -> Result<()> {
     let say =
         |what: &str| eprintln!("[{:>4} s] party {}: {what}", start.elapsed().as_secs(), operator.index - 1);
     operator.apply(&[])?;
     say("applied");
     operator.unchanged(&[])?;
+    if operator.index == 2 {
+        doctor::check(operator, folder)?;
+        say("examined by the doctor");
+    }
     if operator.index == 1 {
         operator.put_share()?;
         let refused = operator.destroy(&[]).err().context("a bucket with data was destroyed")?;
@@ -249,17 +261,25 @@ impl Operator {
         Ok(())
     }
 
+    /// A party's bucket.
+    fn bucket(&self) -> String {
+        format!("tercet-org-{}-p{}-{}", self.index, self.index - 1, ACCOUNTS[self.index])
+    }
+
     /// Puts an object where shares lie.
     fn put_share(&self) -> Result<()> {
-        let bucket = format!("tercet-org-{}-p{}-{}", self.index, self.index - 1, ACCOUNTS[self.index]);
+        let bucket = self.bucket();
+        self.ask(&format!("PUT /{bucket}/store/share HTTP/1.1\r\ncontent-length: 5"), "share", b"200")
+    }
+
+    /// Sends the account a request, of which the answer's status is known.
+    fn ask(&self, head: &str, body: &str, status: &[u8; 3]) -> Result<()> {
         let mut stream = TcpStream::connect(self.endpoint.trim_start_matches("http://"))?;
-        let request = format!(
-            "PUT /{bucket}/store/share HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\nconnection: close\r\n\r\nshare"
-        );
+        let request = format!("{head}\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n{body}");
         stream.write_all(request.as_bytes())?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head)?;
-        ensure!(head.ends_with(b"200"), "the emulator answered {}", String::from_utf8_lossy(&head));
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        ensure!(answer.ends_with(status), "the emulator answered {}", String::from_utf8_lossy(&answer));
         Ok(())
     }
 }

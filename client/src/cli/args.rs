@@ -24,7 +24,7 @@ pub struct Cli {
     /// The task.
     #[command(subcommand)]
     pub command: Command,
-    /// Log what is going on to stderr; twice for more.
+    /// Log progress to stderr; twice for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -72,8 +72,8 @@ pub struct Connect {
 /// Which survey is meant.
 #[derive(Debug, Args)]
 pub struct Choose {
-    /// The survey's id. Without it, the one that you chose at this coordinator before; the first time you are shown what
-    /// there is and asked. No coordinator chooses for you.
+    /// The survey's id. Without it, the survey that you chose at this coordinator before; the first time, its surveys
+    /// are shown and you are asked. No coordinator chooses for you.
     #[arg(long, value_name = "ID", env = "TERCET_SURVEY", hide_env_values = true)]
     pub survey: Option<SurveyId>,
 }
@@ -84,8 +84,8 @@ pub struct Choose {
 /// Everything upstream's verifier rejects is refused, and so is what it lets pass but an honest prover never
 /// makes. Without --notary any notary key is accepted, which proves nothing by itself: the output says so.
 ///
-/// Of a session that tercet notarize wrote, it shows who sees what; with the survey, and the handshake secret in the
-/// session's folder, also the exchange as coordinator and parties would see it.
+/// For a session that tercet notarize wrote, it shows the part that each reader sees; with the survey, and the
+/// handshake secret in the session's folder, also the exchange as coordinator and parties would see it.
 ///
 /// With --recorded, the folder holds a TLS 1.3 session as bytes (client_to_server.bin, server_to_client.bin) and
 /// its handshake traffic secrets (public.json). Everything is checked that can be checked without a notary's

@@ -13,7 +13,7 @@ use tercet_protocol::survey::SurveyDescriptor;
 
 use super::output;
 
-/// Where chosen surveys are remembered.
+/// The memory of chosen surveys.
 pub fn memory() -> Option<Memory> {
     let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let default = || {

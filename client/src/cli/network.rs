@@ -30,7 +30,7 @@ fn connect(args: &Connect) -> Result<Coordinator, Error> {
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, ..HttpOptions::default() })
 }
 
-/// For what has no one to start it again: enough attempts for a party or coordinator to restart meanwhile.
+/// For commands that nobody starts again: enough attempts for a party or coordinator to restart meanwhile.
 pub(super) fn connect_patiently(args: &Connect) -> Result<Coordinator, Error> {
     let retry = RetryPolicy { attempts: 8, ..RetryPolicy::default() };
     Coordinator::new(&args.coordinator, HttpOptions { allow_http: args.allow_http, retry })
@@ -203,8 +203,8 @@ pub async fn release(args: &Release) -> Result<(), Error> {
     Ok(())
 }
 
-/// The receipts of parties that have accepted what the coordinator cannot decide yet. That they cannot be asked is no error: then
-/// it stays undecided here too.
+/// The receipts of parties that have accepted a submission that the coordinator cannot decide yet. If they cannot be asked, that
+/// is no error: then it stays undecided here too. That they cannot be asked is no error: then it stays undecided here too.
 async fn accepted_by_parties(coordinator: &Coordinator, status: &SubmissionStatus) -> Option<Vec<Receipt>> {
     let survey = coordinator.survey(status.survey).await.ok()?;
     let deployment = coordinator.deployment(survey).await.ok()?;

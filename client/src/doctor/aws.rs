@@ -1,4 +1,4 @@
-//! Asks AWS what it has, with the operator's own credentials. Every request reads.
+//! Asks AWS about the deployment, with the operator's own credentials. Every request reads.
 
 use aws_config::SdkConfig;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::signed::{Refused, Signed, element};
 use super::{CERTIFICATE_DAYS, Deployment, Finding, Service, Vault, clocks, http_date};
 use crate::http::Http;
 
-/// What mends whatever Terraform made and somebody changed.
+/// The advice about anything that Terraform made and somebody changed.
 const APPLY: &str = "terraform apply, in the folder of the root";
 
 /// Looks at a deployment. `now` is in Unix seconds.
@@ -62,7 +62,7 @@ fn unasked(check: &'static str, what: &str, why: &Refused) -> Finding {
     Finding::unknown(check, format!("{what}: {}", why.text))
 }
 
-/// Judges what S3 says of one of the bucket's settings.
+/// Judges S3's answer about one of the bucket's settings.
 fn judged(
     check: &'static str,
     answer: Result<String, Refused>,
@@ -254,7 +254,7 @@ impl Look<'_> {
         )
     }
 
-    /// Every alarm is there, acts, and is silent; and somebody is told.
+    /// Every alarm is there, acts, and is silent; and somebody is notified.
     async fn alarms(&self) -> Finding {
         const CHECK: &str = "alarms";
         if self.deployment.topics.is_empty() {
@@ -292,7 +292,7 @@ impl Look<'_> {
         )
     }
 
-    /// The rules that tell of changed policies, other programs and deletions for good.
+    /// The rules that report changed policies, other programs and deletions for good.
     async fn rules(&self) -> Finding {
         const CHECK: &str = "guards";
         let mut missing = Vec::new();
@@ -369,7 +369,7 @@ impl Look<'_> {
         )
     }
 
-    /// ECS runs what Terraform asked for, and the image is the one that was pinned.
+    /// ECS runs the program that Terraform asked for, and the image is the pinned one.
     async fn service(&self, service: &Service) -> Vec<Finding> {
         const CHECK: &str = "service";
         let ecs = async |operation: &str, body: Value| {

@@ -1,4 +1,5 @@
-//! `tercet operator doctor`: looks at a party's deployment from outside, changes nothing, and says what differs from what it needs.
+//! `tercet operator doctor`: looks at a party's deployment from outside, changes nothing, and reports every
+//! difference from its needs.
 //!
 //! [`network`] asks the deployment itself, and [`aws`] asks AWS. A question that nobody answers is a finding of its own
 //! ([`State::Unknown`]): it is neither good nor bad.
@@ -25,7 +26,7 @@ pub const CERTIFICATE_DAYS: u64 = 30;
 /// Seconds by which two clocks may differ. AWS refuses requests whose time is five minutes off, and tickets end by the clock.
 pub const CLOCK_SECONDS: u64 = 30;
 
-/// What a check says.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -42,9 +43,9 @@ pub enum State {
 pub struct Finding {
     /// The check's stable name.
     pub check: &'static str,
-    /// How it stands.
+    /// The result.
     pub state: State,
-    /// What was seen, for people.
+    /// The observation, for people.
     pub says: String,
     /// The command or deed that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ impl Finding {
         Self { check, state: State::Good, says: says.into(), mend: None }
     }
 
-    /// Not as it has to be, and what mends it.
+    /// A difference, and the way to mend it.
     pub(crate) fn differs(check: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { check, state: State::Differs, says: says.into(), mend: Some(mend.into()) }
     }
@@ -86,7 +87,7 @@ impl Report {
         self.findings.iter().all(|f| f.state != State::Differs)
     }
 
-    /// The report for people: a line a check, and below it what mends it.
+    /// The report for people: a line for each check, and below it the way to mend a difference.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         for f in &self.findings {
@@ -108,7 +109,7 @@ impl Report {
     }
 }
 
-/// A deployment on AWS as Terraform made it: what `terraform output -json doctor` prints.
+/// A deployment on AWS as Terraform made it: the output of `terraform output -json doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
@@ -134,11 +135,11 @@ pub struct Deployment {
     pub alarms: Vec<String>,
     /// Names of rules of EventBridge.
     pub rules: Vec<String>,
-    /// Where alarms go.
+    /// The targets of alarms.
     pub topics: Vec<String>,
     /// The vault of backups, if there is one.
     pub vault: Option<Vault>,
-    /// What runs, if ECS runs it.
+    /// The service, if ECS runs it.
     pub service: Option<Service>,
 }
 
@@ -152,17 +153,17 @@ pub struct KmsKey {
     pub policy: String,
 }
 
-/// Where backups are.
+/// The place of backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {
     /// Its name.
     pub name: String,
-    /// Whether copies cannot be deleted before their time.
+    /// True if copies cannot be deleted before their time.
     pub locked: bool,
 }
 
-/// What ECS runs.
+/// A service of ECS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
@@ -170,7 +171,7 @@ pub struct Service {
     pub cluster: String,
     /// The service's name.
     pub name: String,
-    /// Whether it is to run.
+    /// True if it is to run.
     pub started: bool,
     /// The image, by digest.
     pub image: Option<String>,
@@ -181,7 +182,7 @@ pub struct Service {
 }
 
 impl Deployment {
-    /// Reads what `terraform output -json doctor` wrote.
+    /// Reads the output of `terraform output -json doctor`.
     pub fn read(path: &Path) -> Result<Self, Error> {
         serde_json::from_str(&files::read_text(path, MAX_DEPLOYMENT)?).map_err(|e| {
             Error::usage(format!(

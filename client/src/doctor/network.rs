@@ -41,7 +41,7 @@ pub async fn check(http: &Http, federation: &Federation, ours: &OperatorManifest
     findings
 }
 
-/// The document is what the operators signed, and says of this party what its own folder says.
+/// The document has the operators' signatures, and agrees with this party's own folder.
 fn document(federation: &Federation, ours: &OperatorManifest) -> Finding {
     const CHECK: &str = "federation";
     let again = "tercet operator publish, then tercet federation assemble with the new manifest, and give it to everybody";
@@ -128,7 +128,7 @@ async fn certificate(base: &Url, now: u64) -> Finding {
     Finding::of(CHECK, verifier.verify_server_cert(first, rest, &server, &[], later).is_ok(), says, renew)
 }
 
-/// The public API answers, says what the federation says, and shows nothing else.
+/// The public API answers, agrees with the federation, and shows nothing else.
 async fn api(
     http: &Http,
     base: &Url,

@@ -17,8 +17,8 @@ pub struct FromCurl {
     pub dropped: Vec<String>,
 }
 
-/// Reads a browser's "copy as cURL", as it is for a POSIX shell or for the command line of Windows. Error texts never
-/// repeat it.
+/// Reads a browser's "copy as cURL", for a POSIX shell or for the command line of Windows. Error texts never repeat
+/// it.
 pub fn from_curl(source: &str, command: &str, admits: impl Fn(&str) -> bool) -> Result<FromCurl, Error> {
     let bad = |what: String| Error::usage(format!("{source}: {what}"));
     if is_power_shell(command) {
@@ -80,8 +80,8 @@ fn is_for_windows(command: &str) -> bool {
     first.ends_with("^\"") || (first.ends_with('"') && command.lines().any(|l| l.trim_end().ends_with('^')))
 }
 
-/// Splits a command as Windows does: `cmd` takes `^` in front of what it would read itself, then the program splits at
-/// blanks outside of quotes, where `\"` is a quote; none if a quotation is not closed.
+/// Splits a command as Windows does: `cmd` takes `^` in front of characters that it would read itself, then the
+/// program splits at blanks outside of quotes, where `\"` is a quote; `None` if a quotation is not closed.
 fn windows_words(command: &str) -> Option<Vec<Zeroizing<String>>> {
     let mut line = Zeroizing::new(String::with_capacity(command.len()));
     let mut quoted = false;
@@ -138,7 +138,7 @@ fn windows_words(command: &str) -> Option<Vec<Zeroizing<String>>> {
     }
 }
 
-/// Splits a command as a POSIX shell would, with `$'…'` as browsers write it; none if a quotation is not closed.
+/// Splits a command as a POSIX shell would, with `$'…'` as browsers write it; `None` if a quotation is not closed.
 fn words(command: &str) -> Option<Vec<Zeroizing<String>>> {
     let mut words = Vec::new();
     let mut chars = command.chars().peekable();

@@ -107,7 +107,8 @@ fn needs(e: &rustls::Error) -> &'static str {
              TLS_CHACHA20_POLY1305_SHA256, one of the groups P-256 and X25519, and no certificate of the client"
         }
         rustls::Error::InvalidCertificate(_) => {
-            "; the survey says for which name, and which roots may vouch for it"
+            "; the survey says for which name, and which roots may vouch for it. A certificate that may sign others (CA:TRUE) \
+             is not taken as a server's own, not even if it is listed as a root"
         }
         _ => "",
     }

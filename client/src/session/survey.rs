@@ -12,7 +12,7 @@ use super::{Notarized, Shape, Target};
 use crate::error::Error;
 
 impl Target {
-    /// Where sessions of a survey lead.
+    /// The server of a survey's sessions.
     pub fn of(survey: &SurveyDescriptor) -> Result<Self, Error> {
         Ok(Self {
             survey: survey.id(),

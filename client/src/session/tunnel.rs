@@ -23,7 +23,7 @@ const NOTARY: &str = "the notary";
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// An open tunnel. What it carried is kept, in both directions.
+/// An open tunnel. It keeps the bytes of both directions.
 pub struct Tunnel {
     socket: WebSocketStream<Box<dyn Stream>>,
     /// The bytes that were sent to the server.
@@ -69,7 +69,7 @@ impl Tunnel {
         match this.hear().await? {
             Heard::Text(FromNotary::Opened { .. }) => Ok(this),
             Heard::Text(FromNotary::Refused { code, detail }) => Err(Error::Notary { code, detail }),
-            _ => Err(Error::bad_answer(NOTARY, "it does not say that its connection stands")),
+            _ => Err(Error::bad_answer(NOTARY, "it does not say that its connection is open")),
         }
     }
 

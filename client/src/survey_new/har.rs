@@ -1,4 +1,5 @@
-//! HAR files as browsers write them, of them what a survey can be made of. Values of headers and cookies are never read.
+//! HAR files as browsers write them, the part from which a survey can be made. Values of headers and cookies are
+//! never read.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Deserialize;
@@ -77,7 +78,7 @@ impl Request {
         names.filter(|name| !name.starts_with(':'))
     }
 
-    /// Its body: `Content-Type` and text. None if it has none.
+    /// Its body: `Content-Type` and text. `None` if it has none.
     pub fn body(&self) -> Option<(&str, &str)> {
         let body = self.post_data.as_ref()?;
         Some((body.mime_type.as_deref().unwrap_or_default(), body.text.as_deref().unwrap_or_default()))

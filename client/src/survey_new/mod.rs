@@ -1,6 +1,6 @@
 //! `tercet survey new --from-har`: a draft of a survey from an exchange that a browser saved.
 //!
-//! A draft says where values stand, never what they are: it is made to be passed on.
+//! A draft gives the places of values, never the values: it is made to be passed on.
 
 mod har;
 mod private;
@@ -21,7 +21,7 @@ use private::{Kind, kind};
 pub const MAX_HAR: usize = 256 << 20;
 /// Longest text in front of JSON that is taken for a guard, in bytes.
 const MAX_GUARD: usize = 64;
-/// Stands in a draft for what it does not copy.
+/// Replaces a text that a draft does not copy.
 const LEFT_OUT: &str = "LEFT-OUT";
 
 /// The exchanges of a HAR file that a survey could be about: their addresses, in order.
@@ -61,9 +61,9 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
-/// The answer as it is read.
+/// The answer, read by its format.
 enum Answer<'a> {
-    /// JSON, and what stands in front of it.
+    /// JSON, and the text in front of it.
     Json { document: Document<'a>, guard: &'a str },
     /// A page.
     Page,

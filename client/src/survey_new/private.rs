@@ -1,6 +1,6 @@
-//! Secrets, and what is about the person who saved an exchange: a draft copies neither.
+//! Secrets, and texts about the person who saved an exchange: a draft copies neither.
 
-/// Parts of names behind which secrets stand.
+/// Parts of names whose values are secrets.
 const SECRET: [&str; 17] = [
     "token",
     "secret",
@@ -21,7 +21,7 @@ const SECRET: [&str; 17] = [
     "credential",
 ];
 
-/// Names of what is about one person or account.
+/// Names of values about one person or account.
 const PERSONAL: [&str; 25] = [
     "id",
     "uid",
@@ -60,11 +60,11 @@ pub enum Kind {
     Common,
     /// A secret.
     Secret,
-    /// Of one person.
+    /// A word about one person.
     Personal,
 }
 
-/// Tells by name and look what a value may be.
+/// Tells the kind of a value by its name and its look.
 pub fn kind(name: &str, value: &str) -> Kind {
     let lower = name.to_ascii_lowercase();
     let plain: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();

@@ -156,7 +156,9 @@ impl Shape {
             // More digits than 63 bits hold.
             18 - whole
         } else {
-            fraction.min(18 - whole)
+            // Numbers without quotes are written without their last zeros: others have more places.
+            let places = if fraction == 1 && !candidate.quoted { 2 } else { fraction };
+            places.min(18 - whole)
         };
         let bits = if exponent || whole + scale > 13 { 63 } else { 48 };
         Some(Self { notation, exponent, scale: scale.max(-18), bits })
@@ -165,8 +167,10 @@ impl Shape {
     fn words(&self, quoted: bool) -> String {
         let kind = match self.scale {
             _ if self.exponent => "a number with an exponent".to_owned(),
-            1.. => format!("a number with {} decimal places", self.scale),
-            0 => "a whole number".to_owned(),
+            1 => "a number with a decimal place".to_owned(),
+            2.. => format!("a number with {} decimal places", self.scale),
+            0 if quoted => "a whole number".to_owned(),
+            0 => "a whole number: somebody else's may have decimal places".to_owned(),
             _ => "a whole number of many digits: the last ones are left out, and must be zeros".to_owned(),
         };
         if quoted { format!("{kind}, in quotes") } else { kind }

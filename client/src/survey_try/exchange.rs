@@ -19,7 +19,7 @@ pub struct Saved {
     pub bytes: Vec<u8>,
     /// The texts between marks.
     pub hidden: Vec<Range<usize>>,
-    /// True if somewhere nothing stands between two marks: nothing can be hidden there.
+    /// True if two marks have nothing between them: nothing can be hidden there.
     pub empty: bool,
 }
 
@@ -27,6 +27,13 @@ pub struct Saved {
 pub fn saved(path: &Path) -> Result<Saved, Error> {
     let bytes = files::read(path, MAX_FILE)?;
     parse(&bytes).map_err(|problem| Error::usage(format!("{}: {problem}", path.display())))
+}
+
+/// True if a response says that its body is in chunks, and no chunk's size stands at its beginning.
+pub fn is_taken_apart(response: &Saved) -> bool {
+    let Ok(Some(head)) = tercet_evidence::http::read_head(&response.bytes) else { return false };
+    let chunked = head.all("transfer-encoding").next().is_some();
+    chunked && !response.bytes.get(head.end).is_some_and(u8::is_ascii_hexdigit)
 }
 
 /// Takes the marks out of a file's bytes. The error says which mark is wrong.
@@ -37,14 +44,14 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
     while let Some((first, tail)) = rest.split_first() {
         if let Some(tail) = rest.strip_prefix(OPEN) {
             if start.replace(saved.bytes.len()).is_some() {
-                return Err("a ⟦ stands inside another: marks do not nest");
+                return Err("a ⟦ is inside another: marks do not nest");
             }
             rest = tail;
         } else if let Some(tail) = rest.strip_prefix(CLOSE) {
             match start.take() {
                 Some(from) if from < saved.bytes.len() => saved.hidden.push(from..saved.bytes.len()),
                 Some(_) => saved.empty = true,
-                None => return Err("a ⟧ stands without ⟦ in front of it"),
+                None => return Err("a ⟧ has no ⟦ in front of it"),
             }
             rest = tail;
         } else {
@@ -53,7 +60,7 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, &'static str> {
         }
     }
     if start.is_some() {
-        return Err("a ⟦ stands without ⟧ behind it");
+        return Err("a ⟦ has no ⟧ behind it");
     }
     // Ranges that touch are one hidden range.
     saved.hidden.dedup_by(|next, last| {
@@ -106,6 +113,18 @@ mod tests {
         assert!(parse("a⟦⟧b".as_bytes()).unwrap().empty);
         for bad in ["⟦", "⟧", "⟦a⟦b⟧⟧", "a⟧b⟦c⟧"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_its_chunks_is_known() {
+        for (head, body, apart) in [
+            ("Transfer-Encoding: chunked", "{\"a\":1}", true),
+            ("Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n", false),
+            ("Content-Length: 2", "{}", false),
+        ] {
+            let saved = parse(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes()).unwrap();
+            assert_eq!(is_taken_apart(&saved), apart, "{head} {body}");
         }
     }
 

@@ -3,8 +3,8 @@
 use tercet_mpc::decimal::{Notation, is_decimal};
 use tercet_mpc::statement::Format;
 
-/// The keys with which a column would admit this text. None if the text is a number of the column's notation, or of no notation.
-/// `pages` tells that it stands in quotes or in text, as numbers for people do.
+/// The keys with which a column would admit this text. `None` if the text is a number of the column's notation, or of no
+/// notation. `pages`: it is in quotes or in text, as numbers for people are.
 pub fn hint(text: &[u8], format: &Format, pages: bool) -> Option<&'static str> {
     let Format::Number(number) = format else { return None };
     match text {

@@ -3,6 +3,7 @@
 
 mod exchange;
 mod hint;
+mod own;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,7 +32,7 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// The kind of evidence that was assumed: of a survey that takes several, the first one that is admitted.
     pub evidence: Option<String>,
-    /// Who the survey takes the person for.
+    /// The identity of the person, by the survey's rules.
     pub identity: Option<String>,
     /// The revealed fields.
     pub fields: BTreeMap<String, String>,
@@ -111,11 +112,11 @@ impl Outcome {
 }
 
 /// Tries a survey on an exchange, with each kind of evidence that the survey takes. Where the response marks nothing as hidden,
-/// what is hidden is what the client would hide; likewise the request, where neither file marks anything.
+/// the ranges that the client would hide are hidden; likewise the request, where neither file marks anything.
 pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> Result<Outcome, SurveyError> {
     let policy = Policy::new(SurveyId([0; 32]), manifest)?;
     if request.empty || response.empty {
-        let reason = "nothing stands between ⟦ and ⟧: no hidden place is empty";
+        let reason = "there is nothing between ⟦ and ⟧: no hidden place is empty";
         return Ok(Outcome::refused(tercet_evidence::Rule::Hidden.code(), reason.to_owned()));
     }
     let takes = |kind| manifest.notaries.iter().any(|n| n.kind == kind);
@@ -127,7 +128,7 @@ pub fn attempt(manifest: &SurveyManifest, request: &Saved, response: &Saved) -> 
     Ok(if second.admitted { second } else { first })
 }
 
-/// Tries it as a proxied session, which can prove what hidden bytes may be, or as a presentation, which cannot.
+/// Tries it as a proxied session, which can prove properties of hidden bytes, or as a presentation, which cannot.
 fn attempt_with(
     policy: &Policy,
     manifest: &SurveyManifest,
@@ -163,11 +164,20 @@ fn attempt_with(
         bindings,
     };
     let ranges = |hidden: &[Range<usize>]| hidden.iter().map(|r| [r.start, r.end]).collect();
-    let outcome = match policy.admit(&transcript) {
-        Ok(admitted) => read(manifest, &admitted, &response.bytes),
+    let mut outcome = match policy.admit(&transcript) {
+        Ok(admitted) => match own::refused(&admitted, request, response) {
+            Some((rule, reason)) => Outcome::refused(rule.code(), reason),
+            None => read(manifest, &admitted, &response.bytes),
+        },
         // The planner knows better why a column was not found than the policy, which then sees nothing hidden.
         Err(refusal) => Outcome::from(first(planned, refusal)),
     };
+    if outcome.rule.as_deref() == Some(tercet_evidence::Rule::Response.code())
+        && exchange::is_taken_apart(response)
+    {
+        let hint = "; the file has the body without its chunks, as curl writes it unless --raw is given";
+        outcome.reason.iter_mut().for_each(|reason| reason.push_str(hint));
+    }
     Outcome {
         evidence: Some(kind.to_string()),
         hidden: ranges(&transcript.received.hidden),
@@ -275,7 +285,7 @@ fn read(manifest: &SurveyManifest, admitted: &Admitted, response: &[u8]) -> Outc
                 let quotes = !column.quoted && bytes.starts_with(b"\"");
                 outcome.reason = Some(match quotes {
                     true => {
-                        format!("column {name}: its quotes are hidden too: hide only what stands inside them")
+                        format!("column {name}: its quotes are hidden too: hide only the text inside them")
                     }
                     false => {
                         let pages = column.quoted || manifest.source.format == BodyFormat::Text;

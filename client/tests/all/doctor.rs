@@ -23,7 +23,7 @@ const ACCOUNT: &str = "111111111111";
 const POLICY: &str = r#"{"Statement":[{"Sid":"A","Action":["s3:a","s3:b"]},{"Sid":"B"}]}"#;
 const DIGEST: &str = "sha256:aa";
 
-/// What AWS answers, by the request's name: a status and a body.
+/// AWS's answers, by the request's name: a status and a body.
 type Answers = Arc<Mutex<BTreeMap<String, (u16, String)>>>;
 
 /// When the deployment is looked at: now, since requests are signed with the machine's clock.

@@ -159,7 +159,7 @@ fn a16_xml_is_text() {
 
 #[test]
 fn a17_several_accounts_are_told_apart() {
-    refused(&plain("A17"), "column", "stands 2 times");
+    refused(&plain("A17"), "column", "occurs 2 times");
     admitted(&with("A17", "survey-first.toml", "response.http"), "77", Some("12.50"), Some("12.50"));
 }
 
@@ -234,7 +234,7 @@ fn a27_survey_files_are_checked_in_words() {
         ("columns-table.toml", "[[columns]]"),
         ("toml-date.toml", "write a time in quotes"),
         ("ip.toml", "is an address"),
-        ("same-prefix.toml", "stand in the same place"),
+        ("same-prefix.toml", "have the same place"),
     ] {
         let error = of(name).unwrap_err();
         assert!(error.contains(words), "{name}: {error}");

@@ -48,6 +48,7 @@ async fn the_receipt_file_is_enough_to_leave() {
     stub.with(|w| w.entered = None);
     let erased = leave(&stub, &read, Duration::from_secs(5)).await.unwrap();
     assert!(erased.to_text().contains("nothing of it is kept"), "{}", erased.to_text());
+    assert!(erased.to_text().contains("backups"), "backups are not left unsaid: {}", erased.to_text());
     for bad in ["{}", "[]", "not json", "{\"withdrawal_key\":\"00\"}"] {
         assert_eq!(ReceiptFile::from_json(bad.as_bytes()).unwrap_err().exit_status(), 2);
     }

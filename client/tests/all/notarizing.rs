@@ -139,7 +139,7 @@ async fn what_cannot_be_submitted_is_not_notarized() {
 
     let mut column = site.plan(0);
     column.survey.columns[0].prefix = Some("{\"asset\":\"DOGE\",\"free\":\"".into());
-    assert!(fails(column).await.to_string().contains("does not stand in the response"));
+    assert!(fails(column).await.to_string().contains("is not in the response"));
 
     for url in [
         "http://api.exchange.test/api/v3/account?omitZeroBalances=true",

@@ -242,8 +242,11 @@ fn the_runbook_works_from_an_empty_folder() {
     federation.verify().unwrap();
     for name in ["a", "b", "c"] {
         let folder = dir.path().join(format!("deployment-{name}/surveys"));
-        let approved: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut approved: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+        approved.retain(|path| path.extension().is_some_and(|e| e == "json"));
         let (id, parties, _) = survey::check(&approved[0]).unwrap().assembled.unwrap();
+        let signed = parties.iter().filter(|p| folder.join(Approval::file_name(&id, p)).exists());
+        assert_eq!(signed.count(), 1, "each operator's own approval lies beside it");
         assert_eq!(approved[0].file_stem().unwrap().to_str().unwrap(), id.to_string());
         assert_eq!(parties, federation.operators.each_ref().map(|m| m.identity));
     }

@@ -14,10 +14,10 @@ use tercet_protocol::submission::Receipt;
 use crate::fixtures::{Vector, vectors};
 use crate::stub::{Stub, World, json, problem_response, submit_options};
 
-/// The answer of one party about an accepted submission; none: it is down.
+/// The answer of one party about an accepted submission; `None`: it is down.
 type Answer = fn(&World, Receipt) -> Option<Receipt>;
 
-/// How many receipts prove that a submission is accepted, when the parties answer so.
+/// Number of receipts that prove that a submission is accepted, with these answers of the parties.
 async fn proven(answers: [Answer; 3]) -> Option<usize> {
     let accepted = Arc::new(AtomicBool::new(false));
     let later = accepted.clone();

@@ -69,7 +69,7 @@ pub struct World {
     pub queries: HashMap<QueryId, QueryRequest>,
     /// Withdrawals that were signed with the key of the public part.
     pub withdrawn: Vec<SubmissionId>,
-    /// Where withdrawn rows had entered.
+    /// The release point at which withdrawn rows had entered.
     pub entered: Option<Entered>,
 }
 

@@ -26,7 +26,7 @@ const REQUEST_ID: &str = "x-request-id";
 pub(super) struct Wrapping {
     /// Longest time one request may take.
     pub limit: Duration,
-    /// Where metrics go.
+    /// The target of metrics.
     pub metrics: Metrics,
     /// The time that metrics carry.
     pub clock: Arc<dyn Clock>,

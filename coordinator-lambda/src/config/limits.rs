@@ -1,6 +1,7 @@
-//! Rates and bounds. One number, the submissions a second that a survey takes, decides all of them that have to fit
-//! together: the survey's rate, how many counters share its writes, how many submissions may be under way, and what API
-//! Gateway and Lambda must let through. Terraform reads the same ratios from `terraform/modules/coordinator/limits.json`.
+//! Rates and bounds. One number, the submissions a second that a survey takes, decides all those that have to fit
+//! together: the survey's rate, the number of counters that share its writes, the number of submissions that may be under
+//! way, and the limits of API Gateway and Lambda. Terraform reads the same ratios from
+//! `terraform/modules/coordinator/limits.json`.
 
 use serde::Deserialize;
 use tercet_protocol::submission::MAX_PENDING;
@@ -98,7 +99,7 @@ impl Default for Limits {
     }
 }
 
-/// `[limits]` as written: what is missing follows from `submissions_per_second`, each number for itself.
+/// `[limits]` as written: a missing number follows from `submissions_per_second`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct LimitsSection {

@@ -56,7 +56,7 @@ const OTHER_KEYS: [&str; 13] = [
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the local server listens; port 0 picks one. Not used on Lambda.
+    /// The address of the local server; port 0 picks one. Not used on Lambda.
     #[serde(default = "loopback")]
     pub listen: SocketAddr,
     /// Base URL under which clients reach this coordinator; must equal the federation's when given.
@@ -67,7 +67,7 @@ pub struct Config {
     /// Makes the table at start when it is missing. For local use: in the cloud Terraform makes it.
     #[serde(default)]
     pub create_table: bool,
-    /// Where DynamoDB listens, when it is not the region's own endpoint.
+    /// The address of DynamoDB, when it is not the region's own endpoint.
     #[serde(default)]
     pub dynamodb_endpoint: Option<String>,
     /// AWS region; without it the SDK's usual places are asked.
@@ -88,7 +88,7 @@ pub struct Config {
     /// Name or ARN of a secret in Secrets Manager with that seed, instead of the file.
     #[serde(default)]
     pub signing_key_secret: Option<String>,
-    /// Where metrics go: `none`, or `emf` for CloudWatch, which is the default on Lambda.
+    /// The target of metrics: `none`, or `emf` for CloudWatch, which is the default on Lambda.
     #[serde(default)]
     pub metrics: Metrics,
     /// Days after a survey's closing for which its submissions and the hashes of its identities are kept. Until then people can ask for

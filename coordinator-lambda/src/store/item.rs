@@ -76,7 +76,7 @@ impl Item {
         serde_json::from_str(self.text(name)?).map_err(|_| self.corrupt(name))
     }
 
-    /// None when the attribute is missing.
+    /// `None` if the attribute is missing.
     pub(super) fn optional<T>(
         &self,
         name: &'static str,

@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tercet_protocol::keys::random;
 
-/// Number of times that a request is tried. Twelve waits are two seconds on average, a fraction of what a request may take.
+/// Number of times that a request is tried. Twelve waits are two seconds on average, a fraction of the time that a
+/// request may take.
 pub(super) const ATTEMPTS: u32 = 12;
 /// The first wait is at most this long; the bound doubles until it is 64 times as much.
 const FIRST: Duration = Duration::from_millis(8);

@@ -37,7 +37,7 @@ pub struct SubmissionRecord {
     pub receipts: [Option<Receipt>; 3],
     /// Its state.
     pub state: RecordState,
-    /// Which counter of unfinished submissions it is in.
+    /// The counter of unfinished submissions that counts it.
     shard: u16,
 }
 
@@ -100,7 +100,7 @@ pub enum Admitted {
     Full,
 }
 
-/// Which evidence a rejection rests on.
+/// The evidence for a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
     /// One party's word: holds only while no receipt was ever seen.

@@ -1,5 +1,6 @@
-//! Who waits for a place: submissions that came while as many were under way as may be. The line only tells each about
-//! how many wait before it, in the order in which they first came; a place is taken by whoever asks when one is free.
+//! Submissions that wait for a place, because they came while the most that are admitted at a time were under way. The
+//! line only tells each about how many wait before it, in the order of their first arrival; the next one that asks
+//! takes a free place.
 //!
 //! There are several lines, so that a crowd does not meet at one partition of the table. Each is a sample of all who wait:
 //! the place in one is multiplied by their number.

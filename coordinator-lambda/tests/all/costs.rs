@@ -43,7 +43,8 @@ impl Cost {
 }
 
 fn cost(calls: &[Call]) -> Cost {
-    let sum = |writes: bool| calls.iter().filter(|c| c.writes == writes).map(|c| c.units).sum::<f64>();
+    let sum =
+        |writes: bool| calls.iter().filter(|c| c.writes == writes).map(|c| c.units).fold(0.0, |a, b| a + b);
     Cost { writes: sum(true), reads: sum(false) }
 }
 
@@ -70,7 +71,7 @@ fn priced(what: &str, how: &str, dollars: f64) -> String {
     format!("| {what} | {how} | {dollars:.2} |")
 }
 
-/// Dollars for a million requests of the API that take so many milliseconds, without the table.
+/// Dollars for a million requests of the API that take this many milliseconds, without the table.
 fn served(milliseconds: f64) -> f64 {
     INVOCATION
         + GATEWAY

@@ -64,7 +64,7 @@ fn asked() -> Question {
     question(&["count", "mean"])
 }
 
-/// Provider 0's submission, and what the work needs to find.
+/// Provider 0's submission, and the state that the work needs.
 async fn prepare(world: &World, work: Work) -> SubmissionId {
     let id = world.public(0, 0).id();
     match work {

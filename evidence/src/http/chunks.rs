@@ -41,7 +41,7 @@ pub(super) fn read(
             ] {
                 if trailers.iter().any(|t| t.name == forbidden) {
                     return Err(format!(
-                        "the chunked body has the trailer {forbidden}, which may stand in the head only"
+                        "the chunked body has the trailer {forbidden}, which is allowed in the head only"
                     ));
                 }
             }
@@ -127,7 +127,7 @@ fn blanks(text: &[u8]) -> &[u8] {
     &text[blank..]
 }
 
-/// Where a quoted string ends, behind its closing quote.
+/// The end of a quoted string, behind its closing quote.
 fn quoted(text: &[u8]) -> Option<usize> {
     let mut escaped = false;
     for (i, b) in text.iter().enumerate().skip(1) {

@@ -38,7 +38,7 @@ impl Head {
         let mut all = self.headers.iter().filter(|h| h.name == name);
         match (all.next(), all.next()) {
             (first, None) => Ok(first),
-            _ => Err(format!("the header {name} stands twice")),
+            _ => Err(format!("the header {name} occurs twice")),
         }
     }
 }

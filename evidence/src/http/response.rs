@@ -94,7 +94,7 @@ pub fn read(received: &Data) -> Result<Option<Response>, Refusal> {
             }
         }
     }
-    refuse(Rule::Response, "more than 16 interim responses stand in front of the answer")
+    refuse(Rule::Response, "more than 16 interim responses come before the answer")
 }
 
 fn bad(problem: String) -> Refusal {

@@ -7,7 +7,7 @@ use super::{Document, MAX_BYTES, MAX_DEPTH, MAX_HOLES, MAX_NODES, Node, NodeId, 
 /// Why bytes are no document of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Where in the body.
+    /// The position in the body.
     pub at: usize,
     /// The fault.
     pub problem: &'static str,
@@ -48,7 +48,7 @@ pub fn parse<'a>(bytes: &'a [u8], start: usize, holes: &[Range<usize>]) -> Resul
 
 struct Parser<'a, 'h> {
     holes: &'h [Range<usize>],
-    /// Where the next hole begins: no hole is passed but by `hidden`.
+    /// The beginning of the next hole: no hole is passed but by `hidden`.
     next: usize,
     at: usize,
     depth: usize,
@@ -147,8 +147,7 @@ impl Parser<'_, '_> {
             // What follows a number, up to white space, only marks its end.
             let next = self.document.bytes.get(self.at).copied();
             if !matches!(next, Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
-                return self
-                    .hole("a hidden number is hidden whole: nothing of it stands beside the hidden bytes");
+                return self.hole("a hidden number is hidden whole: no part of it may be shown");
             }
         }
         self.document.tokens.push(Token::Hidden);
@@ -256,7 +255,7 @@ impl Parser<'_, '_> {
     /// Nothing that could belong to a number or a word follows, shown or hidden.
     fn ends(&self) -> Result<(), Failure> {
         if self.hole_at(self.at).is_some() {
-            return self.hole("a number is hidden whole: nothing of it stands beside the hidden bytes");
+            return self.hole("a number is hidden whole: no part of it may be shown");
         }
         match self.peek() {
             Some(b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r') | None => Ok(()),
@@ -350,7 +349,7 @@ impl Parser<'_, '_> {
                 let c = match first {
                     0xd800..=0xdbff => {
                         if self.peek() != Some(b'\\') || self.document.bytes.get(self.at + 1) != Some(&b'u') {
-                            return self.fail("half of a surrogate pair stands alone");
+                            return self.fail("half of a surrogate pair is alone");
                         }
                         self.at += 2;
                         let second = self.unit()?;
@@ -358,7 +357,7 @@ impl Parser<'_, '_> {
                     }
                     first => char::from_u32(first.into()),
                 };
-                let Some(c) = c else { return self.fail("half of a surrogate pair stands alone") };
+                let Some(c) = c else { return self.fail("half of a surrogate pair is alone") };
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }

@@ -38,7 +38,7 @@ pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn
                     _ => {
                         return refuse(
                             Rule::Column,
-                            format!("{what}: no number or text stands in its place"),
+                            format!("{what}: there is no number or text in its place"),
                         );
                     }
                 }
@@ -47,10 +47,10 @@ pub(super) fn column(page: &Page<'_>, wanted: &Hidden) -> Result<(AdmittedColumn
     };
     match wanted.quoted {
         Some(true) if !quoted => {
-            return refuse(Rule::Column, format!("{what}: its value must stand in quotes"));
+            return refuse(Rule::Column, format!("{what}: its value must be in quotes"));
         }
         Some(false) if quoted => {
-            return refuse(Rule::Column, format!("{what}: its value must stand without quotes"));
+            return refuse(Rule::Column, format!("{what}: its value must be without quotes"));
         }
         _ => {}
     }
@@ -79,9 +79,7 @@ fn absent(page: &Page<'_>, wanted: &Hidden, what: &str) -> Result<AdmittedColumn
         }
         None => refuse(
             Rule::Column,
-            format!(
-                "{what}: its place does not stand in the response (absent and within say what that means)"
-            ),
+            format!("{what}: its place is not in the response (absent and within say what that means)"),
         ),
     }
 }

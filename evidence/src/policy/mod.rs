@@ -75,7 +75,7 @@ pub enum Direction {
 pub struct Inert {
     /// The direction of the data that contain them.
     pub direction: Direction,
-    /// Where: ranges in ascending order, joined one place.
+    /// The position: ranges in ascending order, joined one place.
     pub pieces: Vec<Range<usize>>,
     /// The property that they must keep.
     pub place: InertPlace,
@@ -226,7 +226,7 @@ impl Policy {
             let end = start + guard.len();
             let shown = holes.iter().all(|h| h.start >= end);
             if body.get(start..end) != Some(guard.as_bytes()) || !shown {
-                return refuse(Rule::Json, "the survey's guard does not stand in front of the JSON");
+                return refuse(Rule::Json, "the survey's guard is not in front of the JSON");
             }
             start = end;
         }

@@ -65,7 +65,7 @@ fn find(page: &Page<'_>, wanted: &Wanted, rule: Rule, what: &str) -> Result<Foun
                     container(page, within, rule, what)?;
                     Found::Nothing("is absent")
                 }
-                None => return refuse(rule, format!("{what} does not stand in the response")),
+                None => return refuse(rule, format!("{what} is not in the response")),
             },
         },
     };
@@ -116,7 +116,7 @@ pub(super) fn node(
         Ok(Selection::Several(n)) => refuse(
             rule,
             format!(
-                "{what} stands {n} times in the response: it must stand once (a survey may name one of several, such as \
+                "{what} occurs {n} times in the response: it must occur once (a survey may name one of several, such as \
                  $.accounts[0].balance or $.accounts[?@.type=='main'].balance)"
             ),
         ),
@@ -144,7 +144,7 @@ pub(super) fn container(
         _ => refuse(
             rule,
             format!(
-                "{what} is absent, and so is {path}, in which it would stand: this answer says nothing about it"
+                "{what} is absent, and so is {path}, in which it would be: this answer says nothing about it"
             ),
         ),
     }
@@ -194,12 +194,12 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 /// The position right after the only occurrence of `needle`. Hidden bytes read as zero, which no literal holds.
 pub(super) fn find_once(haystack: &[u8], needle: &[u8], rule: Rule, what: &str) -> Result<usize, Refusal> {
     let Some(first) = position(haystack, needle) else {
-        return refuse(rule, format!("{what}: its prefix does not stand in the response"));
+        return refuse(rule, format!("{what}: its prefix is not in the response"));
     };
     if position(&haystack[first + 1..], needle).is_some() {
         return refuse(
             rule,
-            format!("{what}: its prefix stands more than once in the response: it must be unique"),
+            format!("{what}: its prefix occurs more than once in the response: it must be unique"),
         );
     }
     Ok(first + needle.len())

@@ -28,7 +28,7 @@ const REST_API: &str = "tercet";
 pub struct Materials<'a> {
     /// Everything that is written.
     pub folder: &'a Path,
-    /// Where LocalStack listens.
+    /// The address of LocalStack.
     pub endpoint: String,
     /// Folder of the built programs.
     pub programs: PathBuf,
@@ -296,7 +296,7 @@ impl Deployment {
         self.parties.drain(..).chain(self.notary.take()).for_each(Process::terminate);
     }
 
-    /// Where LocalStack listens.
+    /// The address of LocalStack.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }

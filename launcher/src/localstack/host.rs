@@ -126,7 +126,7 @@ impl LocalStack {
         Ok(this)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

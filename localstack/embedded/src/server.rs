@@ -31,7 +31,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

@@ -96,7 +96,7 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.ports.parties.get(index).copied().unwrap_or_default())
     }
 
-    /// Where a party shows its metrics.
+    /// The address of a party's metrics.
     pub fn metrics(&self, index: usize) -> String {
         format!("http://127.0.0.1:{}/metrics", self.ports.metrics.get(index).copied().unwrap_or_default())
     }
@@ -317,7 +317,7 @@ impl Stack {
     }
 }
 
-/// Where cargo puts the programs of a profile.
+/// The folder of a profile's programs.
 pub fn programs(target_dir: &Path, profile: &str) -> PathBuf {
     target_dir.join(if profile == "dev" { "debug" } else { profile })
 }

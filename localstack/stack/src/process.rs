@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 /// Longest time until a process listens.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(600);
 /// Longest time until it stops.
 const STOP: Duration = Duration::from_secs(25);
 

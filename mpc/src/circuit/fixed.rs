@@ -10,7 +10,7 @@ use crate::fixed::{ENTRIES, FRACTION, INDEX, REST, SLOPE, TABLE, reciprocal_plac
 /// Words of a vector with one bit for each entry of the table.
 const WORDS: usize = ENTRIES / 64;
 
-/// Which entries have bit i set, for each bit of the logarithm.
+/// The entries that have bit i set, for each bit of the logarithm.
 static LOGS: [[u64; WORDS]; FRACTION as usize] = planes(false);
 /// The same of the differences of neighbouring entries.
 static SLOPES: [[u64; WORDS]; SLOPE as usize] = planes(true);

@@ -74,7 +74,7 @@ fn classes<B: Backend>(b: &mut B, bytes: &[B::W], column: &statement::Number) ->
     Classes { digits, digit, point, minus, plus, letter, separator }
 }
 
-/// Where the bytes are `c` in the bits of `care`.
+/// The positions of bytes that equal `c` in the bits of `care`.
 fn is<B: Backend>(b: &mut B, planes: &[B::W; 8], c: u8, care: u8, n: u32) -> B::W {
     let ones = b.constant(mask(n));
     let mut all: Option<B::W> = None;

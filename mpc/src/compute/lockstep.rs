@@ -15,7 +15,7 @@ use super::{Bits, Compute, Host, Then, Tuning};
 use crate::PartyId;
 use crate::net::Abort;
 
-/// Where circuits put their gates.
+/// The place where circuits put their gates.
 pub(super) struct Gates {
     pub party: PartyId,
     pub tuning: Tuning,

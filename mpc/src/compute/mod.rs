@@ -6,7 +6,7 @@
 
 mod adder;
 mod compare;
-mod guard;
+mod decisions;
 pub mod kernels;
 mod lockstep;
 mod mode;
@@ -23,7 +23,7 @@ mod tests;
 use alloc::vec::Vec;
 
 pub use crate::hash::{Digest, KeyStream};
-pub use guard::at_least;
+pub use decisions::at_least;
 pub use kernels::{BitColumns, FieldVector};
 pub use noise::draw_noise;
 pub use read::{ReadError, SharedColumn, answer};
@@ -36,9 +36,9 @@ use crate::sharing::{self, Replicated, Shareable};
 
 /// The services that a computation needs from outside: frames and bulk products.
 pub trait Host: Transport {
-    /// Where vectors of K are computed with.
+    /// The host's vectors of K.
     type Vector: FieldVector;
-    /// Where columns of bits are.
+    /// The host's columns of bits.
     type Columns: BitColumns<Vector = Self::Vector>;
     /// The stream from which correlated randomness is drawn.
     type Stream: KeyStream;

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-mod guard;
+mod decisions;
 pub(super) mod hiding;
 #[cfg(debug_assertions)]
 mod liars;

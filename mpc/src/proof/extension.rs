@@ -67,7 +67,7 @@ pub fn byte_basis(square: bool) -> [u16; 8] {
 /// Products by public elements, as lists of XORs: `16 * from + to`.
 struct Products {
     steps: Vec<u8>,
-    /// Where each element's list ends.
+    /// The end of each element's list.
     ends: Vec<usize>,
 }
 

@@ -104,13 +104,13 @@ pub enum ProveError {
     Commitment,
     /// The secret is not the session's, or the session's bytes do not have the roles that the statement gives them.
     #[error(
-        "the session does not hold what is claimed of it: check that its files belong together, and that what is shown, hidden and kept inert is what the response says"
+        "the session does not have the claimed content: check that its files belong together, and that its shown, hidden and inert bytes are those of the response"
     )]
     Session,
     /// The statement is about a session, or is not.
     #[error("this evidence is proven from other secrets: {expected}")]
     Kind {
-        /// Which.
+        /// The secrets that prove it.
         expected: &'static str,
     },
 }

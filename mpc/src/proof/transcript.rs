@@ -56,7 +56,7 @@ pub(crate) fn element(stream: &mut blake3::OutputReader) -> Gf128 {
 pub struct Challenges {
     /// Combines the columns of gates; fixed before the proof.
     pub gamma: Gf128,
-    /// Where the polynomials are opened; outside their points.
+    /// The point at which the polynomials are opened; outside their points.
     pub point: Gf128,
     /// Combines the columns of wires that must be zero.
     pub delta: Gf128,

@@ -110,7 +110,7 @@ impl Output {
     }
 }
 
-/// Which part of its output a lane carries.
+/// The part of its output that a lane carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// All of it.

@@ -324,7 +324,7 @@ impl Record {
                     let of = columns.get(usize::from(*column)).filter(|c| c.binding == Binding::Keystream);
                     let (Some(_), Some(bytes), true) = (of, bytes.get_mut(usize::from(*column)), server)
                     else {
-                        return Err("columns are of the session and stand in the server's records");
+                        return Err("columns belong to the session and are in the server's records");
                     };
                     *bytes += length;
                     *open = None;

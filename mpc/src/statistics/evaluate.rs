@@ -44,7 +44,7 @@ pub struct Ordered {
 pub struct Facts<'a> {
     /// Rows that the sums are over, with or without values.
     pub count: u64,
-    /// Which columns may be missing.
+    /// True for each column that may be missing.
     pub optional: &'a Optional,
     /// The columns' scales: an integer that was computed with is value * 10^scale.
     pub scales: &'a [i8],
@@ -64,7 +64,7 @@ pub enum Undefined {
     /// Too few submissions for this statistic's definition.
     #[error("{family} is undefined over {count} submissions; it needs {needs}")]
     TooFew {
-        /// Which statistic.
+        /// The statistic.
         family: Family,
         /// Submissions there are.
         count: u64,

@@ -24,7 +24,7 @@ pub enum Target {
     Two(u8, u8),
 }
 
-/// Which columns may be missing, by index; those beyond the end may not.
+/// True for each column that may be missing, by index; those beyond the end may not.
 pub type Optional = [bool];
 
 fn optional(columns: &Optional, column: u8) -> bool {
@@ -87,7 +87,7 @@ pub(super) fn nearest(p: Share, n: u64) -> u64 {
     p.ceil_of(n).max(1)
 }
 
-/// Where a histogram's limit lies among integers.
+/// The position of a histogram's limit among integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Every value is below it.

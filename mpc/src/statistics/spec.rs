@@ -42,7 +42,7 @@ pub enum Unit {
     Squared,
     /// The product of the two columns'.
     Product,
-    /// Of a line's two parts: the second column's by the first's, and the second's.
+    /// The units of a line's two parts: the second column's by the first's, and the second's.
     Line,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Sums {
 pub(super) enum Reading {
     /// None: the family is a function of sums.
     None,
-    /// A combination of the values at some ranks, and what it is to be divided by.
+    /// A combination of the values at some ranks, and its divisor.
     Combination(fn(&Measure, u64) -> (Combination, u32)),
     /// Sums of values, as pairs (k, l) of the ranks k + 1 to l.
     Ranges(fn(&Measure, u64) -> Vec<(u64, u64)>),

@@ -47,7 +47,7 @@ pub enum ObjectKind {
     Abandonment = 9,
 }
 
-/// Where an object belongs.
+/// The place of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The survey.

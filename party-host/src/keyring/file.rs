@@ -78,7 +78,8 @@ fn key_id(key: &[u8; 32]) -> String {
 }
 
 impl FileKeyring {
-    /// Makes a file with one fresh key. Fails if the file exists: overwriting one would lose what its keys wrap.
+    /// Makes a file with one fresh key. Fails if the file exists: to overwrite one would lose everything that its
+    /// keys wrap. Fails if the file exists: overwriting one would lose what its keys wrap.
     pub fn create(path: &Path) -> Result<Self, KeyringError> {
         let file = KeyFile { format: FORMAT.into(), keys: vec![KeyRecord::fresh()?] };
         let io = |e: io::Error| at(path, e);

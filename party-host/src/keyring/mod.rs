@@ -32,7 +32,7 @@ impl fmt::Debug for DataKey {
 /// A data key under a wrapping key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedKey {
-    /// Which key wraps it, in the wrapper's own naming. At most [`MAX_KEY_ID`] bytes.
+    /// The key that wraps it, in the wrapper's own naming. At most [`MAX_KEY_ID`] bytes.
     pub key_id: String,
     /// The wrapped key, in the wrapper's own format. At most [`MAX_WRAPPED_KEY`] bytes.
     pub bytes: Vec<u8>,
@@ -50,7 +50,7 @@ pub trait KeyWrapper: Send + Sync + fmt::Debug {
     async fn unwrap(&self, wrapped: &WrappedKey, context: &[u8]) -> Result<DataKey, KeyringError>;
 }
 
-/// Why a key cannot be had. The texts say what the operator can do.
+/// The reasons why a key cannot be had. The texts say what the operator can do.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The wrapping service does not answer.

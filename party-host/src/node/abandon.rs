@@ -1,9 +1,9 @@
 //! An entry whose rows two parties have lost stands in the way of everything that comes after it. The three operators can give
-//! it up by hand: each signs that, on their own party, and with all three signatures another entry takes its height.
+//! it up by hand: each signs a consent, on their own party, and with all three signatures another entry takes its height.
 //!
 //! A party keeps the three signatures before it acts on them. From then on it takes no lock on the entry for one, and never
-//! commits it, whoever shows votes for it: the entry that takes its place needs the votes of all three, so no honest party has
-//! the one while another one has the other.
+//! commits it, no matter who shows votes for it. The entry that takes its place needs the votes of all three, so two honest
+//! parties never have different ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub async fn lead(
 }
 
 impl Node {
-    /// This operator's consent to give up the entry on which the survey's height stands still: the one named, or the one that this
+    /// This operator's consent to give up the entry at which the survey's log has stopped: the one named, or the one that this
     /// party is locked on. The text of an error says what is in the way.
     pub fn consent(&self, survey: SurveyId, entry: Option<EntryHash>) -> Result<Consent, String> {
         let survey = self.survey(survey).map_err(|p| p.detail)?;

@@ -20,7 +20,7 @@ use crate::store::{KEY_BYTES, Segment};
 
 /// Memory of an engine that a batch does not fill: the program itself, and the check of one submission at a time.
 pub const ENGINE_BASE: usize = 64 << 20;
-/// Memory for what one submission of a batch takes besides its statement and its private part: hashes, openings, messages.
+/// Memory of one submission of a batch besides its statement and its private part: hashes, openings, messages.
 const BESIDES: usize = 8 << 10;
 /// Memory that one submission of a column or two takes. Those of recorded sessions take several times as much: batches of them
 /// are smaller.

@@ -133,13 +133,13 @@ impl Book {
         self.names.get(&height).copied().or_else(|| self.hash_at(height))
     }
 
-    /// The rows of the entry at a height, as the entry `by` stores them anew. None if the log has no such height.
+    /// The rows of the entry at a height, as the entry `by` stores them anew. `None` if the log has no such height.
     pub fn moved(&self, height: u64, by: EntryHash) -> Option<Moved> {
         let new = rewritten(self.hash_at(height)?, by);
         Some(Moved { height, old: self.rows_at(height)?, new })
     }
 
-    /// Which rows were given new shares, and when.
+    /// The rows that were given new shares, and the time.
     pub fn epochs(&self) -> &Epochs {
         &self.epochs
     }
@@ -187,7 +187,7 @@ impl Book {
         self.ledger.counted() + self.ledger.waits() as u64
     }
 
-    /// Where a submission was accepted.
+    /// The place at which a submission was accepted.
     pub fn place(&self, id: &SubmissionId) -> Option<Place> {
         let row = self.submitted(id)?;
         Some(Place { height: row.height, nullifier: row.nullifier })
@@ -258,8 +258,8 @@ impl Book {
         Err(Problem::new(ProblemKind::PolicyViolated, detail).rule("survey-over"))
     }
 
-    /// Decides who of a checked batch, whose entry is of the time `at`, gets in, in the given order. All parties come to the same answer: it
-    /// depends on the agreed log and order only.
+    /// Decides which submissions of a checked batch, whose entry has the time `at`, get in, in the given order. All parties come
+    /// to the same answer: it depends on the agreed log and order only.
     pub fn admit(
         &self,
         at: u64,

@@ -1,4 +1,4 @@
-//! Which stored rows were given new shares, and when: a pure function of the log, as everything in the book.
+//! The stored rows that were given new shares, and the time: a pure function of the log, as everything in the book.
 //!
 //! An epoch is one refresh of all rows that the log held when it began. It takes one entry, or several that go on where the
 //! one before stopped; other entries may come in between.
@@ -31,7 +31,7 @@ pub struct Epochs {
     most: usize,
     /// Number of rows of each entry that are not erased.
     rows: BTreeMap<u64, usize>,
-    /// By the height of the rows: the height of the newest entry that refreshed them.
+    /// For each height of rows, the height of the newest entry that refreshed them.
     refreshed: BTreeMap<u64, u64>,
     epoch: u64,
     /// Height and time of the epoch's first entry.
@@ -89,7 +89,7 @@ impl Epochs {
         (from, self.began.0.max(from))
     }
 
-    /// The next part: the rest of the newest epoch, or the beginning of another one. None if there are no rows.
+    /// The next part: the rest of the newest epoch, or the beginning of another one. `None` if there are no rows.
     pub fn next_part(&self) -> Option<Part> {
         let goes_on = !self.complete();
         let (from, to) = if goes_on { self.left_over() } else { (0, u64::MAX) };

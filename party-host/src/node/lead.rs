@@ -369,7 +369,7 @@ impl Node {
 #[cfg(feature = "fault-injection")]
 impl Node {
     /// Opens the session of a query as a leader does that judges nothing itself, and says no more in it. True if all three
-    /// agreed on the session: then it is for the others to refuse what it is for.
+    /// agreed on the session: then the others have to refuse its task.
     pub async fn propose_query(
         self: &Arc<Self>,
         survey: &Arc<SurveyNode>,

@@ -363,8 +363,8 @@ impl Node {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the query that a ticket admits, or gives its state if it is known. Party 0 leads. What the rules refuse is
-    /// refused here, before any other party hears of it.
+    /// Starts the query that a ticket admits, or gives its state if it is known. Party 0 leads. A question that the
+    /// rules refuse is refused here, before any other party hears of it.
     pub fn start_query(self: &Arc<Self>, id: QueryId, ticket: QueryTicket) -> Result<QueryStatus, Problem> {
         let survey = self.survey(ticket.survey)?;
         if survey.me() != 0 {

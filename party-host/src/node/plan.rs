@@ -45,7 +45,7 @@ pub struct Set {
 /// A column to be put in order, of everybody or of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sorting {
-    /// Where the answer belongs.
+    /// The scope of the answer.
     pub scope: Scope,
     /// Whose values.
     pub whose: Whose,

@@ -358,8 +358,8 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_and_given_back() {
-        let pool = Pool { max_bytes: 20, ..Pool::new(9) };
-        // Eight bytes each.
+        let each = upload(1, 10).size();
+        let pool = Pool { max_bytes: 2 * each + 4, ..Pool::new(9) };
         pool.add(upload(1, 10)).unwrap();
         pool.add(upload(2, 10)).unwrap();
         assert_eq!(pool.add(upload(3, 10)).unwrap_err().known(), Some(ProblemKind::Busy));
@@ -369,7 +369,7 @@ mod tests {
         pool.expire(11);
         assert_eq!(pool.lock().bytes, 0);
         // One that is larger than all the room gets in alone.
-        let pool = Pool { max_bytes: 7, ..Pool::new(9) };
+        let pool = Pool { max_bytes: each - 1, ..Pool::new(9) };
         pool.add(upload(4, 10)).unwrap();
         assert_eq!(pool.add(upload(5, 10)).unwrap_err().known(), Some(ProblemKind::Busy));
     }

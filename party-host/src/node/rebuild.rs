@@ -118,8 +118,8 @@ async fn ask(
     Ok(parts)
 }
 
-/// Sends a party that lacks rows the share that this one holds in common with it. What has another name here is of an earlier or
-/// a later entry of the log than the other party knows: it is not sent.
+/// Sends a party that lacks rows the share that this one holds in common with it. Rows with another name here belong to an
+/// earlier or a later entry of the log than the other party knows, and are not sent.
 pub async fn serve(
     survey: &SurveyNode,
     party: u8,
@@ -157,8 +157,9 @@ pub async fn serve(
     Ok(())
 }
 
-/// Rows were to be read that are not there or do not open: from here on this party lacks them, and takes them from the two
-/// others. An object that does not open is deleted, because what is taken goes to its place; the bucket keeps its old versions.
+/// Called for rows that were to be read and are not there or do not open: from here on this party lacks them, and takes them
+/// from the two others. An object that does not open is deleted, because the new one goes to its place; the bucket keeps old
+/// versions.
 pub async fn mend(survey: &SurveyNode, error: &StoreError) {
     let (StoreError::Missing { key } | StoreError::Corrupt { key, .. }) = error else { return };
     let Some((height, name)) = Store::segment_of(survey.id(), key) else { return };
@@ -173,9 +174,9 @@ pub async fn mend(survey: &SurveyNode, error: &StoreError) {
     survey.unfinished.notify_one();
 }
 
-/// Puts the bucket's rows in order at a start, and says which rows are there. `with_rows`: the
-/// heights of all entries that bring rows. What an erasure or a refresh has replaced goes, and what a session staged that never
-/// came to an end; what is staged for the height above the log is the agreement's.
+/// Puts the bucket's rows in order at a start, and says which rows are there. `with_rows`: the heights of all entries that
+/// bring rows. Segments that an erasure or a refresh has replaced are deleted, and those of sessions that never ended; segments
+/// for the height above the log belong to the agreement.
 pub async fn tidy(
     store: &Store,
     survey: SurveyId,

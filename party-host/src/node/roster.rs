@@ -143,12 +143,12 @@ impl Node {
         }
     }
 
-    /// A sentence about surveys that are being loaded: what is not found may be in one of them.
+    /// A sentence about surveys that are being loaded: an id that is not found may belong to one of them.
     pub fn loading(&self) -> Option<String> {
         self.roster.loading(false)
     }
 
-    /// The deployment as it is now.
+    /// The present description of the deployment.
     pub fn federation(&self) -> Arc<Federation> {
         self.federation.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

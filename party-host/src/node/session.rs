@@ -34,7 +34,7 @@ pub const CLOCK_SKEW: u64 = 300;
 pub enum Step {
     /// Both sides of a channel introduce themselves.
     Hello = 1,
-    /// Which of the proposed uploads a party has.
+    /// The proposed uploads that a party has.
     Have = 2,
     /// A party's signature of the log entry.
     Vote = 3,

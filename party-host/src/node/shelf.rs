@@ -1,4 +1,4 @@
-//! Which rows lie in the bucket, entry by entry: what this party lacks, and what it shows of it in a hello.
+//! The rows in the bucket, entry by entry: the rows that this party lacks, and its account of them in a hello.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ impl Holdings {
 pub struct Shelf {
     held: BTreeMap<u64, EntryHash>,
     lacking: BTreeSet<u64>,
-    /// The sum of the hashes of what is held, so that a change costs one hash.
+    /// The sum of the hashes of all segments here, so that a change costs one hash.
     sum: [u64; 4],
 }
 

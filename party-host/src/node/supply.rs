@@ -113,7 +113,7 @@ pub fn wanted(
 }
 
 /// The same of rows that a later entry gave new shares, whose commitments are `new`. `then`: [`wanted`] with the rows that were
-/// not erased at that entry; `erased`: rows that must not come back now. None if the entry is about another number of rows.
+/// not erased at that entry; `erased`: rows that must not come back now. `None` if the entry is about another number of rows.
 pub fn renewed(
     then: Vec<(SubmissionId, [Commitment; 3])>,
     new: &[[Commitment; 3]],

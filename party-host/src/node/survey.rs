@@ -43,7 +43,7 @@ pub struct SurveyNode {
     identity: std::sync::Arc<SigningKey>,
     book: RwLock<Book>,
     agreement: StdMutex<Agreement>,
-    /// Which rows are in the bucket.
+    /// The rows in the bucket.
     shelf: StdMutex<Shelf>,
     /// The entries that no checkpoint holds yet.
     draft: StdMutex<Draft>,

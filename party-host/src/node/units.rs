@@ -142,7 +142,7 @@ impl Sums {
 }
 
 /// Shows the peers this party's commitments to its two shares of each row, and compares with theirs: each share has two
-/// holders. Gives the three commitments of each row. `otherwise`: what a party did whose commitments differ.
+/// holders. Gives the three commitments of each row. `otherwise`: the fault of a party whose commitments differ.
 pub async fn compare(
     me: u8,
     wire: &mut Wire,
@@ -159,8 +159,8 @@ pub async fn compare(
     })
 }
 
-/// The three commitments of each row, from this party's and from what the next and the previous one sent; or who sent others: none
-/// where the two others differ, one of whom lies.
+/// The three commitments of each row, from this party's own and those of the next and the previous one; or the party whose
+/// commitments are wrong, `None` where the two others contradict each other and one of them lies.
 fn agreed(
     me: u8,
     ours: &[[[u8; 32]; 2]],

@@ -23,7 +23,7 @@ const REASON_GRACE: Duration = Duration::from_secs(1);
 
 /// One session with one peer. Dropping it (or its halves) without [`Channel::abort`] ends it in good order: frames
 /// that were sent are still delivered, and the peer sees [`PeerError::Closed`] if it expects more. Drop it soon after
-/// an error: only then what the peer still sends is read and thrown away.
+/// an error: only then the peer's further frames are read and thrown away.
 #[derive(Debug)]
 pub struct Channel {
     sender: Sender,
@@ -166,7 +166,7 @@ impl std::fmt::Debug for Sender {
     }
 }
 
-/// Where the peer's stream comes from.
+/// The source of the peer's stream.
 #[derive(Debug)]
 pub(super) enum Source {
     /// The peer's answer is not there yet. The task that waits for it hands over the body, or faults the session.

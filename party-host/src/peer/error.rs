@@ -61,7 +61,7 @@ impl AbortReason {
         headers
     }
 
-    /// None when the headers carry no abort.
+    /// `None` if the headers carry no abort.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or_default();
         headers.contains_key(CODE_HEADER).then(|| Self::new(text(CODE_HEADER), text(DETAIL_HEADER)))

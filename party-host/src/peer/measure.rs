@@ -25,7 +25,7 @@ pub(super) fn describe() {
     describe_counter!(BYTES_SENT, Unit::Bytes, "Session frames sent to a peer");
     describe_counter!(BYTES_RECEIVED, Unit::Bytes, "Session frames received from a peer");
     describe_gauge!(SESSIONS, "Open peer sessions");
-    describe_gauge!(CONNECTED, "Whether the own connection to the peer stands");
+    describe_gauge!(CONNECTED, "1 while the own connection to the peer is up");
     describe_counter!(RECONNECTS, "Connections to a peer after the first");
     describe_counter!(HANDSHAKE_FAILURES, "Failed TLS handshakes of peer links");
     describe_counter!(SESSION_FAULTS, "Peer sessions that ended with a fault");

@@ -304,7 +304,7 @@ impl PeerLinks {
         peers.get(key).map(|dialed| dialed.peer.clone())
     }
 
-    /// Where the listener listens.
+    /// The address of the listener.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }

@@ -23,7 +23,7 @@ use super::{DEFAULT_CACHE_MIB, StoreError};
 /// Whole attempts to read an object whose body breaks off; the SDK itself retries up to the first byte only.
 const BODY_ATTEMPTS: usize = 3;
 
-/// Where an operator's objects are. Part of the party's configuration file.
+/// The place of an operator's objects. Part of the party's configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {

@@ -1,4 +1,4 @@
-//! Documents that change while the parties run: what is whole is taken, and what is not changes nothing.
+//! Documents that change while the parties run: a whole document is taken, and a broken one changes nothing.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A party that is starting: it answers at once, and says what is missing.
+//! A party that is starting: it answers at once, and names the present step.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,7 +26,7 @@ impl SurveySection {
         Ok(())
     }
 
-    /// Which of the texts are missing: `survey check` asks for them.
+    /// The missing texts: `survey check` asks for them.
     pub fn missing_about(&self) -> Vec<&'static str> {
         let texts = [
             ("owner", &self.owner),

@@ -12,7 +12,7 @@ use super::{CategorySection, ColumnSection, SurveyError, SurveyManifest, invalid
 use crate::statistic::targets;
 
 impl SurveyManifest {
-    /// Which columns may be missing.
+    /// True for each column that may be missing.
     pub fn optional(&self) -> Vec<bool> {
         self.columns.iter().map(ColumnSection::may_be_missing).collect()
     }
@@ -56,7 +56,7 @@ impl SurveyManifest {
             if let Some(missing) = &column.missing {
                 let plain = missing.len() <= 64 && !missing.chars().any(char::is_control);
                 if !plain || tercet_mpc::decimal::is_decimal(missing.as_bytes(), column.notation()) {
-                    let problem = "write the text that stands for a missing value, such as \"null\", or \"\" for an empty one: at most 64 printable bytes, no number";
+                    let problem = "write the text that means a missing value, such as \"null\", or \"\" for an empty one: at most 64 printable bytes, no number";
                     return Err(invalid("columns.missing", problem).of(&column.name));
                 }
             }

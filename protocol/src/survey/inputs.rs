@@ -106,7 +106,7 @@ pub fn check(
             return Err(invalid("source.inputs.name", problem));
         }
         if inputs[..i].iter().any(|other| other.name == *name) {
-            return Err(invalid("source.inputs.name", format!("\"{name}\" stands twice")));
+            return Err(invalid("source.inputs.name", format!("\"{name}\" is there twice")));
         }
         if input.label.is_empty() || input.label.len() > 200 || input.label.chars().any(char::is_control) {
             return Err(invalid("source.inputs.label", "write one line of 1 to 200 bytes"));
@@ -118,7 +118,7 @@ pub fn check(
             if name.is_empty() || templates[..i].iter().any(|other| other.name.eq_ignore_ascii_case(name)) {
                 return Err(invalid(
                     key,
-                    format!("the name \"{}\" is empty or stands twice", name.escape_debug()),
+                    format!("the name \"{}\" is empty or is there twice", name.escape_debug()),
                 ));
             }
             let parsed = Template::parse(&template.value).map_err(|e| invalid(format!("{key}.value"), e))?;
@@ -167,7 +167,7 @@ impl Template {
                 parts.extend(parser.sum(0)?.0);
                 rest = parser.0.trim_start().strip_prefix('}').ok_or("a brace is not closed")?;
             } else if c == '}' {
-                return Err("a closing brace stands alone: write }} for a brace".into());
+                return Err("a closing brace is alone: write }} for a brace".into());
             } else {
                 literal.push(c);
                 rest = &rest[c.len_utf8()..];

@@ -62,7 +62,7 @@ pub struct SurveyManifest {
     /// When people enter the statistics. Without it, the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub releases: Option<ReleasesSection>,
-    /// Which exchange with which server counts.
+    /// The server, and the exchange with it that counts.
     pub source: SourceSection,
     /// Notaries whose attestations are accepted.
     pub notaries: Vec<NotarySection>,
@@ -93,7 +93,7 @@ pub struct SurveySection {
     /// The author: a name that providers know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Where questions and complaints go: an address.
+    /// An address for questions and complaints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
     /// The purpose of the statistics.

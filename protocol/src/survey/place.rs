@@ -64,8 +64,8 @@ fn place(text: &str, key: &str, problem: &str) -> Option<(usize, usize)> {
     Some((line + 1, before.chars().count() + 1))
 }
 
-/// Of several tables the one whose name a problem gives, as in `of "eth_free": ..`; where a problem begins with a text that is one
-/// of several, as in `"eth_free" is used twice`, the last of that name.
+/// The table, of several, whose name a problem gives, as in `of "eth_free": ..`; if a problem begins with a text that several
+/// have, as in `"eth_free" is used twice`, the last of that name.
 fn named(text: &str, headers: &[usize], problem: &str) -> Option<usize> {
     let (rest, last) = match problem.strip_prefix("of \"") {
         Some(rest) => (rest, false),

@@ -84,7 +84,7 @@ impl SurveyManifest {
         }
     }
 
-    /// Which sums are released over each column, in the survey's order.
+    /// The sums that are released over each column, in the survey's order.
     pub fn sums(&self) -> Vec<Sums> {
         let optional = self.optional();
         let of = |p: &Permit| {

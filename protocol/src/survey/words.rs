@@ -36,7 +36,7 @@ fn said(message: &str) -> String {
     if first.contains("expected a sequence") {
         let table = first.contains("invalid type: map");
         return if table {
-            "this may stand several times: write its name in two brackets, such as [[columns]]".into()
+            "this may be there several times: write its name in two brackets, such as [[columns]]".into()
         } else {
             "write a list in brackets here, such as [\"mean\"]".into()
         };
@@ -89,7 +89,7 @@ fn said(message: &str) -> String {
         return format!("\"{given}\" is not one of: {}", known.join(", "));
     }
     if first.contains("duplicate key") {
-        return "this key stands twice".into();
+        return "this key is there twice".into();
     }
     first.to_owned()
 }
@@ -131,7 +131,7 @@ mod tests {
             ("name = \"exchange-eth-balance\"\n", "", "the key \"name\" is missing"),
             ("algorithm = \"secp256k1\"", "algorithm = \"rsa\"", "\"rsa\" is not one of"),
             ("[source]", "[sources]", "did you mean \"source\"?"),
-            ("scale = 8", "scale = 8\nscale = 9", "this key stands twice"),
+            ("scale = 8", "scale = 8\nscale = 9", "this key is there twice"),
             ("method = \"GET\"", "method = GET", "line 1"),
             (
                 "statistics = [\"count\", \"sum\", \"mean\", \"variance\", \"stddev\"]",

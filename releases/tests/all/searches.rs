@@ -51,7 +51,7 @@ struct System {
     labels: Vec<Vec<String>>,
     /// Whose each row is.
     identity: Vec<u8>,
-    /// Which unknown each row is: its own, unless an attacker knows that it repeats another one.
+    /// The unknown of each row: its own, unless an attacker knows that it repeats another one.
     unknown: Vec<usize>,
     released: BTreeSet<Weights>,
     /// For each unit, the rows that are summed now.

@@ -29,6 +29,12 @@ variable "bucket_name" {
   default     = null
 }
 
+variable "fixed_egress" {
+  description = "Whether the program's own connections come from one address, see the module."
+  type        = bool
+  default     = true
+}
+
 variable "vpc_cidr" {
   description = "Address range of the program's own network."
   type        = string

@@ -45,6 +45,7 @@ module "service" {
   task_role_arn      = aws_iam_role.task.arn
   after              = [aws_iam_role_policy.task.id]
   ports              = local.ports
+  fixed_egress       = var.fixed_egress
   preserve_client_ip = true
   # What the task sends leaves through one address: it is the one from which servers see their visitors come.
   egress = {

@@ -18,11 +18,6 @@ output "secret_arns" {
   value       = { for name, s in aws_secretsmanager_secret.key : name => s.arn }
 }
 
-output "task_role_arn" {
-  description = "Role of the running party."
-  value       = aws_iam_role.task.arn
-}
-
 output "url" {
   description = "Base URL of the party's API, for its manifest; null without compute."
   value       = local.fargate == 1 ? "https://${var.domain_name}" : null
@@ -36,21 +31,6 @@ output "peer_address" {
 output "egress_cidrs" {
   description = "Where the party's own connections come from: the other operators' peer_cidrs."
   value       = flatten(module.service[*].egress_cidrs)
-}
-
-output "task_definition" {
-  description = "The task definition that runs; null without compute."
-  value       = one(module.service[*].task_definition.arn)
-}
-
-output "repository_url" {
-  description = "Where to push the image; null without compute."
-  value       = one(module.service[*].repository.repository_url)
-}
-
-output "domain_target" {
-  description = "Where the domain's record must point when zone_id is not given; null without compute."
-  value       = one(module.service[*].balancer.dns_name)
 }
 
 output "container_definitions" {

@@ -39,6 +39,7 @@ module "service" {
   after              = concat([aws_iam_role_policy.task.id, aws_s3_object.config.id], [for o in aws_s3_object.document : o.id])
   ports              = local.ports
   peer_cidrs         = var.peer_cidrs
+  fixed_egress       = var.fixed_egress
   preserve_client_ip = false
   egress = {
     aws   = { protocol = "tcp", port = 443, why = "AWS's services and the coordinator" }

@@ -74,7 +74,7 @@ variable "documents" {
 }
 
 variable "peer_cidrs" {
-  description = "Addresses that may reach the peer link: the `egress_cidrs` of the other two operators."
+  description = "Addresses that may reach the peer link: the `egress_cidrs` of the other two operators. [\"0.0.0.0/0\"] with peers_anywhere only."
   type        = list(string)
   default     = []
   validation {
@@ -82,9 +82,15 @@ variable "peer_cidrs" {
     error_message = "peer_cidrs: each must be an address range such as 198.51.100.7/32."
   }
   validation {
-    condition     = alltrue([for c in var.peer_cidrs : try(tonumber(split("/", c)[1]) >= 16, false)])
-    error_message = "peer_cidrs: ranges of /15 and larger are refused: only the two other operators belong here."
+    condition     = var.peers_anywhere || alltrue([for c in var.peer_cidrs : try(tonumber(split("/", c)[1]) >= 16, false)])
+    error_message = "peer_cidrs: ranges of /15 and larger are refused: only the two other operators belong here. A peer without a fixed address needs peers_anywhere = true."
   }
+}
+
+variable "peers_anywhere" {
+  description = "Admits wide ranges in peer_cidrs, for peers without a fixed address (fixed_egress = false). The peer link is then fenced by its TLS alone, which pins both sides' keys."
+  type        = bool
+  default     = false
 }
 
 variable "task" {

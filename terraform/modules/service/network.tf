@@ -1,6 +1,11 @@
-# A network of the service's own: the load balancer in public subnets, the task in private ones. What the task sends leaves through one
-# NAT address, which others know it by. Both the NAT gateway and the task are in one zone or two; a zone that fails takes the service with
-# it if the NAT gateway is there, since a second one would cost as much as all the rest of the network.
+# A network of the service's own: the load balancer in public subnets, and the task in private ones, from which what it sends leaves through
+# one NAT address that others know it by. A second NAT gateway, for the case that a zone fails, would cost as much as all the rest of the
+# network. Without a fixed address there is no NAT gateway: the task is in the public subnets and has an address of its own, which changes with
+# each deployment. Its security group lets nobody but the load balancer in, in either case.
+
+locals {
+  private = var.fixed_egress ? 1 : 0
+}
 
 data "aws_availability_zones" "available" {
   #checkov:skip=CKV_AWS_394:The zones are taken once: subnets ignore later changes of the list.
@@ -38,7 +43,7 @@ resource "aws_subnet" "public" {
 }
 
 resource "aws_subnet" "private" {
-  count             = 2
+  count             = local.private * 2
   vpc_id            = aws_vpc.this.id
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, count.index + 2)
   availability_zone = data.aws_availability_zones.available.names[count.index]
@@ -55,12 +60,14 @@ resource "aws_internet_gateway" "this" {
 }
 
 resource "aws_eip" "nat" {
+  count  = local.private
   domain = "vpc"
   tags   = { Name = "${var.name}-egress" }
 }
 
 resource "aws_nat_gateway" "this" {
-  allocation_id = aws_eip.nat.id
+  count         = local.private
+  allocation_id = aws_eip.nat[0].id
   subnet_id     = aws_subnet.public[0].id
   tags          = { Name = var.name }
   depends_on    = [aws_internet_gateway.this]
@@ -78,14 +85,16 @@ resource "aws_route" "public" {
 }
 
 resource "aws_route_table" "private" {
+  count  = local.private
   vpc_id = aws_vpc.this.id
   tags   = { Name = "${var.name}-private" }
 }
 
 resource "aws_route" "private" {
-  route_table_id         = aws_route_table.private.id
+  count                  = local.private
+  route_table_id         = aws_route_table.private[0].id
   destination_cidr_block = "0.0.0.0/0"
-  nat_gateway_id         = aws_nat_gateway.this.id
+  nat_gateway_id         = aws_nat_gateway.this[0].id
 }
 
 resource "aws_route_table_association" "public" {
@@ -95,9 +104,9 @@ resource "aws_route_table_association" "public" {
 }
 
 resource "aws_route_table_association" "private" {
-  count          = 2
+  count          = local.private * 2
   subnet_id      = aws_subnet.private[count.index].id
-  route_table_id = aws_route_table.private.id
+  route_table_id = aws_route_table.private[0].id
 }
 
 # The bucket is reached without leaving AWS's network, and through this way only this bucket (and the image layers
@@ -106,7 +115,7 @@ resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${var.region}.s3"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = [aws_route_table.private.id]
+  route_table_ids   = [local.private == 1 ? aws_route_table.private[0].id : aws_route_table.public.id]
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [

@@ -29,8 +29,8 @@ output "targets" {
 }
 
 output "egress_cidrs" {
-  description = "Where the service's own connections come from."
-  value       = ["${aws_eip.nat.public_ip}/32"]
+  description = "Where the service's own connections come from; empty without a fixed address."
+  value       = [for address in aws_eip.nat : "${address.public_ip}/32"]
 }
 
 output "execution_policy" {
@@ -61,6 +61,16 @@ output "alarms" {
 output "deployment_targets" {
   description = "Where failed deployments are told."
   value       = [for target in aws_cloudwatch_event_target.deployment : target.arn]
+}
+
+output "zones" {
+  description = "Which zones may be taken."
+  value       = one(data.aws_availability_zones.available.filter)
+}
+
+output "insights" {
+  description = "The log of Container Insights."
+  value       = aws_cloudwatch_log_group.insights
 }
 
 output "rules" {

@@ -113,9 +113,9 @@ resource "aws_ecs_service" "this" {
     rollback = false
   }
   network_configuration {
-    subnets          = aws_subnet.private[*].id
+    subnets          = var.fixed_egress ? aws_subnet.private[*].id : aws_subnet.public[*].id
     security_groups  = [aws_security_group.task.id]
-    assign_public_ip = false
+    assign_public_ip = !var.fixed_egress
   }
   dynamic "load_balancer" {
     for_each = var.ports

@@ -67,6 +67,11 @@ variable "peer_cidrs" {
   default     = []
 }
 
+variable "fixed_egress" {
+  description = "Whether what the task sends leaves through one address, which costs a NAT gateway."
+  type        = bool
+}
+
 variable "egress" {
   description = "What the task may connect to anywhere, and why."
   type        = map(object({ protocol = string, port = number, why = string }))

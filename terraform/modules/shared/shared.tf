@@ -216,6 +216,12 @@ variable "zone_id" {
   }
 }
 
+variable "fixed_egress" {
+  description = "Whether the program's own connections come from one address. false saves the NAT gateway ($36 a month): the task is then in a public subnet, where nobody but the load balancer reaches it, and others must let any address of the region in."
+  type        = bool
+  default     = true
+}
+
 variable "vpc_cidr" {
   description = "Address range of the program's own network."
   type        = string
@@ -224,4 +230,24 @@ variable "vpc_cidr" {
     condition     = can(cidrsubnet(var.vpc_cidr, 4, 3)) && try(tonumber(split("/", var.vpc_cidr)[1]) <= 24, false)
     error_message = "vpc_cidr: a range of /16 to /24 such as 10.64.0.0/20."
   }
+}
+
+output "task_role_arn" {
+  description = "Role of the running program."
+  value       = aws_iam_role.task.arn
+}
+
+output "task_definition" {
+  description = "The task definition that runs; null without compute."
+  value       = one(module.service[*].task_definition.arn)
+}
+
+output "repository_url" {
+  description = "Where to push the image; null without compute."
+  value       = one(module.service[*].repository.repository_url)
+}
+
+output "domain_target" {
+  description = "Where the domain's record must point when zone_id is not given; null without compute."
+  value       = one(module.service[*].balancer.dns_name)
 }

@@ -22,7 +22,7 @@ use crate::{Cli, proc, system};
 pub const ROWS: usize = 128;
 /// Rows of a unit here.
 const UNIT: usize = 20;
-/// Questions after the first, each another one: what was answered before is not computed again.
+/// Questions after the first, all different: an answered question is not computed again.
 const WARM: [&[&str]; 5] =
     [&["mean"], &["variance"], &["count", "mean"], &["sum", "stddev"], &["count", "sum", "mean"]];
 /// Times that an answered question is asked again.
@@ -172,7 +172,7 @@ async fn measure(stack: &Stack, survey: &SurveyDescriptor, rows: usize, sum: &st
     let mut stored = Vec::with_capacity(STORED);
     for _ in 0..STORED {
         let clock = Instant::now();
-        let (status, answer) = http.send(Method::POST, &url, body.clone()).await?;
+        let (status, answer) = http.post_json(&url, body.clone()).await?;
         stored.push(clock.elapsed().as_secs_f64());
         ensure!(
             status == StatusCode::OK && String::from_utf8_lossy(&answer).contains(sum),
@@ -186,7 +186,7 @@ async fn measure(stack: &Stack, survey: &SurveyDescriptor, rows: usize, sum: &st
 struct Spent {
     /// The first one, at the coordinator.
     cold: f64,
-    /// Of it at party 0.
+    /// The part of party 0.
     of_party: f64,
     /// Further ones.
     warm: Vec<f64>,

@@ -74,11 +74,23 @@ impl Http {
 
     /// One request; status and body of the answer.
     pub async fn send(&self, method: Method, url: &str, body: Bytes) -> Result<(StatusCode, Bytes)> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("content-type", "application/octet-stream")
-            .body(Full::new(body))?;
+        self.send_as("application/octet-stream", method, url, body).await
+    }
+
+    /// A `POST` of JSON; status and body of the answer.
+    pub async fn post_json(&self, url: &str, body: Bytes) -> Result<(StatusCode, Bytes)> {
+        self.send_as("application/json", Method::POST, url, body).await
+    }
+
+    async fn send_as(
+        &self,
+        kind: &str,
+        method: Method,
+        url: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes)> {
+        let request =
+            Request::builder().method(method).uri(url).header("content-type", kind).body(Full::new(body))?;
         let answer = self.0.request(request).await.with_context(|| url.to_owned())?;
         let status = answer.status();
         Ok((status, answer.into_body().collect().await?.to_bytes()))

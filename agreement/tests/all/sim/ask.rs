@@ -7,7 +7,7 @@ use super::party::Party;
 use super::world::{Deed, World};
 
 impl Party {
-    /// This party's shares of the sum over all units; none where there are none.
+    /// This party's shares of the sum over all units; `None` where there are none.
     fn total(&self) -> Option<[u64; 2]> {
         let state = self.state();
         if state.units.is_empty() {

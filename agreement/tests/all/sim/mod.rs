@@ -70,7 +70,7 @@ pub enum Planted {
     IdentityTwice,
     /// A party keeps its old shares in a refresh, and looks at no commitment.
     OldSharesKept,
-    /// What the two holders of a share say of it is not compared when a sum is opened.
+    /// The two holders' accounts of a share are not compared when a sum is opened.
     OpenedUnchecked,
     /// A question needs no ticket.
     NoTicket,

@@ -48,15 +48,15 @@ pub enum Body {
     Release(Vec<u64>, [u64; 3]),
     /// A row that is erased.
     Erase(u64),
-    /// New shares of all rows: the seed of what is added to them, and by the height of the rows their commitments. The seed stands
-    /// for the nonces of the session, which the entry of a real log does not hold.
+    /// New shares of all rows: the seed of the corrections, and their commitments by the height of the rows. The seed replaces
+    /// the nonces of the session, which the entry of a real log does not hold.
     Refresh(u64, Vec<(u64, Committed)>),
 }
 
 /// Rows with the commitments to their three shares.
 pub type Committed = Vec<(u64, [u64; 3])>;
 
-/// What is added to the three shares of a row, which is nothing together.
+/// The corrections of the three shares of a row, which add up to zero.
 pub fn corrections(seed: u64, row: u64) -> [u64; 3] {
     let [a, b] = [0, 1].map(|i| hash([7, seed, row, i]));
     [a, b, 0u64.wrapping_sub(a).wrapping_sub(b)]

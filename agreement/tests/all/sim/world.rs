@@ -48,7 +48,7 @@ pub struct World {
     pub truth: HashMap<u64, Truth>,
     /// The true three shares of rows, by the name that the rows have.
     pub dealt: HashMap<u64, HashMap<u64, [u64; 3]>>,
-    /// Answers to questions that are not what they should be.
+    /// Answers to questions that are wrong.
     pub false_answer: Option<String>,
     /// Answers that were given.
     pub answers: u64,

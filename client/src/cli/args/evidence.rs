@@ -9,14 +9,15 @@ use super::{Choose, Condition, Connect};
 
 /// Talk to a survey's server through its notary, and write the session to a folder.
 ///
-/// Without an address: one TLS 1.3 session through a notary that forwards it and signs what passed. The survey says
-/// what is asked; the command asks for what the survey's author declared. tercet submit --evidence takes the folder.
+/// Without an address: one TLS 1.3 session through a notary that forwards it and signs the bytes that passed. The
+/// survey gives the request; the command asks for the inputs that the survey's author declared. tercet submit
+/// --evidence takes the folder.
 ///
 /// With an address: fetch a page over TLS 1.2 and have it notarized by the local notary (for trying out and tests).
-/// The local notary signs what the prover tells it, with a key that anyone can read: what it makes has the right
-/// format and is worthless as proof. For real notarization use a TLSNotary prover and a notary that surveys list.
-/// Request headers that hold secrets are read from files, standard input or the environment, never from the
-/// command line; their values stay hidden in the presentation.
+/// The local notary signs what the prover tells it, with a key that anyone can read: its files have the right format
+/// and are worthless as proof. For real notarization use a TLSNotary prover and a notary that surveys list. Request
+/// headers that hold secrets are read from files, standard input or the environment, never from the command line;
+/// their values stay hidden in the presentation.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tercet notarize 'https://api.exchange.test/api/v3/account?omitZeroBalances=true' \\
@@ -84,7 +85,8 @@ pub struct Given {
     /// A parameter of the request's path or query that is no secret. May be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     pub param: Vec<Condition>,
-    /// A file with what the survey asks for, one NAME=VALUE a line; - is standard input. What is missing is asked for.
+    /// A file with the survey's inputs, one NAME=VALUE a line; - is standard input. The command asks for missing
+    /// ones.
     #[arg(long, value_name = "FILE")]
     pub input_file: Vec<PathBuf>,
     /// A file with a request that a browser copied as cURL (bash or cmd): its headers are taken, as far as the survey

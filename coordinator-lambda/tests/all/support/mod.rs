@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// Where this survey's submissions go.
+    /// The address for this survey's submissions.
     pub fn submissions(&self) -> String {
         format!("/v1/surveys/{}/submissions", self.survey_id())
     }

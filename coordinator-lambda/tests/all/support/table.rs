@@ -34,7 +34,7 @@ pub struct Call {
     pub refused: bool,
 }
 
-/// Where a function ends: at its write with this number, before or after the table has it.
+/// The end of a function: at its write with this number, before or after the table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Death {
     pub at: usize,

@@ -27,7 +27,7 @@ use crate::{Error, Server};
 /// Longest time that open connections may keep the server from ending.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Where the tables are kept.
+/// The place of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
     /// In memory: gone when the server stops.
@@ -41,7 +41,7 @@ pub enum Store {
 pub struct Config {
     /// Loopback address; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Where the tables are kept.
+    /// The place of the tables.
     pub store: Store,
 }
 

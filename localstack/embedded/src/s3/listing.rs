@@ -12,7 +12,7 @@ pub(super) struct Query<'a> {
     pub delimiter: Option<&'a str>,
     /// Only keys after this one.
     pub start_after: &'a str,
-    /// Where an earlier page ended: a key or a group.
+    /// The end of an earlier page: a key or a group.
     pub resume: Option<&'a str>,
     /// Most entries (keys and groups) on the page.
     pub max: usize,

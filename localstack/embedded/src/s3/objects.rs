@@ -52,7 +52,7 @@ pub(super) enum Condition {
 #[derive(Debug)]
 pub(super) struct Object {
     pub header: Header,
-    /// Where the body starts in the file.
+    /// The start of the body in the file.
     pub offset: u64,
 }
 

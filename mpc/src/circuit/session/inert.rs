@@ -107,7 +107,7 @@ impl<W: Bits> Waiting<W> {
     }
 }
 
-/// Which bytes are control characters (below 0x20), quotes (0x22), backslashes (0x5c): eleven gates a byte.
+/// The positions of control characters (below 0x20), quotes (0x22) and backslashes (0x5c): eleven gates a byte.
 fn special<B: Backend>(b: &mut B, planes: Planes<B::W>, width: u32) -> [B::W; 3] {
     let ones = b.constant(mask(width));
     let [_, b1, b2, b3, b4, ..] = planes;

@@ -119,7 +119,7 @@ impl Agreement {
         obsolete
     }
 
-    /// Where rows of entries lie that are not committed yet: nobody else may delete them.
+    /// The places of rows of entries that are not committed yet: nobody else may delete them.
     pub fn staged(&self) -> HashSet<(u64, EntryHash)> {
         self.records.iter().flat_map(|r| r.rows.places(&r.entry)).collect()
     }

@@ -1,6 +1,6 @@
-//! The way of an entry of any kind to its end: what belongs to it is staged, the three parties prepare, lock and vote,
-//! the entry is committed. `docs/agreement.md` has the rules and their argument; the crate `tercet-agreement` decides,
-//! and this module carries out its decisions.
+//! The way of an entry of any kind to its end: its parts are staged, the three parties prepare, lock and vote, the
+//! entry is committed. `docs/agreement.md` has the rules and their argument; the crate `tercet-agreement` decides, and
+//! this module carries out its decisions.
 //!
 //! Nothing else writes the log, but for entries that a party takes from a peer with three votes ([`super::catchup`]).
 
@@ -41,7 +41,7 @@ pub enum Staged {
 }
 
 impl Staged {
-    /// Where the rows lie, and what they are.
+    /// The place of the rows, and the rows themselves.
     fn split(self) -> (RowsAt, Vec<Arc<Segment>>) {
         match self {
             Self::Rows(rows) => (RowsAt::Own, vec![rows]),
@@ -126,7 +126,8 @@ async fn stage(
     Ok(())
 }
 
-/// Prepare, lock, vote, commit. `rows`: what is to be staged first, in the order of its places; nothing if it is staged already.
+/// Prepare, lock, vote, commit. `rows` are staged first, in the order of their places; empty if they are staged
+/// already.
 async fn settle(
     survey: &SurveyNode,
     mut wire: Wire,

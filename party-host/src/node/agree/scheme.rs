@@ -102,7 +102,7 @@ pub fn decode_certificate(bytes: &[u8]) -> Result<Certificate<Names>, CodecError
     Ok(Certificate { entry, session, numbers, signatures })
 }
 
-/// Where the rows of an entry lie that is not committed yet.
+/// The place of the rows of an entry that is not committed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowsAt {
     /// It brings none.
@@ -129,7 +129,7 @@ impl RowsAt {
 pub struct Record {
     /// The prepare.
     pub prepare: Prepare<Names>,
-    /// Where the entry's rows are staged.
+    /// The place of the entry's staged rows.
     pub rows: RowsAt,
     /// The entry.
     pub entry: LogEntry,

@@ -340,7 +340,8 @@ fn who_comes_late_waits_for_the_next_release_point() {
     assert_eq!(log.book.entering(log.now).1.len(), 1);
 }
 
-/// Whoever came in later would wait for a release point that never comes. That holds whether or not the last one was made.
+/// A row that came in later would wait for a release point that never comes. That holds whether or not the last one
+/// was made.
 #[test]
 fn nobody_comes_in_once_the_last_release_point_was_due() {
     let mut log = Log::new(manifest("\"sum\""));

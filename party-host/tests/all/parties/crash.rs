@@ -13,14 +13,14 @@ use tercet_protocol::api::SubmissionState;
 
 use super::world::{World, cohort, manifest};
 
-/// Where a party stops: at the first write of an object whose key has this part, before it or after it.
+/// The point at which a party stops: the first write of an object whose key has this part, before it or after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     pub part: &'static str,
     pub after: bool,
 }
 
-/// A storage service that does not do what it should, until it does again.
+/// A storage service that misbehaves for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
     /// There is no room: nothing is written, everything is read.

@@ -21,7 +21,7 @@ use super::world::{Prepared, World, cohort, manifest};
 const PATIENCE: Duration = Duration::from_millis(800);
 const DAY: u64 = 86_400;
 
-/// Where the answers that are receipts say that the submission stands.
+/// The place of the submission, by the answers that are receipts.
 fn given(answers: &[Result<SubmissionStatus, Problem>]) -> Option<(u64, EntryHash)> {
     let receipts = answers.iter().flatten().filter_map(|status| match &status.state {
         SubmissionState::Accepted { receipts } => receipts.first(),

@@ -197,7 +197,7 @@ async fn a_refresh_within_the_hour_is_not_begun() {
     assert!((0..3).all(|p| epoch(&world, p) == 1), "{:?}", world.heights());
 }
 
-/// Alters what it sends in one step: to one party, or the same to both, as a party does that lies consistently.
+/// Alters its messages of one step: to one party, or the same to both, as a party does that lies consistently.
 struct Liar {
     step: Step,
     to: Vec<u8>,

@@ -91,8 +91,8 @@ async fn no_question_changes_the_answer_to_another() {
     assert!((5..30).contains(&refused), "{refused} of {} were refused", seen[0][0].len());
 }
 
-/// A leader that proposes queries which the coordinator admitted to nobody, or about what it may not be asked: the others refuse
-/// each of them, say why, and open nothing.
+/// A leader that proposes queries which the coordinator admitted to nobody, or about something that may not be asked: the others
+/// refuse each of them, give the reason, and open nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn followers_refuse_a_query_that_the_coordinators_ticket_does_not_admit() {
     let world = World::start(manifest(), Duration::from_millis(800)).await;

@@ -169,7 +169,7 @@ async fn no_altered_message_of_a_batch_gets_a_wrong_row_in() {
     assert!(heights.iter().all(|h| *h == heights[0]), "{heights:?}");
 }
 
-/// A question about everybody's sum that nobody has asked before: what else is asked with it, the number says.
+/// A question about everybody's sum that nobody has asked before: the number decides the rest of the question.
 fn fresh(number: usize) -> Question {
     let others =
         ["count", "mean", "variance", "stddev", "count@bnb", "mean@bnb", "variance@bnb", "median", "max"];

@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    /// Puts a party's clock off by so many seconds.
+    /// Puts a party's clock off by this many seconds.
     pub fn put_off(&self, party: usize, seconds: i64) {
         self.clocks[party].off.store(seconds, Ordering::Relaxed);
     }

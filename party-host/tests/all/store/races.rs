@@ -1,4 +1,4 @@
-//! Who wins a conditional write, also when answers get lost.
+//! The winner of a conditional write, also when answers get lost.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

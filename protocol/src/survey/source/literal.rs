@@ -68,7 +68,7 @@ impl Pattern {
     }
 }
 
-const NOT_JSON: &str = "is not what stands in front of a value in JSON, such as \"balance\": with its quotes; \
+const NOT_JSON: &str = "is not the text in front of a value in JSON, such as \"balance\": with its quotes; \
     write at = \"$.balance\" instead, or format = \"text\" under [source] if the answer is no JSON";
 const INSIDE: &str = "ends inside a string or number: in JSON a value is hidden whole; choose another value, \
     or format = \"text\" under [source]";
@@ -122,7 +122,7 @@ fn tokens(text: &str) -> Option<(Vec<Token>, Rest)> {
     }
 }
 
-/// Where a string that begins with a quote ends, behind its closing quote.
+/// The end of a string that begins with a quote, behind its closing quote.
 fn string_end(text: &str) -> Option<usize> {
     let mut escaped = false;
     for (i, b) in text.bytes().enumerate().skip(1) {

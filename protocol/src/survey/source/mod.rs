@@ -36,7 +36,7 @@ pub const DEFAULT_CREDENTIALS: [&str; 9] = [
 pub const ORDINARY_HEADERS: [&str; 6] =
     ["host", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
 
-/// Request headers that change what a request is or who sees it: never admitted.
+/// Request headers that change the meaning of a request or its recipient: never admitted.
 const REFUSED_HEADERS: [&str; 24] = [
     "transfer-encoding",
     "te",

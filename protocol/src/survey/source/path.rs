@@ -41,7 +41,7 @@ pub struct Comparison {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at character {at}: {problem}")]
 pub struct PathError {
-    /// Where, counted in characters from 1.
+    /// The position, counted in characters from 1.
     pub at: usize,
     /// The fault, and what to write instead.
     pub problem: String,

@@ -212,7 +212,7 @@ pub struct ColumnSection {
     /// The decimal point: `.`, or `,` in quoted values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point: Option<String>,
-    /// True if the value stands in quotes, false if it does not. Without it: either way.
+    /// True if the value is in quotes, false if it is not. Without it: either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<bool>,
     /// The text that means that there is no value (`null`, or empty). Without it, every submission has a value.

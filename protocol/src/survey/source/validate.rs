@@ -34,7 +34,7 @@ pub(super) fn rules(manifest: &SurveyManifest) -> Result<Rules, SurveyError> {
         if query.iter().any(|(name, _)| *name == template.name) {
             return Err(invalid(
                 "source.parameters",
-                format!("{} stands in source.query already", template.name),
+                format!("{} is in source.query already", template.name),
             ));
         }
         if !other_query.contains(&template.name) {
@@ -86,8 +86,8 @@ impl Said<'_> {
         let said = [self.at.is_some(), self.prefix.is_some(), self.header.is_some()];
         match said.iter().filter(|s| **s).count() {
             1 => {}
-            0 => return Err(self.wrong("at", "say where it stands, such as at = \"$.name\"")),
-            _ => return Err(self.wrong("at", "say in one way where it stands: at, or prefix and suffix")),
+            0 => return Err(self.wrong("at", "give its place, such as at = \"$.name\"")),
+            _ => return Err(self.wrong("at", "give its place in one way: at, or prefix and suffix")),
         }
         if self.prefix.is_some() != self.suffix.is_some() {
             return Err(self.wrong("suffix", "prefix and suffix go together"));
@@ -177,7 +177,7 @@ fn identity(manifest: &SurveyManifest, path: &PathTemplate) -> Result<Option<Wan
     let place = match &id.path {
         None => said.place(&manifest.source)?,
         Some(_) if id.at.is_some() || id.prefix.is_some() || id.header.is_some() => {
-            return Err(said.wrong("path", "say in one way where it stands"));
+            return Err(said.wrong("path", "give its place in one way"));
         }
         Some(name) => match path.open() {
             Some((open, super::Form::Name)) if open == name => {
@@ -315,9 +315,7 @@ fn numbers(said: &Said<'_>, source: &SourceSection, c: &ColumnSection) -> Result
         && source.format == BodyFormat::Json
         && missing.contains(['"', '\\'])
     {
-        return Err(
-            said.wrong("missing", "holds a quote or a backslash: write what stands inside the quotes")
-        );
+        return Err(said.wrong("missing", "holds a quote or a backslash: write the text inside the quotes"));
     }
     if source.format == BodyFormat::Text {
         let suffix = c.suffix.as_deref().unwrap_or_default();
@@ -338,7 +336,7 @@ pub(super) fn distinct(rules: &Rules) -> Result<(), SurveyError> {
     for (i, a) in rules.committed.iter().enumerate() {
         if let Some(b) = rules.committed[..i].iter().find(|b| b.place == a.place) {
             let problem =
-                format!("\"{}\" and \"{}\" stand in the same place, which is one value", b.name, a.name);
+                format!("\"{}\" and \"{}\" have the same place, which is one value", b.name, a.name);
             return Err(invalid("columns.at", problem));
         }
     }

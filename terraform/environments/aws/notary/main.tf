@@ -42,6 +42,7 @@ module "notary" {
   alarm_topic_arns = var.alarm_topic_arns
   destroy_data     = var.destroy_data
 
+  fixed_egress         = var.fixed_egress
   started              = var.started
   restart              = var.restart
   task                 = var.task

@@ -29,6 +29,12 @@ variable "peer_cidrs" {
   default     = []
 }
 
+variable "peers_anywhere" {
+  description = "Admits wide ranges in peer_cidrs, for peers without a fixed address."
+  type        = bool
+  default     = false
+}
+
 variable "task" {
   description = "Size of the task, see the module."
   type = object({
@@ -62,10 +68,12 @@ module "party" {
   certificate_arn = var.certificate_arn
   zone_id         = var.zone_id
   peer_cidrs      = var.peer_cidrs
+  peers_anywhere  = var.peers_anywhere
   task            = var.task
   alarms          = var.alarms
   destroy_data    = var.destroy_data
 
+  fixed_egress         = var.fixed_egress
   started              = var.started
   documents            = var.documents
   restart              = var.restart

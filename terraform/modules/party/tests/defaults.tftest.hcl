@@ -50,6 +50,10 @@ run "store" {
     condition     = one(aws_backup_plan.party[0].rule).enable_continuous_backup && one(one(aws_backup_plan.party[0].rule).lifecycle).delete_after == 35 && aws_backup_selection.party[0].resources == toset([module.bucket.arn]) && aws_backup_vault_lock_configuration.party[0].min_retention_days == 35
     error_message = "the bucket is copied continuously, and no copy can be deleted before its time"
   }
+  assert {
+    condition     = alltrue([for action in ["tag:GetResources", "s3:ListAllMyBuckets"] : strcontains(aws_iam_role_policy.backup[0].policy, action)])
+    error_message = "AWS Backup accepts the role for a selection"
+  }
 }
 
 run "keys" {
@@ -58,6 +62,10 @@ run "keys" {
   assert {
     condition     = alltrue([for k in [aws_kms_key.shares, aws_kms_key.storage] : k.enable_key_rotation && k.deletion_window_in_days == 30])
     error_message = "keys rotate, and a deletion can be undone for 30 days"
+  }
+  assert {
+    condition     = alltrue([for action in ["kms:DisableKeyRotation", "kms:RotateKeyOnDemand", "kms:CancelKeyDeletion"] : contains(jsondecode(aws_kms_key.shares.policy).Statement[0].Action, action)])
+    error_message = "the account looks after its keys"
   }
   assert {
     condition     = alltrue([for s in jsondecode(aws_kms_key.shares.policy).Statement : try(s.Principal.AWS, "") == aws_iam_role.task.arn || !anytrue([for a in flatten([s.Action]) : can(regex("^kms:(\\*|Decrypt|Encrypt|GenerateDataKey|ReEncrypt|CreateGrant)", a))])])
@@ -121,12 +129,20 @@ run "service" {
     error_message = "HTTPS ends at the load balancer, the peer link at the party"
   }
   assert {
-    condition     = module.service[0].repository.image_tag_mutability == "IMMUTABLE"
-    error_message = "images do not change under their names"
+    condition     = module.service[0].repository.image_tag_mutability == "IMMUTABLE" && !one(module.service[0].repository.image_scanning_configuration).scan_on_push
+    error_message = "images do not change under their names, and no scan is claimed that AWS cannot make"
   }
   assert {
-    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy", "disk"] : contains(keys(module.service[0].alarms), a)]) && contains(keys(module.log.alarms), "aborts")
-    error_message = "aborts, lag, expiry, disk and memory raise alarms"
+    condition     = alltrue([for c in jsondecode(module.service[0].task_definition.container_definitions) : c.logConfiguration.options["mode"] == "non-blocking" && c.logConfiguration.options["max-buffer-size"] == "25m"])
+    error_message = "what happens to lines when CloudWatch is away is stated"
+  }
+  assert {
+    condition     = one(module.service[0].zones.values) == "opt-in-not-required" && module.service[0].insights.retention_in_days == 30 && module.service[0].insights.kms_key_id == aws_kms_key.storage.arn
+    error_message = "no Local Zone is taken, and no log is left without an end and a key"
+  }
+  assert {
+    condition     = alltrue([for a in ["height-lag", "certificate", "memory", "unhealthy", "disk"] : contains(keys(module.service[0].alarms), a)]) && contains(keys(module.log.alarms), "aborts") && module.service[0].alarms["height-lag"].treat_missing_data == "breaching"
+    error_message = "aborts, lag, expiry, disk and memory raise alarms, and so does a party that sends no metrics"
   }
   assert {
     condition     = strcontains(local.config, "namespace = \"${module.service[0].alarms["height-lag"].namespace}\"") && strcontains(local.config, "party = \"${module.service[0].alarms["height-lag"].dimensions.party}\"")
@@ -234,5 +250,22 @@ run "guarded" {
   assert {
     condition     = alltrue([for name in ["PutBucketPolicy", "DeleteBucketPolicy", "PutBucketLifecycle", "PutBucketVersioning", "PutKeyPolicy", "UpdateAssumeRolePolicy"] : strcontains(aws_cloudwatch_event_rule.guard["policies"].event_pattern, name)])
     error_message = "each call that could give somebody the party's powers is watched"
+  }
+}
+
+run "without_a_fixed_address" {
+  command = apply
+  variables {
+    fixed_egress   = false
+    peers_anywhere = true
+    peer_cidrs     = ["0.0.0.0/0"]
+  }
+  assert {
+    condition     = one(module.service[0].service.network_configuration).assign_public_ip && output.egress_cidrs == [] && run.service.egress_cidrs == ["198.51.100.7/32"]
+    error_message = "without NAT the task has an address of its own, which nobody can rely on"
+  }
+  assert {
+    condition     = length(module.service[0].task_cidrs) == 0 && module.service[0].open_ports == [443]
+    error_message = "nobody reaches the task past its load balancer there either"
   }
 }

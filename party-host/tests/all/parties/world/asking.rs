@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// Makes a release point. Its listed statistics; none where too few rows are counted for any.
+    /// Makes a release point. Gives its listed statistics; `None` where too few rows are counted for any.
     pub async fn release(&self) -> Option<SignedResult> {
         let made = self.party(0).release_now(self.survey_id()).await.unwrap_or_else(|p| panic!("{p}"));
         assert!(made.made, "nothing enters");

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 /// Deepest nesting, as of the documents that are compared.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a text as JSON without two members of one name. The error says what is wrong, with line and column.
+/// Reads a text as JSON without two members of one name. The error names the fault, with line and column.
 pub(super) fn strict(text: &str) -> Result<(), String> {
     let mut reader = serde_json::Deserializer::from_str(text);
     Value { depth: 0 }.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|e| e.to_string())

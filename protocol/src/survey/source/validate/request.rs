@@ -53,7 +53,7 @@ pub(super) fn parameters(source: &SourceSection) -> Result<Parameters, SurveyErr
             && !name.contains(['&', '=', '#'])
             && !value.contains(['&', '#']);
         if !plain {
-            let problem = "write names and values as they stand in the URL (percent-encoded)";
+            let problem = "write names and values as they are in the URL (percent-encoded)";
             return Err(invalid("source.query", problem));
         }
         required
@@ -140,7 +140,7 @@ pub(super) fn body(source: &SourceSection) -> Result<Option<Body>, SurveyError> 
     }
     if source.content_type.is_some() && source.headers.keys().any(|n| n.eq_ignore_ascii_case("content-type"))
     {
-        return Err(invalid("source.content_type", "stands in source.headers too: say it once"));
+        return Err(invalid("source.content_type", "is in source.headers too: say it once"));
     }
     let content_type = match source.body_type() {
         Some(value) if !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') => {
