@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coordinator_lambda::admission::RateReport;
-use coordinator_lambda::api::invocation::RequestToken;
 use coordinator_lambda::config::Limits;
+use coordinator_lambda::token::RequestToken;
 use tercet_protocol::api::{Problem, ProblemKind, QueryRequest, QueryState, QueryStatus};
 use tercet_protocol::filter::Filter;
 use tercet_protocol::ids::{PublicKey, QueryId, Signature, SurveyId};
