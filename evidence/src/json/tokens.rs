@@ -1,5 +1,7 @@
 //! Finds a value by the tokens around it: the older way of naming a place in JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tercet_protocol::survey::source::{Pattern, Token as Wanted};
 
 use super::{Document, NodeId, Selection, Token, Unknown, Value};
@@ -55,32 +57,67 @@ fn same(document: &Document<'_>, at: usize, wanted: &Wanted) -> Result<bool, Unk
     })
 }
 
-/// All values that are compared with a pattern's texts where its names occur: these must be shown.
-pub fn equal_to(document: &Document<'_>, pattern: &Pattern) -> Vec<NodeId> {
-    let mut out = Vec::new();
+/// All values that are compared with a pattern's texts when it is looked for: these must be shown. Every comparison
+/// of [`find`] is made here too, so that with these values shown it never meets a hidden one.
+pub fn equal_to(document: &Document<'_>, pattern: &Pattern) -> BTreeSet<NodeId> {
+    let mut owners = BTreeMap::new();
     for id in 0..document.len() {
         let node = document.node(id);
-        if !matches!(node.value, Value::Text(_) | Value::Number(_)) {
+        if matches!(node.value, Value::Text(_) | Value::Number(_)) {
+            owners.insert(node.tokens.0, id);
+        }
+    }
+    let mut out = BTreeSet::new();
+    for id in 0..document.len() {
+        let node = document.node(id);
+        if matches!(node.value, Value::Array(_) | Value::Object(_)) {
             continue;
         }
-        // Shown in front of which value would this token be compared? Of any within the pattern's reach.
-        let reach = pattern.before.len();
-        let text = match document.tokens.get(node.tokens.0) {
-            Some(Token::Text(index)) => document.string(*index),
-            Some(Token::Word(from, to)) => document.number(&(*from..*to)),
-            _ => continue,
-        };
-        let listed = pattern.before.iter().chain(&pattern.after).any(|t| match t {
-            Wanted::Text(t) | Wanted::Word(t) => t == text,
-            Wanted::Mark(_) => false,
-        });
-        let names = (1..=reach).any(|d| {
-            let name = document.tokens.get(node.tokens.1 + d);
-            matches!(name, Some(Token::Text(i)) if pattern.before.iter().any(|t| matches!(t, Wanted::Text(t) if t == document.string(*i))))
-        });
-        if listed || names {
-            out.push(id);
+        let (first, last) = node.tokens;
+        let before = (1..).zip(pattern.before.iter().rev()).map(|(d, wanted)| (first.checked_sub(d), wanted));
+        let after = (1..).zip(&pattern.after).map(|(d, wanted)| (Some(last + d), wanted));
+        for (at, wanted) in before.chain(after) {
+            let Some(at) = at else { break };
+            if matches!(wanted, Wanted::Text(_) | Wanted::Word(_)) {
+                out.extend(owners.get(&at));
+            }
+            if !matches!(same(document, at, wanted), Ok(true)) {
+                break;
+            }
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    #[test]
+    fn only_values_that_a_pattern_is_compared_with_must_be_shown() {
+        let text =
+            br#"{"rows":[{"asset":"BTC","free":"1.5"},{"asset":"ETH","free":"2.5"}],"note":"ETH","n":3}"#;
+        let pattern = Pattern::parse(r#"{"asset":"ETH","free":""#, "\"").unwrap();
+        let document = parse(text, 0, &[]).unwrap();
+        let shown = equal_to(&document, &pattern);
+        let text_of = |id: &NodeId| match document.node(*id).value {
+            Value::Text(index) => document.string(index).to_owned(),
+            _ => panic!("a text"),
+        };
+        assert_eq!(shown.iter().map(text_of).collect::<Vec<_>>(), ["BTC", "ETH"]);
+
+        // With all others hidden, the value is found all the same.
+        let holes: Vec<_> = (0..document.len())
+            .filter(|id| !shown.contains(id))
+            .filter_map(|id| match (&document.node(id).value, document.node(id).span.clone()) {
+                (Value::Text(_), span) => Some(span.start + 1..span.end - 1),
+                (Value::Number(_), span) => Some(span),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(holes.len(), 4);
+        let hidden = parse(text, 0, &holes).unwrap();
+        assert!(matches!(find(&hidden, &pattern), Ok(Selection::One(_))));
+    }
 }
