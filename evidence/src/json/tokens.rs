@@ -1,5 +1,7 @@
 //! Finds a value by the tokens around it: the older way of naming a place in JSON.
 
+use std::collections::BTreeMap;
+
 use tercet_protocol::survey::source::{Pattern, Token as Wanted};
 
 use super::{Document, NodeId, Selection, Token, Unknown, Value};
@@ -55,32 +57,56 @@ fn same(document: &Document<'_>, at: usize, wanted: &Wanted) -> Result<bool, Unk
     })
 }
 
-/// All values that are compared with a pattern's texts where its names occur: these must be shown.
-pub fn equal_to(document: &Document<'_>, pattern: &Pattern) -> Vec<NodeId> {
+/// All values that finding a pattern compares with its texts: these must be shown, and no others.
+pub fn compared_with(document: &Document<'_>, pattern: &Pattern) -> Vec<NodeId> {
+    let scalar = |id: &NodeId| matches!(document.node(*id).value, Value::Text(_) | Value::Number(_));
+    let values: BTreeMap<usize, NodeId> =
+        (0..document.len()).filter(scalar).map(|id| (document.node(id).tokens.0, id)).collect();
     let mut out = Vec::new();
     for id in 0..document.len() {
         let node = document.node(id);
-        if !matches!(node.value, Value::Text(_) | Value::Number(_)) {
+        if matches!(node.value, Value::Array(_) | Value::Object(_)) {
             continue;
         }
-        // Shown in front of which value would this token be compared? Of any within the pattern's reach.
-        let reach = pattern.before.len();
-        let text = match document.tokens.get(node.tokens.0) {
-            Some(Token::Text(index)) => document.string(*index),
-            Some(Token::Word(from, to)) => document.number(&(*from..*to)),
-            _ => continue,
-        };
-        let listed = pattern.before.iter().chain(&pattern.after).any(|t| match t {
-            Wanted::Text(t) | Wanted::Word(t) => t == text,
-            Wanted::Mark(_) => false,
-        });
-        let names = (1..=reach).any(|d| {
-            let name = document.tokens.get(node.tokens.1 + d);
-            matches!(name, Some(Token::Text(i)) if pattern.before.iter().any(|t| matches!(t, Wanted::Text(t) if t == document.string(*i))))
-        });
-        if listed || names {
-            out.push(id);
+        let (first, last) = node.tokens;
+        // In the order of `fits`, which stops where something differs.
+        let before = (1..).zip(pattern.before.iter().rev()).map(|(n, wanted)| (first.checked_sub(n), wanted));
+        let after = (1..).zip(&pattern.after).map(|(n, wanted)| (last.checked_add(n), wanted));
+        for (at, wanted) in before.chain(after) {
+            let Some(at) = at else { break };
+            if !matches!(wanted, Wanted::Mark(_)) {
+                out.extend(values.get(&at));
+            }
+            if same(document, at, wanted) != Ok(true) {
+                break;
+            }
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    #[test]
+    fn only_what_is_compared_must_be_shown() {
+        let text = r#"{"uid":7,"note":"ETH","balances":[{"asset":"BTC","free":"1","locked":"2"},{"asset":"ETH","free":"3","locked":"4"},
+            {"free":"5","asset":"BNB"}],"last":"x"}"#;
+        let document = parse(text.as_bytes(), 0, &[]).unwrap();
+        let shown = |prefix: &str, suffix: &str| {
+            let pattern = Pattern::parse(prefix, suffix).unwrap();
+            let found = compared_with(&document, &pattern);
+            found.into_iter().map(|id| &text[document.node(id).span.clone()]).collect::<Vec<_>>()
+        };
+        // Of all elements whose members stand in the pattern's order, the one that tells.
+        assert_eq!(shown("{\"asset\":\"ETH\",\"free\":\"", "\""), ["\"BTC\"", "\"ETH\""]);
+        assert_eq!(shown("\"free\":\"", "\""), Vec::<&str>::new());
+        // What stands behind is read only where all in front fits.
+        assert_eq!(
+            shown("\"asset\":\"ETH\",\"free\":\"", "\",\"locked\":\"4\""),
+            ["\"BTC\"", "\"ETH\"", "\"4\""]
+        );
+    }
 }
