@@ -195,7 +195,7 @@ fn needed(rules: &Rules, document: &Document<'_>) -> std::collections::BTreeSet<
     for place in shown.clone().chain(rules.committed.iter().map(|h| &h.place)) {
         match place {
             Place::Json(path) => out.extend(json::compared(document, path)),
-            Place::Tokens(pattern) => out.extend(json::compared_with(document, pattern)),
+            Place::Tokens(pattern) => out.extend(json::equal_to(document, pattern)),
             _ => {}
         }
     }

@@ -101,10 +101,18 @@ pub async fn exchange(
 
 /// A session's needs, where the server may lack one of them.
 fn needs(e: &rustls::Error) -> &'static str {
+    use rustls::AlertDescription as Alert;
     match e {
-        rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => {
+        rustls::Error::AlertReceived(
+            Alert::HandshakeFailure
+            | Alert::ProtocolVersion
+            | Alert::InsufficientSecurity
+            | Alert::CertificateRequired
+            | Alert::NoApplicationProtocol,
+        )
+        | rustls::Error::PeerIncompatible(_) => {
             "; a session needs a server with TLS 1.3, one of the suites TLS_AES_128_GCM_SHA256 and \
-             TLS_CHACHA20_POLY1305_SHA256, one of the groups P-256 and X25519, and no certificate of the client"
+             TLS_CHACHA20_POLY1305_SHA256, one of the groups P-256 and X25519, http/1.1, and no certificate of the client"
         }
         rustls::Error::InvalidCertificate(_) => {
             "; the survey says for which name, and which roots may vouch for it. A certificate that may sign others (CA:TRUE) \

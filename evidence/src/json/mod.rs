@@ -11,7 +11,7 @@ use tercet_protocol::survey::source::Scalar;
 
 pub use eval::{Selection, Unknown, compared, select};
 pub use parse::{Failure, parse};
-pub use tokens::{compared_with, find};
+pub use tokens::{equal_to, find};
 
 /// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 64;

@@ -1,6 +1,6 @@
 //! Finds a value by the tokens around it: the older way of naming a place in JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_protocol::survey::source::{Pattern, Token as Wanted};
 
@@ -57,27 +57,31 @@ fn same(document: &Document<'_>, at: usize, wanted: &Wanted) -> Result<bool, Unk
     })
 }
 
-/// All values that finding a pattern compares with its texts: these must be shown, and no others.
-pub fn compared_with(document: &Document<'_>, pattern: &Pattern) -> Vec<NodeId> {
-    let scalar = |id: &NodeId| matches!(document.node(*id).value, Value::Text(_) | Value::Number(_));
-    let values: BTreeMap<usize, NodeId> =
-        (0..document.len()).filter(scalar).map(|id| (document.node(id).tokens.0, id)).collect();
-    let mut out = Vec::new();
+/// All values that are compared with a pattern's texts when it is looked for: these must be shown. Every comparison
+/// of [`find`] is made here too, so that with these values shown it never meets a hidden one.
+pub fn equal_to(document: &Document<'_>, pattern: &Pattern) -> BTreeSet<NodeId> {
+    let mut owners = BTreeMap::new();
+    for id in 0..document.len() {
+        let node = document.node(id);
+        if matches!(node.value, Value::Text(_) | Value::Number(_)) {
+            owners.insert(node.tokens.0, id);
+        }
+    }
+    let mut out = BTreeSet::new();
     for id in 0..document.len() {
         let node = document.node(id);
         if matches!(node.value, Value::Array(_) | Value::Object(_)) {
             continue;
         }
         let (first, last) = node.tokens;
-        // In the order of `fits`, which stops where something differs.
-        let before = (1..).zip(pattern.before.iter().rev()).map(|(n, wanted)| (first.checked_sub(n), wanted));
-        let after = (1..).zip(&pattern.after).map(|(n, wanted)| (last.checked_add(n), wanted));
+        let before = (1..).zip(pattern.before.iter().rev()).map(|(d, wanted)| (first.checked_sub(d), wanted));
+        let after = (1..).zip(&pattern.after).map(|(d, wanted)| (Some(last + d), wanted));
         for (at, wanted) in before.chain(after) {
             let Some(at) = at else { break };
-            if !matches!(wanted, Wanted::Mark(_)) {
-                out.extend(values.get(&at));
+            if matches!(wanted, Wanted::Text(_) | Wanted::Word(_)) {
+                out.extend(owners.get(&at));
             }
-            if same(document, at, wanted) != Ok(true) {
+            if !matches!(same(document, at, wanted), Ok(true)) {
                 break;
             }
         }
@@ -91,22 +95,29 @@ mod tests {
     use crate::json::parse;
 
     #[test]
-    fn only_what_is_compared_must_be_shown() {
-        let text = r#"{"uid":7,"note":"ETH","balances":[{"asset":"BTC","free":"1","locked":"2"},{"asset":"ETH","free":"3","locked":"4"},
-            {"free":"5","asset":"BNB"}],"last":"x"}"#;
-        let document = parse(text.as_bytes(), 0, &[]).unwrap();
-        let shown = |prefix: &str, suffix: &str| {
-            let pattern = Pattern::parse(prefix, suffix).unwrap();
-            let found = compared_with(&document, &pattern);
-            found.into_iter().map(|id| &text[document.node(id).span.clone()]).collect::<Vec<_>>()
+    fn only_values_that_a_pattern_is_compared_with_must_be_shown() {
+        let text =
+            br#"{"rows":[{"asset":"BTC","free":"1.5"},{"asset":"ETH","free":"2.5"}],"note":"ETH","n":3}"#;
+        let pattern = Pattern::parse(r#"{"asset":"ETH","free":""#, "\"").unwrap();
+        let document = parse(text, 0, &[]).unwrap();
+        let shown = equal_to(&document, &pattern);
+        let text_of = |id: &NodeId| match document.node(*id).value {
+            Value::Text(index) => document.string(index).to_owned(),
+            _ => panic!("a text"),
         };
-        // Of all elements whose members stand in the pattern's order, the one that tells.
-        assert_eq!(shown("{\"asset\":\"ETH\",\"free\":\"", "\""), ["\"BTC\"", "\"ETH\""]);
-        assert_eq!(shown("\"free\":\"", "\""), Vec::<&str>::new());
-        // What stands behind is read only where all in front fits.
-        assert_eq!(
-            shown("\"asset\":\"ETH\",\"free\":\"", "\",\"locked\":\"4\""),
-            ["\"BTC\"", "\"ETH\"", "\"4\""]
-        );
+        assert_eq!(shown.iter().map(text_of).collect::<Vec<_>>(), ["BTC", "ETH"]);
+
+        // With all others hidden, the value is found all the same.
+        let holes: Vec<_> = (0..document.len())
+            .filter(|id| !shown.contains(id))
+            .filter_map(|id| match (&document.node(id).value, document.node(id).span.clone()) {
+                (Value::Text(_), span) => Some(span.start + 1..span.end - 1),
+                (Value::Number(_), span) => Some(span),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(holes.len(), 4);
+        let hidden = parse(text, 0, &holes).unwrap();
+        assert!(matches!(find(&hidden, &pattern), Ok(Selection::One(_))));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use party_host::node::{Fault, Step};
-use party_host::store::Segment;
+use party_host::store::{Segment, StoreError};
 use tercet_mpc::sharing::{LANE_BYTES, Replicated, Ring, RingShare};
 use tercet_protocol::api::QueryState;
 use tercet_protocol::ids::SubmissionId;
@@ -34,19 +34,36 @@ async fn refresh(world: &World, by: usize) {
     assert!((0..3).all(|p| epoch(world, p) == before + 1));
 }
 
-/// A party's shares of every stored row, units among them.
+/// A party's shares of every stored row, units among them. Each row lies in its bucket once, as soon as what a commit replaces is
+/// deleted.
 async fn shares(world: &World, party: usize) -> BTreeMap<SubmissionId, Vec<RingShare>> {
+    for _ in 0..500 {
+        if let Some(all) = once_each(world, party).await {
+            return all;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("party {party} holds a row twice");
+}
+
+/// None if a row lies there twice, or objects are being deleted.
+async fn once_each(world: &World, party: usize) -> Option<BTreeMap<SubmissionId, Vec<RingShare>>> {
     let survey = world.party(party).survey(world.survey_id()).unwrap().clone();
     let mut all = BTreeMap::new();
     for (height, name) in survey.store.list_segments(survey.id(), 0).await.unwrap() {
-        let segment: Arc<Segment> = survey.store.segment(survey.id(), height, name).await.unwrap();
+        let segment: Arc<Segment> = match survey.store.segment(survey.id(), height, name).await {
+            Err(StoreError::Missing { .. }) => return None,
+            segment => segment.unwrap(),
+        };
         for (i, id) in segment.submissions().iter().enumerate() {
             let lanes = segment.row(i).unwrap().as_chunks::<LANE_BYTES>().0;
             let earlier = all.insert(*id, lanes.iter().map(RingShare::from_lane).collect());
-            assert!(earlier.is_none(), "party {party} holds {id} twice");
+            if earlier.is_some() {
+                return None;
+            }
         }
     }
-    all
+    Some(all)
 }
 
 pub async fn all_shares(world: &World) -> [BTreeMap<SubmissionId, Vec<RingShare>>; 3] {
