@@ -66,7 +66,7 @@ async fn a_store_that_is_full_or_does_not_answer_loses_nothing() {
             let spoiled = store.spoiled();
             store.set(Some(outage));
             let answers = world.submit(&prepared, Duration::from_secs(3)).await;
-            assert!(store.spoiled() > spoiled, "{what}: it never came to that");
+            until(&what, || store.spoiled() > spoiled).await;
             store.set(None);
             height += 1;
             gets_in(&world, &prepared, height, given(&answers), &what).await;
@@ -106,8 +106,9 @@ async fn a_link_that_is_cut_for_a_while_loses_nothing() {
             }
             let prepared = world.prepare(&waiting.next().unwrap());
             let answers = world.submit(&prepared, 4 * PATIENCE).await;
-            let lost = [from_a, from_b].iter().map(|cut| cut.lost.load(Ordering::Relaxed)).sum::<u64>();
-            assert!(lost > 0, "{what}: nothing was lost");
+            // On a busy machine the submission may be proposed late.
+            let lost = || [&from_a, &from_b].iter().any(|cut| cut.lost.load(Ordering::Relaxed) > 0);
+            until(&format!("{what}: a frame is lost"), lost).await;
             for party in 0..3 {
                 set(&world, party, None).await;
             }
