@@ -176,7 +176,7 @@ pub async fn mend(survey: &SurveyNode, error: &StoreError) {
 
 /// Puts the bucket's rows in order at a start, and says which rows are there. `with_rows`: the heights of all entries that
 /// bring rows. Segments that an erasure or a refresh has replaced are deleted, and those of sessions that never ended; segments
-/// for the height above the log belong to the agreement.
+/// with a prepare for the height above the log belong to the agreement, and what lies higher counts once the log has come to it.
 pub async fn tidy(
     store: &Store,
     survey: SurveyId,
@@ -186,8 +186,13 @@ pub async fn tidy(
 ) -> Result<Shelf, StoreError> {
     let mut stored: BTreeMap<u64, Vec<EntryHash>> = BTreeMap::new();
     let head = book.head().0;
-    for (height, name) in store.list_segments(survey, head).await?.into_iter().filter(|(h, _)| *h <= head) {
-        stored.entry(height).or_default().push(name);
+    for (height, name) in store.list_segments(survey, head).await? {
+        if height <= head {
+            stored.entry(height).or_default().push(name);
+        } else if height == head + 1 && !staged.contains(&(height, name)) {
+            // The party stopped before it had a prepare for them: nobody has heard of these rows.
+            store.delete_segment(survey, height, name).await?;
+        }
     }
     let mut shelf = Shelf::default();
     for height in with_rows {

@@ -242,7 +242,8 @@ async fn a_party_that_lies_in_a_refresh_changes_nothing() {
                 set(&world, liar.into(), Some(fault.clone())).await;
                 let survey = world.party(0).survey(world.survey_id()).unwrap().clone();
                 survey.ask_for_refresh();
-                for _ in 0..1000 {
+                // After failures the leader takes half a minute for the next try.
+                for _ in 0..6000 {
                     if fault.lies.load(Ordering::Relaxed) > 0 {
                         break;
                     }
