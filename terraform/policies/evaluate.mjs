@@ -18,6 +18,13 @@ export const administratorOf = (account) => ({
   label: `administrator of ${account}`,
 })
 
+/**
+ * The evaluator drops conditions on the parts of an encryption context, whose names are free. Tags of the principal, whose
+ * names are free too, stand for them in policies and request alike.
+ */
+const knownKeys = (simulation) =>
+  JSON.parse(JSON.stringify(simulation).replaceAll('kms:EncryptionContext:', 'aws:PrincipalTag/EncryptionContext-'))
+
 /** Whether `who` may do `action` to `resource`; what the evaluator cannot decide is an error, never a "no". */
 export async function permitted(who, action, resource, context = {}) {
   const { arn, policy, account } = resource
@@ -41,7 +48,7 @@ export async function permitted(who, action, resource, context = {}) {
     resourceControlPolicies: [],
     resourcePolicy: policy,
   }
-  const response = await runSimulation(simulation, {})
+  const response = await runSimulation(knownKeys(simulation), {})
   if (response.resultType === 'error') {
     throw new Error(`${who.label} ${action} ${arn}: ${JSON.stringify(response.errors)}`)
   }
