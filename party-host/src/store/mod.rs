@@ -45,6 +45,7 @@ pub use lease::Lease;
 pub use log::Progress;
 pub use objects::{Created, MAX_OBJECT, Objects};
 pub use pending::Pending;
+#[cfg(feature = "cloud")]
 pub(crate) use s3::chain;
 pub use s3::{S3Objects, StoreConfig};
 pub use segment::{KEY_BYTES, LANE_BYTES, MAX_LANES, MAX_ROWS, MAX_SHARE_BYTES, Segment, SegmentError};
