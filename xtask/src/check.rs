@@ -3,7 +3,6 @@
 use anyhow::{Result, bail};
 
 use crate::command::{self, MEMBERS, cargo, exists, root};
-use crate::launched::{E2e, Launched, Localstack};
 use crate::report::Report;
 use crate::{book, deny, deploy, emulated, engine, fuzz, launch, mutants, terraform, workflows};
 
@@ -73,10 +72,7 @@ pub fn run(options: &Options) -> Result<()> {
 fn localstack(report: &mut Report) -> Result<()> {
     match terraform::missing_for_localstack() {
         Some(missing) => report.skip("the end-to-end run on LocalStack", missing),
-        None => {
-            let task = Launched::Localstack(Localstack::E2e(E2e::default()));
-            launch::run_beside(&task, &["localstack", "e2e"])
-        }
+        None => launch::run_beside(&["localstack", "e2e"]),
     }
 }
 

@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::{exists, program, root, run};
 use crate::launch;
-use crate::launched::{Drill, Launched, Loss};
 use crate::python;
 use crate::report::Report;
 
@@ -20,8 +19,7 @@ pub fn check(report: &mut Report) -> Result<()> {
         return report.skip("the chart and the compose file", python::MISSING);
     }
     run(program(tools()?).arg(script()))?;
-    let task = Launched::Drill(Drill { kind: Loss::Chart });
-    launch::run_beside(&task, &["drill", "chart"])
+    launch::run_beside(&["drill", "chart"])
 }
 
 /// The configuration file that the chart renders from a file of values.

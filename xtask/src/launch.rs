@@ -25,6 +25,9 @@ pub const SYSTEM: [&str; 11] = [
     "tercet-notary",
 ];
 
+/// With an example in the selection, cargo settles features as for the tests, whose programs are then built already.
+const TESTED: [&str; 2] = ["--example", "features"];
+
 /// The package of the launcher.
 const LAUNCHER: &str = "tercet-launcher";
 
@@ -39,9 +42,11 @@ pub fn launch(task: &Launched) -> Result<()> {
     Err(error).with_context(|| format!("cannot run {launcher:?}"))
 }
 
-/// Builds the programs for a command and runs it with these words, beside this program.
-pub fn run_beside(task: &Launched, words: &[&str]) -> Result<()> {
-    build(task)?;
+/// Runs the launcher with these words, beside this program, for a step of `cargo xtask test`: with the programs that the
+/// tests have built. What `launch` builds for a demonstration has other features, and would take minutes more.
+pub fn run_beside(words: &[&str]) -> Result<()> {
+    run(cargo().args(["build", "--bins"]).args(TESTED).args(MEMBERS))?;
+    engine::build()?;
     run(launcher().args(words))
 }
 
@@ -55,9 +60,8 @@ fn build(task: &Launched) -> Result<()> {
     let (selection, engine) = match task {
         Launched::Package(_) => (vec!["-p", LAUNCHER], false),
         Launched::Container(options) if !options.trial => (vec!["-p", LAUNCHER], true),
-        // With an example, cargo settles features as for the tests, whose programs these then are.
         Launched::Localstack(Localstack::E2e(_)) => {
-            ([&["--example", "features"], &MEMBERS[..]].concat(), std::env::var_os("TERCET_ENGINE").is_none())
+            ([&TESTED[..], &MEMBERS[..]].concat(), std::env::var_os("TERCET_ENGINE").is_none())
         }
         Launched::Localstack(_) => (system(), false),
         Launched::Demo(_) | Launched::Up(_) | Launched::Drill(_) | Launched::Container(_) => (system(), true),

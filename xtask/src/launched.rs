@@ -190,7 +190,7 @@ impl Place {
 }
 
 /// Options of `cargo xtask localstack e2e`.
-#[derive(Default, clap::Args)]
+#[derive(clap::Args)]
 pub struct E2e {
     /// Keeps LocalStack, its data and the logs in this folder, for a look at a failure.
     #[arg(long, value_name = "DIR")]
