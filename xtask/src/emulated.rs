@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::command::{free_port, program, root};
+use crate::launch;
 use crate::report::Report;
 use crate::{python, terraform};
 
@@ -42,7 +43,7 @@ pub fn check(report: &mut Report) -> Result<()> {
         return report.skip("the roots for AWS on an emulator", python::MISSING);
     }
     let python = python::environment("emulator", REQUIREMENTS)?.join("python3");
-    doctor::build()?;
+    launch::build_tested()?;
     let scratch = tempfile::tempdir()?;
     let start = Instant::now();
     let mut operators =

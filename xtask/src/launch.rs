@@ -42,10 +42,15 @@ pub fn launch(task: &Launched) -> Result<()> {
     Err(error).with_context(|| format!("cannot run {launcher:?}"))
 }
 
-/// Runs the launcher with these words, beside this program, for a step of `cargo xtask test`: with the programs that the
-/// tests have built. What `launch` builds for a demonstration has other features, and would take minutes more.
+/// Builds all programs as the tests do. What `launch` builds for a demonstration has other features of the dependencies, and
+/// would take minutes more after the tests.
+pub fn build_tested() -> Result<()> {
+    run(cargo().args(["build", "--bins"]).args(TESTED).args(MEMBERS))
+}
+
+/// Runs the launcher with these words, beside this program, for a step of `cargo xtask test`.
 pub fn run_beside(words: &[&str]) -> Result<()> {
-    run(cargo().args(["build", "--bins"]).args(TESTED).args(MEMBERS))?;
+    build_tested()?;
     engine::build()?;
     run(launcher().args(words))
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{ACCOUNTS, Operator, REGION};
-use crate::command::{cargo, program, programs, run};
+use crate::command::{program, programs};
 
 /// Checks that a party passes right after its first `apply`.
 const GOOD: [&str; 9] = [
@@ -24,11 +24,6 @@ const GOOD: [&str; 9] = [
 ];
 /// Checks that it cannot pass yet: it is stopped, its secrets are empty, no copy was made, and nobody is told of anything.
 const DIFFERS: [&str; 6] = ["secret", "service", "backup", "alarms", "guards", "api"];
-
-/// Builds the client.
-pub(super) fn build() -> Result<()> {
-    run(cargo().args(["build", "--quiet", "-p", "tercet-client", "--bin", "tercet"]))
-}
 
 /// Asks the doctor, then takes the bucket's policy away and asks again.
 pub(super) fn check(operator: &Operator, folder: &Path) -> Result<()> {
