@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rustls_pki_types::pem::PemObject as _;
@@ -30,6 +30,8 @@ use crate::tickets::Tickets;
 
 /// Longest time of a connection for TLS, or for a request's head.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Largest head of a request in bytes.
+const LARGEST_HEAD: usize = 16 * 1024;
 /// Connections beyond the sessions: health checks, metrics, and those that are being refused.
 const SPARE_CONNECTIONS: usize = 64;
 /// Pause after a failed `accept` (out of file descriptors), so that it is not retried in a busy loop.
@@ -238,10 +240,13 @@ async fn http<S>(stream: S, service: axum::Router, stop: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let service = TowerToHyperService::new(service);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    // HTTP/1 alone: a builder that takes HTTP/2 too waits for the first bytes without a limit.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
@@ -249,5 +254,17 @@ where
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_is_closed() {
+        let (_silent, served) = tokio::io::duplex(1024);
+        let ended = http(served, axum::Router::new(), CancellationToken::new());
+        tokio::time::timeout(2 * PATIENCE, ended).await.expect("it keeps its place for ever");
     }
 }

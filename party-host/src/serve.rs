@@ -192,6 +192,11 @@ pub async fn surveys(
             Ok(survey) => survey,
             Err(source) => return Err(ServeError::Survey { place, source }),
         };
+        // Two instances of one survey would be two parties with one key.
+        if surveys.iter().any(|other: &SurveyDescriptor| other.id() == survey.id()) {
+            tracing::error!(code = "survey-twice", %place, survey = %survey.id(), "this survey lies here twice: delete one file");
+            continue;
+        }
         let approval = folder.child(&Approval::file_name(&survey.id(), identity)).read_if_there(aws).await?;
         match approved(approval.as_deref(), &survey.id(), identity) {
             Ok(()) => surveys.push(survey),

@@ -47,10 +47,10 @@ impl Bodies {
 
     /// A small body, whole.
     pub async fn small(&self, body: Body, max: usize) -> Result<Bytes, Failure> {
-        announced(&body, max)?;
+        let most = announced(&body, max)?;
         let mut reading = self.begin(body);
-        reading.grant(self, max)?;
-        reading.all(max).await
+        reading.grant(self, most)?;
+        reading.all(most).await
     }
 }
 

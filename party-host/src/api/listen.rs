@@ -57,9 +57,26 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A request on it has shown a valid ticket: it is not closed for a newer stranger any more.
-    pub fn known(&self) {
-        lock(&self.open).strangers.remove(&self.number);
+    /// A request on it has shown a valid ticket: it is not closed for a newer stranger until what this gives is dropped, at the
+    /// request's end. A ticket shown once would else keep a place for ever.
+    pub fn known(&self) -> Known {
+        let close = lock(&self.open).strangers.remove(&self.number);
+        Known { connection: self.clone(), close }
+    }
+}
+
+/// A connection that is no stranger's while this lives.
+#[derive(Debug)]
+pub struct Known {
+    connection: Connection,
+    close: Option<CancellationToken>,
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        if let Some(close) = self.close.take() {
+            lock(&self.connection.open).strangers.insert(self.connection.number, close);
+        }
     }
 }
 
@@ -162,17 +179,17 @@ mod tests {
         let open = Arc::new(Mutex::new(Open::default()));
         let tokens: Vec<_> = (0..6).map(|_| CancellationToken::new()).collect();
         let first = enter(&open, &bounds, &tokens[0]).unwrap();
-        first.0.known();
+        let upload = first.0.known();
         let _second = enter(&open, &bounds, &tokens[1]).unwrap();
         let third = enter(&open, &bounds, &tokens[2]).unwrap();
         assert!(tokens[..3].iter().all(|t| !t.is_cancelled()));
         let fourth = enter(&open, &bounds, &tokens[3]).unwrap();
         assert!(tokens[1].is_cancelled() && !tokens[0].is_cancelled(), "the oldest stranger went");
-        third.0.known();
-        fourth.0.known();
+        let others = (third.0.known(), fourth.0.known());
         assert!(enter(&open, &bounds, &tokens[4]).is_none(), "known ones are not closed");
-        drop(first);
-        drop(_second);
+        drop(upload);
         assert!(enter(&open, &bounds, &tokens[5]).is_some());
+        assert!(tokens[0].is_cancelled(), "after its upload it is a stranger again");
+        drop(others);
     }
 }

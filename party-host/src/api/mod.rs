@@ -44,8 +44,8 @@ use crate::node::Node;
 pub use body::Bodies;
 use body::announced;
 pub use host::Host;
-use listen::Connection;
 pub use listen::{Bounds, serve};
+use listen::{Connection, Known};
 use respond::{Failure, json};
 
 /// Upper bound of long polling: an upload without a decision gets 202 after this time, and `Prefer: wait` on a
@@ -120,18 +120,20 @@ async fn json_body<T: DeserializeOwned>(app: &App, request: Request) -> Result<T
 }
 
 /// The ticket comes first: nothing else of an upload is read before a valid ticket.
-async fn ticketed_body(app: &App, id: SubmissionId, request: Request) -> Result<Bytes, Failure> {
+async fn ticketed_body(
+    app: &App,
+    id: SubmissionId,
+    request: Request,
+) -> Result<(Bytes, Option<Known>), Failure> {
     let node = app.node()?;
     let connection = request.extensions().get::<Connection>().cloned();
     let length = announced(request.body(), MAX_UPLOAD)?;
     let mut reading = app.bodies.begin(request.into_body());
     node.admits(id, reading.first(ShareUpload::HEAD).await?)?;
-    if let Some(connection) = connection {
-        connection.known();
-    }
+    let known = connection.map(|c| c.known());
     reading.grant(&app.bodies, length)?;
     reading.patient();
-    reading.all(length).await
+    Ok((reading.all(length).await?, known))
 }
 
 async fn upload(
@@ -140,7 +142,7 @@ async fn upload(
     request: Request,
 ) -> Result<Response, Failure> {
     let id = parse(&id)?;
-    let body = ticketed_body(&app, id, request).await?;
+    let (body, _known) = ticketed_body(&app, id, request).await?;
     let status = app.node()?.upload(id, body, LONGEST_WAIT).await?;
     let code = match status.state {
         SubmissionState::Accepted { .. } => StatusCode::OK,

@@ -314,12 +314,13 @@ impl Node {
     /// The listed statistics of a release point.
     pub async fn statistics(&self, survey: SurveyId, point: u64) -> Result<SignedResult, Problem> {
         let survey = &self.survey(survey)?;
-        if let Some(answer) = survey.listed(point).await.map_err(|e| e.problem())? {
-            return Ok(answer);
-        }
+        // Judged first: nobody makes this party look into its store for numbers of their own.
         let newest = survey.book().newest().map_or(0, |p| p.public.number);
         if point == 0 || point > newest {
             return Err(Problem::new(ProblemKind::NotFound, "the survey has no such release point"));
+        }
+        if let Some(answer) = survey.listed(point).await.map_err(|e| e.problem())? {
+            return Ok(answer);
         }
         if point < newest {
             let detail = "nothing was published at this release point: too few people had taken part, or a party failed";

@@ -123,8 +123,12 @@ impl Node {
         self.roster.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// A loaded survey takes part from here on.
+    /// A loaded survey takes part from here on; nothing happens if it does already, since a party is in one session of a survey
+    /// at a time.
     pub async fn adopt(self: &Arc<Self>, survey: SurveyNode) -> Result<(), FederationError> {
+        if self.survey(survey.id()).is_ok() {
+            return Ok(());
+        }
         self.federation().in_order(survey.parties())?;
         let survey = Arc::new(survey);
         self.roster.put(survey.id(), Stage::Runs(survey.clone()));
@@ -167,6 +171,12 @@ impl Node {
         if !federation.operators.iter().any(|m| m.identity == own) {
             return Err(FederationError::Missing(own).into());
         }
+        for known in &self.federation().operators {
+            let now = federation.operators.iter().find(|m| m.identity == known.identity);
+            if now.is_some_and(|m| m.issued < known.issued) {
+                return Err(RedeployError::Older(known.identity));
+            }
+        }
         let peers = federation.operators.iter().filter(|m| m.identity != own);
         self.links.replace(peers.map(KnownPeer::from).collect())?;
         *self.federation.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(federation);
@@ -197,6 +207,9 @@ pub enum RedeployError {
     /// It lacks an operator.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// A manifest is older than the one in use: keys that were replaced do not come back.
+    #[error("the manifest of operator {0} is older than the one in use: take the one that was issued last")]
+    Older(PublicKey),
     /// The links to the peers.
     #[error(transparent)]
     Links(#[from] StartError),

@@ -49,6 +49,10 @@ async fn a_file_among_the_surveys_is_not_enough() {
     assert!(run(dir.path()).await.is_empty(), "no approval is there");
     put(dir.path(), wanted.id(), &Approval::sign(&key(1), wanted.id()));
     assert_eq!(run(dir.path()).await, [wanted.id()], "the approved one, though another is there");
+    let copy = dir.path().join("a-copy.json");
+    fs::write(&copy, wanted.bytes()).unwrap();
+    assert_eq!(run(dir.path()).await, [wanted.id()], "one survey in two files runs once");
+    fs::remove_file(copy).unwrap();
 
     // Everything that somebody without operator 1's key can put there.
     let others = Approval::sign(&key(2), planted.id());
