@@ -74,7 +74,16 @@ impl Stack {
             this.launch(name)?;
         }
         this.survey = this.prepare()?;
-        for name in &PROCESSES[4..] {
+        // The parties side by side: each compiles the engine, and may wait for its lease.
+        let mut parties = Vec::new();
+        for name in &PROCESSES[4..7] {
+            progress(name);
+            parties.push(this.begin(name)?);
+        }
+        for party in parties {
+            this.processes.push(party.listens()?);
+        }
+        for name in &PROCESSES[7..] {
             progress(name);
             this.launch(name)?;
         }
@@ -167,7 +176,14 @@ impl Stack {
         self.processes.iter_mut().find_map(Process::ended)
     }
 
+    /// Starts a process and waits until it listens.
     fn launch(&mut self, name: &str) -> Result<()> {
+        let process = self.begin(name)?.listens()?;
+        self.processes.push(process);
+        Ok(())
+    }
+
+    fn begin(&self, name: &str) -> Result<process::Starting> {
         let l = &self.layout;
         let at = |port: u16| format!("127.0.0.1:{port}");
         let path = |p: PathBuf| p.display().to_string();
@@ -239,9 +255,7 @@ impl Stack {
                 )
             }
         };
-        let process = Process::start(name, &self.programs.join(program), &args, &env, &l.log(name))?;
-        self.processes.push(process);
-        Ok(())
+        process::Starting::start(name, &self.programs.join(program), &args, &env, &l.log(name))
     }
 
     /// Arguments of the notary that forwards sessions. It finds the sample exchange and the servers of one's own by

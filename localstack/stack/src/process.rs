@@ -1,4 +1,4 @@
-//! One process: started until it says that it listens, stopped politely, killed if need be.
+//! One process: started, waited for until it says that it listens, stopped politely, killed if need be.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -22,8 +22,15 @@ pub struct Process {
     log: PathBuf,
 }
 
-impl Process {
-    /// Starts a program and waits for its line `listening …`. Its log goes to a file.
+/// A process that was started, and may not listen yet.
+#[derive(Debug)]
+pub struct Starting {
+    process: Process,
+    told: mpsc::Receiver<()>,
+}
+
+impl Starting {
+    /// Starts a program. Its log goes to a file.
     pub fn start(
         name: &str,
         program: &Path,
@@ -42,7 +49,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take();
-        let mut this = Self { name: name.into(), child, log: log.into() };
+        let process = Process { name: name.into(), child, log: log.into() };
         let (tell, told) = mpsc::channel();
         if let Some(stdout) = stdout {
             // Reads on after the first line, so that the process never blocks on a full pipe.
@@ -54,19 +61,43 @@ impl Process {
                 }
             });
         }
+        Ok(Self { process, told })
+    }
+
+    /// Waits for its line `listening …`.
+    pub fn listens(self) -> Result<Process> {
+        let Self { mut process, told } = self;
         let start = Instant::now();
         loop {
             match told.recv_timeout(Duration::from_millis(100)) {
-                Ok(()) => return Ok(this),
-                Err(_) if this.child.try_wait()?.is_some() => {
-                    bail!("{name} did not start:\n{}", this.log_end())
+                Ok(()) => return Ok(process),
+                Err(_) if process.child.try_wait()?.is_some() => {
+                    bail!("{} did not start:\n{}", process.name, process.log_end())
                 }
                 Err(_) if start.elapsed() > START => {
-                    bail!("{name} does not listen after {} s:\n{}", START.as_secs(), this.log_end())
+                    bail!(
+                        "{} does not listen after {} s:\n{}",
+                        process.name,
+                        START.as_secs(),
+                        process.log_end()
+                    )
                 }
                 Err(_) => {}
             }
         }
+    }
+}
+
+impl Process {
+    /// Starts a program and waits for its line `listening …`. Its log goes to a file.
+    pub fn start(
+        name: &str,
+        program: &Path,
+        args: &[String],
+        env: &[(&str, String)],
+        log: &Path,
+    ) -> Result<Self> {
+        Starting::start(name, program, args, env, log)?.listens()
     }
 
     /// Its name.
