@@ -200,7 +200,7 @@ async fn a_thousand_submissions_wait_for_a_party_that_was_down_for_a_day() {
     let mut sent = Vec::new();
     for prepared in &people {
         for party in 0..3 {
-            sent.push(upload(&world, party, prepared, Duration::from_secs(120)));
+            sent.push(upload(&world, party, prepared, Duration::from_secs(600)));
         }
     }
     for answer in futures::future::join_all(sent).await {
