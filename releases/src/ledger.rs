@@ -306,7 +306,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// There is no such row, or it has left already.
+    /// There is no such row, or it was replaced, has left already, or is never counted.
     pub fn leave(&mut self, row: Row) -> Result<Left, Refused> {
         let entry = self.rows.get_mut(row as usize).ok_or(Refused::NotThere)?;
         match entry.standing {
@@ -328,11 +328,11 @@ impl Ledger {
                 Ok(Left::Erased(unit))
             }
             // Its shares are of no use to anybody, and go.
-            Standing::Never | Standing::Replaced => {
+            Standing::Never => {
                 entry.standing = Standing::Withdrawn;
                 Ok(Left::Withdrawn)
             }
-            Standing::Withdrawn | Standing::Erased(_) => Err(Refused::NotThere),
+            Standing::Replaced | Standing::Withdrawn | Standing::Erased(_) => Err(Refused::NotThere),
         }
     }
 

