@@ -25,9 +25,6 @@ pub const SYSTEM: [&str; 11] = [
     "tercet-notary",
 ];
 
-/// With an example in the selection, cargo settles features as for the tests, whose programs are then built already.
-const TESTED: [&str; 2] = ["--example", "features"];
-
 /// The package of the launcher.
 const LAUNCHER: &str = "tercet-launcher";
 
@@ -45,7 +42,7 @@ pub fn launch(task: &Launched) -> Result<()> {
 /// Builds all programs as the tests do. What `launch` builds for a demonstration has other features of the dependencies, and
 /// would take minutes more after the tests.
 pub fn build_tested() -> Result<()> {
-    run(cargo().args(["build", "--bins"]).args(TESTED).args(MEMBERS))
+    run(cargo().args(["build", "--bins"]).args(tested()))
 }
 
 /// Runs the launcher with these words, beside this program, for a step of `cargo xtask test`.
@@ -65,9 +62,7 @@ fn build(task: &Launched) -> Result<()> {
     let (selection, engine) = match task {
         Launched::Package(_) => (vec!["-p", LAUNCHER], false),
         Launched::Container(options) if !options.trial => (vec!["-p", LAUNCHER], true),
-        Launched::Localstack(Localstack::E2e(_)) => {
-            ([&TESTED[..], &MEMBERS[..]].concat(), std::env::var_os("TERCET_ENGINE").is_none())
-        }
+        Launched::Localstack(Localstack::E2e(_)) => (tested(), std::env::var_os("TERCET_ENGINE").is_none()),
         Launched::Localstack(_) => (system(), false),
         Launched::Demo(_) | Launched::Up(_) | Launched::Drill(_) | Launched::Container(_) => (system(), true),
     };
@@ -82,6 +77,11 @@ fn build(task: &Launched) -> Result<()> {
         engine::build()?;
     }
     Ok(())
+}
+
+/// All programs, with the features of the tests: with an example in the selection, cargo settles them alike.
+fn tested() -> Vec<&'static str> {
+    [&["--example", "features"], &MEMBERS[..]].concat()
 }
 
 fn system() -> Vec<&'static str> {

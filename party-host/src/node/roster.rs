@@ -162,7 +162,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// It lacks an operator of a survey that runs, or the links cannot be made as it says. Nothing has changed then.
+    /// It lacks an operator of a survey that runs, a manifest is older than the one in use, or the links cannot be made as it
+    /// says. Nothing has changed then.
     pub fn redeploy(&self, federation: Federation) -> Result<(), RedeployError> {
         for survey in self.running() {
             federation.in_order(survey.parties())?;

@@ -156,6 +156,12 @@ async fn another_deployment_is_taken_if_every_check_passes() {
         let (documents, workshop) = &mut folder.parties[i];
         assert_eq!(documents.look(world.party(i), workshop).await, [("federation", false)]);
     }
+    // A manifest that a peer signed once, and has replaced since.
+    let mut older = good.clone();
+    older.operators[1].issued -= 1;
+    older.operators[1] = older.operators[1].clone().signed(&world.identity(1));
+    folder.put_federation(&older);
+    assert_eq!(folder.look(&world).await, [("federation", false)]);
     assert_eq!(federation(0), before);
     world.accept(&world.prepare(&cohort()[0])).await;
 

@@ -9,32 +9,27 @@ use tercet_protocol::filter::Filter;
 
 use super::world::{Prepared, World, cohort, manifest};
 
-/// Number of calls of each kind by a follower since the last look. Deleting costs nothing.
-fn calls(world: &World) -> BTreeMap<String, usize> {
-    let mut counted = BTreeMap::new();
+/// Adds a follower's calls of each kind since the last look. Deleting costs nothing.
+fn count(world: &World, counted: &mut BTreeMap<String, usize>) {
     let all = world.dying[1].as_ref().unwrap().take_calls();
     for call in all.into_iter().filter(|call| !call.starts_with("delete ")) {
         *counted.entry(call).or_default() += 1;
     }
-    counted
 }
 
 /// The calls since the last look, after those that are expected: a follower may write an answer after the leader has told it.
 async fn settled(world: &World, expected: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
-    let mut counted = calls(world);
+    let mut counted = BTreeMap::new();
+    count(world, &mut counted);
     for _ in 0..1000 {
         if expected.iter().all(|(call, times)| counted.get(call) >= Some(times)) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-        for (call, times) in calls(world) {
-            *counted.entry(call).or_default() += times;
-        }
+        count(world, &mut counted);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    for (call, times) in calls(world) {
-        *counted.entry(call).or_default() += times;
-    }
+    count(world, &mut counted);
     counted
 }
 
@@ -49,7 +44,7 @@ async fn a_batch_a_release_point_and_a_question_make_so_many_calls() {
     let entry = [("create segments", 1), ("create prepares", 1), ("create locks", 1), ("create log", 1)];
     let point = [&entry[..], &[("create answers", 1)]].concat();
     let (entry, point, nothing) = (made(&entry), made(&point), made(&[]));
-    calls(&world);
+    settled(&world, &nothing).await;
     world.accept(&prepared[0]).await;
     assert_eq!(settled(&world, &entry).await, entry, "a batch");
     futures::future::join_all(prepared[1..].iter().map(|p| world.accept(p))).await;
